@@ -1,0 +1,1 @@
+"""Whole models, each one flat configuration and one forward path."""
