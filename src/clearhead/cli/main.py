@@ -1,0 +1,78 @@
+"""`clearhead`: the table of verbs, and what an error looks like.
+
+A verb's module is imported when the verb runs and not before, so that help answers at once: only click is loaded.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import clearhead
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+VERBS = {  # name: (module whose `command` it is, one line of help)
+    "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
+    "solve": ("clearhead.cli.solve", "Solve problems of your own with a trained run."),
+    "eval": ("clearhead.cli.eval", "Compare ways of reasoning at equal compute."),
+    "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
+    "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
+}
+OK, CLOSED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
+
+
+class Verbs(click.Group):
+    """A click group that reads its commands from VERBS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            from clearhead.config import nearest
+
+            raise UserError(f"no verb {cmd_name!r}{nearest(cmd_name, VERBS)}")
+        command = importlib.import_module(VERBS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, line) for name, (_, line) in VERBS.items()])
+
+
+@click.command(
+    cls=Verbs,
+    subcommand_metavar="VERB ...",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        ("clearhead run demo", "the recipe that comes with Clearhead: train, search, report"),
+        ("clearhead tasks", "what else a model can learn here"),
+        ("clearhead VERB --help", "more about one verb"),
+    ),
+)
+@click.version_option(clearhead.__version__, prog_name="clearhead", message="%(prog)s %(version)s")
+def group() -> None:
+    """Train a small transformer on the computer in front of you and let it reason by search."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; a person's mistake is one line, a defect keeps its traceback."""
+    args = list(sys.argv[1:] if args is None else args) or ["--help"]
+    try:
+        code = group.main(args, prog_name="clearhead", standalone_mode=False)
+        sys.stdout.flush()
+    except (UserError, click.ClickException) as error:
+        message = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        print("error:", " ".join(message.split()), file=sys.stderr)
+        return USAGE
+    except (KeyboardInterrupt, click.Abort):
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python flushes at exit and complains
+        return CLOSED
+    return code if isinstance(code, int) else OK

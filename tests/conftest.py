@@ -1,0 +1,39 @@
+"""Under pytest every annotated function of the package checks its shapes and types as it is called.
+
+The check and torch.compile do not go together. A test of compiled code runs it in a process of its own (`run_python`),
+where nothing is checked; `CLEARHEAD_CHECK_SHAPES=0 pytest` turns the check off altogether.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+SOURCE = Path(__file__).parents[1] / "src"
+
+if os.environ.get("CLEARHEAD_CHECK_SHAPES") != "0":
+    assert "clearhead.errors" not in sys.modules, "the package was imported before its check was installed"
+    install_import_hook("clearhead", "beartype.beartype")
+
+
+@pytest.fixture
+def run_python() -> Callable[..., str]:
+    """Run a piece of Python in a process of its own, unchecked, and return what it prints."""
+
+    def run(code: str, *args: str, timeout: float = 120) -> str:
+        path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args],
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
