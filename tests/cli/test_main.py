@@ -1,0 +1,146 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+
+import clearhead
+from clearhead.cli import main as module
+from clearhead.cli.main import VERBS, main
+from clearhead.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+Capture = pytest.CaptureFixture[str]
+
+
+def clearhead_process(*args: str, **options: object) -> subprocess.Popen[str]:
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    command = [sys.executable, "-m", "clearhead", *args]
+    return subprocess.Popen(command, env=env, text=True, **options)  # type: ignore[call-overload]
+
+
+@pytest.fixture
+def verb(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Make `clearhead solve` run a function of the test."""
+
+    def install(body: Callable[[], object]) -> None:
+        fake = types.ModuleType("fake_verb")
+        fake.command = click.Command("solve", callback=body)  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "fake_verb", fake)
+        monkeypatch.setitem(VERBS, "solve", ("fake_verb", "help"))
+
+    return install
+
+
+def test_help_lists_every_verb_and_loads_none_of_them(run_python: Callable[..., str]) -> None:
+    printed = run_python(
+        "import sys; from clearhead.cli.main import main; assert main(['--help']) == 0; "
+        "print(*sorted({name.split('.')[0] for name in sys.modules}))"
+    )
+    for name, (_, line) in VERBS.items():
+        assert f"\n  {name}" in printed
+        assert line in printed
+    loaded = set(printed.splitlines()[-1].split())
+    assert "click" in loaded
+    assert not loaded & {"torch", "numpy", "rich", "safetensors", "tokenizers", "jaxtyping", "tomli_w"}
+
+
+def test_help_answers_at_once() -> None:
+    def cpu_seconds() -> float:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        with clearhead_process("--help", stdout=subprocess.DEVNULL) as process:
+            assert process.wait() == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+    assert min(cpu_seconds() for _ in range(3)) < 0.3  # processor time: a busy machine does not fail it
+
+
+def test_without_arguments_it_shows_the_help(capsys: Capture) -> None:
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("Usage: clearhead [OPTIONS] VERB")
+
+
+def test_version(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"clearhead {clearhead.__version__}\n"
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_has_examples(name: str, capsys: Capture) -> None:
+    assert main([name, "--help"]) == 0
+    out = capsys.readouterr().out
+    assert f"  Examples:\n    clearhead {name}" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["slove"], "error: no verb 'slove'; did you mean 'solve'? There are: eval, report, run, solve, tasks\n"),
+        (["--colour"], "error: No such option '--colour'.\n"),
+        (["tasks", "--jsn"], "error: No such option '--jsn'. Did you mean '--json'?\n"),
+        (["tasks", "game24"], "error: Got unexpected extra argument (game24)\n"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_code_2(args: list[str], told: str, capsys: Capture) -> None:
+    assert main(args) == 2
+    assert capsys.readouterr() == ("", told)
+
+
+def test_a_user_error_is_one_line_and_code_2(verb: Callable[..., None], capsys: Capture) -> None:
+    def body() -> None:
+        raise UserError("steps is -1;\n make it positive")
+
+    verb(body)
+    assert main(["solve"]) == 2
+    assert capsys.readouterr() == ("", "error: steps is -1; make it positive\n")
+
+
+def test_a_defect_keeps_its_traceback(verb: Callable[..., None]) -> None:
+    verb(lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["solve"])
+
+
+def test_a_verb_may_choose_its_exit_code(verb: Callable[..., None]) -> None:
+    verb(lambda: 3)
+    assert main(["solve"]) == 3
+    verb(lambda: None)
+    assert main(["solve"]) == 0
+
+
+def test_an_interrupt_is_one_line_and_code_130(verb: Callable[..., None], capsys: Capture) -> None:
+    verb(lambda: signal.raise_signal(signal.SIGINT))
+    assert main(["solve"]) == 130
+    assert capsys.readouterr().err.strip() == "interrupted"
+
+
+@pytest.mark.parametrize("lines", [1, 100_000])  # less than a buffer, and more
+def test_a_reader_who_leaves_is_no_error(lines: int) -> None:
+    code = f"import sys, click, clearhead.cli.main as m; m.VERBS['solve'] = ('__main__', '')\n\
+command = click.Command('solve', callback=lambda: [print('line') for _ in range({lines})])\n\
+sys.exit(m.main(['solve']))"
+    reader, writer = os.pipe()
+    os.close(reader)  # nobody reads
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, env=env)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_the_module_runs_like_the_command() -> None:
+    process = clearhead_process("nonsense", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (2, "")
+    assert err.startswith("error: no verb 'nonsense'")
+
+
+def test_the_table_names_a_module_for_every_verb() -> None:
+    files = {path.stem for path in Path(module.__file__).parent.glob("*.py")} - {"__init__", "main", "examples"}
+    assert {name.rpartition(".")[2] for name, _ in VERBS.values()} == files
