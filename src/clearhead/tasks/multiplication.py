@@ -1,0 +1,113 @@
+"""Two- and three-digit numbers times a two-digit number, worked by splitting the second factor into tens and ones.
+
+    17 × 24
+    17×24=17×20+17×4
+    =340+68
+    =408
+
+A second factor that ends in 0 is split the same way (17×30=17×30+17×0), so that there is one form to learn.
+"""
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from clearhead.errors import UserError
+from clearhead.tasks.numbers import evaluate
+from clearhead.tasks.splits import SPLITS, epochs, interleave, known_split, sample, split_of
+
+SHOWN = (17, 24)  # the pair that the guide works through: always a test problem
+_TYPED = re.compile(
+    r"(?:what\s+is|what['’]?s|calculate|compute|multiply)?\s*([0-9]{1,20})\s*(?:×|\*|x|·|times|multiplied\s+by|by)\s*"
+    r"([0-9]{1,20})\s*(?:=\s*)?\??\s*\.?",
+    re.IGNORECASE | re.ASCII,
+)
+_LIMITS = "the first factor must be 10 to 999 and the second 10 to 99"
+
+
+def _to_text(a: int, b: int) -> str:
+    return f"{a} × {b}"
+
+
+def _factors(problem: str) -> tuple[int, int]:
+    a, b = problem.split(" × ")
+    return int(a), int(b)
+
+
+def _unordered(a: int, b: int) -> str:
+    """17 × 24 and 24 × 17 are one problem to anyone who learns: they share a key, and so a split."""
+    return _to_text(min(a, b), max(a, b))
+
+
+@lru_cache(maxsize=1)
+def _pools() -> dict[tuple[str, int], list[str]]:
+    """Every problem, by split and by the number of digits of its first factor."""
+    pools: dict[tuple[str, int], list[str]] = {(split, digits): [] for split in SPLITS for digits in (2, 3)}
+    for a in range(10, 1000):
+        for b in range(10, 100):
+            split = "test" if (min(a, b), max(a, b)) == SHOWN else split_of(_unordered(a, b), valid=0.05, test=0.05)
+            pools[split, 2 if a < 100 else 3].append(_to_text(a, b))
+    return pools
+
+
+@dataclass(frozen=True)
+class Multiplication:
+    name: ClassVar[str] = "multiplication"
+    statement: ClassVar[str] = "a two- or three-digit number times a two-digit number: 17 × 24"
+
+    held_out: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> str:
+        """Reads "What is 17 × 24?", "17*24", "17 times 24"; a longer second factor is put first."""
+        typed = _TYPED.fullmatch(text.strip())
+        if not typed:
+            raise UserError(f"{text.strip()[:60]!r} is not a multiplication; write it like 17 × 24, where {_LIMITS}")
+        a, b = int(typed[1]), int(typed[2])
+        if b > 99:
+            a, b = b, a
+        if not (10 <= a <= 999 and 10 <= b <= 99):
+            raise UserError(f"{typed[1]} × {typed[2]} is out of range: {_LIMITS}")
+        return _to_text(a, b)
+
+    def problems(self, split: str, n: int, seed: int) -> list[str]:
+        """Half of them have a two-digit first factor, half a three-digit one."""
+        if known_split(split) == "test" and self.held_out:
+            return sample(self.held_out, n, seed)
+        taken = {_unordered(*_factors(problem)) for problem in self.held_out}
+        two, three = (
+            [problem for problem in _pools()[split, digits] if not taken or _unordered(*_factors(problem)) not in taken]
+            for digits in (2, 3)
+        )
+        if split != "train":
+            return interleave(sample(two, n, seed), sample(three, n, seed))[:n]
+        rng = random.Random(seed)
+        draws = epochs(two, rng), epochs(three, rng)
+        return [next(draws[i % 2]) for i in range(n)]
+
+    def solve(self, problem: str, rng: random.Random) -> list[str]:
+        """The one way that the task teaches; nothing is random here."""
+        a, b = _factors(problem)
+        tens, ones = b // 10 * 10, b % 10
+        return [f"{a}×{b}={a}×{tens}+{a}×{ones}", f"={a * tens}+{a * ones}", f"={a * b}"]
+
+    def answer(self, problem: str, steps: Sequence[str]) -> str | None:
+        """What stands after the last "=", once that is a plain number."""
+        last = steps[-1].rpartition("=")[2].strip() if steps else ""
+        return last if re.fullmatch(r"[0-9]{1,9}", last) else None
+
+    def check(self, problem: str, answer: str) -> bool:
+        a, b = _factors(problem)
+        return re.fullmatch(r"[0-9]{1,9}", answer.strip()) is not None and int(answer) == a * b
+
+    def check_step(self, problem: str, steps: Sequence[str]) -> bool:
+        """Is every side of every "=" worth the product? A line may begin with "=", but not the first."""
+        a, b = _factors(problem)
+        for at, step in enumerate(steps):
+            sides = step.split("=")
+            sides = sides[1:] if at and not sides[0] else sides
+            if len(step.split("=")) < 2 or any((side := evaluate(text)) is None or side[0] != a * b for text in sides):
+                return False
+        return True
