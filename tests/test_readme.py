@@ -1,0 +1,50 @@
+"""The README's map of the code and the code itself name the same files."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ENTRY = re.compile(r"^\s*- `(?P<path>[^`]+)` - (?P<caption>\S.*)$", re.MULTILINE)
+
+
+def mapped(readme: str) -> list[str]:
+    """The paths listed under "Reading order", each with its caption on the same line."""
+    _, heading, rest = readme.partition("\n## Reading order\n")
+    assert heading, 'the README has no section "## Reading order"'
+    section = rest.partition("\n## ")[0]
+    return [entry["path"] for entry in ENTRY.finditer(section)]
+
+
+def files(root: Path) -> set[str]:
+    """What the map must name: modules relative to the package, and recipes."""
+    package = root / "src" / "clearhead"
+    modules = {str(path.relative_to(package)) for path in package.rglob("*.py") if not path.name.startswith("__")}
+    return modules | {str(path.relative_to(root)) for path in (root / "recipes").glob("*.toml")}
+
+
+def test_the_map_equals_the_tree() -> None:
+    paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(paths) == len(set(paths)), "a file is named twice"
+    missing, gone = sorted(files(ROOT) - set(paths)), sorted(set(paths) - files(ROOT))
+    assert not missing, f"the README's reading order leaves out {missing}"
+    assert not gone, f"the README's reading order names {gone}, which do not exist"
+
+
+def test_only_a_captioned_entry_of_the_section_counts() -> None:
+    section = "- `b.py` - x\n  - `c/d.py` - y\n- `e.py`\n- `f.py` - \n"
+    readme = f"- `a.py` - before\n\n## Reading order\n{section}\n## End\n- `g.py` - z"
+    assert mapped(readme) == ["b.py", "c/d.py"]
+    with pytest.raises(AssertionError, match="no section"):
+        mapped("# Clearhead\n- `a.py` - x\n")
+
+
+def test_the_tree_is_modules_and_recipes(tmp_path: Path) -> None:
+    for name in ("a.py", "__init__.py", "__main__.py", "nn/__init__.py", "nn/b.py", "data/c.json"):
+        path = tmp_path / "src" / "clearhead" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "demo.toml").touch()
+    assert files(tmp_path) == {"a.py", "nn/b.py", "recipes/demo.toml"}
