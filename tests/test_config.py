@@ -27,6 +27,8 @@ class Train:
     tags: list[str] = dataclasses.field(default_factory=list)
     out: Path = Path("runs")
     options: dict[str, int] = dataclasses.field(default_factory=dict)
+    level: Literal[1, 2] = 1
+    grid: list[int] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,9 @@ def test_the_word_none_stands_for_none() -> None:
         ({"steps": 1, "out": 3}, "train.out is 3; expected a path"),
         ({"steps": 1, "options": {"a": "b"}}, "train.options.a is 'b'; expected a whole number"),
         ({"steps": 1, "options": 3}, "train.options is 3; expected a table"),
+        ({"steps": 1, "level": True}, "train.level is True; expected one of 1, 2"),
+        ({"steps": 1, "grid": [1, "x"]}, "train.grid[1] is 'x'; expected a whole number"),
+        ({"steps": 1, "grid": 1}, "train.grid is 1; expected a list, each item a whole number or none"),
     ],
 )
 def test_a_wrong_setting_is_refused_by_name(data: dict[str, Any], told: str) -> None:

@@ -128,7 +128,7 @@ command = click.Command('solve', callback=lambda: [print('line') for _ in range(
 sys.exit(m.main(['solve']))"
     reader, writer = os.pipe()
     os.close(reader)  # nobody reads
-    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONUNBUFFERED": ""}
     done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, env=env)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
