@@ -1,0 +1,63 @@
+"""One file that a run can be continued from: named tensors and a JSON description, in the safetensors format.
+
+Deliberately not here: what is saved (loop.py), and other people's checkpoints.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from clearhead.errors import UserError
+
+META = (
+    "clearhead"  # the one metadata key; safetensors writes several in random order, and equal states give equal bytes
+)
+
+WEIGHTS = "model/"  # what the names of a model's weights begin with
+
+
+def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write beside the file, reach the disk, then take its name: at any instant the old or the new one is whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {META: json.dumps(meta, ensure_ascii=False)})
+    aside = path.with_name(path.name + ".tmp")
+    with aside.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too
+    finally:
+        os.close(folder)
+
+
+def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the description; a missing, torn or foreign file is a UserError."""
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"there is no checkpoint at {path}; check the path, or train first")
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = (file.metadata() or {}).get(META)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise UserError(
+            f"{path} is not a whole safetensors file ({error}); delete it, or restore an older one"
+        ) from None
+    if meta is None:
+        raise UserError(f"{path} holds tensors but no description by clearhead; it was not saved by a clearhead run")
+    return tensors, json.loads(meta)
+
+
+def weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The model's part, under the names of its `state_dict`."""
+    return {name.removeprefix(WEIGHTS): t for name, t in tensors.items() if name.startswith(WEIGHTS)}

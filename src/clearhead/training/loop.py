@@ -1,0 +1,269 @@
+"""The training loop: batches in, events out, checkpoints on the way, and the same bits after any interruption.
+
+It trains any model with any loss. Deliberately not here: what a batch holds, how the model is built, recipes.
+"""
+
+import math
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from clearhead.errors import UserError
+from clearhead.training import checkpoint as files
+from clearhead.training.failure import first_non_finite
+from clearhead.training.optim import Optimizer
+from clearhead.training.record import Event, Observer, Record
+from clearhead.training.schedule import scale
+from clearhead.training.step import (
+    Gradients,
+    LossFn,
+    clip,
+    compute_dtype,
+    language_model_loss,
+    should_compile,
+    to_tensors,
+)
+
+AHEAD = 4  # batches made before they are asked for
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`."""
+
+    steps: int = 500
+    rows: int = 32
+    tokens: int = 256
+    optimizer: Literal["muon", "adamw"] = "muon"
+    lr: float = 0.02
+    adam_lr: float = 0.003
+    weight_decay: float = 0.02
+    warmup: int = 50
+    decay_from: float = 0.4
+    clip: float = 1.0
+    accumulate: int = 1
+    eval_every: int = 0
+    save_every: int = 0
+    compile: Literal["auto", "on", "off"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "rows", "tokens", "accumulate"):
+            if getattr(self, name) < 1:
+                raise UserError(f"train.{name} = {getattr(self, name)} must be at least 1")
+        for name in ("lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"train.{name} = {getattr(self, name)} must be 0 or a positive number")
+        if not 0 <= self.decay_from < 1:
+            raise UserError(
+                f"train.decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall"
+            )
+        if self.warmup >= self.steps:
+            raise UserError(f"train.warmup = {self.warmup} must be below train.steps = {self.steps}; lower it")
+        choices = {"optimizer": ("muon", "adamw"), "compile": ("auto", "on", "off")}
+        for name, known in (choices | {"dtype": ("auto", "float32", "bfloat16")}).items():
+            if getattr(self, name) not in known:
+                raise UserError(f"train.{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
+
+
+def train(
+    config: TrainConfig,
+    model: nn.Module,
+    batches: Callable[[int], Any],
+    loss_fn: LossFn = language_model_loss,
+    *,
+    checkpoint: Path | None = None,
+    record: Record | None = None,
+    observers: Sequence[Observer] = (),
+    held_out: Sequence[Any] = (),
+    on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None = None,
+    meta: Mapping[str, Any] | None = None,
+) -> None:
+    """Train the float32 weights of `model` in place, from `checkpoint` if that file exists, and leave it there.
+
+    batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
+    step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
+    """
+    run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
+    run.resume()
+    first = run.step * config.accumulate
+    with _interruptible() as interrupted, _made_ahead(batches, first, config.steps * config.accumulate) as made:
+        while run.step < config.steps:
+            run.advance(made)
+            last = run.step == config.steps
+            if config.eval_every and (run.step % config.eval_every == 0 or last):
+                run.evaluate(held_out, on_eval)
+            if last or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
+                run.save()
+            if interrupted.is_set():
+                raise KeyboardInterrupt
+
+
+class _Run:
+    """The state between two steps, which is what a checkpoint holds: weights, moments and the number of steps done."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: nn.Module,
+        loss_fn: LossFn,
+        checkpoint: Path | None,
+        record: Record | None,
+        observers: Sequence[Observer],
+        meta: dict[str, Any],
+    ) -> None:
+        self.config, self.model, self.checkpoint, self.record, self.meta = config, model, checkpoint, record, meta
+        self.observers = list(observers)
+        self.step = self.saved = 0
+        self.loss_fn = loss_fn
+        self.device = next(model.parameters()).device
+        self.parameters = sum(p.numel() for p in model.parameters())
+        dtype = compute_dtype(config.dtype, self.device)
+        tokens = config.steps * config.accumulate * config.rows * config.tokens
+        self.compiled = should_compile(config.compile, self.parameters, tokens, self.device)
+        self.gradients = Gradients(model, loss_fn, dtype, self.compiled)
+        transform = (lambda f: torch.compile(f, dynamic=False)) if self.compiled else (lambda f: f)
+        self.optimizer = Optimizer(
+            model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype, transform
+        )
+
+    def tell(self, kind: str, recorded: bool, **numbers: Any) -> None:
+        """An event for all observers; the record keeps what an uninterrupted run would have told, too."""
+        event: Event = {"kind": kind, "step": self.step, **numbers}
+        for observer in ([self.record] if self.record and recorded else []) + self.observers:
+            observer(event)
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one; else forget what an earlier attempt recorded."""
+        if self.checkpoint and self.checkpoint.exists():
+            tensors, meta = files.load(self.checkpoint)
+            self._accept(meta)
+            with torch.no_grad():
+                for name, value in self._tensors().items():
+                    value.copy_(tensors[name])
+            self.step = self.saved = meta["step"]
+        if self.record:
+            self.record.truncate_after(self.step or -1)
+        facts = {"parameters": self.parameters, "compiled": self.compiled, "dtype": _name(self.optimizer.dtype)}
+        self.tell("start", self.step == 0, steps=self.config.steps, **facts)
+
+    def advance(self, made: Iterator[Any]) -> None:
+        """One step: gradients, clip, update. Raises before the update when a number is broken."""
+        started = time.perf_counter()
+        config, step = self.config, self.step + 1
+        micro_batches = list(islice(made, config.accumulate))
+        torch.manual_seed(config.seed * 1_000_003 + step)  # for losses that draw: a resumed step draws the same
+        loss, gradients = self.gradients(micro_batches)
+        norm = clip(gradients, config.clip)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise self._broken(step, f"the loss is {loss:.4g} and the gradient's norm {norm:.4g}", micro_batches)
+        rate = scale(step, config.steps, config.warmup, config.decay_from)
+        self.optimizer.step(gradients, step, rate)
+        self.step = step
+        seconds = time.perf_counter() - started
+        tokens = sum(batch[0].size for batch in micro_batches)
+        self.tell("step", True, loss=loss, grad_norm=norm, lr_scale=rate, tokens=tokens, seconds=seconds)
+
+    def evaluate(self, held_out: Sequence[Any], on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None) -> None:
+        """The mean loss over the held-out batches, and whatever the callback measures or samples."""
+        numbers: dict[str, Any] = {}
+        self.gradients.refresh()
+        if held_out:
+            with torch.no_grad():
+                losses = [self.loss_fn(self.gradients.work, to_tensors(b, self.device)).item() for b in held_out]
+            numbers["held_out_loss"] = sum(losses) / len(losses)
+        if on_eval:
+            numbers |= on_eval(self.model, self.step)
+        self.tell("eval", True, **numbers)
+
+    def save(self) -> None:
+        if self.checkpoint is None:
+            return
+        for name, value in self._tensors().items():
+            if not torch.isfinite(value).all():
+                raise self._broken(self.step, f"{name} is no longer finite after the update", [])
+        meta = {"step": self.step, "train": asdict(self.config), **self.meta}
+        files.save(self.checkpoint, self._tensors(), meta)
+        self.saved = self.step
+        self.tell("checkpoint", False, path=str(self.checkpoint))
+
+    def _tensors(self) -> dict[str, Tensor]:
+        weights = {files.WEIGHTS + name: p.detach() for name, p in self.model.named_parameters()}
+        return weights | {f"optimizer/{name}": value for name, value in self.optimizer.state.items()}
+
+    def _accept(self, meta: Mapping[str, Any]) -> None:
+        """A checkpoint continues only the run that wrote it; how it was compiled may differ."""
+        for now, then in ((asdict(self.config), meta["train"]), (self.meta, meta)):
+            for key, value in now.items():
+                if key != "compile" and then.get(key) != value:
+                    raise UserError(
+                        f"{self.checkpoint} was written with {key} = {then.get(key)!r}, this run has {value!r}; "
+                        "restore that setting, or train into a new directory"
+                    )
+
+    def _broken(self, step: int, what: str, micro_batches: Sequence[Any]) -> UserError:
+        self.gradients.refresh()
+        places = (
+            first_non_finite(self.gradients.work, self.loss_fn, to_tensors(b, self.device)) for b in micro_batches
+        )
+        place = next((p for p in places if p), "the update")
+        kept = f"the checkpoint of step {self.saved} is kept" if self.saved else "nothing was saved yet"
+        return UserError(
+            f"training stopped at step {step}: {what}; it began in {place}; {kept}; "
+            f"try a lower train.lr and train.adam_lr (now {self.config.lr:g} and {self.config.adam_lr:g}), "
+            f"train.clip = 1 (now {self.config.clip:g}) or train.dtype = 'float32' (now {_name(self.optimizer.dtype)})"
+        )
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+@contextmanager
+def _made_ahead(batches: Callable[[int], Any], first: int, end: int) -> Iterator[Iterator[Any]]:
+    """batches(first), ..., batches(end - 1), made in order by one thread, a few before they are asked for."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
+    waiting: deque[Future[Any]] = deque(pool.submit(batches, i) for i in range(first, min(first + AHEAD, end)))
+
+    def in_order() -> Iterator[Any]:
+        for i in range(first + AHEAD, end + AHEAD):
+            if i < end:
+                waiting.append(pool.submit(batches, i))
+            yield waiting.popleft().result()
+
+    try:
+        yield in_order()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets; the second interrupts at once. Only the main thread can catch signals."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

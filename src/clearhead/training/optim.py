@@ -1,0 +1,123 @@
+"""AdamW and Muon: the update rules as pure functions, and `Optimizer`, which holds their moments by parameter name.
+
+Deliberately not here: the learning rate's course (schedule.py), gradients and their clipping (step.py).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+Scalar = float | Tensor
+
+BETAS = (0.9, 0.95)
+EPS = 1e-10
+MOMENTUM = 0.95
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # Jordan et al. 2024: steepest at 0, singular values end in about [0.7, 1.2]
+
+
+def adamw(
+    w: Float[Tensor, "*N"],
+    g: Float[Tensor, "*N"],
+    m: Float[Tensor, "*N"],
+    v: Float[Tensor, "*N"],
+    t: Scalar,
+    lr: Scalar,
+    decay: float,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The next w, m, v: Adam's step, the decay apart from it. Loshchilov and Hutter 2019, algorithm 2."""
+    beta1, beta2 = BETAS
+    m = m.lerp(g, 1 - beta1)
+    v = v.lerp(g * g, 1 - beta2)
+    m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
+    return w * (1 - lr * decay) - lr * m_hat / (v_hat.sqrt() + EPS), m, v
+
+
+def muon(
+    w: Float[Tensor, "N rows columns"],
+    g: Float[Tensor, "N rows columns"],
+    m: Float[Tensor, "N rows columns"],
+    lr: Scalar,
+    decay: float,
+    dtype: torch.dtype,
+) -> tuple[Tensor, Tensor]:
+    """The next w, m: Nesterov momentum, then the nearest orthogonal matrix. Jordan et al. 2024, algorithm 2.
+
+    √max(1, rows/columns) makes the update's effect on a vector the same for every shape.
+    """
+    m = m.lerp(g, 1 - MOMENTUM)
+    update = orthogonal(g.lerp(m, MOMENTUM).to(dtype)).to(w.dtype)
+    return w * (1 - lr * decay) - lr * max(1, w.shape[-2] / w.shape[-1]) ** 0.5 * update, m
+
+
+def orthogonal(g: Float[Tensor, "N rows columns"], iterations: int = 5) -> Float[Tensor, "N rows columns"]:
+    """About U Vᵀ of the singular value decomposition g = U S Vᵀ, by X <- aX + (bA + cA²)X with A = XXᵀ, from X = g/|g|.
+
+    The shorter side is the inner one, so N matrices cost O(N rows columns min(rows, columns)) for each iteration.
+    """
+    a, b, c = NEWTON_SCHULZ
+    tall = g.shape[-2] > g.shape[-1]
+    x = g.mT if tall else g
+    x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) + 1e-7)
+    for _ in range(iterations):
+        A = x @ x.mT
+        x = a * x + (b * A + c * A @ A) @ x
+    return x.mT if tall else x
+
+
+def is_hidden_matrix(name: str, weight: Tensor) -> bool:
+    """The matrices inside the blocks: Muon's, and the only weights that decay. Not embeddings, gains or the head."""
+    return weight.ndim == 2 and "blocks" in name.split(".")
+
+
+class Optimizer:
+    """Applies one rule to each parameter: Muon's batched by shape, AdamW's one by one. `state` is all it remembers."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        rule: str,
+        lr: float,
+        adam_lr: float,
+        decay: float,
+        dtype: torch.dtype = torch.float32,
+        transform: Callable[[Callable], Callable] = lambda f: f,
+    ) -> None:
+        self.lr, self.adam_lr, self.decay, self.dtype = lr, adam_lr, decay, dtype
+        self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        hidden = [name for name, w in self.weights.items() if is_hidden_matrix(name, w)]
+        by_shape: dict[torch.Size, list[str]] = {}
+        for name in hidden if rule == "muon" else ():
+            by_shape.setdefault(self.weights[name].shape, []).append(name)
+        self.muon_groups = list(by_shape.values())
+        on_muon = {name for group in self.muon_groups for name in group}
+        self.adam_names = [name for name in self.weights if name not in on_muon]
+        self.decayed = set(hidden)
+        self.state = {f"m/{name}": torch.zeros_like(w) for name, w in self.weights.items()}
+        self.state |= {f"v/{name}": torch.zeros_like(self.weights[name]) for name in self.adam_names}
+        self._apply = transform(self._update)
+
+    def step(self, gradients: Mapping[str, Tensor], t: int, scale: float) -> None:
+        """Update the weights in place; t counts from 1, `scale` multiplies both learning rates."""
+        with torch.no_grad():
+            self._apply(gradients, torch.tensor(float(t)), torch.tensor(scale))
+
+    def _update(self, gradients: Mapping[str, Tensor], t: Tensor, scale: Tensor) -> None:
+        w, state = self.weights, self.state
+        for name in self.adam_names:
+            m, v = state[f"m/{name}"], state[f"v/{name}"]
+            decay = self.decay if name in self.decayed else 0.0
+            new = adamw(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay)
+            for old, value in zip((w[name], m, v), new, strict=True):
+                old.copy_(value)
+        for names in self.muon_groups:
+            m = _stack(state, [f"m/{name}" for name in names])
+            new_w, new_m = muon(_stack(w, names), _stack(gradients, names), m, scale * self.lr, self.decay, self.dtype)
+            for i, name in enumerate(names):
+                w[name].copy_(new_w[i])
+                state[f"m/{name}"].copy_(new_m[i])
+
+
+def _stack(tensors: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
+    return torch.stack([tensors[name] for name in names])

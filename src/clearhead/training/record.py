@@ -1,0 +1,61 @@
+"""What happened in a run: one JSON object a line, appended as it happens. Progress, doctor and report read this.
+
+Deliberately not here: what the numbers mean.
+"""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Event = Mapping[str, Any]
+Observer = Callable[[Event], None]
+
+
+class Record:
+    """An observer that appends every event to a file; a line is with the system before `log` returns."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _keep(self.path, lambda event: True)  # a line torn by a kill must not swallow the next one
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def log(self, kind: str, **numbers: Any) -> None:
+        self({"kind": kind, **numbers})
+
+    def __call__(self, event: Event) -> None:
+        self._file.write(json.dumps(dict(event), ensure_ascii=False) + "\n")
+        self._file.flush()
+
+    def truncate_after(self, step: int) -> None:
+        """Forget the events of later steps, so that a resumed run writes them once."""
+        self._file.close()
+        _keep(self.path, lambda event: "step" not in event or event["step"] <= step)
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read(path: Path | str) -> list[dict[str, Any]]:
+    """All complete events, oldest first; a line torn by a kill is left out."""
+    events = []
+    for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return events
+
+
+def _keep(path: Path, wanted: Callable[[Event], bool]) -> None:
+    """Rewrite the file with the wanted events, if it holds any others; a kill leaves the old file or the new one."""
+    old = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+    kept = [event for event in (read(path) if old else []) if wanted(event)]
+    new = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
+    if new != old:
+        aside = path.with_name(path.name + ".tmp")
+        aside.write_text(new, encoding="utf-8")
+        os.replace(aside, path)

@@ -1,0 +1,113 @@
+"""Loss and gradients of one step: a working copy of the weights in the compute type, compiled where it pays.
+
+The float32 weights are the truth and only the optimiser changes them. Once a step they are rounded into the working
+copy, so that nothing inside the step casts a weight. Deliberately not here: the optimiser and the loop.
+"""
+
+import copy
+import math
+import shutil
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from clearhead.errors import UserError
+from clearhead.kernels.attention import causal_attend
+
+LossFn = Callable[[Any, Any], Tensor]
+"""(model, batch of tensors) -> mean loss, a scalar."""
+
+EAGER_SECONDS_WORTH_COMPILING = 150  # compiling takes 20-60 s on two cores and then at least halves the time
+EAGER_FLOPS_PER_SECOND = 100e9  # what two such cores reach in an eager step
+
+
+def language_model_loss(model: Any, batch: Any) -> Tensor:
+    """Mean of -log p(target | earlier tokens of its document) over the positions that have a target."""
+    hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
+    logits = model.logits(hidden).float()
+    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=-1)
+
+
+def compute_dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
+    """auto: bfloat16 where the processor multiplies it faster than float32."""
+    if name == "auto":
+        cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu
+        name = "bfloat16" if fast else "float32"
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def should_compile(choice: Literal["auto", "on", "off"], parameters: int, tokens: int, device: torch.device) -> bool:
+    """auto: when the run, `tokens` long in all, would be slow enough without; the same answer on every resume."""
+    if choice == "off":
+        return False
+    ready = device.type != "cpu" or shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if choice == "on" and not ready:
+        raise UserError(
+            "compile = 'on' needs a C++ compiler, and none of c++, g++, clang++ is here; install one or use 'off'"
+        )
+    return bool(ready) and (
+        choice == "on" or 6 * parameters * tokens / EAGER_FLOPS_PER_SECOND > EAGER_SECONDS_WORTH_COMPILING
+    )
+
+
+def to_tensors(batch: Any, device: torch.device) -> Any:
+    """The same named tuple with tensors for arrays."""
+    return type(batch)(*(torch.as_tensor(array, device=device) for array in batch))
+
+
+def working_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The model in the compute type, but embeddings: the gradient of one row is a sum over all its occurrences."""
+    work = copy.deepcopy(model).to(dtype)
+    for module in work.modules():
+        if isinstance(module, nn.Embedding):
+            module.float()
+    return work
+
+
+class Gradients:
+    """Loss and float32 gradients, averaged over micro-batches. `work` is the model that computed them."""
+
+    def __init__(self, model: nn.Module, loss_fn: LossFn, dtype: torch.dtype, compiled: bool) -> None:
+        self.work = working_copy(model, dtype)
+        self.loss_fn = loss_fn
+        self.names = [name for name, p in model.named_parameters() if p.requires_grad]
+        masters, copies = dict(model.named_parameters()), dict(self.work.named_parameters())
+        self.masters = [masters[name].detach() for name in masters]
+        self.copies: list[Tensor] = [copies[name] for name in masters]
+        self.trained = [copies[name] for name in self.names]
+        self.device = self.masters[0].device
+        self.compute = torch.compile(loss_fn, dynamic=False) if compiled else loss_fn
+
+    def refresh(self) -> None:
+        """Round the current weights into the working copy."""
+        with torch.no_grad():
+            torch._foreach_copy_(self.copies, self.masters)
+
+    def __call__(self, micro_batches: Sequence[Any]) -> tuple[float, dict[str, Tensor]]:
+        self.refresh()
+        loss_sum = 0.0
+        sums: list[Tensor] = []
+        for batch in micro_batches:
+            loss = self.compute(self.work, to_tensors(batch, self.device))
+            loss.backward()
+            gradients = [torch.zeros_like(p).float() if p.grad is None else p.grad.float() for p in self.trained]
+            for p in self.trained:
+                p.grad = None
+            sums = [total + g for total, g in zip(sums, gradients, strict=True)] if sums else gradients
+            loss_sum += loss.item()
+        n = len(micro_batches)
+        mean = sums if n == 1 else [total / n for total in sums]
+        return loss_sum / n, dict(zip(self.names, mean, strict=True))
+
+
+def clip(gradients: dict[str, Tensor], limit: float) -> float:
+    """Scale all gradients down, in place, so that their joint norm is at most `limit` (0: none); the norm before."""
+    values = list(gradients.values())
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values))).item()
+    if 0 < limit < norm < math.inf:
+        torch._foreach_mul_(values, limit / norm)
+    return norm
