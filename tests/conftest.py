@@ -17,7 +17,7 @@ SOURCE = Path(__file__).parents[1] / "src"
 
 if os.environ.get("CLEARHEAD_CHECK_SHAPES") != "0":
     assert "clearhead.errors" not in sys.modules, "the package was imported before its check was installed"
-    install_import_hook("clearhead", "beartype.beartype")
+    install_import_hook("clearhead", "runtime_check.check")
 
 
 @pytest.fixture
