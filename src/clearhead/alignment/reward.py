@@ -1,0 +1,83 @@
+"""The reward models: one backbone, two heads, both read where a step ends.
+
+The outcome head learns from finished solutions only: right or wrong (Cobbe et al. 2021, section 4.2). The process head
+learns at the end of every step how often the model finishes from there (Lightman et al. 2023; labels: rollouts.py).
+Both are chances, so both are trained by cross-entropy, and a label may be any share between 0 and 1.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
+from clearhead.kernels.attention import Attend
+from clearhead.models.decoder import Decoder
+from clearhead.text.documents import STEP_END, steps_prompt
+from clearhead.text.tokenizer import END, CharTokenizer
+
+OUTCOME, PROCESS = 0, 1
+
+
+class RewardModel(nn.Module):
+    """hidden state at the end of a step -> logits of (outcome, process). The head starts at zero: every chance is ½."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
+        self.decoder = decoder
+        self.head = nn.Linear(decoder.config.d_model, 2, bias=True)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend
+    ) -> Float[Tensor, "*B 2"]:
+        return self.judge(self.decoder(tokens, positions, attend))
+
+    def judge(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 2"]:
+        return self.head(hidden.to(self.head.weight.dtype))
+
+
+class Scored(NamedTuple):
+    """Token ids, and for each token the labels of (outcome, process) where it ends a step; UNLABELLED elsewhere."""
+
+    tokens: list[int]
+    outcome: list[float]
+    process: list[float]
+
+
+def step_tokens(tokenizer: CharTokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
+    """The token ids of the prompt and of each step, every piece closed by the token that its verdict is read from."""
+    endings = [*tokenizer.encode(STEP_END)] * (len(steps) - done) + [END] * done
+    written = [[*tokenizer.encode(step), end] for step, end in zip(steps, endings, strict=True)]
+    return [tokenizer.encode(steps_prompt(problem)), *written]
+
+
+def scored_document(tokenizer: CharTokenizer, path: LabelledPath) -> Scored:
+    """The text of a labelled path with its labels at the ends of the steps.
+
+    The outcome label is that of a finished solution, at its last token.
+    """
+    pieces = step_tokens(tokenizer, path.problem, path.steps, path.done)
+    tokens, outcome, process = [], [], []
+    for piece, label in zip(pieces, path.labels, strict=True):
+        tokens += piece
+        process += [UNLABELLED] * (len(piece) - 1) + [label]
+        outcome += [UNLABELLED] * len(piece)
+    if path.done:
+        outcome[-1] = path.labels[-1]
+    return Scored(tokens, outcome, process)
+
+
+def reward_loss(logits: Float[Tensor, "*B 2"], labels: Float[Tensor, "*B 2"]) -> Float[Tensor, ""]:
+    """Cross-entropy against the labels: -[y ln p + (1-y) ln(1-p)], each head's mean over its labelled positions, summed."""
+    known = labels != UNLABELLED
+    each = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none") * known
+    return (each.flatten(0, -2).sum(0) / known.flatten(0, -2).sum(0).clamp(min=1)).sum()
+
+
+def chances(logits: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
+    return torch.sigmoid(logits.float())

@@ -1,0 +1,161 @@
+"""Step labels without a teacher: complete a half-written solution a few times and see how often it ends right.
+
+The value of a state is the chance that the model itself finishes it correctly, estimated from samples and judged by
+the final answer only (Wang et al. 2024, Math-Shepherd, section 3.2). A reward model fed only on what the model does
+anyway hardly sees a failure, so states are first *explored*: decisions drawn with a high temperature, from the tokens
+that the model itself finds possible (`min_p`), which changes what is tried but not how carefully it is carried out.
+
+What is deliberately not here: `check_step`. The truth about a step is for evaluation (`quality.py`), never for labels.
+"""
+
+import zlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from clearhead.errors import UserError
+from clearhead.generation.language_model import LanguageModel, SampleConfig
+from clearhead.tasks.task import Task
+from clearhead.text.documents import split_steps, steps_prompt
+
+State = tuple[str, ...]  # the steps written so far
+UNLABELLED = -1.0
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """How states are explored and completed. `widths[i]`: samples drawn at depth i to find states to label."""
+
+    problems: int = 1000
+    widths: tuple[int, ...] = (12, 4)
+    temperature: float = 2.5
+    min_p: float = 0.005
+    completions: int = 4
+    max_tokens: int = 96
+    at_once: int = 50
+
+    def __post_init__(self) -> None:
+        if self.problems < 1 or self.completions < 1 or self.at_once < 1:
+            raise UserError(
+                f"rollouts: problems = {self.problems}, completions = {self.completions} and at_once = {self.at_once} "
+                "must all be at least 1"
+            )
+
+
+@dataclass(frozen=True)
+class LabelledPath:
+    """A written solution with the value of each state on its way; `done` when the model closed it itself.
+
+    `labels[i]` belongs to the state after `steps[:i]` (so there are len(steps) + 1): the share of its completions that
+    ended right, or UNLABELLED. A state is labelled on one path only, so that a shared beginning does not count twice.
+    """
+
+    problem: str
+    steps: State
+    done: bool
+    labels: tuple[float, ...]
+
+
+def collect(
+    model: LanguageModel, task: Task, problems: Sequence[str], config: RolloutConfig, seed: int
+) -> Iterator[LabelledPath]:
+    """Explore and complete every problem; yield labelled paths, a few problems at a time."""
+    for start in range(0, len(problems), config.at_once):
+        batch = problems[start : start + config.at_once]
+        nodes = model.open([steps_prompt(problem) for problem in batch])
+        explored = _explore(model, batch, nodes, config, seed)
+        for problem, endings in zip(batch, _complete(model, batch, explored, config, seed), strict=True):
+            yield from label_paths(task, problem, endings)
+        model.close(nodes)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A completion that was started after `start` steps of `steps`."""
+
+    start: int
+    steps: State
+    done: bool
+
+
+@dataclass(frozen=True)
+class _Explored:
+    node: int
+    done: bool
+
+
+def _explore(
+    model: LanguageModel, problems: Sequence[str], roots: Sequence[int], config: RolloutConfig, seed: int
+) -> list[dict[State, _Explored]]:
+    """Distinct states reached from each root by bold sampling, the root itself included."""
+    bold = SampleConfig(temperature=config.temperature, min_p=config.min_p, max_tokens=config.max_tokens)
+    found: list[dict[State, _Explored]] = [{(): _Explored(root, False)} for root in roots]
+    frontier = [(i, ()) for i in range(len(roots))]
+    for depth, width in enumerate(config.widths):
+        seeds = [_seed(seed, problems[i], depth, steps) for i, steps in frontier]
+        drawn = model.extend([found[i][steps].node for i, steps in frontier], width, bold, seeds)
+        reached = []
+        for (i, steps), continuations in zip(frontier, drawn, strict=True):
+            for continuation in continuations:
+                state = (*steps, continuation.text)
+                if state not in found[i]:
+                    found[i][state] = _Explored(continuation.node, continuation.done)
+                    if not (continuation.done or continuation.truncated):
+                        reached.append((i, state))
+        frontier = reached
+    return found
+
+
+def _complete(
+    model: LanguageModel,
+    problems: Sequence[str],
+    explored: Sequence[dict[State, _Explored]],
+    config: RolloutConfig,
+    seed: int,
+) -> list[list[Ending]]:
+    """How the model's own completions of each problem's explored states end."""
+    plain = SampleConfig(temperature=1.0, max_tokens=config.max_tokens)
+    open_states = [(i, state) for i, found in enumerate(explored) for state, at in found.items() if not at.done]
+    seeds = [_seed(seed, problems[i], -1, state) for i, state in open_states]
+    nodes = [explored[i][state].node for i, state in open_states]
+    drawn = model.extend(nodes, config.completions, plain, seeds, stop=None)
+    endings = [
+        [Ending(len(state), state, True) for state, at in found.items() if at.done] for found in explored
+    ]
+    for (i, state), continuations in zip(open_states, drawn, strict=True):
+        for continuation in continuations:
+            written = split_steps(continuation.text)
+            whole = written if continuation.done else written[:-1]  # a step that was cut off is no step
+            endings[i].append(Ending(len(state), state + whole, continuation.done))
+    return endings
+
+
+def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[LabelledPath]:
+    """Turn completions into labels. A completion started at a state is a fair sample for that state and for every
+    state that it passes afterwards, not for the ones before: those were left by a bold choice, not by the model's own.
+    """
+    wins: dict[State, int] = defaultdict(int)
+    trials: dict[State, int] = defaultdict(int)
+    for ending in endings:
+        answer = task.answer(problem, ending.steps) if ending.done else None
+        right = answer is not None and task.check(problem, answer)
+        for length in range(ending.start, len(ending.steps) + 1):
+            trials[ending.steps[:length]] += 1
+            wins[ending.steps[:length]] += right
+    labelled: set[State] = set()
+    paths = []
+    for steps, done in sorted({(e.steps, e.done) for e in endings}, key=lambda path: (-len(path[0]), path)):
+        labels = []
+        for length in range(len(steps) + 1):
+            state = steps[:length]
+            fresh = trials[state] > 0 and state not in labelled
+            labelled.add(state)
+            labels.append(wins[state] / trials[state] if fresh else UNLABELLED)
+        if any(label != UNLABELLED for label in labels):
+            paths.append(LabelledPath(problem, steps, done, tuple(labels)))
+    return paths
+
+
+def _seed(seed: int, problem: str, depth: int, state: State) -> int:
+    """A seed of its own for each state, independent of what else is in the batch."""
+    return zlib.crc32(repr((seed, problem, depth, state)).encode())

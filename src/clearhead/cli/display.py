@@ -1,0 +1,59 @@
+"""What a person sees while a run goes on: one bar for what is happening now, one line for what is done."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from clearhead.training.progress import TrainingProgress
+from clearhead.training.record import Observer
+
+PLAIN_LINES = 10  # of a stage with many pieces, where there is no terminal to draw a bar on
+
+
+class Display:
+    """Progress on standard error, so that standard output holds results alone."""
+
+    def __init__(self) -> None:
+        self.console = Console(stderr=True)
+
+    def say(self, line: str) -> None:
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def watch(self, label: str) -> Iterator[Observer]:
+        """An observer of one training."""
+        with TrainingProgress(label, self.console) as progress:
+            yield progress
+
+    @contextmanager
+    def progress(self, label: str, total: int) -> Iterator[Callable[[int], None]]:
+        """A bar over pieces of equal standing; call the result with the number of pieces just finished."""
+        if not self.console.is_terminal:
+            done = 0
+
+            def tell(count: int) -> None:
+                nonlocal done
+                before, done = done * PLAIN_LINES // max(total, 1), done + count
+                if done * PLAIN_LINES // max(total, 1) > before:
+                    self.say(f"{label}: {done}/{total}")
+
+            yield tell
+            return
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=self.console) as bar:
+            task = bar.add_task(label, total=total)
+            yield lambda count: bar.advance(task, count)
+
+    def headline(self, summary: Mapping[str, Any], as_json: bool) -> None:
+        """The figures that a person ran all this for."""
+        if as_json:
+            click.echo(json.dumps(dict(summary), ensure_ascii=False))
+            return
+        for line in summary["lines"]:
+            click.echo(line)
+        click.echo(f"report: {summary['report']}")

@@ -1,0 +1,39 @@
+"""`clearhead report`: the report of a run, written again from what its directory holds."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearhead.cli.examples import examples
+
+if TYPE_CHECKING:
+    from clearhead.pipeline.rundir import RunDir
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead report runs/demo", "write runs/demo/report.html again"),
+        ("clearhead report runs/demo --json", "the headline figures for a program"),
+    )
+)
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON.")
+def command(directory: Path, as_json: bool) -> None:
+    """Write the report of the run in DIRECTORY as one HTML page, finished or not."""
+    from clearhead.cli.display import Display
+    from clearhead.pipeline.rundir import RunDir
+
+    Display().headline(write_report(RunDir(directory)), as_json)
+
+
+def write_report(run: "RunDir") -> dict[str, Any]:
+    """report.json and report.html; returns the headline figures."""
+    from clearhead.pipeline.rundir import write_json
+    from clearhead.pipeline.summary import headline, report_data
+    from clearhead.report import write
+
+    data = report_data(run)
+    write_json(run.report_data, data)
+    write(data, run.report)
+    return headline(run, data)

@@ -1,0 +1,76 @@
+"""`clearhead run`: a whole recipe, from nothing to the report."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead run demo", "the main job: ten minutes on two cores"),
+        ("clearhead run recipes/game24.toml --out runs/mine", "another recipe, a directory of your choice"),
+        ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
+        ("clearhead run demo --resume", "go on where a stopped run was"),
+    )
+)
+@click.argument("recipe")
+@click.option("--out", type=click.Path(path_type=Path), help="The run's directory. Default: runs/NAME.")
+@click.option("--seed", type=int, help="Seed of everything random, instead of the recipe's.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
+def command(
+    recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], resume: bool, device: str, as_json: bool
+) -> None:
+    """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
+
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task.
+    """
+    from clearhead.config import find_recipe, load_toml, override
+    from clearhead.pipeline.data import load_tasks
+    from clearhead.pipeline.recipe import parse
+
+    path = find_recipe(recipe)
+    data = override(load_toml(path), settings)
+    if seed is not None:
+        data["seed"] = seed
+    resolved = parse(data, str(path))
+    load_tasks(resolved)  # a missing file or an unknown task must be told before anything is written
+
+    from clearhead.cli.display import Display
+    from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.rundir import create, free_path, reopen
+    from clearhead.pipeline.stages import Context
+    from clearhead.cli.report import write_report
+
+    chosen = pipeline.choose_device(device)
+    parent = Path("runs")
+    if resume:
+        run = reopen(out or _latest(parent, resolved.name), resolved)
+    else:
+        command_line = shlex.join(["clearhead", *sys.argv[1:]])
+        run = create(out or free_path(parent, resolved.name), resolved, pipeline.facts(command_line, chosen))
+    display = Display()
+    display.say(f"run directory: {run.path}")
+    context = Context(resolved, run, chosen, display.watch, display.say, display.progress)
+    try:
+        pipeline.go(context)
+    except KeyboardInterrupt:
+        display.say(f"stopped; go on with: clearhead run {shlex.quote(recipe)} --resume --out {run.path}")
+        raise
+    summary = write_report(run)
+    display.headline(summary, as_json)
+
+
+def _latest(parent: Path, name: str) -> Path:
+    """The newest run of that name."""
+    runs = [path for path in parent.glob(f"{name}*") if (path / "config.toml").is_file()]
+    if not runs:
+        raise UserError(f"there is no run of {name} in {parent}/ to resume; leave out --resume, or name it with --out")
+    return max(runs, key=lambda path: (path / "state.json").stat().st_mtime)

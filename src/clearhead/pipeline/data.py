@@ -1,0 +1,78 @@
+"""From tasks to training text: the tokenizer's alphabet, and documents drawn without end from the tasks of a recipe."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clearhead.errors import UserError
+from clearhead.pipeline.recipe import Recipe, TaskConfig
+from clearhead.tasks.task import Task
+from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
+from clearhead.text.packing import Document
+from clearhead.text.tokenizer import END, CharTokenizer
+
+POOL = 15_000  # training problems drawn ahead for each task; a solution is drawn anew each time
+ALPHABET_SAMPLE = 3_000  # problems whose solutions show the tokenizer what characters there are
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A problem with one way of solving it, or with its bare answer."""
+
+    prompt: str
+    solution: str
+
+
+@dataclass
+class Source:
+    """Draws solved problems from the tasks in proportion to their shares; `direct` of them as bare answers."""
+
+    tasks: Sequence[Task]
+    shares: Sequence[float]
+    direct: float
+    pools: Sequence[Sequence[str]]
+
+    def draw(self, rng: random.Random) -> Solved:
+        (which,) = rng.choices(range(len(self.tasks)), self.shares)
+        task, problem = self.tasks[which], rng.choice(self.pools[which])
+        steps = task.solve(problem, rng)
+        if rng.random() < self.direct:
+            answer = task.answer(problem, steps)
+            if answer is None:
+                raise UserError(f"task {task.name}: its own solution of {problem!r} arrives at no answer; mend the task")
+            return Solved(direct_prompt(problem), answer)
+        return Solved(steps_prompt(problem), join_steps(steps))
+
+
+def load_tasks(recipe: Recipe) -> dict[str, Task]:
+    """The tasks of a recipe by the names of their sections."""
+    return {config.name: config.load() for config in recipe.tasks}
+
+
+def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float, split: str, seed: int) -> Source:
+    pools = [task.problems(split, POOL, seed) for task in tasks.values()]
+    for name, pool in zip(tasks, pools, strict=True):
+        if not pool:
+            raise UserError(f"task {name} has no {split} problem; give it more problems, or hold out fewer")
+    return Source(list(tasks.values()), [config.share for config in configs], direct, pools)
+
+
+def train_tokenizer(tasks: dict[str, Task], seed: int) -> CharTokenizer:
+    """Every character of the training solutions, both ways of asking, and of all problems that will be asked."""
+    rng = random.Random(seed)
+    texts = []
+    for task in tasks.values():
+        for problem in task.problems("train", ALPHABET_SAMPLE, seed):
+            steps = task.solve(problem, rng)
+            texts += [steps_prompt(problem), join_steps(steps), direct_prompt(problem), task.answer(problem, steps) or ""]
+        texts += task.problems("valid", ALPHABET_SAMPLE, seed) + task.problems("test", ALPHABET_SAMPLE, seed)
+    return CharTokenizer.train(texts)
+
+
+def encode(tokenizer: CharTokenizer, solved: Solved) -> Document:
+    """The solution, closed by END, is learned; the prompt is only read.
+
+    >>> encode(CharTokenizer("+1=2\\n"), Solved("1+1\\n", "=2"))
+    Document(prompt=[3, 2, 3, 6], solution=[4, 5, 1])
+    """
+    return Document(tokenizer.encode(solved.prompt), [*tokenizer.encode(solved.solution), END])

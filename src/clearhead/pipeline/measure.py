@@ -1,0 +1,244 @@
+"""The evaluation stage: strategies at equal compute, the reward model against the truth, trees and attention to look at.
+
+Every measured piece is a file of its own in the run's `evaluation` folder, so a run that was stopped measures only
+what is missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+
+from clearhead.alignment import quality
+from clearhead.alignment.judge import LocalJudge
+from clearhead.alignment.rollouts import UNLABELLED, collect
+from clearhead.errors import UserError
+from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline.rundir import RunDir, read_json, write_json
+from clearhead.pipeline.stages import Context, engine_and_judge, load_policy
+from clearhead.reasoning.evaluate import Unit, final_answer, grade
+from clearhead.reasoning.lockstep import Result
+from clearhead.reasoning.strategies import (
+    JUDGED, PROCESS, SAMPLED, SINGLE, Bench, Draft, family, known, sampled, searched, single,
+)  # fmt: skip
+from clearhead.reasoning.tree import ROOT, to_dict
+from clearhead.tasks.task import StepChecked, Task
+from clearhead.text.documents import join_steps, split_steps, steps_prompt
+
+QUALITY_PROBLEMS = 60  # test problems on which the reward model is compared with the truth
+QUALITY_SAMPLES = 16  # solutions of each
+
+
+def evaluation_stage(context: Context) -> None:
+    recipe, run, tasks = context.recipe, context.run, context.tasks()
+    engine, judge = engine_and_judge(run, context.device)
+    config = recipe.evaluation
+    pieces = [(name, piece) for name in tasks for piece in plan(config.strategies, config.seeds)]
+    extras = [name for name, task in tasks.items() if judge is not None and isinstance(task, StepChecked)]
+    with context.progress("evaluation", len(pieces) + len(extras) + len(recipe.report.trees) + 1) as advance:
+        for name, (strategies, seed) in pieces:
+            task = tasks[name]
+            path = run.evaluation / name / f"{strategies[0].replace(':', '-')}-{seed}.json"
+            if not path.is_file():
+                problems = task.problems("test", config.problems, recipe.seed)
+                bench, before = Bench(engine, judge, recipe.search, task.answer), engine.usage()
+                units = measure(strategies, bench, task, problems, max(config.budgets), seed)
+                write_json(path, {"units": units, "usage": asdict(engine.usage() - before)})
+            advance(1)
+        for name in extras:
+            path = run.evaluation / name / "quality.json"
+            if not path.is_file():
+                problems = tasks[name].problems("test", QUALITY_PROBLEMS, recipe.seed)
+                write_json(path, reward_quality(engine, judge, tasks[name], problems, context))
+            advance(1)
+        for i, wanted in enumerate(recipe.report.trees):
+            path = run.evaluation / f"tree-{i}.json"
+            if not path.is_file():
+                write_json(path, shown_tree(wanted, tasks, engine, judge, context))
+            advance(1)
+        path = run.evaluation / "attention.json"
+        if not path.is_file():
+            write_json(path, attention_map(context))
+        advance(1)
+
+
+def plan(strategies: Sequence[str], seeds: int) -> list[tuple[tuple[str, ...], int]]:
+    """(strategies measured together, seed): all that choose among samples share the samples; one answer needs one seed."""
+    together = tuple(name for name in strategies if name in SAMPLED)
+    pieces = [((name,), 0) for name in strategies if name in SINGLE]
+    for seed in range(seeds):
+        if together:
+            pieces.append((together, seed))
+        pieces += [((name,), seed) for name in strategies if name not in (*SINGLE, *SAMPLED)]
+    return pieces
+
+
+def measure(
+    strategies: Sequence[str], bench: Bench, task: Task, problems: Sequence[str], budget: int, seed: int
+) -> list[Unit]:
+    """Run strategies that belong together and check what they answered."""
+    known(strategies, judged=bench.judge is not None)
+    if strategies[0] in SINGLE:
+        answers = {strategies[0]: single(strategies[0], bench, problems)}
+    elif strategies[0] in SAMPLED:
+        answers = sampled(strategies, bench, problems, budget, seed)
+    else:
+        answers = {strategies[0]: searched(strategies[0], bench, problems, budget, seed)[0]}
+    return [grade(task, name, seed, attempts) for name, attempts in answers.items()]
+
+
+def read_units(run: RunDir, task: str) -> list[Unit]:
+    """Everything that was measured on a task."""
+    files = sorted((run.evaluation / task).glob("*-*.json"))
+    return [unit for file in files for unit in read_json(file)["units"]]
+
+
+def read_usage(run: RunDir, task: str) -> dict[str, int]:
+    """The engine's counts over all pieces measured on a task."""
+    files = sorted((run.evaluation / task).glob("*-*.json"))
+    total: dict[str, int] = {}
+    for file in files:
+        for key, value in read_json(file)["usage"].items():
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def reward_quality(
+    engine: LocalEngine, judge: LocalJudge | None, task: Task, problems: Sequence[str], context: Context
+) -> dict[str, Any]:
+    """The reward model on sampled test solutions: ranking and calibration against outcomes and against the truth."""
+    assert judge is not None and isinstance(task, StepChecked)
+    solutions = _solutions(engine, problems, context.recipe.seed)
+    drafts, truth, outcome, ends, depth, spans = [], [], [], [], [], []
+    for problem, steps, done in solutions:
+        answer = task.answer(problem, steps) if done else None
+        right = answer is not None and task.check(problem, answer)
+        spans.append((len(drafts), len(drafts) + len(steps), right))
+        for length in range(1, len(steps) + 1):
+            drafts.append(Draft(problem, steps[:length], done and length == len(steps)))
+            truth.append(task.check_step(problem, steps[:length]))
+            outcome.append(right)
+            ends.append(drafts[-1].done)
+            depth.append(length)
+    verdicts = judge.verdicts(drafts)
+    judge.forget(problems)
+    process, good, won = verdicts[:, PROCESS], np.array(truth), np.array(outcome)
+    at_end, depths = np.array(ends), np.array(depth)
+    bins = quality.calibration(process, won)
+    labels, label_truth = _label_truth(engine, task, problems, context)
+    found = [
+        quality.first_wrong(process[a:b] >= 0.5) == quality.first_wrong(good[a:b]) for a, b, right in spans if not right
+    ]
+    return {
+        "auc_process": quality.auc(process, good),
+        "auc_outcome": quality.auc(verdicts[at_end, 1 - PROCESS], won[at_end]),
+        "label_auc": quality.auc(labels, label_truth),
+        "brier": quality.brier(process, won),
+        "ece": quality.expected_calibration_error(bins),
+        "calibration": [asdict(b) for b in bins],
+        "first_error": {"accuracy": float(np.mean(found)), "n": len(found)} if found else None,
+        "by_depth": [
+            {"depth": int(d), "auc": quality.auc(process[depths == d], good[depths == d]), "n": int((depths == d).sum())}
+            for d in np.unique(depths)
+        ],
+    }
+
+
+def _solutions(
+    engine: LocalEngine, problems: Sequence[str], seed: int
+) -> list[tuple[str, tuple[str, ...], bool]]:
+    nodes = engine.open([steps_prompt(problem) for problem in problems])
+    drawn = engine.extend(nodes, QUALITY_SAMPLES, SampleConfig(max_tokens=160), [seed + 1] * len(nodes), stop=None)
+    engine.close(nodes)
+    return [
+        (problem, split_steps(text.text), text.done)
+        for problem, texts in zip(problems, drawn, strict=True)
+        for text in texts
+        if text.text
+    ]
+
+
+def _label_truth(
+    engine: LocalEngine, task: Any, problems: Sequence[str], context: Context
+) -> tuple[np.ndarray, np.ndarray]:
+    """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
+    labels, truth = [], []
+    for path in collect(engine, task, problems, context.recipe.rollouts, context.recipe.seed + 2):
+        for length, label in enumerate(path.labels):
+            if label != UNLABELLED and length:
+                labels.append(label)
+                truth.append(task.check_step(path.problem, path.steps[:length]))
+    return np.array(labels), np.array(truth)
+
+
+def shown_tree(
+    wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, context: Context
+) -> dict[str, Any]:
+    """The search tree of one problem, as the report draws it."""
+    name, _, typed = wanted.partition(":")
+    if name not in tasks:
+        raise UserError(f"report.trees: {wanted!r} must be written 'task: problem' with one of {', '.join(tasks)}")
+    task = tasks[name]
+    problem = task.parse(typed.strip())
+    strategy = next((s for s in context.recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
+    if judge is None:
+        strategy = "tree-of-thought"
+    bench = Bench(engine, judge, context.recipe.search, task.answer)
+    budget = max(context.recipe.evaluation.budgets)
+    attempts, result = searched(strategy, bench, [problem], budget, context.recipe.seed)
+    return tree_data(task, strategy, problem, result, attempts[0].marks[-1].steps) | {"title": typed.strip()}
+
+
+def tree_data(
+    task: Task, strategy: str, problem: str, result: Result, steps: tuple[str, ...] | None
+) -> dict[str, Any]:
+    """One root's tree as plain data, with the truth about each step where the task knows it."""
+    tree = result.tree
+    root = to_dict(tree, 0, lambda draft: draft.steps[-1] if draft.steps else draft.problem, result.chosen[0])
+    _add_truth(root, task, problem, ())
+    answer = None if steps is None else final_answer(task, strategy, problem, steps)
+    return {"problem": problem, "strategy": strategy, "answer": answer, "root": root}
+
+
+def _add_truth(node: dict[str, Any], task: Task, problem: str, steps: tuple[str, ...]) -> None:
+    if steps and isinstance(task, StepChecked):
+        node["correct"] = task.check_step(problem, steps)
+    for child in node["children"]:
+        _add_truth(child, task, problem, (*steps, child["text"]))
+
+
+def attention_map(context: Context) -> dict[str, Any]:
+    """What every head looks at in one solved problem of the first task that has one."""
+    tokenizer, decoder = context.tokenizer(), load_policy(context.run, torch.device("cpu"))
+    name, task = next(iter(context.tasks().items()))
+    wanted = next((tree for tree in context.recipe.report.trees if tree.startswith(f"{name}:")), None)
+    problem = task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, context.recipe.seed)[0]
+    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
+    (node,) = engine.open([steps_prompt(problem)])
+    ((written,),) = engine.extend([node], 1, SampleConfig(temperature=0.0, max_tokens=80), [0], stop=None)
+    text = steps_prompt(problem) + written.text
+    layers = attention_weights(decoder, tokenizer.encode(text))
+    return {"title": join_steps([problem]), "tokens": list(text), "layers": layers}
+
+
+@torch.no_grad()
+def attention_weights(decoder: Decoder, tokens: Sequence[int]) -> list[list[list[list[float]]]]:
+    """softmax(q kᵀ / √C) of every layer and head on one text, "L H T T" as lists rounded to three digits."""
+    T = len(tokens)
+    layers: list[Any] = []
+    mask = torch.ones(T, T, dtype=torch.bool).tril()
+
+    def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        group = q.shape[1] // k.shape[1]
+        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
+        scores = torch.einsum("thc,shc->hts", q, k) / q.shape[-1] ** 0.5
+        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        layers.append([[[round(x, 3) for x in row] for row in head] for head in weights.tolist()])
+        return torch.einsum("hts,shc->thc", weights, v)
+
+    decoder(torch.tensor(tokens), torch.arange(T), attend)
+    return layers

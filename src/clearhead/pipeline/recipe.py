@@ -1,0 +1,142 @@
+"""A recipe: the TOML file that says what a run trains on, how, and what it measures afterwards.
+
+Each section is one flat dataclass that belongs to the layer it configures; here they only meet. Sections left out
+keep their defaults, unknown keys are refused.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from clearhead.alignment.rollouts import RolloutConfig
+from clearhead.config import build, to_dict
+from clearhead.errors import UserError
+from clearhead.models.decoder import PRESETS, DecoderConfig
+from clearhead.reasoning.evaluate import EvaluationConfig
+from clearhead.reasoning.strategies import SearchConfig
+from clearhead.tasks import load
+from clearhead.tasks.task import Task
+from clearhead.training.loop import TrainConfig
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name."""
+
+    name: str
+    source: str = ""
+    share: float = 1.0
+    holdout: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Task:
+        holdout = Path(self.holdout) if self.holdout else None
+        return load(self.source or self.name, holdout=holdout, **self.options)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What is written from the tasks: `direct` is the share of documents that ask for the bare answer."""
+
+    direct: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.direct < 1:
+            raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """`trees`: problems whose search is drawn, written "task: problem"; `compare`: a search and its baseline."""
+
+    trees: tuple[str, ...] = ()
+    examples: int = 6
+    compare: tuple[str, str] = ("mcts-puct", "best-of-n-last")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    name: str
+    seed: int
+    tasks: tuple[TaskConfig, ...]
+    data: DataConfig
+    model: Mapping[str, Any]
+    pretrain: TrainConfig
+    rollouts: RolloutConfig
+    reward: TrainConfig
+    search: SearchConfig
+    evaluation: EvaluationConfig
+    report: ReportConfig
+
+    def decoder(self, vocab: int) -> DecoderConfig:
+        """The decoder's configuration: the preset's values, overridden by what the section names."""
+        chosen = dict(self.model)
+        preset = chosen.pop("preset", "demo")
+        if preset not in PRESETS:
+            raise UserError(f"model.preset = {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
+        return build(DecoderConfig, {**PRESETS[preset], **chosen, "vocab": vocab}, "model")
+
+
+SECTIONS = {
+    "data": DataConfig,
+    "pretrain": TrainConfig,
+    "rollouts": RolloutConfig,
+    "reward": TrainConfig,
+    "search": SearchConfig,
+    "evaluation": EvaluationConfig,
+    "report": ReportConfig,
+}
+
+
+def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
+    """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
+    known = {"name", "seed", "tasks", "model", *SECTIONS}
+    for key in data:
+        if key not in known:
+            build(_TopLevel, {key: data[key]}, where)
+    top = build(_TopLevel, {key: data[key] for key in ("name", "seed") if key in data}, where)
+    tasks = tuple(_task(name, section) for name, section in _table(data, "tasks").items())
+    if not tasks:
+        raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
+    sections: dict[str, Any] = {key: build(cls, _table(data, key), key) for key, cls in SECTIONS.items()}
+    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=_table(data, "model"), **sections)
+    recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
+    return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
+
+
+def to_plain(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
+    plain: dict[str, Any] = {"name": recipe.name, "seed": recipe.seed}
+    plain["tasks"] = {
+        task.name: {"source": task.source, "share": task.share, "holdout": task.holdout, **task.options}
+        for task in recipe.tasks
+    }
+    plain["model"] = dict(recipe.model)
+    return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+
+
+@dataclass(frozen=True)
+class _TopLevel:
+    """The keys of a recipe that stand outside sections."""
+
+    name: str = "run"
+    seed: int = 0
+
+
+def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    table = data.get(key, {})
+    if not isinstance(table, Mapping):
+        raise UserError(f"{key} = {table!r} must be a section: write [{key}] with its keys below")
+    return table
+
+
+def _task(name: str, section: Any) -> TaskConfig:
+    if not isinstance(section, Mapping):
+        raise UserError(f"tasks.{name} = {section!r} must be a section: write [tasks.{name}] with its keys below")
+    own = {key: value for key, value in section.items() if key in ("source", "share", "holdout")}
+    options = {key: value for key, value in section.items() if key not in own}
+    config = replace(build(TaskConfig, {"name": name, **own}, f"tasks.{name}"), options=options)
+    if config.share <= 0:
+        raise UserError(f"tasks.{name}.share = {config.share} must be above 0; leave the section out to skip the task")
+    return config

@@ -1,0 +1,153 @@
+"""The directory of a run: names of its files, what is finished, and atomic writes, so that a kill loses at most a stage's
+last unsaved piece.
+
+    config.toml            the resolved recipe          state.json        finished stages, versions
+    tokenizer.json                                      STAGE.jsonl       everything measured in training
+    policy.safetensors     the language model           reward.safetensors
+    rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
+    report.json            the data of the report       report.html
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clearhead.config import load_toml, save_toml
+from clearhead.errors import UserError
+from clearhead.pipeline.recipe import Recipe, parse, to_plain
+
+
+@dataclass(frozen=True)
+class RunDir:
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def state(self) -> Path:
+        return self.path / "state.json"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer.json"
+
+    def record(self, stage: str) -> Path:
+        """Everything measured while a stage trained."""
+        return self.path / f"{stage}.jsonl"
+
+    @property
+    def policy(self) -> Path:
+        return self.path / "policy.safetensors"
+
+    @property
+    def reward(self) -> Path:
+        return self.path / "reward.safetensors"
+
+    @property
+    def rollouts(self) -> Path:
+        return self.path / "rollouts"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.path / "evaluation"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
+    def report_data(self) -> Path:
+        return self.path / "report.json"
+
+    def checkpoint(self, stage: str) -> Path:
+        """Where a training stage keeps its last resumable state."""
+        return self.path / f"{stage}.checkpoint.safetensors"
+
+    def recipe(self) -> Recipe:
+        if not self.config.is_file():
+            raise UserError(f"{self.path} is not a run: it has no config.toml; make one with `clearhead run RECIPE`")
+        return parse(load_toml(self.config), str(self.config))
+
+    def read_state(self) -> dict[str, Any]:
+        return read_json(self.state) if self.state.is_file() else {"stages": []}
+
+    def finished(self, stage: str) -> bool:
+        return any(entry["name"] == stage for entry in self.read_state()["stages"])
+
+    def finish(self, stage: str, seconds: float) -> None:
+        state = self.read_state()
+        state["stages"].append({"name": stage, "seconds": seconds})
+        write_json(self.state, state)
+
+
+def create(path: Path, recipe: Recipe, facts: Mapping[str, Any]) -> RunDir:
+    """A new run directory; refuses one that already holds something."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path} already exists and is not empty; add --resume to go on, or choose another --out")
+    path.mkdir(parents=True, exist_ok=True)
+    run = RunDir(path)
+    write_json(run.state, {"stages": [], **facts})
+    save_toml(to_plain(recipe), run.config)
+    return run
+
+
+def reopen(path: Path, recipe: Recipe | None) -> RunDir:
+    """The directory of a run that stopped half-way; its recipe must be the one it was started with."""
+    run = RunDir(path)
+    before = to_plain(run.recipe())
+    if recipe is not None and (now := to_plain(recipe)) != before:
+        changed = sorted(_differences(before, now))
+        raise UserError(
+            f"{path} was started with other settings ({', '.join(changed[:4])}); "
+            "resume with the same recipe and --set values, or choose another --out"
+        )
+    return run
+
+
+def free_path(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first of name-2, name-3, ... that does not exist."""
+    candidates = (parent / (name if i == 1 else f"{name}-{i}") for i in range(1, 10_000))
+    return next(path for path in candidates if not path.exists())
+
+
+def write_text(path: Path, text: str) -> None:
+    """All of it or nothing: write beside the target, then rename."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, data: Any) -> None:
+    write_text(path, json.dumps(data, ensure_ascii=False))
+
+
+def read_json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read ({error}); delete it and run again with --resume") from None
+
+
+def _differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
+    found = []
+    for key in {*a, *b}:
+        left, right = a.get(key), b.get(key)
+        if isinstance(left, Mapping) and isinstance(right, Mapping):
+            found += _differences(left, right, f"{prefix}{key}.")
+        elif left != right:
+            found.append(f"{prefix}{key}: {left!r} then, {right!r} now")
+    return found

@@ -1,0 +1,193 @@
+"""The training stages of a run, in order: tokenizer, policy, rollouts, reward model.
+
+A stage reads what the earlier ones left in the run directory and leaves its own result there, so a run that was stopped
+between two stages, or inside one, goes on from files alone.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from clearhead.alignment.judge import LocalJudge
+from clearhead.alignment.labels import batches, reward_model_loss, split_paths
+from clearhead.alignment.reward import RewardModel
+from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.errors import UserError
+from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline.data import Source, encode, load_tasks, source, train_tokenizer
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.tasks.task import Task
+from clearhead.text.documents import split_steps, steps_prompt
+from clearhead.text.packing import PackedStream
+from clearhead.text.tokenizer import CharTokenizer
+from clearhead.training import checkpoint
+from clearhead.training.loop import train
+from clearhead.training.record import Observer, Record
+
+HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
+HELD_OUT_PATHS = 0.05  # share of the labelled problems that the reward model is tried on
+
+
+@dataclass(frozen=True)
+class Context:
+    """What every stage is handed. `watch(label)` opens a display that observes one training; `say` prints a line."""
+
+    recipe: Recipe
+    run: RunDir
+    device: torch.device
+    watch: Callable[[str], AbstractContextManager[Observer]]
+    say: Callable[[str], None]
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+    def tasks(self) -> dict[str, Task]:
+        return load_tasks(self.recipe)
+
+    def tokenizer(self) -> CharTokenizer:
+        return load_tokenizer(self.run)
+
+
+def load_tokenizer(run: RunDir) -> CharTokenizer:
+    if not run.tokenizer.is_file():
+        raise UserError(f"{run.path} has no tokenizer.json; the run stopped before it was trained, go on with --resume")
+    return CharTokenizer.from_json(run.tokenizer.read_text(encoding="utf-8"))
+
+
+def load_policy(run: RunDir, device: torch.device) -> Decoder:
+    """The language model of a run."""
+    decoder = Decoder(run.recipe().decoder(load_tokenizer(run).vocab_size))
+    load_weights(decoder, run.policy, run)
+    return decoder.to(device)
+
+
+def load_reward(run: RunDir, device: torch.device) -> RewardModel | None:
+    """The reward model of a run; None if the run has trained none."""
+    if not run.reward.is_file():
+        return None
+    model = RewardModel(Decoder(run.recipe().decoder(load_tokenizer(run).vocab_size)))
+    load_weights(model, run.reward, run)
+    return model.to(device)
+
+
+def load_weights(model: torch.nn.Module, path: Any, run: RunDir) -> None:
+    tensors, _ = checkpoint.load(path)
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        raise UserError(
+            f"{path} does not fit the model of {run.config}: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
+            f"expected {expected.get(wrong[0], 'nothing')}; restore both files from the same run"
+        )
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise UserError(f"{path} holds weights that are not finite numbers; restore an older file or train again")
+    model.load_state_dict(tensors)
+
+
+def tokenizer_stage(context: Context) -> None:
+    tokenizer = train_tokenizer(context.tasks(), context.recipe.seed)
+    write_text(context.run.tokenizer, tokenizer.to_json())
+    context.say(f"tokenizer: {tokenizer.vocab_size} tokens: {''.join(tokenizer.alphabet.split())}")
+
+
+def pretrain_stage(context: Context) -> None:
+    """Train the policy on drawn solutions, watching the held-out loss and the share solved at first try."""
+    recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
+    config = recipe.pretrain
+    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=recipe.seed).to(context.device)
+
+    def stream(drawn: Source, seed: int) -> PackedStream:
+        return PackedStream(lambda rng: encode(tokenizer, drawn.draw(rng)), config.rows, config.tokens, seed)
+
+    training = source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
+    held_out = stream(source(tasks, recipe.tasks, recipe.data.direct, "valid", recipe.seed), recipe.seed + 1).batch(0)
+    asked = {name: task.problems("valid", HELD_OUT_PROBLEMS, recipe.seed) for name, task in tasks.items()}
+
+    def on_eval(model: Any, step: int) -> Mapping[str, Any]:
+        return first_try(model, tokenizer, tasks, asked)
+
+    record = Record(context.run.record("pretrain"))
+    with context.watch("policy") as watch:
+        train(
+            config, decoder, stream(training, recipe.seed).batch, checkpoint=context.run.checkpoint("pretrain"),
+            record=record, observers=[watch], held_out=[held_out], on_eval=on_eval,
+        )  # fmt: skip
+    checkpoint.save(context.run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
+
+
+def first_try(
+    decoder: Decoder, tokenizer: CharTokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]]
+) -> dict[str, Any]:
+    """Share of problems solved greedily, by task, and one solution to look at."""
+    engine = LocalEngine(decoder, tokenizer)
+    accuracy, sample = {}, ""
+    for name, task in tasks.items():
+        nodes = engine.open([steps_prompt(problem) for problem in asked[name]])
+        limit = SampleConfig(temperature=0.0, max_tokens=decoder.config.max_positions)
+        right = 0
+        for problem, (text,) in zip(asked[name], engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
+            answer = task.answer(problem, split_steps(text.text)) if text.done else None
+            right += answer is not None and task.check(problem, answer)
+        accuracy[name] = right / max(len(nodes), 1)
+        sample += f"{problem}\n{text.text}\n"
+        engine.close(nodes)
+    return {"accuracy": accuracy, "sample": sample}
+
+
+def rollouts_stage(context: Context) -> None:
+    """Explore and complete training problems with the policy; one file for each handful of problems."""
+    recipe, config = context.recipe, context.recipe.rollouts
+    engine = LocalEngine(load_policy(context.run, context.device), context.tokenizer())
+    tasks = context.tasks()
+    total = sum(task.share for task in recipe.tasks)
+    pieces = []
+    for task_config in recipe.tasks:
+        n = max(1, round(config.problems * task_config.share / total))
+        problems = tasks[task_config.name].problems("train", n, recipe.seed + 7)
+        problems = list(dict.fromkeys(problems))
+        pieces += [
+            (task_config.name, start, problems[start : start + config.at_once])
+            for start in range(0, len(problems), config.at_once)
+        ]
+    with context.progress("rollouts", len(pieces)) as advance:
+        for name, start, problems in pieces:
+            path = context.run.rollouts / f"{name}-{start:06d}.json"
+            if not path.is_file():
+                found = collect(engine, tasks[name], problems, config, recipe.seed)
+                write_json(path, [asdict(labelled) for labelled in found])
+            advance(1)
+
+
+def read_rollouts(run: RunDir) -> list[LabelledPath]:
+    paths = []
+    for file in sorted(run.rollouts.glob("*.json")):
+        for entry in read_json(file):
+            paths.append(LabelledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
+    return paths
+
+
+def reward_stage(context: Context) -> None:
+    """Train both heads of the reward model on the labelled rollouts, starting from the policy's weights."""
+    recipe, config, tokenizer = context.recipe, context.recipe.reward, context.tokenizer()
+    model = RewardModel(load_policy(context.run, context.device)).to(context.device)
+    training, held_out = split_paths(read_rollouts(context.run), HELD_OUT_PATHS, recipe.seed)
+    fed = batches(tokenizer, training, config.tokens, config.rows, recipe.seed)
+    tried = batches(tokenizer, held_out or training, config.tokens, config.rows, recipe.seed).batch(0)
+    record = Record(context.run.record("reward"))
+    with context.watch("reward model") as watch:
+        train(
+            config, model, fed.batch, reward_model_loss, checkpoint=context.run.checkpoint("reward"),
+            record=record, observers=[watch], held_out=[tried],
+        )  # fmt: skip
+    checkpoint.save(context.run.reward, model.state_dict(), {"model": asdict(model.decoder.config)})
+
+
+def engine_and_judge(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalJudge | None]:
+    """The trained models of a run, ready to answer."""
+    tokenizer, reward = load_tokenizer(run), load_reward(run, device)
+    return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalJudge(reward, tokenizer)

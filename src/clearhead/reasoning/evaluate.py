@@ -1,0 +1,147 @@
+"""Strategies compared at equal compute: the same problems, several sampling seeds, every token counted.
+
+A *unit* is one strategy with one seed on all problems, as plain data that a run directory keeps. Tables and comparisons
+are computed from units alone, so they can be made again at any time. This is the one place where answers are checked.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clearhead.errors import UserError
+from clearhead.reasoning import statistics
+from clearhead.reasoning.curve import Graded, at_budget
+from clearhead.reasoning.strategies import LABELS, SINGLE, Attempt, Mark, family, known
+from clearhead.tasks.task import Task
+
+Unit = Mapping[str, Any]
+"""{"strategy", "seed", "problems": [{"problem", "marks": [[generated, reward, seconds, correct]], "steps", "answer"}]}"""
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured after training. `budgets` count generated and reward-model tokens of one problem together."""
+
+    problems: int = 100
+    seeds: int = 3
+    budgets: tuple[int, ...] = (100, 300, 1000)
+    strategies: tuple[str, ...] = ("greedy", "self-consistency", "best-of-n-last", "beam", "mcts-puct")
+
+    def __post_init__(self) -> None:
+        if self.problems < 1 or self.seeds < 1:
+            raise UserError(f"evaluation: problems = {self.problems} and seeds = {self.seeds} must be at least 1")
+        if not self.budgets or any(budget < 1 for budget in self.budgets):
+            raise UserError(f"evaluation.budgets = {list(self.budgets)} must be one or more positive numbers of tokens")
+        known(self.strategies)
+
+
+def grade(task: Task, strategy: str, seed: int, attempts: Sequence[Attempt]) -> Unit:
+    """Check every answer that a strategy would have given on its way. The same answer is checked once."""
+    problems = []
+    for attempt in attempts:
+        right: dict[tuple[str, ...] | None, bool] = {None: False}
+        for mark in attempt.marks:
+            if mark.steps not in right:
+                answer = final_answer(task, strategy, attempt.problem, mark.steps)
+                right[mark.steps] = answer is not None and task.check(attempt.problem, answer)
+        final = attempt.marks[-1].steps
+        problems.append(
+            {
+                "problem": attempt.problem,
+                "marks": [[m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(attempt.marks)],
+                "steps": None if final is None else list(final),
+                "answer": None if final is None else final_answer(task, strategy, attempt.problem, final),
+            }
+        )
+    return {"strategy": strategy, "seed": seed, "problems": problems}
+
+
+def final_answer(task: Task, strategy: str, problem: str, steps: Sequence[str]) -> str | None:
+    """The answer that the steps arrive at; a direct answer is its own text."""
+    return "".join(steps) if family(strategy) == "direct" else task.answer(problem, steps)
+
+
+def _one_for_each_cost(marks: Sequence[Mark]) -> list[Mark]:
+    """In order of cost; where nothing was spent between two marks, the later one counts."""
+    by_cost = {mark.generated + mark.reward: mark for mark in marks}
+    return [by_cost[cost] for cost in sorted(by_cost)]
+
+
+class Row(NamedTuple):
+    """One strategy at one budget: accuracy with its 95% interval, and the means of what a problem cost."""
+
+    strategy: str
+    label: str
+    budget: int
+    accuracy: float
+    low: float
+    high: float
+    generated: float
+    reward: float
+    seconds: float
+
+
+def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
+    """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
+    rows = []
+    for strategy, group in _by_strategy(units).items():
+        single = family(strategy) in SINGLE
+        for budget in budgets[-1:] if single or ":" in strategy else budgets:
+            scores, costs = at(group, budget)
+            if single:
+                interval = statistics.wilson(int(scores[:, 0].sum()), len(scores))
+            else:
+                interval = statistics.bootstrap_mean(scores)
+            generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
+            rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds))
+    return rows
+
+
+def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
+    """Of one strategy's units: right or wrong "P S", and (generated, reward, seconds) "P S 3", stopped at the budget.
+
+    A run that had already passed the budget at its first answer counts as unanswered, with what that answer cost.
+    """
+    P, S = len(group[0]["problems"]), len(group)
+    scores, costs = np.zeros((P, S)), np.zeros((P, S, 3))
+    for s, unit in enumerate(group):
+        for p, entry in enumerate(unit["problems"]):
+            curve = [Graded(generated + reward, i) for i, (generated, reward, _, _) in enumerate(entry["marks"])]
+            paid = at_budget(curve, budget)
+            generated, reward, seconds, correct = entry["marks"][0 if paid is None else int(paid.correct)]
+            scores[p, s] = 0.0 if paid is None else correct
+            costs[p, s] = generated, reward, seconds
+    return scores, costs
+
+
+def compare(units: Iterable[Unit], a: str, b: str, budget: float) -> statistics.Matched:
+    """Strategy a, stopped at the budget, against b at a mean cost of at least a's."""
+    groups = _by_strategy(units)
+    for name in (a, b):
+        if name not in groups:
+            raise UserError(f"strategy {name!r} was not measured; measured were {', '.join(groups)}")
+    return statistics.matched_difference(_curves(groups[a]), _curves(groups[b]), budget)
+
+
+def _curves(group: Sequence[Unit]) -> list[list[list[Graded]]]:
+    """Problem by problem, seed by seed."""
+    P = len(group[0]["problems"])
+    return [
+        [[Graded(g + r, float(correct)) for g, r, _, correct in unit["problems"][p]["marks"]] for unit in group]
+        for p in range(P)
+    ]
+
+
+def _by_strategy(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    groups: dict[str, list[Unit]] = {}
+    for unit in units:
+        groups.setdefault(unit["strategy"], []).append(unit)
+    return groups
+
+
+def label(strategy: str) -> str:
+    """How a table calls a strategy: "step beam search, width 4" for beam:4."""
+    name, _, number = strategy.partition(":")
+    return f"{LABELS[name]}, width {number}" if number else LABELS[name]

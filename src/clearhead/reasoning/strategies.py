@@ -1,0 +1,351 @@
+"""Ways of answering a problem with one language model: directly, by steps, by many samples, and by search.
+
+Here text meets search: a state is a `Draft`, a step is a line that the model writes, and a verdict comes from a judge
+(a reward model) or from the model's own confidence. Whatever the strategy, it reports the same thing: what it would
+have answered after each token it spent. What is deliberately not here: the check of answers. No strategy sees it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float
+
+from clearhead.errors import UserError
+from clearhead.generation.language_model import Continuation, LanguageModel, SampleConfig
+from clearhead.reasoning import beam, halving, mcts, tree_of_thought
+from clearhead.reasoning.lockstep import Proposal, Result, Space, derive_seed
+from clearhead.reasoning.tree import best_value
+from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product
+from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
+
+OUTCOME, PROCESS = 0, 1  # the columns of a judge's verdicts
+
+
+class Judge(Protocol):
+    """A reward model as search sees it. It reads every piece of text once and says how many tokens it has read."""
+
+    def verdicts(self, drafts: "Sequence[Draft]") -> Float[np.ndarray, "N 2"]:
+        """The chances that the solution is right (read at its end) and that it will end right from here."""
+        ...
+
+    def tokens(self, problem: str) -> int:
+        """Tokens read for this problem since it was last forgotten."""
+        ...
+
+    def forget(self, problems: Sequence[str]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A solution as far as it is written. Two drafts with the same text are the same state."""
+
+    problem: str
+    steps: tuple[str, ...] = ()
+    done: bool = False
+    node: int = field(default=-1, compare=False)
+    logprob: float = field(default=0.0, compare=False)
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How steps are proposed and how far search goes; a strategy reads only what concerns it."""
+
+    samples: int = 24  # drawn for an expansion; equal ones are merged and cost nothing more
+    temperature: float = 1.2
+    min_p: float = 0.02
+    step_tokens: int = 48
+    solution_tokens: int = 160
+    depth: int = 8
+    width: int = 4
+    leaves: int = 2  # expanded at once for each problem
+    c_ucb: float = 0.5
+    c_puct: float = 0.5
+    actions: int = 8
+
+    def proposal(self) -> SampleConfig:
+        return SampleConfig(self.temperature, min_p=self.min_p, max_tokens=self.step_tokens)
+
+
+class Mark(NamedTuple):
+    """What a strategy had spent on a problem at some moment, and what it would have answered then."""
+
+    generated: int
+    reward: int
+    seconds: float
+    steps: tuple[str, ...] | None  # None: no finished solution yet
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One strategy at one problem. The last mark is the answer when the whole budget is spent."""
+
+    problem: str
+    marks: tuple[Mark, ...]
+
+
+class Bench(NamedTuple):
+    """What every strategy works with. `judge` is None where only the language model is at hand."""
+
+    model: LanguageModel
+    judge: Judge | None
+    config: SearchConfig
+    answer: Callable[[str, Sequence[str]], str | None]  # where the steps of a problem arrive: a task's `answer`
+
+
+SINGLE = ("direct", "greedy")
+SAMPLED = (
+    "self-consistency", "best-of-n-outcome", "best-of-n-last", "best-of-n-min", "best-of-n-product", "weighted-vote",
+)  # fmt: skip
+SEARCHES = ("beam", "tree-of-thought", "mcts-ucb", "mcts-puct", "halving")
+STRATEGIES = SINGLE + SAMPLED + SEARCHES
+JUDGED = tuple(name for name in STRATEGIES if name not in (*SINGLE, "self-consistency", "tree-of-thought"))
+
+LABELS = {
+    "direct": "direct answer",
+    "greedy": "chain of thought, greedy",
+    "self-consistency": "self-consistency",
+    "best-of-n-outcome": "best of N, outcome model",
+    "best-of-n-last": "best of N, process model (last step)",
+    "best-of-n-min": "best of N, process model (weakest step)",
+    "best-of-n-product": "best of N, process model (product)",
+    "weighted-vote": "vote weighted by the process model",
+    "beam": "step beam search",
+    "tree-of-thought": "tree of thoughts, own confidence",
+    "mcts-ucb": "MCTS, UCB",
+    "mcts-puct": "MCTS, PUCT",
+    "halving": "sequential halving",
+}
+
+
+WIDE = ("beam", "tree-of-thought")  # a width may follow a colon: beam:8
+
+
+def family(name: str) -> str:
+    """The strategy's name without its width.
+
+    >>> family("beam:8")
+    'beam'
+    """
+    return name.partition(":")[0]
+
+
+def known(names: Sequence[str], judged: bool = True) -> tuple[str, ...]:
+    """The names, checked; `judged` says whether a reward model is at hand."""
+    for name in names:
+        base, colon, width = name.partition(":")
+        if base not in STRATEGIES:
+            raise UserError(f"strategy {name!r} is unknown; choose from {', '.join(STRATEGIES)}")
+        if colon and not (base in WIDE and width.isdecimal() and int(width)):
+            raise UserError(f"strategy {name!r}: only {' and '.join(WIDE)} take a width, a whole number such as beam:4")
+        if base in JUDGED and not judged:
+            raise UserError(f"strategy {name!r} needs a reward model, and this run has none; train one or use greedy")
+    return tuple(names)
+
+
+def single(name: str, bench: Bench, problems: Sequence[str]) -> list[Attempt]:
+    """One greedy text for each problem: the bare answer (`direct`) or the steps (`greedy`)."""
+    prompt = direct_prompt if name == "direct" else steps_prompt
+    started = time.perf_counter()
+    nodes = bench.model.open([prompt(problem) for problem in problems])
+    sampling = SampleConfig(temperature=0.0, max_tokens=bench.config.solution_tokens)
+    written = bench.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
+    seconds = (time.perf_counter() - started) / max(len(problems), 1)
+    attempts = []
+    for problem, node, (text,) in zip(problems, nodes, written, strict=True):
+        steps = split_steps(text.text) if text.done else None
+        attempts.append(Attempt(problem, (Mark(bench.model.usage(node).generated, 0, seconds, steps),)))
+    bench.model.close(nodes)
+    return attempts
+
+
+@dataclass
+class _Samples:
+    """The solutions drawn so far for one problem, with what had been spent after each round of drawing."""
+
+    drafts: list[Draft] = field(default_factory=list)
+    verdicts: list[np.ndarray] = field(default_factory=list)  # of each draft: one row of (outcome, process) a step
+    rounds: list[tuple[int, int, int, float]] = field(default_factory=list)  # drafts, generated, reward, seconds
+
+
+def sampled(
+    names: Sequence[str], bench: Bench, problems: Sequence[str], budget: int, seed: int
+) -> dict[str, list[Attempt]]:
+    """Draw whole solutions until the budget is spent, once, and let every rule of `names` choose among the same ones.
+
+    A rule that needs no judge is not charged for it, but stops where the dearest of the rules stopped.
+    """
+    model, judge = bench.model, bench.judge if any(name in JUDGED for name in names) else None
+    started = time.perf_counter()
+    nodes = model.open([steps_prompt(problem) for problem in problems])
+    drawn = [_Samples() for _ in problems]
+    plain = SampleConfig(max_tokens=bench.config.solution_tokens)
+    open_rows, size = list(range(len(problems))), 1
+    while open_rows:
+        seeds = [derive_seed(seed, problems[row], len(drawn[row].drafts)) for row in open_rows]
+        batch = model.extend([nodes[row] for row in open_rows], size, plain, seeds, stop=None)
+        fresh = {
+            row: [_finished(problems[row], text) for text in texts] for row, texts in zip(open_rows, batch, strict=True)
+        }
+        if judge is not None:
+            _judge_paths(judge, drawn, fresh)
+        elapsed = (time.perf_counter() - started) / len(problems)
+        for row in list(open_rows):
+            drawn[row].drafts += fresh[row]
+            generated = model.usage(nodes[row]).generated
+            reward = judge.tokens(problems[row]) if judge is not None else 0
+            drawn[row].rounds.append((len(drawn[row].drafts), generated, reward, elapsed))
+            if generated + reward >= budget or len(drawn[row].drafts) >= MOST_SAMPLES:
+                open_rows.remove(row)
+        size = min(2 * size, 8)
+    model.close(nodes)
+    if judge is not None:
+        judge.forget(problems)
+    return {
+        name: [_choose(name, bench, problem, got) for problem, got in zip(problems, drawn, strict=True)] for name in names
+    }
+
+
+MOST_SAMPLES = 512  # a model that is sure of itself draws the same solution again and again, at no cost
+
+
+def _finished(problem: str, text: Continuation) -> Draft:
+    steps = split_steps(text.text)
+    return Draft(problem, steps, text.done, text.node, text.logprob)
+
+
+def _judge_paths(judge: Judge, drawn: Sequence[_Samples], fresh: dict[int, list[Draft]]) -> None:
+    """Verdicts at every step of the new solutions, in one batch."""
+    prefixes = [
+        Draft(draft.problem, draft.steps[:length], length == len(draft.steps) and draft.done)
+        for drafts in fresh.values()
+        for draft in drafts
+        for length in range(1, len(draft.steps) + 1)
+    ]
+    verdicts = judge.verdicts(prefixes)
+    start = 0
+    for row, drafts in fresh.items():
+        for draft in drafts:
+            drawn[row].verdicts.append(verdicts[start : start + len(draft.steps)])
+            start += len(draft.steps)
+
+
+def _choose(name: str, bench: Bench, problem: str, got: _Samples) -> Attempt:
+    """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
+    answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
+    marks = []
+    for count, generated, reward, seconds in got.rounds:
+        chosen = pick(name, answers[:count], got.verdicts[:count])
+        steps = None if chosen is None else got.drafts[chosen].steps
+        marks.append(Mark(generated, reward if name in JUDGED else 0, seconds, steps))
+    return Attempt(problem, tuple(marks))
+
+
+def pick(name: str, answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "steps 2"]]) -> int | None:
+    """Which of the samples a rule answers with: the voted answer's first sample, or the best-judged sample."""
+    if name in ("self-consistency", "weighted-vote"):
+        weights = None if name == "self-consistency" else [_verdict(last, rows, PROCESS) for rows in verdicts]
+        winner = majority(answers, weights)
+        return None if winner is None else answers.index(winner)
+    aggregate, column = BEST_OF[name]
+    candidates = [None if answer is None else i for i, answer in enumerate(answers)]
+    return best_of_n(candidates, [_verdict(aggregate, rows, column) for rows in verdicts])
+
+
+BEST_OF: dict[str, tuple[Aggregate, int]] = {
+    "best-of-n-outcome": (last, OUTCOME),
+    "best-of-n-last": (last, PROCESS),
+    "best-of-n-min": (minimum, PROCESS),
+    "best-of-n-product": (product, PROCESS),
+}
+
+
+def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
+    return float(aggregate(rows[:, column])) if len(rows) else 0.0
+
+
+def searched(
+    name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int
+) -> tuple[list[Attempt], Result]:
+    """A tree search for every problem at once, each stopping when its own budget is spent."""
+    model, config = bench.model, bench.config
+    name, _, width = name.partition(":")
+    config = replace(config, width=int(width)) if width else config
+    judge = bench.judge if name in JUDGED else None
+    assert judge is not None or name not in JUDGED, "known() refuses this"
+    nodes = model.open([steps_prompt(problem) for problem in problems])
+    started = time.perf_counter()
+    spent: list[dict[int, Mark]] = [{} for _ in problems]
+
+    def cost(row: int) -> int:
+        generated = model.usage(nodes[row]).generated
+        reward = judge.tokens(problems[row]) if judge is not None else 0
+        seconds = (time.perf_counter() - started) / len(problems)
+        spent[row].setdefault(generated + reward, Mark(generated, reward, seconds, None))
+        return generated + reward
+
+    def value(drafts: Sequence[Draft]) -> np.ndarray:
+        if judge is None:
+            return np.array([math.exp(draft.logprob) for draft in drafts])
+        return judge.verdicts(drafts)[:, PROCESS]
+
+    space = Space(
+        roots=[Draft(problem, node=node) for problem, node in zip(problems, nodes, strict=True)],
+        keys=list(problems),
+        propose=lambda drafts, seeds: propose(model, drafts, config, seeds),
+        value=value,
+        is_done=lambda draft: draft.done,
+        cost=cost,
+        limit=budget,
+        seed=seed,
+    )
+    result = _search(name, space, config)
+    model.close(nodes)
+    if judge is not None:
+        judge.forget(problems)
+    attempts = []
+    for problem, curve, marks in zip(problems, result.curves, spent, strict=True):
+        steps = [None if point.answer is None else point.answer.steps for point in curve]
+        attempts.append(
+            Attempt(problem, tuple(marks[p.cost]._replace(steps=s) for p, s in zip(curve, steps, strict=True)))
+        )
+    return attempts, result
+
+
+def _search(name: str, space: Space, config: SearchConfig) -> Result:
+    many = 10_000  # simulations: the budget in tokens ends a search, not their number
+    match name:
+        case "beam":
+            return beam.search(space, width=config.width, depth=config.depth)
+        case "tree-of-thought":
+            return tree_of_thought.breadth_first(space, keep=config.width, depth=config.depth)
+        case "mcts-ucb":
+            rule, worth = mcts.ucb(config.c_ucb), best_value
+        case "mcts-puct":
+            rule, worth = mcts.puct(config.c_puct), best_value
+        case "halving":
+            return halving.search(space, simulations=many, actions=config.actions, worth=best_value)
+    return mcts.search(space, simulations=many, rule=rule, worth=worth, leaves_per_simulation=config.leaves)
+
+
+def propose(
+    model: LanguageModel, drafts: Sequence[Draft], config: SearchConfig, seeds: Sequence[int]
+) -> list[list[Proposal]]:
+    """Distinct next steps of each draft, with the model's own probability as the prior; cut-off lines are dropped."""
+    drawn = model.extend([draft.node for draft in drafts], config.samples, config.proposal(), seeds)
+    families = []
+    for draft, texts in zip(drafts, drawn, strict=True):
+        distinct = {(text.text, text.done): text for text in texts if not text.truncated}
+        families.append(
+            [
+                Proposal(
+                    Draft(draft.problem, (*draft.steps, step), done, text.node, draft.logprob + text.logprob),
+                    math.exp(text.logprob),
+                )
+                for (step, done), text in distinct.items()
+            ]
+        )
+    return families
