@@ -1,0 +1,11 @@
+"""One self-contained HTML page that tells a person what a run did.
+
+Reading order: `data` (what goes in), `summary` and `findings` (what it means, in words), `page` (the sections in
+order), then the sections and their drawings (`scale`, `svg`, `heat`, `tree`). Everything is a pure function from plain
+data to text. Not here: measuring anything, reading run directories, choosing what to evaluate.
+"""
+
+from clearhead.report.data import Report, read
+from clearhead.report.page import page, render, write
+
+__all__ = ["Report", "page", "read", "render", "write"]

@@ -1,0 +1,298 @@
+"""The schema of a report: what a run hands over, part by part, as plain JSON.
+
+Every part may be missing: a section without data is left out, a number that is absent, null or NaN is shown as "–".
+A misspelt key or a wrong type is an error that names its place. Accuracies, shares, probabilities and values are
+fractions in [0, 1]; times are seconds; memory is bytes; `low` and `high` bound the 95 % interval. Not here: wording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from clearhead.config import build
+
+NAN = float("nan")
+
+
+@dataclass(frozen=True)
+class Machine:
+    cpu: str = ""
+    cores: float = NAN
+    memory: float = NAN
+    device: str = ""
+
+
+@dataclass(frozen=True)
+class Stage:
+    name: str
+    seconds: float = NAN
+
+
+@dataclass(frozen=True)
+class Run:
+    """`started` is an ISO 8601 time, `recipe` the resolved configuration, `versions` maps a package to its version."""
+
+    name: str = ""
+    started: str = ""
+    seconds: float = NAN
+    seed: float = NAN
+    command: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    machine: Machine = field(default_factory=Machine)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Model:
+    """`flops_per_token` is for one training token, forward and backward; `alphabet` lists the tokenizer's tokens."""
+
+    parameters: float = NAN
+    flops_per_token: float = NAN
+    config: dict[str, Any] = field(default_factory=dict)
+    alphabet: list[str] = field(default_factory=list)
+    training_tokens: float = NAN
+    training_seconds: float = NAN
+    tokens_per_second: float = NAN
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """`title` is how the page calls the task ("Game of 24"), `noun` its problems ("hard Game of 24 puzzles")."""
+
+    name: str
+    title: str = ""
+    noun: str = ""
+    statement: str = ""
+    train_examples: float = NAN
+    test_problems: float = NAN
+    example_problem: str = ""
+    example_solution: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    step: float = NAN
+    tokens: float = NAN
+    loss: float = NAN
+    lr: float = NAN
+
+
+@dataclass(frozen=True)
+class EvalPoint:
+    """`loss` is on held-out text; `accuracy` maps a task's name to the share solved at first try."""
+
+    step: float = NAN
+    tokens: float = NAN
+    loss: float = NAN
+    accuracy: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    step: float = NAN
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Training:
+    curve: list[CurvePoint] = field(default_factory=list)
+    evals: list[EvalPoint] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """`positive` is the share of the automatic step labels that say "still on the way to a right answer"."""
+
+    count: float = NAN
+    positive: float = NAN
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    predicted: float = NAN
+    observed: float = NAN
+    count: float = NAN
+
+
+@dataclass(frozen=True)
+class FirstError:
+    """How often the lowest-scored step of a wrong solution is its first wrong one, over `n` solutions."""
+
+    accuracy: float = NAN
+    n: float = NAN
+
+
+@dataclass(frozen=True)
+class DepthQuality:
+    depth: float = NAN
+    auc: float = NAN
+    n: float = NAN
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Areas under the ROC curve against the truth.
+
+    `auc_process` is of the reward model's scores of steps, `auc_outcome` of its scores of finished solutions,
+    `label_auc` of the automatic step labels that it learned from.
+    """
+
+    auc_process: float = NAN
+    auc_outcome: float = NAN
+    label_auc: float = NAN
+    brier: float = NAN
+    calibration: list[CalibrationBin] = field(default_factory=list)
+    first_error: FirstError | None = None
+    by_depth: list[DepthQuality] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Reward:
+    curve: list[CurvePoint] = field(default_factory=list)
+    labels: Labels | None = None
+    quality: Quality | None = None
+
+
+@dataclass(frozen=True)
+class Point:
+    """One strategy at one budget. `generated`, `reward` (tokens) and `seconds` are means for one problem."""
+
+    budget: float = NAN
+    accuracy: float = NAN
+    low: float = NAN
+    high: float = NAN
+    generated: float = NAN
+    reward: float = 0.0
+    seconds: float = NAN
+
+    @property
+    def tokens(self) -> float:
+        """All tokens a problem costs: the generator's and the reward model's."""
+        return self.generated + self.reward
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """`unit` names what the budget counts ("samples", "simulations")."""
+
+    name: str
+    label: str = ""
+    unit: str = ""
+    points: list[Point] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        return self.label or self.name
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Strategy a against b at matched cost: difference = accuracy(a) - accuracy(b); tokens are means a problem."""
+
+    a: str = ""
+    b: str = ""
+    tokens_a: float = NAN
+    tokens_b: float = NAN
+    difference: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Token positions over the whole evaluation: computed, distinct among them, and served again from the cache."""
+
+    computed: float = NAN
+    unique: float = NAN
+    reused: float = NAN
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`first` and `search` name the strategies of the headline; an empty `search` is comparison.a, else the best."""
+
+    problems: float = NAN
+    seeds: float = NAN
+    first: str = "greedy"
+    search: str = ""
+    strategies: list[Strategy] = field(default_factory=list)
+    comparison: Comparison | None = None
+    engine: Engine | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One step of a search tree. `correct` is the truth about it where it is known; the search never sees it."""
+
+    text: str = ""
+    visits: float = NAN
+    value: float = NAN
+    prior: float = NAN
+    reward: float = NAN
+    chosen: bool = False
+    done: bool = False
+    correct: bool | None = None
+    children: list[Node] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Tree:
+    title: str = ""
+    problem: str = ""
+    strategy: str = ""
+    answer: str = ""
+    root: Node | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    problem: str = ""
+    greedy_steps: list[str] = field(default_factory=list)
+    greedy_answer: str | None = None
+    greedy_ok: bool = False
+    search_steps: list[str] = field(default_factory=list)
+    search_answer: str | None = None
+    search_ok: bool = False
+
+
+@dataclass(frozen=True)
+class Attention:
+    """`layers[l][h][t][s]` is how much of head h's look back from token t falls on token s."""
+
+    title: str = ""
+    tokens: list[str] = field(default_factory=list)
+    layers: list[list[list[list[float]]]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Report:
+    """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
+
+    run: Run = field(default_factory=Run)
+    model: Model | None = None
+    tasks: list[TaskInfo] = field(default_factory=list)
+    training: Training | None = None
+    reward: Reward | None = None
+    evaluation: dict[str, Evaluation] = field(default_factory=dict)
+    trees: list[Tree] = field(default_factory=list)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+    attention: Attention | None = None
+
+
+def read(report_data: Mapping[str, Any]) -> Report:
+    """Plain data as documented by the classes above -> `Report`; a null is the same as an absent key.
+
+    >>> read({"model": {"parameters": 1800000}}).model.parameters
+    1800000.0
+    """
+    return build(Report, _without_nulls(report_data), "report")
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list | tuple) else value

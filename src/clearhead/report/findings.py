@@ -1,0 +1,233 @@
+"""What the numbers of a run mean, in sentences, and plainly where it is not good.
+
+Pure conclusions from data. A finding is (kind, sentence) with kind "good", "bad" or "plain". Not here: drawing, HTML.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from clearhead.report.data import Comparison, EvalPoint, Evaluation, Point, Quality, Strategy
+from clearhead.report.summary import first_try, measured, with_search
+from clearhead.report.wording import count, inside, known, listing, number, percent, points
+
+Finding = tuple[str, str]
+EQUAL_COST = 1.1  # costs within a tenth of each other count as equal
+Z = 1.959963984540054  # of a 95 % interval
+
+
+def search_findings(evaluation: Evaluation) -> list[Finding]:
+    """Does search pay? At equal cost, at every budget, and in absolute terms."""
+    findings: list[Finding] = []
+    if evaluation.comparison and known(evaluation.comparison.difference):
+        findings.append(_matched(evaluation, evaluation.comparison))
+    search = with_search(evaluation)
+    if search is None:
+        return findings
+    strategy, point = search
+    first = first_try(evaluation)
+    if first and known(point.tokens) and first[1].tokens > 0:
+        gain = point.accuracy - first[1].accuracy
+        change = f"{points(gain)} {'more' if gain >= 0 else 'fewer'}"
+        findings.append(
+            (
+                "plain" if gain > 0 else "bad",
+                (
+                    f"At its largest budget {inside(strategy.title)} solves {change} than the first try, for "
+                    f"{number(point.tokens / first[1].tokens, 2)} times the tokens."
+                ),
+            )
+        )
+    beaten = losses(evaluation, strategy)
+    findings += _loss_findings(strategy, beaten)
+    others = [s for s in evaluation.strategies if s.name != strategy.name and measured(s)]
+    if others and not beaten and any(known(p.tokens) for p in measured(strategy)):
+        findings.append(("good", "At no budget measured does a cheaper strategy solve more."))
+    best = max(measured(strategy), key=lambda p: p.accuracy)
+    if best.accuracy > point.accuracy and best.tokens < point.tokens:
+        told = (
+            f"{percent(best.accuracy)} with {count(best.tokens)} tokens a problem, {percent(point.accuracy)} with"
+            f" {count(point.tokens)}"
+        )
+        findings.append(("plain" if _overlap(best, point) else "bad", f"More budget stopped helping: {told}."))
+    if point.accuracy < 1:
+        findings.append(("plain", f"{percent(1 - point.accuracy)} of the problems stay unsolved even so."))
+    return findings
+
+
+def losses(evaluation: Evaluation, search: Strategy) -> list[tuple[Point, Strategy, Point]]:
+    """Where search loses: its points at which another strategy solves more with no more tokens, and the best rival."""
+    found = []
+    for point in measured(search):
+        rivals = [
+            (other, rival)
+            for other in evaluation.strategies
+            if other.name != search.name
+            for rival in measured(other)
+            if rival.tokens <= point.tokens and rival.accuracy > point.accuracy
+        ]
+        if rivals:
+            other, rival = max(rivals, key=lambda pair: pair[1].accuracy)
+            found.append((point, other, rival))
+    return found
+
+
+def _loss_findings(search: Strategy, beaten: Sequence[tuple[Point, Strategy, Point]]) -> list[Finding]:
+    """One sentence for where search clearly loses, one for where it is behind by less than the intervals can tell."""
+    findings: list[Finding] = []
+    clear = [loss for loss in beaten if not _overlap(loss[0], loss[2])]
+    unsure = [loss for loss in beaten if _overlap(loss[0], loss[2])]
+    if clear:
+        point, other, rival = max(clear, key=lambda loss: loss[2].accuracy - loss[0].accuracy)
+        findings.append(
+            (
+                "bad",
+                (
+                    f"With {_amounts(clear)} tokens a problem {inside(search.title)} is not worth it:"
+                    f" {inside(other.title)} solves {percent(rival.accuracy)} with {count(rival.tokens)},"
+                    f" {inside(search.title)} {percent(point.accuracy)} with {count(point.tokens)}."
+                ),
+            )
+        )
+    if unsure:
+        rivals = listing(list(dict.fromkeys(inside(other.title) for _, other, _ in unsure)))
+        findings.append(
+            (
+                "plain",
+                (
+                    f"With {_amounts(unsure)} tokens a problem {rivals} solved a little more for no more tokens, but"
+                    " the intervals overlap."
+                ),
+            )
+        )
+    return findings
+
+
+def _amounts(beaten: Sequence[tuple[Point, Strategy, Point]]) -> str:
+    return listing([count(point.tokens) for point, _, _ in beaten])
+
+
+def _overlap(worse: Point, better: Point) -> bool:
+    """Do the intervals of two points leave open which is the better one? Unknown intervals leave nothing open."""
+    low, high = (worse, better) if worse.accuracy <= better.accuracy else (better, worse)
+    return known(low.high) and known(high.low) and high.low <= low.high
+
+
+def _matched(evaluation: Evaluation, c: Comparison) -> Finding:
+    titles = {s.name: inside(s.title) for s in evaluation.strategies}
+    a, b = titles.get(c.a, c.a), titles.get(c.b, c.b)
+    ratio = c.tokens_a / c.tokens_b if c.tokens_b > 0 else math.nan
+    cost = f"{count(c.tokens_a)} against {count(c.tokens_b)} tokens a problem"
+    if not known(ratio):
+        opening = ""
+    elif ratio > EQUAL_COST:
+        opening = f"At {number(ratio, 2)} times the cost ({cost}), "
+    else:
+        opening = f"At {'equal' if ratio > 1 / EQUAL_COST else 'lower'} cost ({cost}), "
+    change = f"solves {points(c.difference)} {'more' if c.difference >= 0 else 'fewer'} than {b}"
+    sentence = f"{opening}{a} {change}"
+    sentence = sentence[:1].upper() + sentence[1:]
+    if not (known(c.low) and known(c.high)):
+        return "plain", f"{sentence}; no interval was computed."
+    bounds = f"95 % interval {_signed(c.low)} to {_signed(c.high)} points"
+    if c.low <= 0 <= c.high:
+        return "plain", f"{sentence}, but the {bounds} includes zero: this run shows no sure difference."
+    if c.difference < 0:
+        return "bad", f"{sentence} ({bounds}): search loses here."
+    return ("plain" if ratio > EQUAL_COST else "good"), f"{sentence} ({bounds})."
+
+
+def _signed(difference: float) -> str:
+    return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def training_findings(evals: Sequence[EvalPoint]) -> list[Finding]:
+    """Did the held-out loss still fall at the end?"""
+    known_evals = [e for e in evals if known(e.loss)]
+    if len(known_evals) < 3:
+        return []
+    last, best = known_evals[-1], min(known_evals, key=lambda e: e.loss)
+    if last.loss > 1.02 * best.loss:
+        return [
+            (
+                "bad",
+                (
+                    f"The held-out loss was lowest at step {count(best.step)} ({number(best.loss)}) and ended at"
+                    f" {number(last.loss)}: the model began to memorise its examples."
+                ),
+            )
+        ]
+    before = known_evals[-2].loss
+    if best is last and before > 1.02 * last.loss:
+        return [("plain", "The held-out loss was still falling at the end: longer training would probably help.")]
+    return [("good", "The held-out loss fell until it levelled off, and never turned upwards.")]
+
+
+def reward_findings(quality: Quality) -> list[Finding]:
+    findings: list[Finding] = []
+    auc = quality.auc_process
+    if known(auc):
+        kind = "good" if auc >= 0.8 else "plain" if auc >= 0.65 else "bad"
+        tail = "" if auc >= 0.65 else " That is hardly better than tossing a coin, and search guided by it will wander."
+        findings.append(
+            (
+                kind,
+                (
+                    f"Given one good and one bad step, the reward model scores the good one higher {percent(auc)} of"
+                    f" the time (50 % would be a coin).{tail}"
+                ),
+            )
+        )
+    if known(quality.auc_outcome):
+        told = (
+            f"Of a right and a wrong finished solution, it prefers the right one {percent(quality.auc_outcome)} of the"
+            " time."
+        )
+        findings.append(("plain", told))
+    if known(quality.label_auc):
+        findings.append(
+            (
+                "plain",
+                (
+                    "It learned from labels made automatically, without the truth; these labels alone rank a good step"
+                    f" above a bad one {percent(quality.label_auc)} of the time."
+                ),
+            )
+        )
+    first = quality.first_error
+    if first and known(first.accuracy):
+        findings.append(
+            (
+                "plain",
+                (
+                    f"In {count(first.n)} wrong solutions, the step it trusts least is the first wrong one"
+                    f" {percent(first.accuracy)} of the time."
+                ),
+            )
+        )
+    gap = calibration_gap(quality)
+    if known(gap):
+        kind = "good" if gap < 0.05 else "plain" if gap < 0.1 else "bad"
+        findings.append((kind, f"On average its probabilities are off by {points(gap)}."))
+    return findings
+
+
+def calibration_gap(quality: Quality) -> float:
+    """The expected calibration error: the mean over cases of |predicted - observed|."""
+    bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
+    total = sum(b.count for b in bins)
+    return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else math.nan
+
+
+def wilson(share: float, n: float) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a share of n cases; stays inside [0, 1] and is honest at 0 and 1.
+
+    >>> [round(bound, 3) for bound in wilson(0.0, 10)]
+    [0.0, 0.278]
+    """
+    if not (known(share) and n > 0):
+        return math.nan, math.nan
+    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
+    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
+    return max(0.0, centre - half), min(1.0, centre + half)

@@ -1,0 +1,108 @@
+"""The page: its sections in order, its style and its small script, all in one HTML file that needs nothing else.
+
+It allows itself no network at all (a content security policy says so), runs from file://, and can be read whole with
+scripts switched off: the script adds tooltips, the choice of an attention head, and opening and closing whole trees.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from clearhead.report.account import compute_section, reproduce_section
+from clearhead.report.attention import attention_section
+from clearhead.report.data import Report, read
+from clearhead.report.learning import curves_section, trained_section
+from clearhead.report.markup import Html, join, tag
+from clearhead.report.opening import headline_section
+from clearhead.report.results import evaluation_section, examples_section, tree_section
+from clearhead.report.scoring import reward_section
+from clearhead.report.summary import headline
+
+HERE = Path(__file__).parent
+CONTENTS = {
+    "trained": "Model",
+    "learning": "Learning",
+    "search": "Search",
+    "tree": "One thought",
+    "examples": "Examples",
+    "attention": "Attention",
+    "reward": "Reward model",
+    "compute": "Cost",
+    "reproduce": "Do it again",
+}
+
+
+def render(report_data: Mapping[str, Any]) -> str:
+    """The report as one HTML text; `data.Report` documents the shape of `report_data`."""
+    return page(read(report_data))
+
+
+def write(report_data: Mapping[str, Any], path: str | Path) -> None:
+    """Write the report whole or not at all: a reader, or a crash at any instant, never sees half a page."""
+    path, text = Path(path), render(report_data)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def page(report: Report) -> str:
+    sections = {
+        "trained": trained_section(report),
+        "learning": curves_section(report.training, report),
+        "search": evaluation_section(report),
+        "tree": tree_section(report.trees),
+        "examples": examples_section(report),
+        "attention": attention_section(report.attention),
+        "reward": reward_section(report.reward),
+        "compute": compute_section(report),
+        "reproduce": reproduce_section(report.run),
+    }
+    shown = {anchor: body for anchor, body in sections.items() if body}
+    links = [tag("a", CONTENTS[anchor], href=f"#{anchor}") for anchor in shown]
+    body = tag(
+        "main",
+        headline_section(report),
+        tag("nav", *links, aria_label="Contents") if len(links) > 1 else None,
+        *shown.values(),
+    )
+    end = tag("footer", tag("p", "Made by Clearhead. This page is one file and loads nothing from anywhere."))
+    return f"<!DOCTYPE html>\n{tag('html', _head(report), tag('body', body, end, _script()), lang='en')}\n"
+
+
+def _head(report: Report) -> Html:
+    script = base64.b64encode(hashlib.sha256(_read("report.js").encode()).digest()).decode()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'; base-uri 'none'"
+    )
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="color-scheme", content="light dark"),
+        tag("title", report.run.name or "Clearhead report"),
+        tag("meta", name="description", content=headline(report)),
+        tag("style", Html(_read("style.css"))),
+    )
+
+
+def _script() -> Html:
+    return join(tag("script", Html(_read("report.js"))))
+
+
+def _read(name: str) -> str:
+    """A file of the package. `</` would end the element that it is put into, so it must not occur."""
+    text = (HERE / name).read_text(encoding="utf-8")
+    assert "</" not in text, name
+    return text

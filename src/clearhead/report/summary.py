@@ -1,0 +1,91 @@
+"""The run in one sentence, and which strategy and budget speak for what in it. Not here: judgements (`findings`)."""
+
+from __future__ import annotations
+
+import math
+
+from clearhead.report.data import Evaluation, Model, Point, Report, Run, Strategy, TaskInfo
+from clearhead.report.wording import big, count, inside, known, percent, plural, spoken_duration
+
+
+def task_info(report: Report, name: str) -> TaskInfo:
+    """What is known of a task; a task that only an evaluation names goes by its name."""
+    found = next((task for task in report.tasks if task.name == name), TaskInfo(name))
+    title = found.title or found.name.replace("_", " ").replace("-", " ").capitalize()
+    return TaskInfo(**{**vars(found), "title": title, "noun": found.noun or f"{title} problems"})
+
+
+def cheapest(strategy: Strategy) -> Point | None:
+    return min(measured(strategy), key=lambda p: _cost(p, math.inf), default=None)
+
+
+def dearest(strategy: Strategy) -> Point | None:
+    """A strategy's point at its largest budget: what the page quotes for it, whether or not it is its best."""
+    return max(
+        measured(strategy), key=lambda p: (_cost(p, -math.inf), p.budget if known(p.budget) else 0), default=None
+    )
+
+
+def first_try(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
+    for strategy in evaluation.strategies:
+        point = cheapest(strategy)
+        if strategy.name == evaluation.first and point:
+            return strategy, point
+    return None
+
+
+def with_search(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
+    """The strategy that stands for search, at its largest budget."""
+    wanted = evaluation.search or (evaluation.comparison.a if evaluation.comparison else "")
+    candidates = [
+        (strategy, point)
+        for strategy in evaluation.strategies
+        if strategy.name != evaluation.first and (point := dearest(strategy)) is not None
+    ]
+    named = [pair for pair in candidates if pair[0].name == wanted]
+    return max(named or candidates, key=lambda pair: pair[1].accuracy, default=None)
+
+
+def headline(report: Report) -> str:
+    """The run in one sentence."""
+    model = report.model or Model()
+    size = f" of {big(model.parameters)} numbers" if known(model.parameters) else ""
+    time = training_seconds(model)
+    trained = f", trained in {spoken_duration(time)}{_place(report.run)}," if known(time) else ""
+    subject = f"A transformer{size}{trained}"
+    name = next((name for name, e in report.evaluation.items() if first_try(e) or with_search(e)), None)
+    if name is None:
+        return f"{subject.rstrip(',')}: not tested yet."
+    evaluation, noun = report.evaluation[name], task_info(report, name).noun
+    first, search = first_try(evaluation), with_search(evaluation)
+    amount = f"{count(evaluation.problems)} unseen {noun}" if known(evaluation.problems) else f"the unseen {noun}"
+    if first is None:
+        assert search is not None
+        return f"{subject} solves {percent(search[1].accuracy)} of {amount} with {inside(search[0].title)}."
+    opening = f"{subject} solves {percent(first[1].accuracy)} of {amount} at first try"
+    if search is None:
+        return f"{opening}."
+    joint = "and" if search[1].accuracy > first[1].accuracy else "and no more than"
+    return f"{opening} {joint} {percent(search[1].accuracy)} with {inside(search[0].title)}."
+
+
+def training_seconds(model: Model) -> float:
+    if known(model.training_seconds) or not model.tokens_per_second > 0:
+        return model.training_seconds
+    return model.training_tokens / model.tokens_per_second
+
+
+def _place(run: Run) -> str:
+    """Where it ran, in words that stay true on another reader's computer."""
+    machine = run.machine
+    if machine.device.startswith(("cuda", "mps", "gpu")):
+        return " on one GPU"
+    return f" on {plural(machine.cores, 'processor core')}" if known(machine.cores) else " on one computer"
+
+
+def measured(strategy: Strategy) -> list[Point]:
+    return [point for point in strategy.points if known(point.accuracy)]
+
+
+def _cost(point: Point, otherwise: float) -> float:
+    return point.tokens if known(point.tokens) else otherwise
