@@ -1,1 +1,1 @@
-"""Generation: sampling, the trie of token slots that is the cache, and the engine that serves `LanguageModel` from it."""
+"""Generation: sampling, the trie of token slots that is the cache, and the engine that serves a language model."""

@@ -1,0 +1,93 @@
+"""From logits to a token: filters (logits -> logits), the cumulative distribution, and the draw from given uniforms.
+
+Deliberately not here: a random generator with a state. Every draw has a uniform number of its own, computed from
+(seed, sample, position), so what a row draws never depends on the rows that happen to be drawn beside it.
+"""
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, Integer, UInt64
+from torch import Tensor
+
+from clearhead.generation.language_model import SampleConfig
+
+
+def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
+    """logits / temperature; at 0 the largest alone is kept, the first of equals."""
+    if temperature == 0:
+        best = logits.argmax(-1, keepdim=True)
+        return torch.full_like(logits, -math.inf).scatter(-1, best, logits.gather(-1, best))
+    return logits / temperature
+
+
+def keep_top_k(logits: Float[Tensor, "N V"], k: int) -> Float[Tensor, "N V"]:
+    """The k largest, exactly k: among equals the smaller token id wins. k = 0 keeps all."""
+    if not 0 < k < logits.shape[-1]:
+        return logits
+    order = logits.argsort(dim=-1, descending=True, stable=True)
+    return logits.scatter(-1, order[:, k:], -math.inf)
+
+
+def keep_top_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
+    """The smallest set of most likely tokens with a probability of at least p; among equals the smaller id comes first.
+
+    A token stays if those before it hold less than p, so the first always stays. Holtzman et al. 2020, section 3.1.
+    """
+    if p == 1:
+        return logits
+    order = logits.argsort(dim=-1, descending=True, stable=True)
+    probability = logits.double().softmax(-1).gather(-1, order)
+    before = probability.cumsum(-1) - probability
+    drop = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= p)
+    return logits.masked_fill(drop, -math.inf)
+
+
+def keep_min_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
+    """The tokens at least p times as likely as the likeliest: logit >= max + ln p. Nguyen et al. 2024, section 3."""
+    if p == 0:
+        return logits
+    return logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(p), -math.inf)
+
+
+def apply_filters(logits: Float[Tensor, "N V"], config: SampleConfig) -> Float[Tensor, "N V"]:
+    """Temperature, then top-k, top-p and min-p, each on what the last one left."""
+    logits = temper(logits, config.temperature)
+    if config.greedy:
+        return logits  # the largest survives every filter
+    return keep_min_p(keep_top_p(keep_top_k(logits, config.top_k), config.top_p), config.min_p)
+
+
+def cumulative(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
+    """Running sums of softmax(logits), in float64."""
+    return logits.double().softmax(-1).cumsum(-1)
+
+
+def draw(cdf: Float[Tensor, "N V"], uniforms: Float[Tensor, "N"]) -> Int[Tensor, "N"]:
+    """The first token whose running sum exceeds u · total, for u in [0, 1).
+
+    It exists, since u · total < total even when rounded, and has a positive probability, since the sum rose at it.
+    """
+    return (cdf <= uniforms[:, None] * cdf[:, -1:]).sum(-1)
+
+
+def mixed(x: UInt64[np.ndarray, "*N"]) -> UInt64[np.ndarray, "*N"]:
+    """A bijection of 64-bit numbers that looks random: the finaliser of SplitMix64. Steele et al. 2014, figure 17."""
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def chained(x: UInt64[np.ndarray, "*N"], y: Integer[np.ndarray, "*N"]) -> UInt64[np.ndarray, "*N"]:
+    """A hash of the pair (x, y), where x may be such a hash itself."""
+    return mixed(x ^ mixed(y.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)))
+
+
+def uniforms(
+    seeds: Integer[np.ndarray, "N"], samples: Int[np.ndarray, "N"], positions: Int[np.ndarray, "N"]
+) -> Float[np.ndarray, "N"]:
+    """One number in [0, 1) for each (seed, sample, position): the first 53 bits of their hash."""
+    start = np.zeros(seeds.shape, np.uint64)
+    bits = chained(chained(chained(start, seeds), samples), positions)
+    return (bits >> np.uint64(11)) * 2.0**-53
