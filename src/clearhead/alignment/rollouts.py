@@ -134,26 +134,29 @@ def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[Lab
     """Turn completions into labels. A completion started at a state is a fair sample for that state and for every
     state that it passes afterwards, not for the ones before: those were left by a bold choice, not by the model's own.
     """
-    wins: dict[State, int] = defaultdict(int)
-    trials: dict[State, int] = defaultdict(int)
+    wins: dict[tuple[State, bool], int] = defaultdict(int)
+    trials: dict[tuple[State, bool], int] = defaultdict(int)
     for ending in endings:
         answer = task.answer(problem, ending.steps) if ending.done else None
         right = answer is not None and task.check(problem, answer)
-        for length in range(ending.start, len(ending.steps) + 1):
-            trials[ending.steps[:length]] += 1
-            wins[ending.steps[:length]] += right
-    labelled: set[State] = set()
+        for state in _states(ending.steps, ending.done)[ending.start :]:
+            trials[state] += 1
+            wins[state] += right
+    labelled: set[tuple[State, bool]] = set()
     paths = []
     for steps, done in sorted({(e.steps, e.done) for e in endings}, key=lambda path: (-len(path[0]), path)):
-        labels = []
-        for length in range(len(steps) + 1):
-            state = steps[:length]
-            fresh = trials[state] > 0 and state not in labelled
-            labelled.add(state)
-            labels.append(wins[state] / trials[state] if fresh else UNLABELLED)
-        if any(label != UNLABELLED for label in labels):
+        states = _states(steps, done)
+        fresh = [trials[state] > 0 and state not in labelled for state in states]
+        labelled.update(states)
+        if any(fresh):
+            labels = (wins[s] / trials[s] if new else UNLABELLED for s, new in zip(states, fresh, strict=True))
             paths.append(LabelledPath(problem, steps, done, tuple(labels)))
     return paths
+
+
+def _states(steps: State, done: bool) -> list[tuple[State, bool]]:
+    """The states on the way to `steps`, the last one closed or not: the same text may be an end, or not yet."""
+    return [(steps[:length], False) for length in range(len(steps))] + [(steps, done)]
 
 
 def _seed(seed: int, problem: str, depth: int, state: State) -> int:

@@ -1,16 +1,20 @@
 """What a person sees while a run goes on: one bar for what is happening now, one line for what is done."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from clearhead.training.progress import TrainingProgress
 from clearhead.training.record import Observer
+
+if TYPE_CHECKING:
+    from clearhead.reasoning.evaluate import Row
 
 PLAIN_LINES = 10  # of a stage with many pieces, where there is no terminal to draw a bar on
 
@@ -48,6 +52,16 @@ class Display:
         with Progress(*columns, console=self.console) as bar:
             task = bar.add_task(label, total=total)
             yield lambda count: bar.advance(task, count)
+
+    def table(self, rows: "Sequence[Row]") -> None:
+        """Strategies, what they reach and what they cost."""
+        drawn = Table("strategy", "budget", "accuracy", "95% interval", "generated", "reward model", "seconds")
+        for row in rows:
+            drawn.add_row(
+                row.label, f"{row.budget:,}", f"{row.accuracy:.1%}", f"{row.low:.1%} - {row.high:.1%}",
+                f"{row.generated:,.0f}", f"{row.reward:,.0f}", f"{row.seconds:.3f}",
+            )  # fmt: skip
+        Console().print(drawn)
 
     def headline(self, summary: Mapping[str, Any], as_json: bool) -> None:
         """The figures that a person ran all this for."""

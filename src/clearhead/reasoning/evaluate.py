@@ -90,10 +90,9 @@ def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
         single = family(strategy) in SINGLE
         for budget in budgets[-1:] if single or ":" in strategy else budgets:
             scores, costs = at(group, budget)
-            if single:
-                interval = statistics.wilson(int(scores[:, 0].sum()), len(scores))
-            else:
-                interval = statistics.bootstrap_mean(scores)
+            interval = statistics.bootstrap_mean(scores)
+            if single or interval.low == interval.high:  # resampling equal scores knows no doubt, Wilson does
+                interval = statistics.wilson(round(scores.mean() * len(scores)), len(scores))
             generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
             rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds))
     return rows

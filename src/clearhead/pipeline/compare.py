@@ -1,0 +1,42 @@
+"""Strategies of one's choice on problems of one's choice, with the models of a finished run."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import torch
+
+from clearhead.errors import UserError
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.measure import measure, plan
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import engine_and_judge
+from clearhead.reasoning.evaluate import Row, Unit, table
+from clearhead.reasoning.strategies import Bench, known
+from clearhead.tasks.splits import read_holdout
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+def evaluate(
+    run: RunDir, task_name: str | None, file: Path | None, strategies: Sequence[str], budgets: Sequence[int],
+    seeds: int, limit: int, device: torch.device, progress: Progress,
+) -> list[Row]:  # fmt: skip
+    """The table of the strategies, at every budget."""
+    recipe = run.recipe()
+    tasks = load_tasks(recipe)
+    name = task_name or next(iter(tasks))
+    if name not in tasks:
+        raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")
+    task = tasks[name]
+    problems = list(read_holdout(file, task.parse))[:limit] if file else task.problems("test", limit, recipe.seed)
+    engine, judge = engine_and_judge(run, device)
+    known(strategies, judged=judge is not None)
+    bench = Bench(engine, judge, recipe.search, task.answer)
+    units: list[Unit] = []
+    pieces = plan(strategies, seeds)
+    with progress(name, len(pieces)) as advance:
+        for together, seed in pieces:
+            units += measure(together, bench, task, problems, max(budgets), seed)
+            advance(1)
+    return table(units, budgets)

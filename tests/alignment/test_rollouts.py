@@ -1,0 +1,123 @@
+"""Automatic step labels: what a completion counts for, what exploring may reach, and what is never asked."""
+
+import random
+from collections.abc import Sequence
+
+import pytest
+import torch
+
+from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths
+from clearhead.errors import UserError
+from clearhead.generation.engine import LocalEngine
+from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
+from clearhead.text.tokenizer import CharTokenizer
+
+
+class Sums:
+    """Right when the digits of the last step add up to the problem; asking for the truth of a step is an error."""
+
+    name = "sums"
+    statement = "digits that add up"
+    held_out: tuple[str, ...] = ()
+
+    def parse(self, text: str) -> str:
+        return text
+
+    def problems(self, split: str, n: int, seed: int) -> list[str]:
+        return [str(i) for i in range(n)]
+
+    def solve(self, problem: str, rng: random.Random) -> list[str]:
+        return [problem]
+
+    def answer(self, problem: str, steps: Sequence[str]) -> str | None:
+        return steps[-1] if steps and steps[-1].isdigit() else None
+
+    def check(self, problem: str, answer: str) -> bool:
+        return sum(map(int, answer)) == int(problem)
+
+    def check_step(self, problem: str, steps: Sequence[str]) -> bool:
+        raise AssertionError("the truth about a step was asked for while labelling")
+
+
+def labels_of(endings: Sequence[Ending]) -> dict[tuple[str, ...], float]:
+    found: dict[tuple[str, ...], float] = {}
+    for path in label_paths(Sums(), "3", endings):
+        for length, label in enumerate(path.labels):
+            if label != UNLABELLED:
+                assert path.steps[:length] not in found, "a state is labelled once"
+                found[path.steps[:length]] = label
+    return found
+
+
+def test_a_state_is_worth_the_share_of_its_completions_that_end_right() -> None:
+    endings = [
+        Ending(0, ("a", "3"), True),  # right, from the start
+        Ending(0, ("a", "4"), True),  # wrong
+        Ending(0, ("b", "12"), True),  # right
+        Ending(0, ("b", "x"), True),  # no answer
+    ]
+    assert labels_of(endings) == {
+        (): 0.5, ("a",): 0.5, ("b",): 0.5, ("a", "3"): 1.0, ("a", "4"): 0.0, ("b", "12"): 1.0, ("b", "x"): 0.0,
+    }  # fmt: skip
+
+
+def test_a_completion_says_nothing_about_the_states_before_the_bold_choice() -> None:
+    """The model would have gone elsewhere from the root: a failure after a bold step must not lower the root's label."""
+    endings = [Ending(0, ("a", "3"), True), Ending(1, ("bold", "9"), True), Ending(1, ("bold", "8"), True)]
+    found = labels_of(endings)
+    assert found[()] == 1.0
+    assert found["bold",] == 0.0
+
+
+def test_a_cut_off_completion_is_a_failure_of_the_whole_steps_before_the_cut() -> None:
+    found = labels_of([Ending(0, ("3",), False)])
+    assert found == {(): 0.0, ("3",): 0.0}, "the step says 3, but the solution was never closed"
+
+
+def test_the_same_text_closed_and_open_are_two_states() -> None:
+    endings = [Ending(0, ("3",), True), Ending(0, ("3", "x"), True)]
+    paths = {(path.steps, path.done): path.labels for path in label_paths(Sums(), "3", endings)}
+    assert paths[("3",), True][-1] == 1.0
+    assert paths[("3", "x"), True] == (0.5, 0.0, 0.0)
+
+
+@pytest.fixture(scope="module")
+def engine() -> LocalEngine:
+    tokenizer = CharTokenizer("\n0123456789")
+    config = DecoderConfig(vocab=tokenizer.vocab_size, max_positions=24, **PRESETS["tiny"])  # type: ignore[arg-type]
+    decoder = Decoder(config, seed=1)
+    with torch.no_grad():
+        decoder.head.weight.normal_(std=0.5, generator=torch.Generator().manual_seed(0))  # type: ignore[union-attr]
+    return LocalEngine(decoder, tokenizer, dtype=torch.float32)
+
+
+CONFIG = RolloutConfig(widths=(4, 2), completions=3, max_tokens=8, min_p=0.0, temperature=2.0, at_once=4)
+
+
+def test_collect_labels_explored_states_and_leaves_nothing_held(engine: LocalEngine) -> None:
+    paths = list(collect(engine, Sums(), [str(i) for i in range(10)], CONFIG, seed=0))
+    labels = [label for path in paths for label in path.labels if label != UNLABELLED]
+    assert {path.problem for path in paths} == {str(i) for i in range(10)}
+    assert all(len(path.labels) == len(path.steps) + 1 for path in paths)
+    assert all(0 <= label <= 1 for label in labels)
+    assert engine.trie.used == 1, "only the root of the trie is left"
+
+
+def test_a_problem_s_rollouts_do_not_depend_on_the_others_in_its_batch(engine: LocalEngine) -> None:
+    together = list(collect(engine, Sums(), ["3", "7", "9"], CONFIG, seed=5))
+    alone = list(collect(engine, Sums(), ["7"], CONFIG, seed=5))
+    assert [path for path in together if path.problem == "7"] == alone
+    assert list(collect(engine, Sums(), ["7"], CONFIG, seed=6)) != alone
+
+
+def test_exploring_finds_more_states_than_completing_alone(engine: LocalEngine) -> None:
+    problems = [str(i) for i in range(10)]
+    bold = sum(1 for path in collect(engine, Sums(), problems, CONFIG, seed=0) for _ in path.labels)
+    timid_config = RolloutConfig(widths=(), completions=3, max_tokens=8, at_once=4)
+    timid = sum(1 for path in collect(engine, Sums(), problems, timid_config, seed=0) for _ in path.labels)
+    assert bold > 2 * timid
+
+
+def test_wrong_settings_are_told() -> None:
+    with pytest.raises(UserError, match="completions = 0"):
+        RolloutConfig(completions=0)
