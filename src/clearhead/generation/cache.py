@@ -1,0 +1,199 @@
+"""What one decoder computed along a trie of tokens: keys and values of each layer and the last hidden state, by slot.
+
+There is one way to compute: `compute` takes slots, finds whatever is missing on their paths and pushes it through the
+decoder in one batch, each token attending along its own path. Prefill, decoding, forks and the checking of branches
+differ only in which slots they ask for. Deliberately not here: the trie (trie.py) and sampling (engine.py).
+"""
+
+import copy
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
+from clearhead.kernels.attention import Attend
+from clearhead.models.decoder import Decoder
+
+REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
+GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
+GATHER_BYTES_ELSEWHERE = 256 << 20
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the processor multiplies it in hardware, float32 elsewhere."""
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        fast = any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    else:
+        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
+    """The decoder as it is now, its blocks in `dtype` (None: the fastest); embedding and head keep theirs.
+
+    A copy, since a cache is only right for the weights that filled it.
+    """
+    frozen = copy.deepcopy(decoder).eval().requires_grad_(False)
+    frozen.blocks.to(dtype or fast_dtype(decoder.embed.weight.device))
+    return frozen
+
+
+class Computed(NamedTuple):
+    """The positions that a request made the decoder compute: the request each belongs to, and whether it was new."""
+
+    by: Int[np.ndarray, "N"]
+    unique: Bool[np.ndarray, "N"]
+
+
+class _Part(NamedTuple):
+    """Rows that read paths of one length: where their keys and values lie, and which are beyond their own depth."""
+
+    rows: slice
+    keys: Int[Tensor, "N*G S"]
+    values: Int[Tensor, "N*H S"]
+    mask: Float[Tensor, "N*G 1 S"]
+
+
+class KVCache:
+    """Keys, values and hidden states of one decoder for the slots of a trie; any number of decoders may share the trie.
+
+    `computed` counts positions pushed through the decoder, `unique` the distinct beginnings of texts among them, told
+    apart by a hash of their tokens and not by the marks that decide what is computed.
+    """
+
+    @torch.inference_mode()
+    def __init__(self, decoder: Decoder, trie: TokenTrie, max_batch_tokens: int = 4096) -> None:
+        config, self.decoder, self.trie = decoder.config, decoder, trie
+        weight = next(decoder.blocks.parameters())
+        self.dtype, self.device = weight.dtype, weight.device
+        self.max_batch_tokens = max_batch_tokens
+        self.computed = self.unique = 0
+        shape = (trie.slots, config.n_kv_heads, config.channels)
+        self._keys = [self._empty(*shape) for _ in range(config.n_layers)]
+        self._values = [self._empty(*shape) for _ in range(config.n_layers)]
+        self._hidden = self._empty(trie.slots, config.d_model)
+        self._known = SlotFlags(trie)
+        self._known.set(np.array([ROOT]))
+        self._seen: set[int] = set()
+        trie.on_free.append(self._forget)
+
+    @torch.inference_mode()
+    def hidden(self, slots: Int[np.ndarray, "N"]) -> Float[Tensor, "N D"]:
+        """The hidden states after the last norm at the given slots, computing what is missing on their paths."""
+        self.compute(slots)
+        return self._hidden.index_select(0, self._on_device(slots))
+
+    @torch.inference_mode()
+    def compute(self, slots: Int[np.ndarray, "N"]) -> Computed:
+        """Fill the slots and their ancestors, each at most once; ancestors first where a batch is too large for one."""
+        missing, by = self._missing(slots)
+        order = np.argsort(self.trie.depth[missing], kind="stable")
+        missing, by = missing[order], by[order]
+        self._fit()
+        for start in range(0, len(missing), self.max_batch_tokens):
+            self._forward(missing[start : start + self.max_batch_tokens])
+        unique = np.zeros(len(missing), bool)
+        for i, name in enumerate(self.trie.hash[missing].tolist()):
+            unique[i] = name not in self._seen
+            self._seen.add(name)
+        self.computed += len(missing)
+        self.unique += int(unique.sum())
+        return Computed(by, unique)
+
+    def attend_for(self, slots: Int[np.ndarray, "N"]) -> Attend:
+        """Write the keys and values of these slots, then let each attend along its path; slots in order of depth."""
+        parts = self._parts(slots)
+        where = self._on_device(slots.astype(np.int64))
+
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            keys, values = self._keys[layer], self._values[layer]
+            keys.index_copy_(0, where, k)
+            values.index_copy_(0, where, v)
+            return torch.cat([path_attention(q[part.rows], keys, values, part) for part in parts])
+
+        return attend
+
+    def _forward(self, slots: Int[np.ndarray, "N"]) -> None:
+        tokens, positions = self._on_device(self.trie.token[slots]), self._on_device(self.trie.depth[slots])
+        hidden = self.decoder(tokens, positions, self.attend_for(slots))
+        self._hidden.index_copy_(0, self._on_device(slots.astype(np.int64)), hidden)
+        self._known.set(slots)
+
+    def _missing(self, slots: Int[np.ndarray, "N"]) -> tuple[Int[np.ndarray, "M"], Int[np.ndarray, "M"]]:
+        """The slots to compute, and for each the entry of `slots` that needs it."""
+        at, by = slots, np.arange(len(slots))
+        found, needed_by = [at[:0]], [by[:0]]
+        while len(at):
+            unknown = ~self._known[at]
+            at, by = at[unknown], by[unknown]
+            found.append(at)
+            needed_by.append(by)
+            at = self.trie.parent[at]
+        missing, first = np.unique(np.concatenate(found), return_index=True)
+        return missing, np.concatenate(needed_by)[first]
+
+    def _parts(self, slots: Int[np.ndarray, "N"]) -> list[_Part]:
+        """Cut the rows where their paths grow by REACH, and again where the gathered keys would outgrow the cache."""
+        config, depth = self.decoder.config, self.trie.depth[slots]
+        assert (np.diff(depth) >= 0).all(), "rows must come in order of depth"
+        G, group = config.n_kv_heads, config.n_heads // config.n_kv_heads
+        reach = (depth // REACH + 1) * REACH
+        budget = GATHER_BYTES.get(self.device.type, GATHER_BYTES_ELSEWHERE)
+        row_bytes = G * config.channels * self.dtype.itemsize
+        parts = []
+        for S in np.unique(reach).tolist():
+            first, end = np.searchsorted(reach, [S, S + 1]).tolist()
+            n = max(1, budget // (S * row_bytes))
+            for start in range(first, end, n):
+                rows = slice(start, min(start + n, end))
+                path = self.trie.paths[slots[rows], :S]
+                keys = (path[:, None] * G + np.arange(G, dtype=np.int32)[:, None]).reshape(-1, S)  # N*G S
+                values = keys if group == 1 else keys.repeat(group, 0)  # N*H S
+                beyond = np.arange(S) > depth[rows, None]
+                mask = np.where(beyond, np.float32(-math.inf), np.float32(0)).repeat(G, 0)[:, None]
+                parts.append(
+                    _Part(rows, self._on_device(keys), self._on_device(values), self._on_device(mask).to(self.dtype))
+                )
+        return parts
+
+    def _on_device(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def _empty(self, *shape: int) -> Tensor:
+        return torch.empty(shape, dtype=self.dtype, device=self.device)
+
+    def _fit(self) -> None:
+        """Grow with the trie."""
+        if len(self._hidden) < self.trie.slots:
+            self._keys = [self._grown(pool) for pool in self._keys]
+            self._values = [self._grown(pool) for pool in self._values]
+            self._hidden = self._grown(self._hidden)
+
+    def _grown(self, pool: Tensor) -> Tensor:
+        grown = self._empty(self.trie.slots, *pool.shape[1:])
+        grown[: len(pool)] = pool
+        return grown
+
+    def _forget(self, slots: Int[np.ndarray, "N"]) -> None:
+        self._seen.difference_update(self.trie.hash[slots].tolist())
+
+
+def path_attention(
+    q: Float[Tensor, "N H C"], keys: Float[Tensor, "M G C"], values: Float[Tensor, "M G C"], part: _Part
+) -> Float[Tensor, "N H C"]:
+    """softmax(q kᵀ / √C) v, where row n's keys and values lie scattered over a pool of M slots.
+
+    Keys are gathered for one batched product. Values are not: a sum of rows of a table, with weights, at given indices
+    is what an embedding bag computes, without a copy. (The masked entries name the row's own slot, which is finite.)
+    """
+    (N, H, C), G = q.shape, keys.shape[1]
+    k = keys.view(-1, C).index_select(0, part.keys.view(-1)).view(N * G, -1, C)  # N*G S C
+    scores = torch.baddbmm(part.mask, q.reshape(N * G, H // G, C), k.transpose(1, 2), alpha=1 / math.sqrt(C))
+    weights = scores.softmax(-1).view(N * H, -1)  # N*H S
+    return F.embedding_bag(part.values, values.view(-1, C), mode="sum", per_sample_weights=weights).view(N, H, C)
