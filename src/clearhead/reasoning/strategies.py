@@ -264,7 +264,7 @@ BEST_OF: dict[str, tuple[Aggregate, int]] = {
 
 
 def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
-    return float(aggregate(rows[:, column])) if len(rows) else 0.0
+    return float(aggregate(rows[None, :, column])[0]) if len(rows) else 0.0
 
 
 def searched(

@@ -1,0 +1,163 @@
+"""Text-level strategies on a scripted model whose best answers are known, and what each of them is charged."""
+
+import math
+
+import numpy as np
+import pytest
+from scripted import ScriptedJudge, ScriptedModel
+
+from clearhead.errors import UserError
+from clearhead.reasoning.strategies import (
+    JUDGED, SAMPLED, SEARCHES, STRATEGIES, Bench, SearchConfig, known, pick, propose, sampled, searched, single,
+)  # fmt: skip
+
+# "What is 17 × 24?": greedy takes the likely first step B, which is wrong; A leads to 408.
+SCRIPT = {
+    "17 × 24\n": {"B: 400\n": 0.6, "A: 340+68\n": 0.4},
+    "17 × 24\nB: 400\n": {"400$": 0.8, "401$": 0.2},
+    "17 × 24\nA: 340+68\n": {"408$": 0.7, "357$": 0.3},
+    "17 × 24⇒": {"411$": 0.9, "408$": 0.1},
+    "2 × 3\n": {"6$": 1.0},
+    "2 × 3⇒": {"6$": 1.0},
+    "endless\n": {"on\n": 1.0},
+    "endless\non\n": {"and on\n": 1.0},
+    "endless\non\nand on\n": {"stop$": 1.0},
+}
+A, B = "A: 340+68", "B: 400"
+GOOD = {(A,): 0.9, (B,): 0.2, (A, "408"): 0.95, (A, "357"): 0.1, (B, "400"): 0.3, (B, "401"): 0.2, ("6",): 0.9}
+CONFIG = SearchConfig(samples=12, temperature=1.0, min_p=0.0, leaves=1, width=2, actions=2)
+
+
+def arrive(problem: str, steps: tuple[str, ...]) -> str | None:
+    return steps[-1] if steps and steps[-1].isdigit() else None
+
+
+def bench(process: dict | None = None, outcome: dict | None = None) -> Bench:
+    return Bench(ScriptedModel(SCRIPT), ScriptedJudge(GOOD if process is None else process, outcome or {}), CONFIG, arrive)
+
+
+def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> None:
+    (direct,), (greedy,) = single("direct", bench(), ["17 × 24"]), single("greedy", bench(), ["17 × 24"])
+    assert direct.marks[-1].steps == ("411",)
+    assert direct.marks[-1].generated == len("411$")
+    assert greedy.marks[-1].steps == (B, "400")
+    assert (greedy.marks[-1].generated, greedy.marks[-1].reward) == (len("B: 400\n400$"), 0)
+
+
+@pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
+def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
+    (attempt,), result = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
+    expected = (B, "400") if name == "tree-of-thought" else (A, "408")  # its own confidence prefers the likely step
+    assert attempt.marks[-1].steps == expected
+    assert result.answer(0).steps == expected
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_is_charged_for_every_distinct_token_once(name: str) -> None:
+    (attempt,), _ = searched(name, bench(), ["17 × 24"], budget=10_000, seed=0)
+    steps = [A, B]
+    ends = [(A, "408"), (A, "357"), (B, "400"), (B, "401")]
+    most = sum(len(s) + 1 for s in steps) + len("40") * 2  # prefixes 40 are shared by 400 and 401
+    generated = attempt.marks[-1].generated
+    assert generated == len({t[:i] for t in (f"{a}\n{b}$" for a, b in ends) for i in range(1, len(t) + 1)})
+    assert generated < most + sum(len(b) + 1 for _, b in ends)
+    judged = sum(len(s) + 1 for s in steps) + sum(len(b) + 1 for _, b in ends)
+    assert attempt.marks[-1].reward == (0 if name == "tree-of-thought" else judged)
+
+
+def test_marks_cost_more_and_more_and_stop_within_one_expansion_of_the_budget() -> None:
+    (attempt,), _ = searched("mcts-puct", bench(), ["17 × 24"], budget=40, seed=0)
+    costs = [mark.generated + mark.reward for mark in attempt.marks]
+    assert costs == sorted(costs)
+    assert costs[-2] < 40
+
+
+def test_an_unfinished_solution_is_no_answer() -> None:
+    (attempt,), _ = searched("mcts-puct", bench(), ["endless"], budget=10, seed=0)
+    assert attempt.marks[-1].steps is None
+    (attempt,), _ = searched("mcts-puct", bench(), ["endless"], budget=1000, seed=0)
+    assert attempt.marks[-1].steps == ("on", "and on", "stop")
+
+
+def test_a_problem_is_answered_as_if_it_were_alone() -> None:
+    problems = ["2 × 3", "17 × 24", "endless"]
+    for name in SEARCHES:
+        together, _ = searched(name, bench(), problems, budget=120, seed=1)
+        (alone,), _ = searched(name, bench(), ["17 × 24"], budget=120, seed=1)
+        assert [m._replace(seconds=0) for m in together[1].marks] == [m._replace(seconds=0) for m in alone.marks]
+    together = sampled(SAMPLED, bench(), problems, budget=120, seed=1)
+    alone = sampled(SAMPLED, bench(), ["17 × 24"], budget=120, seed=1)
+    for name in SAMPLED:
+        assert [m[:2] + m[3:] for m in together[name][1].marks] == [m[:2] + m[3:] for m in alone[name][0].marks]
+
+
+def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
+    # the outcome model is fooled by 400, the process model is not
+    found = sampled(SAMPLED, bench(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0)
+    last = {name: attempts[0].marks[-1] for name, attempts in found.items()}
+    assert last["self-consistency"].steps == (B, "400")
+    assert last["best-of-n-outcome"].steps == (B, "400")
+    assert last["best-of-n-last"].steps == (A, "408")
+    assert last["best-of-n-min"].steps == (A, "408")
+    assert last["self-consistency"].reward == 0 < last["best-of-n-last"].reward
+    assert len({mark.generated for mark in last.values()}) == 1
+
+
+def test_without_a_judged_rule_the_judge_is_not_asked() -> None:
+    b = bench()
+    sampled(["self-consistency"], b, ["17 × 24"], budget=50, seed=0)
+    assert b.judge is not None and b.judge.tokens("17 × 24") == 0
+
+
+V = np.array
+ANSWERS = ["400", "408", "400", None]
+VERDICTS = [
+    V([[0.9, 0.2], [0.8, 0.3]]),  # outcome, process at each of two steps
+    V([[0.1, 0.9], [0.6, 0.9]]),
+    V([[0.1, 0.4], [0.7, 0.65]]),
+    V([[1.0, 1.0], [1.0, 1.0]]),
+]
+
+
+@pytest.mark.parametrize(
+    ("rule", "chosen"),
+    [
+        ("self-consistency", 0),  # 400 twice
+        ("weighted-vote", 0),  # 400: 0.3 + 0.65, 408: 0.9
+        ("best-of-n-outcome", 0),  # 0.8 against 0.6 and 0.7
+        ("best-of-n-last", 1),  # 0.3, 0.9, 0.65
+        ("best-of-n-min", 1),  # 0.2, 0.9, 0.4
+        ("best-of-n-product", 1),  # 0.06, 0.81, 0.26
+    ],
+)
+def test_rules_by_hand_and_no_answer_is_never_chosen(rule: str, chosen: int) -> None:
+    assert pick(rule, ANSWERS, VERDICTS) == chosen
+    assert pick(rule, [None, None], VERDICTS[:2]) is None
+    assert pick(rule, [], []) is None
+
+
+def test_min_and_product_and_last_differ() -> None:
+    answers = ["a", "b", "c"]
+    verdicts = [V([[0, 0.2], [0, 0.9]]), V([[0, 0.5], [0, 0.6]]), V([[0, 0.4], [0, 0.8]])]
+    assert [pick(f"best-of-n-{r}", answers, verdicts) for r in ("last", "min", "product")] == [0, 1, 2]
+
+
+def test_proposals_are_distinct_and_carry_the_model_s_probability() -> None:
+    model = ScriptedModel(SCRIPT)
+    from clearhead.reasoning.strategies import Draft
+
+    (node,) = model.open(["17 × 24\n"])
+    (family,) = propose(model, [Draft("17 × 24", node=node)], CONFIG, [0])
+    assert {p.state.steps[-1]: round(p.prior, 6) for p in family} == {A: 0.4, B: 0.6}
+    assert {p.state.logprob for p in family} == {math.log(0.4), math.log(0.6)}
+
+
+def test_names_are_checked() -> None:
+    assert known(STRATEGIES) == STRATEGIES
+    assert known(["beam:8"]) == ("beam:8",)
+    for name in ("magic", "beam:x", "beam:0", "beam:", "greedy:2"):
+        with pytest.raises(UserError, match=name):
+            known([name])
+    for name in JUDGED:
+        with pytest.raises(UserError, match="needs a reward model"):
+            known([name], judged=False)
