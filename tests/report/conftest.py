@@ -149,8 +149,7 @@ def strategies(top: float, gain: float, cost: float, seed: int, n: int = 200) ->
 
 
 def attention_maps(text: str, layers: int, heads: int, seed: int) -> list[Any]:
-    """Maps of the kinds that trained heads show: the token before, a fixed distance, the first token, an equal
-    character."""
+    """Maps of the kinds that trained heads show: tokens at a distance, equal ones, the first, digits, neighbours."""
     rng = random.Random(seed)
     T = len(text)
 
@@ -187,6 +186,7 @@ def example(problem: str, first: str, searched: str) -> Data:
     }
 
 
+SOLVED = "17 × 24\n17×24=17×20+17×4\n=340+68\n=408"
 EXAMPLES = {
     "game24": [
         (
@@ -211,8 +211,9 @@ EXAMPLES = {
 }
 
 
-def make_report_data() -> Data:
-    points = curve(1400, 3.3, 0.34, 1)
+def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: str = SOLVED) -> Data:
+    """The whole report; tests take a smaller one, of the same shape."""
+    points = curve(steps, 3.3, 0.34, 1)
     evals = [
         {
             "step": step,
@@ -235,7 +236,6 @@ def make_report_data() -> Data:
         (1100, "4 5 6 10\n10-4=6:5 6 6\n6×5=30:6 30\n30-6=24"),
         (1400, "4 5 6 10\n10-4=6:5 6 6\n6×5=30:6 30\n30-6=24"),
     ]
-    text = "17 × 24\n17×24=17×20+17×4\n=340+68\n=408"
     rng = random.Random(4)
     bins = [0.04, 0.14, 0.26, 0.35, 0.46, 0.55, 0.64, 0.76, 0.86, 0.96]
     counts = [2140, 910, 512, 331, 260, 244, 270, 392, 810, 1890]
@@ -314,7 +314,7 @@ def make_report_data() -> Data:
         ],
         "training": {"curve": points, "evals": evals, "samples": [{"step": s, "text": t} for s, t in written]},
         "reward": {
-            "curve": [{k: v for k, v in p.items() if k != "lr"} for p in curve(300, 0.69, 0.31, 2)],
+            "curve": [{k: v for k, v in p.items() if k != "lr"} for p in curve(steps, 0.69, 0.31, 2)],
             "labels": {"count": 7_759, "positive": 0.437},
             "quality": {
                 "auc_process": 0.884,
@@ -366,11 +366,15 @@ def make_report_data() -> Data:
         },
         "trees": [product_tree(), number_tree("1 5 5 5", 11)],
         "examples": {task: [example(*texts) for texts in shown] for task, shown in EXAMPLES.items()},
-        "attention": {"title": "17 × 24, solved", "tokens": list(text), "layers": attention_maps(text, 4, 5, 6)},
+        "attention": {
+            "title": "17 × 24, solved",
+            "tokens": list(text),
+            "layers": attention_maps(text, layers, heads, 6),
+        },
     }
 
 
-MADE = json.loads(json.dumps(make_report_data()))  # as it comes out of a file
+MADE = json.loads(json.dumps(make_report_data(30, 2, 2, "7 × 8\n=56")))  # as it comes out of a file
 
 
 @pytest.fixture
@@ -380,4 +384,4 @@ def report_data() -> Data:
 
 
 if __name__ == "__main__":
-    write(MADE, Path(sys.argv[1]))
+    write(make_report_data(), Path(sys.argv[1]))

@@ -6,6 +6,6 @@ data to text. Not here: measuring anything, reading run directories, choosing wh
 """
 
 from clearhead.report.data import Report, read
-from clearhead.report.page import page, render, write
+from clearhead.report.page import render, write
 
-__all__ = ["Report", "page", "read", "render", "write"]
+__all__ = ["Report", "read", "render", "write"]

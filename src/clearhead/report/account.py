@@ -17,7 +17,7 @@ from clearhead.report.wording import big, count, duration, known, memory, moment
 
 def compute_section(report: Report) -> Html | None:
     pairs = _model_facts(report.model) if report.model else []
-    stages = [s for s in report.run.stages if known(s.seconds)]
+    stages = [s for s in report.run.stages if known(s.seconds) and s.seconds >= 0]
     engines = {task_info(report, name).title: e.engine for name, e in report.evaluation.items() if e.engine}
     if not (pairs or stages or engines):
         return None
@@ -51,7 +51,7 @@ def _model_facts(model: Model) -> list[tuple[str, Child]]:
 def _stages(stages: list[Stage]) -> Html:
     """One bar, cut in proportion to the time of each stage."""
     total = sum(s.seconds for s in stages) or 1.0
-    shares = [max(0.0, s.seconds) / total for s in stages]
+    shares = [s.seconds / total for s in stages]
     cuts = [tag("i", style=f"width:{100 * share:.2f}%", cls=f"s{i % COLOURS}") for i, share in enumerate(shares)]
     rows = [
         tag(

@@ -5,8 +5,6 @@ A misspelt key or a wrong type is an error that names its place. Accuracies, sha
 fractions in [0, 1]; times are seconds; memory is bytes; `low` and `high` bound the 95 % interval. Not here: wording.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -236,7 +234,7 @@ class Node:
     chosen: bool = False
     done: bool = False
     correct: bool | None = None
-    children: list[Node] = field(default_factory=list)
+    children: list["Node"] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -226,7 +226,7 @@ def wilson(share: float, n: float) -> tuple[float, float]:
     >>> [round(bound, 3) for bound in wilson(0.0, 10)]
     [0.0, 0.278]
     """
-    if not (known(share) and n > 0):
+    if not (0 <= share <= 1 and n > 0):
         return math.nan, math.nan
     centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
     half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from html import escape
+from typing import Any
 
 VOID = frozenset({"br", "col", "hr", "img", "input", "link", "meta"})
 
@@ -12,7 +13,7 @@ class Html(str):
     """Text that is markup already. Any other `str` is plain text and is escaped when it enters an element."""
 
 
-Child = str | None | Iterable["Child"]
+Child = str | None | Iterable[Any]  # of children again, however deep
 
 
 def join(*children: Child) -> Html:

@@ -39,7 +39,7 @@ CONTENTS = {
 
 def render(report_data: Mapping[str, Any]) -> str:
     """The report as one HTML text; `data.Report` documents the shape of `report_data`."""
-    return page(read(report_data))
+    return build_page(read(report_data))
 
 
 def write(report_data: Mapping[str, Any], path: str | Path) -> None:
@@ -56,7 +56,8 @@ def write(report_data: Mapping[str, Any], path: str | Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def page(report: Report) -> str:
+def build_page(report: Report) -> str:
+    """All sections that have something to tell, in the order of `CONTENTS`."""
     sections = {
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),

@@ -101,7 +101,7 @@ def reliability(
         column = min(max(at - bar / 2, left), left + side - bar)
         parts += [
             tag("rect", x=column, y=base - tall, width=bar, height=tall, cls="s0 fill soft"),
-            _line(at, y(low), at, y(high), "s0 stroke whisker"),
+            _line(at, y(low), at, y(high), "s0 stroke whisker") if known(low) else Html(),
             tag("circle", tag("title", tip), cx=at, cy=y(b.observed), r=5.0, cls="s0 fill mark"),
         ]
     below = [

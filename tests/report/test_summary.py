@@ -1,0 +1,95 @@
+import pytest
+
+from clearhead.report.data import Comparison, Evaluation, Machine, Model, Point, Report, Run, Strategy, TaskInfo
+from clearhead.report.summary import cheapest, dearest, headline, task_info, training_seconds, with_search
+from clearhead.report.wording import NARROW
+
+MODEL = Model(parameters=1_843_200.0, training_seconds=361.0)
+
+
+def strategies(first, search, label="Tree search"):
+    return [
+        Strategy("greedy", points=[Point(1.0, first, generated=30.0)]),
+        Strategy("mcts", label, points=[Point(4.0, 0.5, generated=90.0), Point(64.0, search, generated=900.0)]),
+    ]
+
+
+def report(*found, **more):
+    evaluation = {"game24": Evaluation(problems=200.0, strategies=list(found))} if found else {}
+    tasks = [TaskInfo("game24", "Game of 24", "hard Game of 24 puzzles")]
+    return Report(evaluation=evaluation, tasks=tasks, **{"model": MODEL, **more})
+
+
+def plain(sentence):
+    return sentence.replace(NARROW, " ").replace("\u00a0", " ")
+
+
+def test_the_run_in_one_sentence():
+    run = Run(machine=Machine(cores=8.0, device="cpu"))
+    assert (
+        plain(headline(report(*strategies(0.31, 0.88), run=run)))
+        == "A transformer of 1.8 million numbers, trained in 6 minutes on 8 processor cores, solves 31.0 % of 200"
+        " unseen "
+        "hard Game of 24 puzzles at first try and 88.0 % with tree search."
+    )
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"run": Run(machine=Machine(device="cuda:0"))}, "on one GPU,"),
+        ({"run": Run(machine=Machine(cores=1.0))}, "on 1 processor core,"),
+        ({}, "on one computer,"),
+        ({"model": None}, "A transformer solves"),
+        ({"model": Model(training_tokens=1200.0, tokens_per_second=10.0)}, "A transformer, trained in 2 minutes on"),
+    ],
+)
+def test_what_is_unknown_is_left_out(more, words):
+    assert words in plain(headline(report(*strategies(0.31, 0.88), **more)))
+
+
+def test_search_that_does_not_help_is_not_praised():
+    assert "and no more than 20.0 % with tree search." in plain(headline(report(*strategies(0.31, 0.2))))
+    assert "and no more than 31.0 % with tree search." in plain(headline(report(*strategies(0.31, 0.31))))
+
+
+def test_half_of_the_results():
+    first, search = strategies(0.31, 0.88)
+    assert plain(headline(report(first))).endswith("puzzles at first try.")
+    assert plain(headline(report(search))).endswith(
+        "solves 88.0 % of 200 unseen hard Game of 24 puzzles with tree search."
+    )
+    assert plain(headline(report())).endswith("on one computer: not tested yet.")
+    assert headline(Report()) == "A transformer: not tested yet."
+
+
+def test_the_first_measured_task_is_the_headlines():
+    r = report(*strategies(0.31, 0.88))
+    later = Report(evaluation={"empty": Evaluation(), **r.evaluation})
+    assert "Game24 problems" in headline(later)
+
+
+def test_which_strategy_speaks_for_search():
+    vote = Strategy("vote", points=[Point(9.0, 0.95, generated=10.0)])
+    found = [*strategies(0.31, 0.88), vote]
+    assert with_search(Evaluation(strategies=found))[0].name == "vote"  # the best one
+    assert with_search(Evaluation(strategies=found, comparison=Comparison("mcts", "vote")))[0].name == "mcts"
+    assert with_search(Evaluation(strategies=found, search="mcts"))[0].name == "mcts"
+    assert with_search(Evaluation(strategies=found, search="no such"))[0].name == "vote"
+    assert with_search(Evaluation(strategies=found[:1])) is None
+
+
+def test_a_strategy_is_quoted_at_its_largest_budget_not_at_its_best():
+    s = Strategy("a", points=[Point(4.0, 0.9, generated=40.0), Point(8.0, 0.7, generated=80.0), Point(16.0)])
+    assert dearest(s).accuracy == 0.7 and cheapest(s).accuracy == 0.9
+    uncounted = Strategy("a", points=[Point(8.0, 0.7), Point(4.0, 0.9)])
+    assert dearest(uncounted).accuracy == 0.7
+
+
+def test_training_time():
+    assert training_seconds(MODEL) == 361
+    assert training_seconds(Model()) != training_seconds(Model())  # not known
+
+
+def test_an_unnamed_task_goes_by_its_name():
+    assert task_info(Report(), "reasoning-gym:chain_sum").title == "Reasoning gym:chain sum"
