@@ -26,6 +26,7 @@ def unpinned(project: dict, build: list[str], pinned: dict[str, str]) -> list[st
     """The requirements that no pin meets."""
     extras = project.get("optional-dependencies", {}).values()
     wanted = [Requirement(line) for lines in (project["dependencies"], build, *extras) for line in lines]
+    wanted = [w for w in wanted if w.name != project["name"]]  # an extra that includes another
     return [str(w) for w in wanted if not w.specifier.contains(pinned.get(canonicalize_name(w.name), "0"))]
 
 
@@ -44,7 +45,11 @@ def test_what_is_no_pin_is_refused(line: str) -> None:
 
 
 def test_a_missing_or_unfit_pin_is_found() -> None:
-    project = {"dependencies": ["tomli_w>=1", "rich>=14"], "optional-dependencies": {"dev": ["ruff>=1"]}}
+    project = {
+        "name": "clearhead",
+        "dependencies": ["tomli_w>=1", "rich>=14"],
+        "optional-dependencies": {"dev": ["ruff>=1"]},
+    }
     assert unpinned(project, ["hatchling>=2"], {"tomli-w": "1.0", "rich": "13.9"}) == [
         "rich>=14",
         "hatchling>=2",

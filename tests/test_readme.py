@@ -1,5 +1,6 @@
 """The README's map of the code and the code itself name the same files."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -24,12 +25,45 @@ def files(root: Path) -> set[str]:
     return modules | {str(path.relative_to(root)) for path in (root / "recipes").glob("*.toml")}
 
 
+def too_early(paths: list[str], sources: dict[str, str]) -> list[str]:
+    """The files that stand in the list before one that they import."""
+    place = {f"clearhead.{path[:-3].replace('/', '.')}": i for i, path in enumerate(paths) if path in sources}
+    found = []
+    for i, path in enumerate(paths):
+        for node in ast.walk(ast.parse(sources.get(path, ""))):
+            names = [f"{node.module}.{a.name}" for a in node.names] if isinstance(node, ast.ImportFrom) else []
+            used = {module for name in names for module in (name, name.rpartition(".")[0])}
+            found += [f"{path} before {module}" for module in sorted(used & place.keys()) if place[module] > i]
+    return found
+
+
 def test_the_map_equals_the_tree() -> None:
     paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(paths) == len(set(paths)), "a file is named twice"
     missing, gone = sorted(files(ROOT) - set(paths)), sorted(set(paths) - files(ROOT))
     assert not missing, f"the README's reading order leaves out {missing}"
     assert not gone, f"the README's reading order names {gone}, which do not exist"
+
+
+def test_nothing_is_used_before_it_is_read() -> None:
+    paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
+    package = ROOT / "src" / "clearhead"
+    sources = {path: (package / path).read_text(encoding="utf-8") for path in paths if (package / path).is_file()}
+    assert sources
+    assert too_early(paths, sources) == []
+
+
+def test_a_file_before_what_it_imports_is_found() -> None:
+    sources = {
+        "a.py": "from clearhead.nn import b",
+        "nn/b.py": "import torch\nfrom clearhead.c import x",
+        "c.py": "from clearhead.nn.b import y",
+    }
+    assert too_early(["a.py", "nn/b.py", "c.py"], sources) == [
+        "a.py before clearhead.nn.b",
+        "nn/b.py before clearhead.c",
+    ]
+    assert too_early(["c.py"], sources) == []
 
 
 def test_only_a_captioned_entry_of_the_section_counts() -> None:
