@@ -69,7 +69,7 @@ def _expand(run: Run, rows: Sequence[int], starts: Sequence[int], rule: Rule, wo
 
 def _start(run: Run, row: int, simulations: int, actions: int, worth: Worth) -> _Race:
     arms = list(run.tree.children(row, ROOT))
-    size = max(1, min(actions, sum(run.tree.open[row, arm] > 0 for arm in arms)))
+    size = max(1, min(actions, int(np.count_nonzero(run.tree.open[row, arms]))))
     race = _Race(_ranked(run, row, arms, worth), size, max(1, math.ceil(math.log2(size))), simulations, 0, 0.0)
     _allot(run, row, race)
     return race

@@ -39,8 +39,8 @@ def ucb(c: float = 1.4) -> Rule:
 def puct(c: float = 0.5) -> Rule:
     """q + c p √N / (1 + n): exploration follows the proposer's prior (Silver et al. 2017, Methods).
 
-    Their Σ_b N(s, b) is here N, the parent's visits, which counts the verdict on the parent itself as well. Verdicts are
-    in [0, 1], half as wide as in games, and every child has one before it is visited: a smaller c than theirs suits.
+    Their Σ_b N(s, b) is here N, the parent's visits, which counts the verdict on the parent itself as well. Verdicts
+    are in [0, 1], half as wide as in games, and every child has one from birth: a smaller c than theirs suits.
     """
 
     def rule(N: Any, n: Any, q: Any, p: Any) -> np.ndarray:
@@ -98,13 +98,10 @@ def select(
     """
     pending = np.zeros_like(tree.visits)
     leaves = starts.copy()
-
-    def wait(rows: np.ndarray, nodes: np.ndarray, which: np.ndarray) -> None:
-        pending[rows, nodes] += 1
-
     for wave in _waves(rows):
         leaves[wave] = _descend(tree, rows[wave], starts[wave], pending, rule, worth)
-        climb(tree, rows[wave], leaves[wave], wait)
+        for r, node, _ in climb(tree, rows[wave], leaves[wave]):
+            pending[r, node] += 1
     return leaves
 
 

@@ -4,7 +4,7 @@ B is the batch of roots, N the node slots of each, K the children of a node. Wha
 comes next (mcts, halving, beam, tree_of_thought) and what may be spent (lockstep).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -125,12 +125,12 @@ def child_slots(
 
 
 def climb(
-    tree: Tree, rows: Int[np.ndarray, "nodes"], nodes: Int[np.ndarray, "nodes"], visit: Callable[..., None]
-) -> None:
-    """Call `visit(rows, nodes, which)` level by level up to the roots; `which` indexes the nodes it started from."""
+    tree: Tree, rows: Int[np.ndarray, "nodes"], nodes: Int[np.ndarray, "nodes"]
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """The nodes, their parents, and so on to the roots: (rows, nodes, which of the starting nodes they lie above)."""
     which = np.arange(len(rows))
     while len(which):
-        visit(rows, nodes, which)
+        yield rows, nodes, which
         nodes = tree.parent[rows, nodes]
         left = nodes != NO_PARENT
         rows, nodes, which = rows[left], nodes[left], which[left]
@@ -147,16 +147,12 @@ def backup(tree: Tree, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, 
     value = np.array([tree.raw[family].sum() for family in families])
     opened = np.array([tree.open[family].sum() for family in families], int) - 1  # the leaf itself is open no more
     count = np.maximum(tree.n_children[rows, leaves], 1)
-
-    def add(rows: np.ndarray, nodes: np.ndarray, which: np.ndarray) -> None:
-        np.add.at(tree.visits, (rows, nodes), count[which])
-        np.add.at(tree.value_sum, (rows, nodes), value[which])
-        np.add.at(tree.open, (rows, nodes), opened[which])
-        kids, real = child_slots(tree, rows, nodes)
-        best = np.where(real, tree.best[rows[:, None], kids], 0.0)
-        tree.best[rows, nodes] = best.max(axis=1, initial=0.0)
-
-    climb(tree, rows, leaves, add)
+    for r, node, which in climb(tree, rows, leaves):
+        np.add.at(tree.visits, (r, node), count[which])
+        np.add.at(tree.value_sum, (r, node), value[which])
+        np.add.at(tree.open, (r, node), opened[which])
+        kids, real = child_slots(tree, r, node)
+        tree.best[r, node] = np.where(real, tree.best[r[:, None], kids], 0.0).max(axis=1, initial=0.0)
 
 
 def _families(tree: Tree, rows: np.ndarray, nodes: np.ndarray) -> list[tuple[int, range]]:

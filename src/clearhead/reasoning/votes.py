@@ -23,12 +23,12 @@ def last(values: ArrayLike) -> np.ndarray:
 
 def minimum(values: ArrayLike) -> np.ndarray:
     """The weakest step: a chain of steps is as good as its worst one (Lightman et al. 2023, as an alternative)."""
-    return np.asarray(values, float).min(axis=-1)
+    return np.asarray(np.asarray(values, float).min(axis=-1))
 
 
 def product(values: ArrayLike) -> np.ndarray:
     """The chance that every step is right, were they independent (Lightman et al. 2023). It favours few steps."""
-    return np.asarray(values, float).prod(axis=-1)
+    return np.asarray(np.asarray(values, float).prod(axis=-1))
 
 
 def majority(answers: Sequence[Hashable], weights: Sequence[float] | None = None) -> Hashable | None:
