@@ -63,7 +63,6 @@ def test_fewest_moves_under_the_whole_rule():
     assert fewest_moves((2, 3), 1, whole) == 1
     assert fewest_moves((2, 4), 2, whole) == 0
     assert fewest_moves((3, 7), 2, whole) is None
-    assert reachable((3, 7, 2, 12), 24, 3, nonnegative)
 
 
 def test_texts_are_sorted_by_value():
@@ -90,9 +89,12 @@ def test_evaluate(text, value, used):
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "()", "(", ")", ")(", "1+", "+1", "-1", "1 2", "2(3)", "(2)(3)", "(1+2", "1+2)", "1++2", "1÷0", "1÷(2-2)"]
-    + ["9**9**9", "9^9", "2e3", "1.5", "1_0", "٣+٤", "²", "12345678901", "abs(1)", "__import__('os')", "1=1", "1,2"]
-    + ["(" * 10_000 + "1" + ")" * 10_000, "9×" * 5_000 + "9", "1\n+\u20282"],
+    [
+        *("", " ", "()", "(", ")", ")(", "1+", "+1", "-1", "1 2", "2(3)", "(2)(3)", "(1+2", "1+2)", "1++2"),
+        *("1÷0", "1÷(2-2)", "9**9**9", "9^9", "2e3", "1.5", "1_0", "٣+٤", "²", "12345678901", "1=1", "1,2"),
+        *("abs(1)", "__import__('os')", "1\n+\u20282"),
+        *("(" * 10_000 + "1" + ")" * 10_000, "9×" * 5_000 + "9"),
+    ],
 )
 def test_evaluate_refuses(text):
     assert evaluate(text) is None

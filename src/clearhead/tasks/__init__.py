@@ -8,34 +8,64 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from clearhead.config import build
+from clearhead.config import build, nearest
 from clearhead.errors import UserError
+from clearhead.tasks.countdown import Countdown
+from clearhead.tasks.file import FileTask
 from clearhead.tasks.game24 import Game24
+from clearhead.tasks.gym import GymTask
 from clearhead.tasks.multiplication import Multiplication
 from clearhead.tasks.splits import read_holdout
-from clearhead.tasks.task import StepChecked, Task
+from clearhead.tasks.task import KnowsSome, StepChecked, Task, knows
 
-__all__ = ["StepChecked", "Task", "available", "load"]
+__all__ = ["KnowsSome", "StepChecked", "Task", "available", "knows", "load", "read_problems"]
+
+_STATEMENTS = {
+    Multiplication.name: Multiplication.statement,
+    Game24.name: Game24.statement,
+    Countdown.name: Countdown.statement,
+    "file:PATH": FileTask.statement,
+    "reasoning-gym:NAME": GymTask.statement,
+}
+
+
+def available() -> list[tuple[str, str]]:
+    """(name, statement) of every task that `load` knows."""
+    return list(_STATEMENTS.items())
 
 
 def load(name: str, *, holdout: Path | None = None, **options: Any) -> Task:
     """The task of that name; the problems in the file `holdout`, one a line, become the test split and no other."""
     task = _named(name, options)
-    return task if holdout is None else replace(task, held_out=read_holdout(Path(holdout), task.parse))
+    return task if holdout is None else replace(task, held_out=read_problems(Path(holdout), task))
 
 
-def available() -> list[tuple[str, str]]:
-    """(name, statement) of every task that `load` knows."""
-    return [(task.name, task.statement) for task in (Multiplication, Game24)]
+def read_problems(path: Path, task: Task) -> tuple[str, ...]:
+    """The problems of a text file, one a line, that the task can check; blank lines and # comments are skipped."""
+
+    def parse(text: str) -> str:
+        problem = task.parse(text)
+        if not knows(task, problem):
+            raise UserError(f"{task.name} does not know the answer to {problem[:60]!r}; leave this line out")
+        return problem
+
+    return read_holdout(path, parse)
 
 
-def _named(name: str, options: dict[str, Any]) -> Multiplication | Game24:
-    if "held_out" in options:
-        raise UserError("held_out is not a setting of a task; name a file of problems with holdout")
+def _named(name: str, options: dict[str, Any]) -> Multiplication | Game24 | Countdown | FileTask | GymTask:
     where = f"task {name}"
-    match name:
-        case "multiplication":
+    for own, instead in (("held_out", "holdout, a file of problems"), ("path", "the name file:PATH")):
+        if own in options:
+            raise UserError(f"{where}: {own} is not a setting; use {instead}")
+    match name.partition(":"):
+        case "multiplication", "", "":
             return build(Multiplication, options, where)
-        case "game24":
+        case "game24", "", "":
             return build(Game24, options, where)
-    raise UserError(f"there is no task {name!r}; choose one of {', '.join(known for known, _ in available())}")
+        case "countdown", "", "":
+            return build(Countdown, options, where)
+        case "file", ":", path if path:
+            return build(FileTask, options | {"path": path}, where)
+        case "reasoning-gym", ":", generator if generator:
+            return GymTask(generator, options)
+    raise UserError(f"there is no task {name!r}{nearest(name, _STATEMENTS)}")

@@ -33,28 +33,25 @@ _LINE = re.compile(r"[0-9]{2,3}×[1-9]0\+[0-9]{2,3}×[0-9]|[0-9]{1,5}\+[0-9]{1,4
 _LIMITS = "the first factor must be 10 to 999 and the second 10 to 99"
 
 
-def _to_text(a: int, b: int) -> str:
-    return f"{a} × {b}"
-
-
 def _factors(problem: str) -> tuple[int, int]:
     a, b = problem.split(" × ")
     return int(a), int(b)
 
 
-def _unordered(a: int, b: int) -> str:
-    """17 × 24 and 24 × 17 are one problem to anyone who learns: they share a key, and so a split."""
-    return _to_text(min(a, b), max(a, b))
+def _mirrored(problem: str) -> str:
+    """24 × 17 for 17 × 24, the same to anyone who learns, though it may be out of range. A line is its own image."""
+    return problem if "+" in problem else " × ".join(reversed(problem.split(" × ")))
 
 
 @lru_cache(maxsize=1)
 def _pools() -> dict[tuple[str, int], list[str]]:
-    """Every problem, by split and by the number of digits of its first factor."""
+    """Every product, by split and by the number of digits of its first factor; mirror images are in the same split."""
     pools: dict[tuple[str, int], list[str]] = {(split, digits): [] for split in SPLITS for digits in (2, 3)}
     for a in range(10, 1000):
         for b in range(10, 100):
-            split = "test" if (min(a, b), max(a, b)) == SHOWN else split_of(_unordered(a, b), valid=0.05, test=0.05)
-            pools[split, 2 if a < 100 else 3].append(_to_text(a, b))
+            first, second = min(a, b), max(a, b)
+            split = "test" if (first, second) == SHOWN else split_of(f"{first} × {second}", valid=0.05, test=0.05)
+            pools[split, 2 if a < 100 else 3].append(f"{a} × {b}")
     return pools
 
 
@@ -88,7 +85,7 @@ class Multiplication:
             raise UserError(f"practice={self.practice} is not a share; it must be 0 to 1")
 
     def parse(self, text: str) -> str:
-        """Reads "What is 17 × 24?", "17*24", "17 times 24"; a longer second factor is put first. Lines are read as they are."""
+        """Reads "What is 17 × 24?", "17*24", "17 times 24"; a longer second factor is put first, a line left alone."""
         if _LINE.fullmatch(text.strip()):
             return text.strip()
         typed = _TYPED.fullmatch(text.strip())
@@ -99,26 +96,24 @@ class Multiplication:
             a, b = b, a
         if not (10 <= a <= 999 and 10 <= b <= 99):
             raise UserError(f"{typed[1]} × {typed[2]} is out of range: {_LIMITS}")
-        return _to_text(a, b)
+        return f"{a} × {b}"
 
     def problems(self, split: str, n: int, seed: int) -> list[str]:
-        """Half of them have a two-digit first factor, half a three-digit one."""
+        """Half have a two-digit first factor, half a three-digit one; some training draws become single lines."""
         if known_split(split) == "test" and self.held_out:
             return sample(self.held_out, n, seed)
-        taken = {_unordered(*_factors(problem)) for problem in self.held_out}
-        two, three = (
-            [problem for problem in _pools()[split, digits] if not taken or _unordered(*_factors(problem)) not in taken]
-            for digits in (2, 3)
-        )
+        taken = {*self.held_out, *map(_mirrored, self.held_out)}
+        two, three = ([problem for problem in _pools()[split, digits] if problem not in taken] for digits in (2, 3))
         if split != "train":
             return interleave(sample(two, n, seed), sample(three, n, seed))[:n]
         rng = random.Random(seed)
         draws = epochs(two, rng), epochs(three, rng)
         problems = [next(draws[i % 2]) for i in range(n)]
-        return [
-            _practice(*_factors(problem), line=rng.randrange(2)) if rng.random() < self.practice else problem
-            for problem in problems
-        ]
+        for i, problem in enumerate(problems):
+            if rng.random() < self.practice:
+                line = _practice(*_factors(problem), line=rng.randrange(2))
+                problems[i] = problem if line in taken else line
+        return problems
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
         """The one way that the task teaches; nothing is random here."""

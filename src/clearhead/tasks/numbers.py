@@ -47,12 +47,14 @@ def nonnegative(op: str, x: Number, y: Number) -> Number | None:
 
 
 def whole(op: str, x: Number, y: Number) -> Number | None:
-    """`exact` where the result is a positive whole number (the rule of Countdown)."""
+    """x ∘ y for whole x and y where the result is whole and positive (the rule of Countdown)."""
+    if op == "÷" and (y == 0 or x % y):
+        return None
     result = exact(op, x, y)
-    return None if result is None or result <= 0 or result.denominator != 1 else result
+    return None if result is None or result <= 0 else result
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 16)
 def _combine(rule: Rule, x: Number, y: Number) -> dict[str, Number]:
     """Every "10-4=6" -> 6 that two numbers allow; + and × are written once, the larger number first."""
     low, high = (x, y) if x <= y else (y, x)
@@ -65,17 +67,17 @@ def _combine(rule: Rule, x: Number, y: Number) -> dict[str, Number]:
     return found
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 16)
 def _results(rule: Rule, x: Number, y: Number) -> frozenset[Number]:
     return frozenset(_combine(rule, x, y).values())
 
 
-@lru_cache(maxsize=1 << 18)
+@lru_cache(maxsize=1 << 16)
 def _partners(z: Number, target: Number) -> frozenset[Number]:
     """Every r for which r ∘ z or z ∘ r is the target."""
     partners: set[Number] = {target - z, target + z, z - target}
     if z:
-        partners |= {Fraction(target) / z, target * z, Fraction(z) / target}
+        partners |= {Fraction(target, z), target * z, Fraction(z, target)}
     return frozenset(partners)
 
 
@@ -124,7 +126,7 @@ def to_state(text: str) -> State:
     return tuple(sorted(Fraction(word) if "/" in word else int(word) for word in text.split()))
 
 
-@lru_cache(maxsize=1 << 17)
+@lru_cache(maxsize=1 << 15)
 def _solving_moves(state: str, target: int, k: int, rule: Rule) -> tuple[tuple[str, str], ...]:
     """The (step, state after it) pairs from which k - 1 moves still make the target; states as text, each step once."""
     numbers = to_state(state)
@@ -206,6 +208,17 @@ def walk(numbers: Sequence[Number], steps: Sequence[str], rule: Rule = exact) ->
     return terms, closed
 
 
+def _reduce(values: list[Number], waiting: list[str], level: int, rule: Rule) -> bool:
+    """Apply the operators on top of the stack that bind at least so tightly; False where the rule forbids a result."""
+    while waiting and waiting[-1] != "(" and _LEVEL[waiting[-1]] >= level:
+        y, x = values.pop(), values.pop()
+        result = rule(waiting.pop(), x, y)
+        if result is None:
+            return False
+        values.append(result)
+    return True
+
+
 def evaluate(text: str, rule: Rule = exact) -> tuple[Number, list[int]] | None:
     """The exact value of an infix expression and the numbers it uses; None if it is none, or `rule` forbids a result.
 
@@ -217,18 +230,8 @@ def evaluate(text: str, rule: Rule = exact) -> tuple[Number, list[int]] | None:
     if len(text) > LONGEST:
         return None
     values: list[Number] = []
-    waiting: list[str] = []
+    waiting: list[str] = []  # operators and open parentheses
     used: list[int] = []
-
-    def reduce_while(level: int) -> bool:
-        while waiting and waiting[-1] != "(" and _LEVEL[waiting[-1]] >= level:
-            y, x = values.pop(), values.pop()
-            result = rule(waiting.pop(), x, y)
-            if result is None:
-                return False
-            values.append(result)
-        return True
-
     text, at, operand_next = text.translate(_SPELLINGS), 0, True
     while at < len(text):
         token = _TOKEN.match(text, at)
@@ -243,16 +246,15 @@ def evaluate(text: str, rule: Rule = exact) -> tuple[Number, list[int]] | None:
             operand_next = False
         elif word == "(":
             waiting.append(word)
-        else:
-            if not reduce_while(1 if word == ")" else _LEVEL[word]):
+        elif not _reduce(values, waiting, _LEVEL.get(word, 1), rule):  # ")" ends every operator since its "("
+            return None
+        elif word == ")":
+            if not waiting:
                 return None
-            if word == ")":
-                if not waiting:
-                    return None
-                waiting.pop()
-            else:
-                waiting.append(word)
-                operand_next = True
-    if operand_next or not reduce_while(1) or waiting:
+            waiting.pop()
+        else:
+            waiting.append(word)
+            operand_next = True
+    if operand_next or not _reduce(values, waiting, 1, rule) or waiting:
         return None
     return values[0], used

@@ -67,7 +67,10 @@ def draw_distinct(draw: Callable[[], str], n: int, patience: int = 1000) -> list
 
 
 def read_holdout(path: Path, parse: Callable[[str], str]) -> tuple[str, ...]:
-    """The problems of a text file, one a line as a person would type them; blank lines and # comments are skipped."""
+    """The problems of a text file, one a line as a person would type them; blank lines and # comments are skipped.
+
+    `parse` makes one canonical, or raises the UserError that is then told with the line number.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:

@@ -1,6 +1,7 @@
 """What a verifiable problem is to the rest of the house: two protocols, no base class.
 
-A problem is its canonical text, one line. A solution is a list of steps, each one line.
+A problem is its canonical text, one line. A solution is a list of steps, each one line. Where the lines of a problem
+are joined to one, " | " shows where they met.
 """
 
 import random
@@ -10,7 +11,7 @@ from typing import Protocol, runtime_checkable
 
 @runtime_checkable
 class Task(Protocol):
-    """Problems whose answers can be checked. `held_out`, when not empty, is the test split and is in no other."""
+    """Problems whose answers can be checked."""
 
     @property
     def name(self) -> str: ...
@@ -20,9 +21,6 @@ class Task(Protocol):
         """One line that says what the task is."""
         ...
 
-    @property
-    def held_out(self) -> tuple[str, ...]: ...
-
     def parse(self, text: str) -> str:
         """What a person typed -> the canonical problem; UserError when it is not one, or has no solution."""
         ...
@@ -30,7 +28,7 @@ class Task(Protocol):
     def problems(self, split: str, n: int, seed: int) -> list[str]:
         """n problems of "train", "valid" or "test", the same for the same seed; the splits share none.
 
-        Only "train" repeats problems, and only when it has fewer than n; the others then give all they have.
+        Only "train" repeats problems; "valid" and "test" give all they have when that is fewer than n.
         """
         ...
 
@@ -54,3 +52,24 @@ class StepChecked(Protocol):
     def check_step(self, problem: str, steps: Sequence[str]) -> bool:
         """Are these steps right so far, and can they still lead to a right answer?"""
         ...
+
+
+@runtime_checkable
+class KnowsSome(Protocol):
+    """A task that can check only the problems it has the answers to, although any text is a problem of it."""
+
+    def knows(self, problem: str) -> bool: ...
+
+
+def knows(task: Task, problem: str) -> bool:
+    """Does `task.check` know the answer? Of a problem that it does not know, it says False of any answer."""
+    return not isinstance(task, KnowsSome) or task.knows(problem)
+
+
+def one_line(text: str) -> str:
+    """The text in one line.
+
+    >>> one_line("  Two trains.\\nWhen do they meet? ")
+    'Two trains. | When do they meet?'
+    """
+    return " | ".join(line.strip() for line in text.splitlines() if line.strip())
