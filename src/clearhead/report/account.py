@@ -8,7 +8,7 @@ from typing import Any
 import tomli_w
 
 from clearhead.report.data import Engine, Model, Report, Run, Stage
-from clearhead.report.markup import Child, Html, tag
+from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, facts, fold, section, table
 from clearhead.report.summary import task_info
 from clearhead.report.svg import COLOURS
@@ -45,7 +45,7 @@ def _model_facts(model: Model) -> list[tuple[str, Child]]:
     if known(model.flops_per_token * model.tokens_per_second):
         speed = model.flops_per_token * model.tokens_per_second
         pairs.append(("operations a second", f"{big(speed)} ({number(speed / 1e9)} GFLOP/s)"))
-    return pairs
+    return pairs if len(pairs) > 1 else []  # the size alone stands in another section
 
 
 def _stages(stages: list[Stage]) -> Html:
@@ -118,16 +118,15 @@ def reproduce_section(run: Run) -> Html | None:
     if run.command:
         button = tag("button", "Copy", type="button", data_copy=True, cls="scripted")
         command = tag("div", tag("pre", tag("code", run.command), tabindex="0"), button, cls="command")
-    told = (
-        "The same command with the same seed on the same versions gives the same numbers on a processor; times differ"
-        " from machine to machine."
-    )
+        told = (
+            "The same command with the same seed on the same versions gives the same numbers on a processor; times"
+            " differ from machine to machine."
+        )
+        command = join(tag("p", told, cls="lead"), command)
     recipe = (
         fold("The whole recipe", tag("pre", tag("code", recipe_text(run.recipe)), tabindex="0")) if run.recipe else None
     )
-    return section(
-        "reproduce", "Do it again", tag("p", told, cls="lead"), command, facts(pairs) if pairs else None, recipe
-    )
+    return section("reproduce", "Do it again", command, facts(pairs) if pairs else None, recipe)
 
 
 def recipe_text(recipe: Mapping[str, Any]) -> str:

@@ -153,7 +153,7 @@ def _loss_figure(training: Training) -> Html | None:
         return None
     caption = (
         "Loss is how surprised the model is by the next token: lower is better. The grey line is the text it learns"
-        " from (band: lowest to highest), the blue one text that it never trains on."
+        " from (band: lowest to highest)" + (", the blue one text that it never trains on." if training.evals else ".")
     )
     rows = [[count(e.step), count(e.tokens), number(e.loss)] for e in training.evals]
     columns = [Column("step"), Column("tokens read"), Column("held-out loss")]

@@ -1,4 +1,4 @@
-// Comfort only: the page reads the same without this. Tooltips, whole trees at once, one attention head at a time, copy, print.
+// Comfort only: the page reads the same without this. Tooltips, whole trees at once, one attention head at a time, copy.
 "use strict";
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
 document.documentElement.classList.add("js");
@@ -109,11 +109,3 @@ for (const button of all("[data-copy]")) {
     }
   });
 }
-
-// On paper nothing can be opened, so everything is.
-let closed = [];
-addEventListener("beforeprint", () => {
-  closed = all("details:not([open])");
-  closed.forEach((details) => { details.open = true; });
-});
-addEventListener("afterprint", () => closed.forEach((details) => { details.open = false; }));
