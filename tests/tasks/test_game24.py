@@ -77,7 +77,7 @@ def test_problems_are_the_same_for_the_same_seed():
 
 def test_solutions_are_right_at_every_step(splits):
     rng = random.Random(0)
-    for problem in splits["test"] + splits["train"][:400]:
+    for problem in splits["test"][:50] + splits["train"][:150]:
         steps = TASK.solve(problem, rng)
         assert len(steps) == 3
         assert not any("=-" in step or ":-" in step or " -" in step for step in steps)
@@ -87,7 +87,7 @@ def test_solutions_are_right_at_every_step(splits):
 
 def test_solve_draws_uniformly_from_every_first_step():
     rng = random.Random(0)
-    drawn = Counter(TASK.solve("3 3 8 8", rng)[0] for _ in range(50))
+    drawn = Counter(TASK.solve("3 3 8 8", rng)[0] for _ in range(20))
     assert set(drawn) == {"8÷3=8/3:8/3 3 8"}  # the famous one has a single way
     drawn = Counter(TASK.solve("1 2 3 4", rng)[0] for _ in range(4000))
     assert len(drawn) > 8
@@ -160,7 +160,7 @@ def test_a_solution_may_take_steps_that_ours_never_do():
 @pytest.mark.parametrize("at", [0, 1, 2])
 def test_mutated_steps_are_rejected(at, splits):
     rng = random.Random(1)
-    for problem in splits["test"][:40]:
+    for problem in splits["test"][:20]:
         steps = TASK.solve(problem, rng)
         for mutant in mutants(steps[at]):
             wrong = [*steps[:at], mutant, *steps[at + 1 :]]

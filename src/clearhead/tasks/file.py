@@ -94,14 +94,14 @@ class FileTask:
     @cached_property
     def _marker(self) -> str:
         """What stands before the answer in every last step, checked on every row."""
-        tried = MARKERS if self.answer_after is None else (self.answer_after,)
-        for marker in tried:
+        misfits = []
+        for marker in MARKERS if self.answer_after is None else (self.answer_after,):
             misfit = self._misfit(marker)
             if misfit is None:
                 return marker
-        misfit = self._misfit(tried[0])
-        assert misfit is not None
-        raise UserError(f"{self.path}, line {misfit.line}: {self._explain(misfit)}")
+            misfits.append(misfit)
+        row = max(misfits, key=lambda row: row.line)  # the marker that gets furthest is the one that was meant
+        raise UserError(f"{self.path}, line {row.line}: {self._explain(row)}")
 
     def _misfit(self, marker: str) -> Row | None:
         """The first row whose last step does not give its answer."""

@@ -33,7 +33,7 @@ JOINT = " | "  # where the lines of an answer were joined
 # Some verifiers evaluate an answer as Python. What could run for ever there, or do more than compute, they see only if
 # the right answer holds the same: private names, calls, powers, factorials, shifts, repeated lists and texts.
 _RISK = re.compile(
-    r"__|[A-Za-z_]\w*\s*\(|(?:\*\*|\^)\s*[^\s)]{0,9}|!|<<|lambda|[\]}'\"]\s*\*|\*\s*[\[{'\"]|,\s*\)\s*\*"
+    r"__|[A-Za-z_]\w*\s*\(|(?:\*\*|\^)\s*-?(?:\w+|\S?)|!|<<|lambda|[\]}'\"]\s*\*|\*\s*[\[{'\"]|,\s*\)\s*\*"
 )
 
 

@@ -86,12 +86,17 @@ def _csv(path: Path, text: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
         for fields in reader:
-            if None in fields or None in fields.values():
+            values = list(fields.values())
+            if None in fields or None in values:
                 names = reader.fieldnames or []
                 raise _wrong(path, reader.line_num, f"this row does not have the {len(names)} fields of the first line")
-            yield reader.line_num, fields
+            yield (
+                reader.line_num - sum(value.count("\n") for value in values),
+                fields,
+            )  # the line that the row begins on
     except csv.Error as error:
-        raise _wrong(path, reader.line_num, f"this is not CSV ({error})") from None
+        line = min(reader.line_num + 1, text.count("\n") or 1)
+        raise _wrong(path, line, f"this is not CSV ({error})") from None
 
 
 def _row(path: Path, line: int, fields: Mapping[str, Any]) -> Row:

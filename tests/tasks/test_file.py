@@ -1,0 +1,178 @@
+import json
+import random
+
+import pytest
+
+from clearhead.errors import UserError
+from clearhead.tasks import knows, load
+from clearhead.tasks.file import FileTask
+from clearhead.tasks.task import StepChecked, Task
+
+
+@pytest.fixture
+def save(tmp_path):
+    def save(rows, name="mine.jsonl"):
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return path
+
+    return save
+
+
+def rows(n, steps="{0}+1\n={1}"):
+    made = [{"problem": f"What is {i} and one?", "answer": str(i + 1)} for i in range(n)]
+    return [row | ({"steps": steps.format(i, i + 1)} if steps else {}) for i, row in enumerate(made)]
+
+
+def everything(task):
+    """Every problem by split."""
+    return {split: task.problems(split, 200 if split == "train" else 10_000, 0) for split in ("train", "valid", "test")}
+
+
+def test_the_whole_of_it(save):
+    path = save(rows(100))
+    task = load(f"file:{path}")
+    assert isinstance(task, Task)
+    assert not isinstance(task, StepChecked)
+    assert task.name == f"file:{path}"
+    found = everything(task)
+    train, valid, test = (set(found[split]) for split in ("train", "valid", "test"))
+    assert len(train) + len(valid) + len(test) == len(train | valid | test) == 100
+    assert 3 <= len(valid) <= 20
+    assert 3 <= len(test) <= 20
+    for problem in train | valid | test:
+        steps = task.solve(problem, random.Random(0))
+        assert task.check(problem, task.answer(problem, steps))
+        assert not task.check(problem, "0")
+        assert task.parse(problem) == problem
+        assert knows(task, problem)
+    for split in found:
+        assert task.problems(split, 5, 1) == task.problems(split, 5, 1)
+    assert task.problems("train", 50, 1) != task.problems("train", 50, 2)
+
+
+def test_a_problem_stays_in_its_split_when_the_file_grows(save):
+    small, large = everything(FileTask(save(rows(60), "a.jsonl"))), everything(FileTask(save(rows(120), "b.jsonl")))
+    assert set(small["test"]) <= set(large["test"])
+    assert set(small["valid"]) <= set(large["valid"])
+
+
+def test_ten_problems_are_enough_for_three_splits(save):
+    found = everything(FileTask(save(rows(10))))
+    assert all(found.values())
+    assert sum(len(set(problems)) for problems in found.values()) == 10
+
+
+def test_the_file_may_name_the_splits(save):
+    named = [row | {"split": ("train", "valid", "test")[i % 3]} for i, row in enumerate(rows(12))]
+    found = everything(FileTask(save(named)))
+    assert {problem.split()[2] for problem in found["test"]} == {"2", "5", "8", "11"}
+    assert {problem.split()[2] for problem in found["train"]} == {"0", "3", "6", "9"}
+    with pytest.raises(UserError, match="has no row with split 'test'"):
+        FileTask(save([row | {"split": ("train", "valid")[i % 2]} for i, row in enumerate(rows(12))]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "solution", "options"),
+    [
+        ("", ["4"], {}),
+        ("{0}+1\n{1}", ["3+1", "4"], {}),
+        ("{0}+1\n={1}", ["3+1", "=4"], {}),
+        ("{0}+1={1}", ["3+1=4"], {}),
+        ("so\n#### {1}", ["so", "#### 4"], {}),
+        ("Answer: {1}", ["Answer: 4"], {}),
+        ("The answer is {1}", ["The answer is 4"], {"answer_after": "is"}),
+    ],
+)
+def test_where_the_answer_stands(save, steps, solution, options):
+    task = FileTask(save(rows(20, steps)), **options)
+    problem = "What is 3 and one?"
+    assert task.solve(problem, random.Random(0)) == solution
+    assert task.answer(problem, solution) == "4"
+    wrong = [*solution[:-1], solution[-1].replace("4", "5")]
+    assert task.answer(problem, wrong) == "5"
+    assert not task.check(problem, "5")
+    assert task.answer(problem, []) is None
+    assert task.answer(problem, [""]) is None
+    if options:
+        assert task.answer(problem, ["4"]) is None
+
+
+@pytest.mark.parametrize(
+    ("broken", "options", "message"),
+    [
+        (
+            {"steps": ["5"]},
+            {},
+            "line 4: the last step '5' does not give the answer '4'; end each solution with the answer",
+        ),
+        ({"steps": ["4 apples"]}, {}, "line 4: the last step '4 apples' does not give the answer '4'"),
+        ({}, {"answer_after": "is"}, "line 1: the last step '=1' .* nothing right stands after answer_after='is'"),
+        (
+            {"answer": "four", "steps": ["=four"]},
+            {"checker": "number"},
+            "line 4: .*'=four' does not give the answer 'four'",
+        ),
+    ],
+)
+def test_a_solution_that_does_not_give_its_answer(save, broken, options, message):
+    wrong = rows(12, "={1}")
+    FileTask(save(wrong))
+    wrong[3] |= broken
+    with pytest.raises(UserError, match=message):
+        FileTask(save(wrong), **options)
+
+
+def test_an_answer_that_fails_its_own_check(save):
+    wrong = rows(12, "")
+    wrong[3]["answer"] = "four"
+    FileTask(save(wrong))
+    with pytest.raises(UserError, match="line 4: the answer 'four' fails its own check, 'number'"):
+        FileTask(save(wrong), checker="number")
+    wrong[3]["answer"] = r"\d"
+    with pytest.raises(UserError, match=r"line 4: the answer .* fails its own check, 'regex'"):
+        FileTask(save(wrong), checker="regex")
+    wrong[3]["answer"] = "(a+)+"
+    with pytest.raises(UserError, match="can take for ever"):
+        FileTask(save(wrong), checker="regex")
+
+
+def test_checkers_by_option(save, tmp_path):
+    path = save(rows(12, "={1}"))
+    problem = "What is 3 and one?"
+    assert not FileTask(path).check(problem, "4.0")
+    assert FileTask(path, checker="number").check(problem, "4.0")
+    (tmp_path / "check.py").write_text("def check(problem, answer):\n    return answer in problem or len(answer) < 3\n")
+    task = load(f"file:{path}", checker=str(tmp_path / "check.py"))
+    assert task.check(problem, "What")
+    assert not task.check(problem, "What else")
+    with pytest.raises(UserError, match="'digits' is unknown"):
+        load(f"file:{path}", checker="digits")
+
+
+def test_a_problem_that_is_not_on_file(save):
+    task = FileTask(save(rows(12)))
+    problem = task.parse("  Something\nelse? ")
+    assert problem == "Something | else?"
+    assert not knows(task, problem)
+    assert not task.check(problem, "4")
+    with pytest.raises(UserError, match="its answer is not known"):
+        task.solve(problem, random.Random(0))
+    with pytest.raises(UserError, match="the problem is empty"):
+        task.parse(" \n ")
+
+
+def test_holding_out(save, tmp_path):
+    path = save(rows(40))
+    held = tmp_path / "held.txt"
+    held.write_text("What is 3 and one?\n# not this\n What is 9 and one?\n", encoding="utf-8")
+    task = load(f"file:{path}", holdout=held)
+    found = everything(task)
+    assert set(found["test"]) == {"What is 3 and one?", "What is 9 and one?"}
+    assert not set(found["test"]) & set(found["train"] + found["valid"])
+    held.write_text("What is 3 and one?\nWhat is 99 and one?\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"held.txt, line 2: .* does not know the answer to 'What is 99 and one\?'"):
+        load(f"file:{path}", holdout=held)
+    held.write_text("".join(f"What is {i} and one?\n" for i in range(40)), encoding="utf-8")
+    with pytest.raises(UserError, match="has no problem left to train on"):
+        load(f"file:{path}", holdout=held)
