@@ -98,6 +98,31 @@ def test_a_root_that_stops_early_disturbs_nobody(search, ragged):
 
 
 @every_search
+def test_all_roots_share_one_batch(search, ragged):
+    """Forty roots ask the model as many times as the slowest of them alone, not forty times as often."""
+    keys = [str(i) for i in range(40)]
+
+    def batches(names):
+        space, sizes = ragged(names), {"propose": [], "value": []}
+
+        def propose(states, seeds):
+            sizes["propose"].append(len(states))
+            return space.propose(states, seeds)
+
+        def value(states):
+            sizes["value"].append(len(states))
+            return space.value(states)
+
+        search(replace(space, propose=propose, value=value))
+        return len(sizes["propose"]), len(sizes["value"])
+
+    together = batches(keys)
+    alone = [batches([key]) for key in keys[:6]]
+    assert together[0] <= 2 * max(proposed for proposed, _ in alone)
+    assert together[1] <= together[0] + 1
+
+
+@every_search
 def test_the_seed_decides(search, ragged):
     first, again, other = (search(ragged(["a", "b"], seed=seed)) for seed in (1, 1, 2))
     assert [told(first, row) for row in (0, 1)] == [told(again, row) for row in (0, 1)]
@@ -196,6 +221,18 @@ def test_without_a_cost_the_scored_states_count(written_out):
     space = written_out({"root": "A B", "A": "A1"}, dict.fromkeys(("root", "A", "B", "A1"), 0.5), "", limit=3)
     result = SEARCHES["ucb"](space)
     assert [point.cost for point in result.curves[0]] == [1, 3]
+
+
+@every_search
+def test_every_expansion_has_a_seed_of_its_own(search, ragged):
+    space, asked = ragged(["a", "b"]), []
+
+    def propose(states, seeds):
+        asked.extend(seeds)
+        return space.propose(states, seeds)
+
+    search(replace(space, propose=propose))
+    assert len(asked) > 10 and len(set(asked)) == len(asked)
 
 
 def test_seeds_are_spread_and_fixed():

@@ -53,6 +53,12 @@ def test_threshold_depth_and_solutions(written_out, watched, options, order, ans
     assert result.answer(0) == answer
 
 
+def test_of_equal_children_the_first_is_followed(written_out, watched):
+    space, log = watched(written_out({"root": "A B C"}, dict.fromkeys(("root", "A", "B", "C"), 0.5), ""))
+    depth_first(space, threshold=0.1, depth=9)
+    assert expanded(log) == ["root", "A", "B", "C"]
+
+
 def test_depth_first_stops_with_the_budget(written_out, watched):
     space, log = watched(replace(written_out(**DEEP), limit=6))
     depth_first(space, threshold=0.0, depth=9)
