@@ -8,7 +8,7 @@ import torch
 
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.tokenizer import END, CharTokenizer
 
 TINY = {"vocab": 12, "d_model": 16, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "d_ff": 24, "max_positions": 64}
 
@@ -18,6 +18,8 @@ def build_decoder(seed: int = 0, **changes: object) -> Decoder:
     generator = torch.Generator().manual_seed(seed)
     for weight in decoder.parameters():
         torch.nn.init.normal_(weight, std=0.5, generator=generator)
+    with torch.no_grad():
+        (decoder.embed if decoder.head is None else decoder.head).weight[END] = 0  # texts of some length
     return decoder
 
 
@@ -37,17 +39,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_decoder() -> Callable[..., Decoder]:
     return build_decoder
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def full_forward() -> Callable[[Decoder, list[int]], torch.Tensor]:
     return recompute
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tokenizer() -> CharTokenizer:
     return CharTokenizer("\n+0123456")  # 9 characters and 2 specials: token 11 of the model stands for nothing
 

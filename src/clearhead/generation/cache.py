@@ -20,6 +20,7 @@ from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
+LEAST_ROWS = 16  # products of fewer rows go another way through the libraries, and round differently
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
 GATHER_BYTES_ELSEWHERE = 256 << 20
 
@@ -90,6 +91,12 @@ class KVCache:
         return self._hidden.index_select(0, self._on_device(slots))
 
     @torch.inference_mode()
+    def logits(self, slots: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        """Of the token after each slot, in float32 at least."""
+        hidden = self.hidden(at_least(LEAST_ROWS, slots))
+        return self.decoder.logits(hidden.to(torch.promote_types(hidden.dtype, torch.float32)))[: len(slots)]
+
+    @torch.inference_mode()
     def compute(self, slots: Int[np.ndarray, "N"]) -> Computed:
         """Fill the slots and their ancestors, each at most once; ancestors first where a batch is too large for one."""
         missing, by = self._missing(slots)
@@ -120,6 +127,7 @@ class KVCache:
         return attend
 
     def _forward(self, slots: Int[np.ndarray, "N"]) -> None:
+        slots = at_least(LEAST_ROWS, slots)
         tokens, positions = self._on_device(self.trie.token[slots]), self._on_device(self.trie.depth[slots])
         hidden = self.decoder(tokens, positions, self.attend_for(slots))
         self._hidden.index_copy_(0, self._on_device(slots.astype(np.int64)), hidden)
@@ -182,6 +190,11 @@ class KVCache:
 
     def _forget(self, slots: Int[np.ndarray, "N"]) -> None:
         self._seen.difference_update(self.trie.hash[slots].tolist())
+
+
+def at_least(rows: int, slots: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
+    """The last slot once more until there are enough, unless there is none."""
+    return np.concatenate((slots, np.repeat(slots[-1:], max(0, rows - len(slots)))))
 
 
 def path_attention(
