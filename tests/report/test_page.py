@@ -1,5 +1,6 @@
 import base64
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -53,15 +54,18 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
+def linear(colour):
+    """The linear RGB channels of #rrggbb."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+
+
 def contrast(one, other):
     """WCAG 2 contrast ratio of two #rrggbb colours."""
 
-    def luminance(colour):
-        channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    weights = (0.2126, 0.7152, 0.0722)
+    luminance = [sum(w * v for w, v in zip(weights, linear(colour), strict=True)) for colour in (one, other)]
+    dark, light = sorted(luminance)
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -228,6 +232,35 @@ def test_all_strategies_at_one_budget_and_at_the_extremes(report_data):
     assert "100.0" in page.text
 
 
+def rows_of(html, name):
+    """The cells of the table in the region of that name, row by row."""
+    table = re.search(rf'aria-label="{name}".*?<tbody>(.*?)</tbody>', html, re.S)[1]
+    plain = [re.sub("<[^>]*>", "", cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", table, re.S)]
+    width = len(re.findall(r"<t[hd]", table.split("</tr>")[0]))
+    return [plain[i : i + width] for i in range(0, len(plain), width)]
+
+
+def test_every_budget_is_told_in_its_own_column():
+    point = {"budget": 4, "accuracy": 0.5, "low": 0.4, "high": 0.6, "generated": 120, "reward": 34, "seconds": 1.5}
+    data = {"evaluation": {"t": {"strategies": [{"name": "mcts", "unit": "simulations", "points": [point]}]}}}
+    html = render(data).replace("\u202f", " ")
+    told = ["mcts", "4 simulations", "50.0 %", "40.0 to 60.0 %", "120", "34", "1.5 s"]
+    assert rows_of(html, "every strategy at every budget") == [told]
+    stacked = re.search(r'class="stacked".*?<tbody>(.*?)</tbody>', html, re.S)[1]
+    assert re.findall(r"<t[hd][^>]*>(?:<span.*?</span></span><small>)?(.*?)(?:</small>)?</t[hd]>", stacked) == told
+
+
+def test_the_quality_of_each_depth_is_told():
+    data = {"reward": {"quality": {"by_depth": [{"depth": 1, "auc": 0.7314, "n": 2600}]}}}
+    assert rows_of(render(data), "by depth") == [["1", "0.731", "2,600"]]
+
+
+def test_a_stage_without_a_time_takes_no_part_in_the_bar():
+    stages = [{"name": "a", "seconds": 30}, {"name": "b", "seconds": -1}, {"name": "c"}, {"name": "d", "seconds": 10}]
+    html = render({"run": {"stages": stages}})
+    assert re.findall(r'<i style="width:([\d.]+)%"', html) == ["75.00", "25.00"]
+
+
 def test_attention_that_does_not_fit_its_tokens_is_left_out(report_data):
     report_data["attention"]["tokens"] = ["a", "b"]
     assert "attention" not in Page(render(report_data)).ids
@@ -296,6 +329,43 @@ def test_every_letter_is_legible_in_light_and_dark():
                     ground,
                     contrast(theme[colour], theme[ground]),
                 )
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: what red-, green- and blue-blind eyes see, in linear RGB.
+BLIND = {
+    "protan": [(0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)],
+    "deutan": [(0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)],
+    "tritan": [(1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)],
+}
+
+
+def oklab(rgb):
+    """Linear RGB in Ottosson's perceptual space, where a distance of 0.02 is about the least that can be seen."""
+    r, g, b = (max(0.0, v) for v in rgb)
+    long, middle, short = (
+        math.cbrt(x * r + y * g + z * b)
+        for x, y, z in (
+            (0.4122214708, 0.5363325363, 0.0514459929),
+            (0.2119034982, 0.6806995451, 0.1073969566),
+            (0.0883024619, 0.2817188376, 0.6299787005),
+        )
+    )
+    return (
+        0.2104542553 * long + 0.7936177850 * middle - 0.0040720468 * short,
+        1.9779984951 * long - 2.4285922050 * middle + 0.4505937099 * short,
+        0.0259040371 * long + 0.7827717662 * middle - 0.8086757660 * short,
+    )
+
+
+@pytest.mark.parametrize("eye", BLIND)
+def test_lines_differ_to_colour_blind_eyes(eye):
+    for theme in themes():
+        seen = {}
+        for name in ("s0", "s1", "s2", "s3", "s4", "s5"):
+            rgb = linear(theme[name])
+            seen[name] = oklab([sum(w * v for w, v in zip(row, rgb, strict=True)) for row in BLIND[eye]])
+        nearest = min((math.dist(seen[a], seen[b]), a, b) for a, b in itertools.combinations(seen, 2))
+        assert nearest[0] > 0.06, nearest
 
 
 def test_write_replaces_the_whole_file_or_nothing(report_data, tmp_path):
