@@ -6,6 +6,7 @@ import pytest
 from clearhead.errors import UserError
 from clearhead.tasks import knows, load
 from clearhead.tasks.file import FileTask
+from clearhead.tasks.splits import bucket
 from clearhead.tasks.task import StepChecked, Task
 
 
@@ -58,7 +59,8 @@ def test_a_problem_stays_in_its_split_when_the_file_grows(save):
 
 
 def test_ten_problems_are_enough_for_three_splits(save):
-    found = everything(FileTask(save(rows(10))))
+    no_test_by_hash = [row for row in rows(100) if bucket(row["problem"]) > 0.5][:10]
+    found = everything(FileTask(save(no_test_by_hash)))
     assert all(found.values())
     assert sum(len(set(problems)) for problems in found.values()) == 10
 
@@ -79,6 +81,7 @@ def test_the_file_may_name_the_splits(save):
         ("{0}+1\n{1}", ["3+1", "4"], {}),
         ("{0}+1\n={1}", ["3+1", "=4"], {}),
         ("{0}+1={1}", ["3+1=4"], {}),
+        ("x={0}+1={1}", ["x=3+1=4"], {}),
         ("so\n#### {1}", ["so", "#### 4"], {}),
         ("Answer: {1}", ["Answer: 4"], {}),
         ("The answer is {1}", ["The answer is 4"], {"answer_after": "is"}),

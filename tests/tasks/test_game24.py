@@ -186,6 +186,7 @@ def test_check_step_knows_a_dead_end():
     assert TASK.check_step("4 5 6 10", ["10-4=6:5 6 6"])
     assert not TASK.check_step("4 5 6 10", ["6-5=1:1 4 10"])
     assert not TASK.check_step("4 5 6 10", ["10+4=14:5 6 14"])
+    assert TASK.check_step("2 4 6 12", ["2-4=-2:-2 6 12"])  # 12-6×(-2), through more negative numbers
     assert not TASK.check_step("4 5 6 10", ["10×6=60:4 5 60", "60×5=300:4 300"])
     assert not TASK.check_step("4 5 6 10", ["10-4=6:5 6 6", "5×6=30:6 30", "30+6=36"])
 

@@ -166,14 +166,15 @@ def test_check_step_rejects(steps):
 
 
 def test_holding_out(tmp_path):
-    (tmp_path / "held.txt").write_text("12 × 34\n56 times 78\n340+68\n", encoding="utf-8")
+    line = Multiplication(practice=1).problems("train", 1, 0)[0]
+    (tmp_path / "held.txt").write_text(f"12 × 34\n56 times 78\n{line}\n", encoding="utf-8")
     task = load("multiplication", holdout=tmp_path / "held.txt", practice=0)
-    assert sorted(task.problems("test", 10, 0)) == ["12 × 34", "340+68", "56 × 78"]
+    assert set(task.problems("test", 10, 0)) == {"12 × 34", line, "56 × 78"}
     rest = set(task.problems("train", 180_000, 0)) | set(task.problems("valid", ALL, 0))
     assert not {"12 × 34", "34 × 12", "56 × 78", "78 × 56"} & rest
     assert len(rest) > 80_000
-    lines = load("multiplication", holdout=tmp_path / "held.txt", practice=1).problems("train", 20_000, 0)
-    assert "340+68" not in lines
+    lines = load("multiplication", holdout=tmp_path / "held.txt", practice=1).problems("train", 1000, 0)
+    assert line not in lines
     (tmp_path / "held.txt").write_text("12 × 34\n1 × 1\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"held.txt, line 2: 1 × 1 is out of range"):
         load("multiplication", holdout=tmp_path / "held.txt")
