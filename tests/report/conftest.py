@@ -140,10 +140,13 @@ def strategies(top: float, gain: float, cost: float, seed: int, n: int = 200) ->
         return {"name": name, "label": label, "unit": unit, "points": found}
 
     return [
+        {"name": "direct", "label": "Direct answer", "unit": "sample", "points": [point(1, 0.4 * top, 0.3 * cost, 0)]},
         {"name": "greedy", "label": "First try", "unit": "sample", "points": [point(1, top, cost, 0)]},
         line("vote", "Majority vote", "samples", [2, 4, 8, 16, 32, 64], 0.36 * gain, 0, late=0.03),
         line("best-of-n", "Best of n by reward", "samples", [2, 4, 8, 16, 32, 64], 0.72 * gain, 1.0),
         line("beam", "Beam search", "beams", [2, 4, 8, 16], 0.82 * gain, 1.1, late=0.02),
+        line("halving", "Sequential halving", "simulations", [8, 16, 32, 64], 0.7 * gain, 1.15, late=0.07),
+        line("tot", "Tree of thoughts, own confidence", "beams", [2, 4, 8, 16], 0.3 * gain, 0.0, late=0.05),
         line("mcts", "Tree search", "simulations", [4, 8, 16, 32, 64], gain, 1.15, late=0.11),
     ]
 

@@ -18,7 +18,7 @@ def test_null_is_the_same_as_absent():
 
 def test_a_whole_report_comes_through_json(report_data):
     report = read(json.loads(json.dumps(report_data)))
-    assert report.evaluation["game24"].strategies[0].name == "greedy"
+    assert report.evaluation["game24"].strategies[1].name == "greedy"
     assert report.trees[0].root.children[0].children[0].text == "=340+68"
     assert report.attention.layers[0][0][0][0] == report_data["attention"]["layers"][0][0][0][0]
 

@@ -11,8 +11,11 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.report import render, write
+from clearhead.report.data import read
 from clearhead.report.markup import VOID
 from clearhead.report.page import CONTENTS, HERE
+from clearhead.report.parts import FIRST, SEARCH
+from clearhead.report.results import strategy_colours
 
 EVIL = "</code></script><script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 
@@ -135,7 +138,7 @@ def test_text_from_a_run_is_inert_wherever_it_appears(report_data):
     data["run"]["name"] = data["tasks"][0]["name"] = EVIL
     data["evaluation"][EVIL] = data["evaluation"].pop("game24")
     data["examples"][EVIL] = data["examples"].pop("game24")
-    data["evaluation"][EVIL]["strategies"][1]["name"] = EVIL
+    data["evaluation"][EVIL]["strategies"][2]["name"] = EVIL
     data["training"]["evals"][0]["accuracy"][EVIL] = 0.5
     data["run"]["versions"][EVIL] = EVIL
     data["run"]["recipe"][EVIL] = {EVIL: [EVIL]}
@@ -248,6 +251,29 @@ def test_every_budget_is_told_in_its_own_column():
     assert rows_of(html, "every strategy at every budget") == [told]
     stacked = re.search(r'class="stacked".*?<tbody>(.*?)</tbody>', html, re.S)[1]
     assert re.findall(r"<t[hd][^>]*>(?:<span.*?</span></span><small>)?(.*?)(?:</small>)?</t[hd]>", stacked) == told
+
+
+def many_strategies(n):
+    """Strategies s0, s1, ... of rising accuracy at equal cost; s0 is the first try."""
+    strategies = [
+        {"name": f"s{i}", "points": [{"accuracy": i / 20, "generated": cost} for cost in (10, 20)]} for i in range(n)
+    ]
+    return {"evaluation": {"t": {"first": "s0", "search": "s3", "comparison": {"b": "s1"}, "strategies": strategies}}}
+
+
+def test_many_strategies_share_no_colour():
+    report = read(many_strategies(11))
+    colours = strategy_colours(report.evaluation)
+    assert colours == {"s3": SEARCH, "s0": FIRST, "s1": 1, "s10": 2, "s9": 3, "s8": 4}
+    html = render(many_strategies(11))
+    assert html.count('class="s5 stroke line quiet"') == 2 * 5  # on the wide drawing and on the narrow one
+    assert html.count('class="s5 label quiet"') == 5  # there is no room for their names on the narrow one
+    assert "thin grey lines" in html and "thin grey lines" not in render(many_strategies(6))
+
+
+def test_the_table_puts_the_best_first():
+    stacked = re.search(r'class="stacked".*?<tbody>(.*?)</tbody>', render(many_strategies(3)), re.S)[1]
+    assert re.findall('scope="row">(.*?)</th>', stacked) == ["s2", "s1", "s0"]
 
 
 def test_the_quality_of_each_depth_is_told():

@@ -35,7 +35,7 @@ def search_findings(evaluation: Evaluation) -> list[Finding]:
             f"At its largest budget {inside(strategy.title)} solves {_change(gain)} the first try, for "
             f"{number(point.tokens / first[1].tokens, 2)} times the tokens."
         )
-        findings.append(("plain" if gain > 0 else "bad", told))
+        findings.append(("plain" if gain > 0 or (gain == 0 and point.tokens < first[1].tokens) else "bad", told))
     findings += _loss_findings(strategy, losses(evaluation, strategy))
     if _unbeaten(evaluation, strategy):
         told = f"At every budget {inside(strategy.title)} solves more than any other way does with no more tokens."
@@ -141,7 +141,7 @@ def _change(difference: float) -> str:
 
 
 def _signed(difference: float) -> str:
-    return f"{100 * difference:+.1f}".replace("-", "−")
+    return f"{100 * difference:+.1f}".replace("-", "−") if abs(difference) >= 5e-4 else "0.0"
 
 
 def training_findings(evals: Sequence[EvalPoint]) -> list[Finding]:

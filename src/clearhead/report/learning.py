@@ -16,6 +16,7 @@ from clearhead.report.wording import big, count, known, number, percent, plural,
 
 BUCKETS = 80  # points of a drawn loss curve
 SHOWN_SAMPLES = 6
+LONG_LINE, MANY_LINES = 40, 7  # of a sample shown in short
 NAMES = {  # of the settings that a newcomer meets first
     "n_layers": "layers",
     "d_model": "width",
@@ -188,10 +189,22 @@ def _samples(samples: Sequence[Sample]) -> Html | None:
         return None
     last = len(samples) - 1
     picked = sorted({round(i * last / max(1, SHOWN_SAMPLES - 1)) for i in range(SHOWN_SAMPLES)})
-    shown = [samples[i] for i in picked if i <= last]
+    shown = [Sample(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
     caption = "What the model wrote at that moment of its training."
-    rest = fold(f"All {len(samples)} samples", _sample_list(samples)) if len(samples) > len(shown) else None
+    whole = len(samples) == len(shown) and all(a.text == b.text for a, b in zip(samples, shown, strict=True))
+    rest = None if whole else fold("All samples in full", _sample_list(samples))
     return tag("figure", _sample_list(shown), tag("figcaption", caption), rest)
+
+
+def shortened(text: str) -> str:
+    """The beginning of a text that goes on too long: its first lines, each cut.
+
+    >>> shortened("4 5 6 10\\n" + "1" * 99)
+    '4 5 6 10\\n1111111111111111111111111111111111111111…'
+    """
+    lines = text.split("\n")
+    kept = [line if len(line) <= LONG_LINE else line[:LONG_LINE] + "…" for line in lines[:MANY_LINES]]
+    return "\n".join(kept + ["…"] * (len(lines) > MANY_LINES))
 
 
 def _sample_list(samples: Sequence[Sample]) -> Html:

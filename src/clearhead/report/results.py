@@ -15,6 +15,7 @@ from clearhead.report.tree import size, tree_figure
 from clearhead.report.wording import count, duration, interval, known, percent, plural
 
 SHOWN_EXAMPLES = 4
+OTHERS = (1, 2, 3, 4)  # the colours that are neither the first try's nor search's
 
 
 def evaluation_section(report: Report) -> Html | None:
@@ -46,22 +47,24 @@ def evaluation_section(report: Report) -> Html | None:
 
 
 def strategy_colours(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
-    """One colour for a strategy on the whole page: the first try and search keep theirs, the rest take turns."""
-    colours: dict[str, int] = {}
+    """The colours of the strategies worth following, the same on the whole page; the others stay grey and thin.
+
+    The first try and search keep theirs; then come what search is compared with and the strongest of the rest.
+    """
+    fixed: dict[str, int] = {}
+    rest: dict[str, float] = {}  # how strong each is, summed over tasks
     for evaluation in evaluations.values():
         search = with_search(evaluation)
+        if search:
+            fixed.setdefault(search[0].name, SEARCH)
+        fixed.setdefault(evaluation.first, FIRST)
         for strategy in evaluation.strategies:
-            if strategy.name == evaluation.first:
-                colours[strategy.name] = FIRST
-            elif search and strategy.name == search[0].name:
-                colours[strategy.name] = SEARCH
-    rest = (s.name for e in evaluations.values() for s in e.strategies)
-    turn = 0
-    for name in rest:
-        if name not in colours:
-            colours[name] = 1 + turn % 4
-            turn += 1
-    return colours
+            point = dearest(strategy)
+            compared = evaluation.comparison is not None and strategy.name == evaluation.comparison.b
+            strength = math.inf if compared else point.accuracy if point else 0.0
+            rest[strategy.name] = rest.get(strategy.name, 0.0) + strength
+    others = sorted((name for name in rest if name not in fixed), key=lambda name: -rest[name])
+    return fixed | dict(zip(others, OTHERS, strict=False))
 
 
 def _tested(evaluation: Evaluation) -> str:
@@ -71,36 +74,41 @@ def _tested(evaluation: Evaluation) -> str:
 
 
 def _accuracy_figure(evaluation: Evaluation, colours: Mapping[str, int], title: str, explained: bool) -> Html | None:
-    series = [
-        Series(
-            label=s.title,
-            x=[p.tokens for p in s.points],
-            y=[p.accuracy for p in s.points],
-            low=[p.low for p in s.points],
-            high=[p.high for p in s.points],
-            tips=[_tip(s, p) for p in s.points],
-            colour=colours[s.name],
-        )
-        for s in evaluation.strategies
-    ]
-    x = Axis("tokens for one problem", log=True, form=count)
     # The axis starts at nothing, unless all the lines would then crowd at the top.
-    lowest = min((v for s in series for v in (*s.y, *s.low) if known(v)), default=0.0)
+    shares = [v for s in evaluation.strategies for p in s.points for v in (p.accuracy, p.low) if known(v)]
+    lowest = min(shares, default=0.0)
     floor = 0.0 if lowest < 0.5 else math.floor(min(lowest, 0.9) * 10) / 10
+    x = Axis("tokens for one problem", log=True, form=count)
     y = Axis("problems solved", low=floor, high=1.0, form=lambda v: percent(v, 0))
     name = f"{title}: problems solved against tokens spent on a problem, one line a strategy"
-    drawings = [(880.0, 400.0, "wide"), (350.0, 340.0, "narrow")]
-    drawn = [(line_chart(series, x, y, width, height, name), cls) for width, height, cls in drawings]
-    if drawn[0][0] is None:
+    wide = line_chart([_line_of(s, colours, True) for s in evaluation.strategies], x, y, 880.0, 400.0, name)
+    narrow = line_chart([_line_of(s, colours, False) for s in evaluation.strategies], x, y, 350.0, 340.0, name)
+    if wide is None:
         return None
+    quiet = any(s.name not in colours for s in evaluation.strategies)
     explanation = (
         "Each line is one way of thinking; its points are rising budgets. Higher solves more, further right costs more"
         " tokens (written by the model plus read by the reward model, on a scale where equal distances multiply). The"
         " band around a line is its 95 % interval: where bands overlap, the difference may be chance."
+        + (" The thin grey lines are the other ways of the table." if quiet else "")
     )
     warning = f"Mind the axis: it starts at {percent(floor, 0)}." if floor else ""
     caption = " ".join(filter(None, [explanation if explained else "", warning]))
-    return figure([tag("div", svg, cls=cls) for svg, cls in drawn], caption)
+    return figure([tag("div", wide, cls="wide"), tag("div", narrow, cls="narrow")], caption)
+
+
+def _line_of(s: Strategy, colours: Mapping[str, int], all_named: bool) -> Series:
+    quiet = s.name not in colours
+    return Series(
+        label=s.title if all_named or not quiet else "",
+        x=[p.tokens for p in s.points],
+        y=[p.accuracy for p in s.points],
+        low=[p.low for p in s.points],
+        high=[p.high for p in s.points],
+        tips=[_tip(s, p) for p in s.points],
+        colour=colours.get(s.name, FIRST),
+        quiet=quiet,
+    )
 
 
 def _tip(strategy: Strategy, point: Point) -> str:
@@ -126,15 +134,14 @@ def _strategy_table(evaluation: Evaluation, colours: Mapping[str, int]) -> Html:
         Column("time a problem"),
     ]
     rows = []
-    for s in evaluation.strategies:
-        p = dearest(s)
-        if p is None:
-            continue
-        bar = join(share_bar(p.accuracy, p.low, p.high, colours[s.name]), tag("small", interval(p.low, p.high)))
+    quoted = [(s, p) for s in evaluation.strategies if (p := dearest(s)) is not None]
+    for s, p in sorted(quoted, key=lambda pair: -pair[1].accuracy):
+        colour = colours.get(s.name, FIRST)
+        bar = join(share_bar(p.accuracy, p.low, p.high, colour), tag("small", interval(p.low, p.high)))
         rows.append(
             [s.title, _budget(s, p), percent(p.accuracy), bar, count(p.generated), count(p.reward), duration(p.seconds)]
         )
-    caption = "Each strategy at its largest budget. Tokens and time are means for one problem."
+    caption = "Each strategy at its largest budget, the best first. Tokens and time are means for one problem."
     return tag("figure", table("strategies", columns, rows, stacked=True), tag("figcaption", caption))
 
 

@@ -36,6 +36,7 @@ class Series:
     tips: Sequence[str] = ()
     colour: int = 0
     marks: bool = True
+    quiet: bool = False  # thin and grey, for lines that only give the others their background
 
 
 @dataclass(frozen=True)
@@ -62,13 +63,14 @@ def line_chart(series: Sequence[Series], x: Axis, y: Axis, width: float, height:
     y_range = y.range([v for s in shown for v in (*s.y, *s.low, *s.high)])
     if x_range is None or y_range is None:
         return None
-    labels = [_wrap(s.label, width) for s in shown] if len(shown) > 1 else [[] for _ in shown]
+    labels = [_wrap(s.label, width) if len(shown) > 1 else [] for s in shown]
     room = max((len(line) for lines in labels for line in lines), default=0) * LETTER
     right = width - (room + GAP + 4 if room else 12)
     x_scale = Scale(*x_range, _left(y, y_range), right, x.log)
     y_scale = Scale(*y_range, height - 38, 24.0, y.log)
     # All bands lie under all lines, so that no band veils another line's marks.
-    marks = [_band(s, x_scale, y_scale) for s in shown] + [_marks(s, x_scale, y_scale) for s in shown]
+    ordered = sorted(shown, key=lambda s: not s.quiet)
+    marks = [draw(s, x_scale, y_scale) for draw in (_band, _marks) for s in ordered]
     ends = _end_labels(shown, labels, x_scale, y_scale, right) if room else []
     return _svg(width, height, name, [_frame(x_scale, y_scale, x, y, width), marks, ends])
 
@@ -146,7 +148,7 @@ def _frame(x_scale: Scale, y_scale: Scale, x: Axis, y: Axis, width: float) -> Ht
 
 def _band(s: Series, x_scale: Scale, y_scale: Scale) -> Html:
     """The interval along a line; of a single point, an upright whisker."""
-    if not (s.low and s.high):
+    if s.quiet or not (s.low and s.high):
         return Html()
     colour = f"s{s.colour % COLOURS}"
     bounds = [
@@ -164,19 +166,20 @@ def _marks(s: Series, x_scale: Scale, y_scale: Scale) -> Html:
     at = [(x_scale(x), y_scale(y)) for x, y in zip(s.x, s.y, strict=True)]
     parts: list[Html] = []
     if len(at) > 1:
-        parts.append(tag("path", d=_path(at), cls=f"s{s.colour % COLOURS} stroke line"))
+        weight = " quiet" if s.quiet else ""
+        parts.append(tag("path", d=_path(at), cls=f"s{s.colour % COLOURS} stroke line{weight}"))
     for i, (x, y) in enumerate(at):
         tip = tag("title", s.tips[i]) if i < len(s.tips) else None
         if s.marks:
-            parts.append(_mark(x, y, s.colour, tip))
+            parts.append(_mark(x, y, s.colour, tip, 2.5 if s.quiet else 4.5))
         elif tip is not None:
             parts.append(tag("circle", tip, cx=x, cy=y, r=8.0, cls="touch"))
     return tag("g", *parts)
 
 
-def _mark(x: float, y: float, colour: int, tip: Html | None) -> Html:
+def _mark(x: float, y: float, colour: int, tip: Html | None, r: float) -> Html:
     """A mark whose shape goes with its colour, so that neither is needed alone."""
-    r, cls = 4.5, f"s{colour % COLOURS} fill mark"
+    cls = f"s{colour % COLOURS} fill mark"
     shapes = {
         1: [(x - r, y - r), (x + r, y - r), (x + r, y + r), (x - r, y + r)],
         2: [(x, y - 1.3 * r), (x + 1.2 * r, y + r), (x - 1.2 * r, y + r)],
@@ -193,17 +196,19 @@ def _end_labels(
     shown: Sequence[Series], labels: Sequence[list[str]], x_scale: Scale, y_scale: Scale, right: float
 ) -> list[Html]:
     """Each line's name at the right, level with its last point and joined to it by a thin leader."""
-    tallest = max(len(lines) for lines in labels)
-    ends = [y_scale(s.y[-1]) for s in shown]
+    named = [(s, lines) for s, lines in zip(shown, labels, strict=True) if lines]
+    tallest = max(len(lines) for _, lines in named)
+    ends = [y_scale(s.y[-1]) for s, _ in named]
     inset = (tallest - 1) * LINE / 2
     places = spread(ends, LINE * tallest + 1, y_scale.stop + inset, y_scale.start - inset)
     parts: list[Html] = []
-    for s, lines, end, place in zip(shown, labels, ends, places, strict=True):
+    for (s, lines), end, place in zip(named, ends, places, strict=True):
         colour = f"s{s.colour % COLOURS}"
         parts.append(_line(x_scale(s.x[-1]) + 5, end, right, end, f"{colour} stroke leader"))
         parts.append(_line(right, end, right + GAP - 3, place, f"{colour} stroke leader"))
         top = place + 4 - (len(lines) - 1) * LINE / 2
-        parts += [_text(right + GAP, top + k * LINE, line, "start", f"{colour} label") for k, line in enumerate(lines)]
+        cls = f"{colour} label" + (" quiet" if s.quiet else "")
+        parts += [_text(right + GAP, top + k * LINE, line, "start", cls) for k, line in enumerate(lines)]
     return parts
 
 
@@ -217,12 +222,12 @@ def _finite(s: Series, log_x: bool, log_y: bool) -> Series:
     keep.sort(key=lambda i: s.x[i])
     x, y, low, high = ([column[i] for i in keep] if column else [] for column in (s.x, s.y, s.low, s.high))
     tips = [s.tips[i] for i in keep] if s.tips else []
-    return Series(s.label, x, y, low, high, tips, s.colour, s.marks)
+    return Series(s.label, x, y, low, high, tips, s.colour, s.marks, s.quiet)
 
 
 def _wrap(label: str, width: float) -> list[str]:
     """A label in lines that take at most about a third of the drawing."""
-    return textwrap.wrap(label, max(8, int(0.3 * width / LETTER))) or [""]
+    return textwrap.wrap(label, max(8, int(0.3 * width / LETTER)))
 
 
 def _path(corners: Sequence[tuple[float, float]]) -> str:
