@@ -20,7 +20,7 @@ from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
-LEAST_ROWS = 16  # products of fewer rows go another way through the libraries, and round differently
+LEAST_ROWS = 16  # smaller products take other paths through the libraries and round differently; fillers do not count
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
 GATHER_BYTES_ELSEWHERE = 256 << 20
 
@@ -64,6 +64,9 @@ class _Part(NamedTuple):
 class KVCache:
     """Keys, values and hidden states of one decoder for the slots of a trie; any number of decoders may share the trie.
 
+    So a reward model reads what the engine's model wrote, each beginning once:
+    `KVCache(frozen_copy(reward.decoder), engine.trie).hidden(engine.slots(nodes))`.
+
     `computed` counts positions pushed through the decoder, `unique` the distinct beginnings of texts among them, told
     apart by a hash of their tokens and not by the marks that decide what is computed.
     """
@@ -102,15 +105,12 @@ class KVCache:
         missing, by = self._missing(slots)
         order = np.argsort(self.trie.depth[missing], kind="stable")
         missing, by = missing[order], by[order]
+        unique = np.zeros(len(missing), bool)
         self._fit()
         for start in range(0, len(missing), self.max_batch_tokens):
-            self._forward(missing[start : start + self.max_batch_tokens])
-        unique = np.zeros(len(missing), bool)
-        for i, name in enumerate(self.trie.hash[missing].tolist()):
-            unique[i] = name not in self._seen
-            self._seen.add(name)
-        self.computed += len(missing)
-        self.unique += int(unique.sum())
+            batch = slice(start, start + self.max_batch_tokens)
+            self._forward(missing[batch])
+            unique[batch] = self._count(missing[batch])
         return Computed(by, unique)
 
     def attend_for(self, slots: Int[np.ndarray, "N"]) -> Attend:
@@ -132,6 +132,16 @@ class KVCache:
         hidden = self.decoder(tokens, positions, self.attend_for(slots))
         self._hidden.index_copy_(0, self._on_device(slots.astype(np.int64)), hidden)
         self._known.set(slots)
+
+    def _count(self, slots: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+        """Which of these positions were never computed before."""
+        unique = np.zeros(len(slots), bool)
+        for i, name in enumerate(self.trie.hash[slots].tolist()):
+            unique[i] = name not in self._seen
+            self._seen.add(name)
+        self.computed += len(slots)
+        self.unique += int(unique.sum())
+        return unique
 
     def _missing(self, slots: Int[np.ndarray, "N"]) -> tuple[Int[np.ndarray, "M"], Int[np.ndarray, "M"]]:
         """The slots to compute, and for each the entry of `slots` that needs it."""

@@ -125,6 +125,10 @@ class LanguageModel(Protocol):
         """Give references back; what nobody refers to is forgotten."""
         ...
 
+    def close(self, nodes: Sequence[int]) -> None:
+        """Release every node of the opened prompts that these nodes grew from."""
+        ...
+
     def usage(self, node: int | None = None) -> Usage:
         """Of the opened prompt that `node` grew from, or of everything."""
         ...
