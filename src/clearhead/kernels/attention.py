@@ -8,57 +8,68 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q "*B H C", k "*B G C", v "*B G C") -> "*B H C": how a token sees the others; q and k are already rotated."""
 
-PLAIN_UP_TO = 256  # keys; below it torch's fused kernel loses to plain products on a CPU (benchmarks/training.py)
+PLAIN_UP_TO = 2048  # keys; on a CPU plain products win up to there, and then their T x S weights fill the memory
 
 
 def plain_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G C"],
-    mask: Bool[Tensor, "B T S"],
+    bias: Float[Tensor, "B T S"],
 ) -> Float[Tensor, "B T H C"]:
-    """softmax(q kᵀ / √C) v over the allowed keys; query head h reads key/value head h // (H/G). O(T S C) for each head.
+    """softmax(q kᵀ / √C + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
 
-    Every query needs one allowed key at least. Vaswani et al. 2017, section 3.2.1; grouped heads Ainslie et al. 2023.
+    A bias of -∞ hides a key; every query needs one that it sees. Vaswani et al. 2017, section 3.2.1; grouped heads
+    Ainslie et al. 2023.
     """
-    (B, T, H, C), G = q.shape, k.shape[2]
-    q = q.permute(0, 2, 1, 3).reshape(B, G, H // G * T, C)  # the heads of a group are more rows against the same keys
-    scores = (q @ k.permute(0, 2, 3, 1)).view(B, G, H // G, T, -1) / math.sqrt(C)
-    weights = scores.masked_fill(~mask[:, None, None], -math.inf).softmax(-1)
-    out = weights.view(B, G, H // G * T, -1) @ v.transpose(1, 2)
-    return out.view(B, H, T, C).transpose(1, 2)
+    (B, T, H, C), (S, G) = q.shape, k.shape[1:3]
+    q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G * T, C)  # the heads of a group: more rows, the same keys
+    k, v = (x.transpose(1, 2).reshape(B * G, S, C) for x in (k, v))
+    weights = ((q @ k.mT).view(B, H, T, S) + bias[:, None]).softmax(-1)
+    return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, C).transpose(1, 2)
 
 
 def fused_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G C"],
-    mask: Bool[Tensor, "B T S"] | None,
+    bias: Float[Tensor, "B T S"] | None,
 ) -> Float[Tensor, "B T H C"]:
-    """`plain_attention` without the T x S matrix in memory (torch's kernel); no mask means causal."""
+    """`plain_attention` without the T x S weights in memory (torch's kernel); no bias means causal."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    mask = None if mask is None else mask[:, None]
-    out = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None, enable_gqa=q.shape[1] != k.shape[1])
-    return out.transpose(1, 2)
+    bias = None if bias is None else bias[:, None]
+    grouped = q.shape[1] != k.shape[1]
+    return F.scaled_dot_product_attention(q, k, v, bias, is_causal=bias is None, enable_gqa=grouped).transpose(1, 2)
 
 
-def causal_mask(segments: Int[Tensor, "B T"]) -> Bool[Tensor, "B T T"]:
-    """A token sees itself and the earlier tokens of its own document.
+@torch.library.custom_op("clearhead::causal_bias", mutates_args=())
+def _causal_bias(segments: Tensor, dtype: torch.dtype) -> Tensor:
+    """An operation of its own, because the compiler would otherwise compute it again in every layer."""
+    earlier = torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool, device=segments.device).tril()
+    seen = (segments[:, :, None] == segments[:, None, :]) & earlier
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -math.inf)
 
-    Segments 1 1 2 2 give  1 0 0 0
-                           1 1 0 0
-                           0 0 1 0
-                           0 0 1 1
+
+@_causal_bias.register_fake
+def _(segments: Tensor, dtype: torch.dtype) -> Tensor:
+    return segments.new_empty((*segments.shape, segments.shape[1]), dtype=dtype)
+
+
+def causal_bias(segments: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T T"]:
+    """0 where a token sees: itself and the earlier tokens of its own document; -∞ elsewhere.
+
+    Segments 1 1 2 2 give  0 -∞ -∞ -∞
+                           0  0 -∞ -∞
+                          -∞ -∞  0 -∞
+                          -∞ -∞  0  0
     """
-    T = segments.shape[-1]
-    earlier = torch.ones(T, T, dtype=torch.bool, device=segments.device).tril()
-    return (segments[:, :, None] == segments[:, None, :]) & earlier
+    return _causal_bias(segments, dtype)
 
 
 def prefers_plain(keys: int, device: torch.device) -> bool:
@@ -67,13 +78,15 @@ def prefers_plain(keys: int, device: torch.device) -> bool:
 
 def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
     """Causal attention inside each document of a row, for q, k, v of shape "B T heads C"; None: one document a row."""
-    mask = None if segments is None else causal_mask(segments)
+    biases: dict[torch.dtype, Tensor] = {}  # made at the first layer, which knows the type
 
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        T = q.shape[1]
-        if not prefers_plain(T, q.device):
-            return fused_attention(q, k, v, mask)
-        allowed = causal_mask(q.new_zeros(1, T, dtype=torch.long)) if mask is None else mask
-        return plain_attention(q, k, v, allowed)
+        plain = prefers_plain(q.shape[1], q.device)
+        if segments is None and not plain:
+            return fused_attention(q, k, v, None)
+        if q.dtype not in biases:
+            documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
+            biases[q.dtype] = causal_bias(documents, q.dtype)
+        return (plain_attention if plain else fused_attention)(q, k, v, biases[q.dtype])
 
     return attend

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import Attend
+from clearhead.kernels.embedding import embedding
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Block
 
@@ -96,6 +97,9 @@ PRESETS: dict[str, dict[str, object]] = {
 class Decoder(nn.Module):
     """tokens -> hidden states -> logits. Equal configurations and seeds give equal weights."""
 
+    cos: Tensor
+    sin: Tensor
+
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
@@ -111,18 +115,22 @@ class Decoder(nn.Module):
             for _ in range(config.n_layers)
         )
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
+        if config.positions == "rotary":  # looked up: the compiler would compute the table again in every layer
+            cos, sin = functional.rotary_table(torch.arange(config.max_positions), config.channels, config.rope_theta)
+            self.register_buffer("cos", cos, persistent=False)
+            self.register_buffer("sin", sin, persistent=False)
         initialise(self, seed)
 
     def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B D"]:
         """The hidden states after the last norm."""
         config, dtype = self.config, next(self.blocks.parameters()).dtype
-        x, rotation = self.embed(tokens).to(dtype), None
+        x, rotation = embedding(tokens, self.embed.weight).to(dtype), None
         if self.place is not None:
-            x = x + self.place(positions).to(dtype)
+            x = x + embedding(positions, self.place.weight).to(dtype)
         elif config.positions == "sinusoidal":
             x = x + functional.sinusoidal(positions, config.d_model).to(dtype)
         else:
-            rotation = functional.rotary_table(positions, config.channels, config.rope_theta, dtype)
+            rotation = (self.cos[positions].to(dtype), self.sin[positions].to(dtype))
         for layer, block in enumerate(self.blocks):
             x = block(x, rotation, partial(attend, layer))
         return self.norm(x)

@@ -26,11 +26,11 @@ def angles(positions: Int[Tensor, "*B"], channels: int, base: float) -> Float[Te
 
 
 def rotary_table(
-    positions: Int[Tensor, "*B"], channels: int, base: float, dtype: torch.dtype
+    positions: Int[Tensor, "*B"], channels: int, base: float
 ) -> tuple[Float[Tensor, "*B 1 {channels}//2"], Float[Tensor, "*B 1 {channels}//2"]]:
-    """Cosines and sines of the angles, with an axis for the heads; made once for all layers."""
+    """Cosines and sines of the angles, with an axis for the heads."""
     theta = angles(positions, channels, base)[..., None, :]
-    return theta.cos().to(dtype), theta.sin().to(dtype)
+    return theta.cos(), theta.sin()
 
 
 def rotary(

@@ -30,6 +30,7 @@ from clearhead.training.step import (
     LossFn,
     clip,
     compute_dtype,
+    keep_freed_memory,
     language_model_loss,
     should_compile,
     to_tensors,
@@ -96,6 +97,7 @@ def train(
     batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
     """
+    keep_freed_memory()
     run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
@@ -134,10 +136,7 @@ class _Run:
         tokens = config.steps * config.accumulate * config.rows * config.tokens
         self.compiled = should_compile(config.compile, self.parameters, tokens, self.device)
         self.gradients = Gradients(model, loss_fn, dtype, self.compiled)
-        transform = (lambda f: torch.compile(f, dynamic=False)) if self.compiled else (lambda f: f)
-        self.optimizer = Optimizer(
-            model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype, transform
-        )
+        self.optimizer = Optimizer(model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype)
 
     def tell(self, kind: str, recorded: bool, **numbers: Any) -> None:
         """An event for all observers; the record keeps what an uninterrupted run would have told, too."""

@@ -3,13 +3,11 @@
 Deliberately not here: the learning rate's course (schedule.py), gradients and their clipping (step.py).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-
-Scalar = float | Tensor
 
 BETAS = (0.9, 0.95)
 EPS = 1e-10
@@ -22,8 +20,8 @@ def adamw(
     g: Float[Tensor, "*N"],
     m: Float[Tensor, "*N"],
     v: Float[Tensor, "*N"],
-    t: Scalar,
-    lr: Scalar,
+    t: int,
+    lr: float,
     decay: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The next w, m, v: Adam's step, the decay apart from it. Loshchilov and Hutter 2019, algorithm 2."""
@@ -38,7 +36,7 @@ def muon(
     w: Float[Tensor, "N rows columns"],
     g: Float[Tensor, "N rows columns"],
     m: Float[Tensor, "N rows columns"],
-    lr: Scalar,
+    lr: float,
     decay: float,
     dtype: torch.dtype,
 ) -> tuple[Tensor, Tensor]:
@@ -58,11 +56,11 @@ def orthogonal(g: Float[Tensor, "N rows columns"], iterations: int = 5) -> Float
     """
     a, b, c = NEWTON_SCHULZ
     tall = g.shape[-2] > g.shape[-1]
-    x = g.mT if tall else g
+    x = (g.mT if tall else g).contiguous()
     x = x / (torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(iterations):
         A = x @ x.mT
-        x = a * x + (b * A + c * A @ A) @ x
+        x = torch.baddbmm(x, torch.baddbmm(A, A, A, beta=b, alpha=c), x, beta=a)
     return x.mT if tall else x
 
 
@@ -82,7 +80,6 @@ class Optimizer:
         adam_lr: float,
         decay: float,
         dtype: torch.dtype = torch.float32,
-        transform: Callable[[Callable], Callable] = lambda f: f,
     ) -> None:
         self.lr, self.adam_lr, self.decay, self.dtype = lr, adam_lr, decay, dtype
         self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
@@ -96,14 +93,10 @@ class Optimizer:
         self.decayed = set(hidden)
         self.state = {f"m/{name}": torch.zeros_like(w) for name, w in self.weights.items()}
         self.state |= {f"v/{name}": torch.zeros_like(self.weights[name]) for name in self.adam_names}
-        self._apply = transform(self._update)
 
+    @torch.no_grad()
     def step(self, gradients: Mapping[str, Tensor], t: int, scale: float) -> None:
         """Update the weights in place; t counts from 1, `scale` multiplies both learning rates."""
-        with torch.no_grad():
-            self._apply(gradients, torch.tensor(float(t)), torch.tensor(scale))
-
-    def _update(self, gradients: Mapping[str, Tensor], t: Tensor, scale: Tensor) -> None:
         w, state = self.weights, self.state
         for name in self.adam_names:
             m, v = state[f"m/{name}"], state[f"v/{name}"]

@@ -5,7 +5,9 @@ copy, so that nothing inside the step casts a weight. Deliberately not here: the
 """
 
 import copy
+import ctypes
 import math
+import platform
 import shutil
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -57,6 +59,19 @@ def should_compile(choice: Literal["auto", "on", "off"], parameters: int, tokens
 def to_tensors(batch: Any, device: torch.device) -> Any:
     """The same named tuple with tensors for arrays."""
     return type(batch)(*(torch.as_tensor(array, device=device) for array in batch))
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed: a step otherwise loses a sixth of its time to the system's fresh pages.
+
+    The switches of glibc's mallopt; elsewhere nothing happens.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        libc = ctypes.CDLL(None)
+        trim_threshold, top_pad, mmap_max = -1, -2, -4
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, -1)
+        libc.mallopt(top_pad, 256 * 2**20)
 
 
 def working_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
