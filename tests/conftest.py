@@ -37,3 +37,13 @@ def run_python() -> Callable[..., str]:
         return done.stdout
 
     return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a whole finished run; copy it before changing anything."""
+    from tiny import clearhead, write_recipe
+
+    folder = tmp_path_factory.mktemp("tiny")
+    clearhead("run", write_recipe(folder), "--out", "run", cwd=folder)
+    return folder / "run"

@@ -72,3 +72,12 @@ def test_forgetting_frees_the_text_and_the_count(model: RewardModel) -> None:
 
 def test_no_drafts_no_verdicts(model: RewardModel) -> None:
     assert LocalJudge(model, TOKENIZER).verdicts([]).shape == (0, 2)
+
+
+def test_a_draft_beyond_the_context_can_never_be_right(model: RewardModel) -> None:
+    judge = LocalJudge(model, TOKENIZER)
+    long = Draft("1+1", ("1=1",) * 8)  # 4 + 8 x 4 = 36 tokens, the context is 32
+    verdicts = judge.verdicts([DRAFTS[0], long, DRAFTS[1]])
+    assert verdicts[1].tolist() == [0.0, 0.0]
+    assert (verdicts[[0, 2]] > 0).all()
+    assert judge.tokens("1+1") == 8

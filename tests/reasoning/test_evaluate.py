@@ -39,17 +39,17 @@ def marks(*entries: tuple[int, int, str | None]) -> tuple[Mark, ...]:
 
 def test_grading_checks_every_answer_on_the_way() -> None:
     attempt = Attempt("3", marks((5, 5, None), (10, 10, "=5"), (20, 20, "=6"), (20, 20, "=7")))
-    entry = grade(Doubles(), "mcts-puct", 0, [attempt])["problems"][0]
+    entry = grade(Doubles(), "mcts-puct", 0, 200, [attempt])["problems"][0]
     assert [mark[3] for mark in entry["marks"]] == [0, 0, 0], "of two marks at one cost the later counts"
     assert entry["answer"] == "7"
-    entry = grade(Doubles(), "mcts-puct", 0, [Attempt("3", attempt.marks[:3])])["problems"][0]
+    entry = grade(Doubles(), "mcts-puct", 0, 200, [Attempt("3", attempt.marks[:3])])["problems"][0]
     assert [mark[3] for mark in entry["marks"]] == [0, 0, 1]
 
 
 def test_a_direct_answer_is_its_own_text() -> None:
-    (entry,) = grade(Doubles(), "direct", 0, [Attempt("3", marks((2, 0, "6")))])["problems"]
+    (entry,) = grade(Doubles(), "direct", 0, 200, [Attempt("3", marks((2, 0, "6")))])["problems"]
     assert entry["marks"][-1][3] == 1
-    (entry,) = grade(Doubles(), "greedy", 0, [Attempt("3", marks((2, 0, "6")))])["problems"]
+    (entry,) = grade(Doubles(), "greedy", 0, 200, [Attempt("3", marks((2, 0, "6")))])["problems"]
     assert entry["marks"][-1][3] == 0, "steps that arrive at nothing are wrong"
 
 
@@ -61,15 +61,20 @@ def units() -> list:
         [Attempt("3", marks((10, 10, "=6"))), Attempt("4", marks((30, 30, "=9")))],
     ]
     rival = [Attempt("3", marks((30, 30, "=6"))), Attempt("4", marks((30, 30, "=9"), (60, 60, "=9")))]
-    found = [grade(task, "mcts-puct", seed, attempts) for seed, attempts in enumerate(search)]
-    found += [grade(task, "best-of-n-last", seed, rival) for seed in range(2)]
-    return [*found, grade(task, "greedy", 0, [Attempt("3", marks((7, 0, "=6"))), Attempt("4", marks((9, 0, "=0")))])]
+    found = [grade(task, "mcts-puct", seed, 200, attempts) for seed, attempts in enumerate(search)]
+    found += [grade(task, "best-of-n-last", seed, 200, rival) for seed in range(2)]
+    return [
+        *found,
+        grade(task, "greedy", 0, 200, [Attempt("3", marks((7, 0, "=6"))), Attempt("4", marks((9, 0, "=0")))]),
+    ]
 
 
 def test_accuracy_and_cost_at_a_budget() -> None:
     scores, costs = at([u for u in units() if u["strategy"] == "mcts-puct"], 50)
     assert scores.tolist() == [[1, 1], [0, 0]]
-    assert costs[:, :, :2].sum(-1).tolist() == [[40, 20], [40, 60]], "60 is over the budget, but it was the first answer"
+    assert costs[:, :, :2].sum(-1).tolist() == [[40, 20], [40, 60]], (
+        "60 is over the budget, but it was the first answer"
+    )
     scores, _ = at([u for u in units() if u["strategy"] == "mcts-puct"], 100)
     assert scores.tolist() == [[1, 1], [1, 0]]
 

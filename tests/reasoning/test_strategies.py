@@ -8,7 +8,18 @@ from scripted import ScriptedJudge, ScriptedModel
 
 from clearhead.errors import UserError
 from clearhead.reasoning.strategies import (
-    JUDGED, SAMPLED, SEARCHES, STRATEGIES, Bench, SearchConfig, known, pick, propose, sampled, searched, single,
+    JUDGED,
+    SAMPLED,
+    SEARCHES,
+    STRATEGIES,
+    Bench,
+    SearchConfig,
+    known,
+    pick,
+    propose,
+    sampled,
+    searched,
+    single,
 )  # fmt: skip
 
 # "What is 17 × 24?": greedy takes the likely first step B, which is wrong; A leads to 408.
@@ -33,7 +44,9 @@ def arrive(problem: str, steps: tuple[str, ...]) -> str | None:
 
 
 def bench(process: dict | None = None, outcome: dict | None = None) -> Bench:
-    return Bench(ScriptedModel(SCRIPT), ScriptedJudge(GOOD if process is None else process, outcome or {}), CONFIG, arrive)
+    return Bench(
+        ScriptedModel(SCRIPT), ScriptedJudge(GOOD if process is None else process, outcome or {}), CONFIG, arrive
+    )
 
 
 def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> None:

@@ -140,11 +140,30 @@ def test_answer_of_the_worked_example():
     assert TASK.answer("4 5 6 10", steps) in ("5×(10-4)-6", "5×6-(10-4)")
     assert TASK.answer("4 5 6 10", steps[:2]) is None
     assert TASK.answer("4 5 6 10", []) is None
-    assert TASK.answer("4 5 6 10", [*steps, steps[-1]]) is None
+    assert not TASK.check("4 5 6 10", TASK.answer("4 5 6 10", [*steps, steps[-1]]))
     assert (
         TASK.answer("4 5 6 10", ["10-4=6:5 6 6", "5×6=30:6 30", "30+6=36"]) is not None
     )  # arrived, at the wrong place
     assert not TASK.check("4 5 6 10", TASK.answer("4 5 6 10", ["10-4=6:5 6 6", "5×6=30:6 30", "30+6=36"]))
+
+
+@pytest.mark.parametrize(
+    ("steps", "answer"),
+    [
+        (["10-4=6:5 6 6", "5×6=30:6 30", "30-5=24"], "30-5=24"),  # takes a number that is not there
+        (["10-4=7:5 6 7", "5×7=35:6 35", "35-6=24"], "5×(10-4)-6"),  # wrong on the way, right as it stands
+        (["10+4=18:5 6 18", "18+6=24:5 24", "24-5=24"], "10+4+6-5"),  # bent to end in 24
+        (["5÷0=6:4 6 6 10", "4+6=24"], "5÷0=6"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_an_answer_is_what_was_written_not_whether_it_is_true(steps, answer):
+    """A strategy chooses among answers; one that is missing only where it is wrong would tell it the truth."""
+    given = TASK.answer("4 5 6 10", steps)
+    assert given is not None
+    assert TASK.check("4 5 6 10", given) == (answer == "5×(10-4)-6")
+    if "÷0" not in answer:
+        assert given == answer
 
 
 def test_a_solution_may_take_steps_that_ours_never_do():
@@ -164,7 +183,6 @@ def test_mutated_steps_are_rejected(at, splits):
         steps = TASK.solve(problem, rng)
         for mutant in mutants(steps[at]):
             wrong = [*steps[:at], mutant, *steps[at + 1 :]]
-            assert TASK.answer(problem, wrong) is None, wrong
             assert not TASK.check_step(problem, wrong[: at + 1]), wrong
 
 

@@ -14,6 +14,9 @@ from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.tokenizer import CharTokenizer
 
 
+TOO_LONG = -1  # no slot
+
+
 class Draft(Protocol):
     """What is judged: a problem and its solution as far as it is written."""
 
@@ -34,6 +37,7 @@ class LocalJudge:
     def __init__(self, model: RewardModel, tokenizer: CharTokenizer, dtype: torch.dtype | None = None) -> None:
         self.tokenizer = tokenizer
         self.head = model.head
+        self.max_positions = model.decoder.config.max_positions
         self.trie = TokenTrie(tokenizer.vocab_size)
         self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
         self._slots: dict[str, dict[tuple[tuple[str, ...], bool], int]] = defaultdict(dict)
@@ -41,14 +45,15 @@ class LocalJudge:
 
     @torch.inference_mode()
     def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
-        """The chances (outcome, process) of each draft."""
-        if not drafts:
-            return np.zeros((0, 2))
+        """The chances (outcome, process) of each draft; 0 for one too long for the model's context: it cannot end."""
         slots = np.array([self._slot(draft) for draft in drafts], np.int32)
-        computed = self.cache.compute(slots)
-        for row in computed.by.tolist():
-            self._tokens[drafts[row].problem] += 1
-        return chances(self.head(self.cache.hidden(slots).float())).double().cpu().numpy()
+        fits = np.flatnonzero(slots != TOO_LONG)
+        verdicts = np.zeros((len(drafts), 2))
+        if len(fits):
+            for row in self.cache.compute(slots[fits]).by.tolist():
+                self._tokens[drafts[fits[row]].problem] += 1
+            verdicts[fits] = chances(self.head(self.cache.hidden(slots[fits]).float())).double().cpu().numpy()
+        return verdicts
 
     def tokens(self, problem: str) -> int:
         """Tokens of this problem read since it was last forgotten."""
@@ -63,10 +68,12 @@ class LocalJudge:
         known = self._slots[draft.problem]
         key = (draft.steps, draft.done)
         if key not in known:
-            shorter = known.get((draft.steps[:-1], False)) if draft.steps else None
+            shorter = known.get((draft.steps[:-1], False), TOO_LONG) if draft.steps else TOO_LONG
             pieces = step_tokens(self.tokenizer, draft.problem, draft.steps, draft.done)
-            text = sum(pieces, []) if shorter is None else pieces[-1]
-            slots = self.trie.insert(np.array([ROOT if shorter is None else shorter], np.int32), [text])
+            if sum(map(len, pieces)) > self.max_positions:
+                return TOO_LONG
+            parent, text = (shorter, pieces[-1]) if shorter != TOO_LONG else (ROOT, [t for p in pieces for t in p])
+            slots = self.trie.insert(np.array([parent], np.int32), [text])
             self.trie.hold(slots)
             known[key] = int(slots[0])
         return known[key]

@@ -63,7 +63,9 @@ class Epochs:
         return order
 
 
-def split_paths(paths: Sequence[LabelledPath], held_out: float, seed: int) -> tuple[list[LabelledPath], list[LabelledPath]]:
+def split_paths(
+    paths: Sequence[LabelledPath], held_out: float, seed: int
+) -> tuple[list[LabelledPath], list[LabelledPath]]:
     """(train, held out), by problem, so that no state of a held-out problem is learned."""
     problems = sorted({path.problem for path in paths})
     random.Random(seed).shuffle(problems)
@@ -71,9 +73,7 @@ def split_paths(paths: Sequence[LabelledPath], held_out: float, seed: int) -> tu
     return [p for p in paths if p.problem not in apart], [p for p in paths if p.problem in apart]
 
 
-def batches(
-    tokenizer: CharTokenizer, paths: Sequence[LabelledPath], length: int, rows: int, seed: int
-) -> Epochs:
+def batches(tokenizer: CharTokenizer, paths: Sequence[LabelledPath], length: int, rows: int, seed: int) -> Epochs:
     return Epochs(pack_labelled([scored_document(tokenizer, path) for path in paths], length), rows, seed)
 
 

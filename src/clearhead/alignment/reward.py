@@ -32,9 +32,7 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
-    def forward(
-        self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend
-    ) -> Float[Tensor, "*B 2"]:
+    def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B 2"]:
         return self.judge(self.decoder(tokens, positions, attend))
 
     def judge(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 2"]:

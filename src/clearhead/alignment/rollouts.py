@@ -27,10 +27,10 @@ class RolloutConfig:
     """How states are explored and completed. `widths[i]`: samples drawn at depth i to find states to label."""
 
     problems: int = 1000
-    widths: tuple[int, ...] = (12, 4)
-    temperature: float = 2.5
-    min_p: float = 0.005
-    completions: int = 4
+    widths: tuple[int, ...] = (12, 2)
+    temperature: float = 1.5
+    min_p: float = 0.1
+    completions: int = 3
     max_tokens: int = 96
     at_once: int = 50
 
@@ -90,7 +90,7 @@ def _explore(
     """Distinct states reached from each root by bold sampling, the root itself included."""
     bold = SampleConfig(temperature=config.temperature, min_p=config.min_p, max_tokens=config.max_tokens)
     found: list[dict[State, _Explored]] = [{(): _Explored(root, False)} for root in roots]
-    frontier = [(i, ()) for i in range(len(roots))]
+    frontier: list[tuple[int, State]] = [(i, ()) for i in range(len(roots))]
     for depth, width in enumerate(config.widths):
         seeds = [_seed(seed, problems[i], depth, steps) for i, steps in frontier]
         drawn = model.extend([found[i][steps].node for i, steps in frontier], width, bold, seeds)
@@ -119,9 +119,7 @@ def _complete(
     seeds = [_seed(seed, problems[i], -1, state) for i, state in open_states]
     nodes = [explored[i][state].node for i, state in open_states]
     drawn = model.extend(nodes, config.completions, plain, seeds, stop=None)
-    endings = [
-        [Ending(len(state), state, True) for state, at in found.items() if at.done] for found in explored
-    ]
+    endings = [[Ending(len(state), state, True) for state, at in found.items() if at.done] for found in explored]
     for (i, state), continuations in zip(open_states, drawn, strict=True):
         for continuation in continuations:
             written = split_steps(continuation.text)

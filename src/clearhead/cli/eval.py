@@ -19,8 +19,15 @@ STRATEGIES = "greedy,self-consistency,best-of-n-last,beam:4,mcts-puct"
 )
 @click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
 @click.option("--task", "task_name", help="A task of the run. Default: its first.")
-@click.option("--problems", "file", type=click.Path(path_type=Path), help="A text file, one problem a line. Default: the test split.")
-@click.option("--strategies", default=STRATEGIES, show_default=True, help="Names separated by commas; beam:8 sets a width.")
+@click.option(
+    "--problems",
+    "file",
+    type=click.Path(path_type=Path),
+    help="A text file, one problem a line. Default: the test split.",
+)
+@click.option(
+    "--strategies", default=STRATEGIES, show_default=True, help="Names separated by commas; beam:8 sets a width."
+)
 @click.option("--budget", "budgets", type=click.IntRange(min=1), multiple=True, default=(1000,), show_default=True,
               help="Tokens a problem may cost; may be given several times.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many sampling seeds.")
@@ -44,7 +51,15 @@ def command(
     names = [name.strip() for name in strategies.split(",") if name.strip()]
     display = Display()
     rows = evaluate(
-        RunDir(directory), task_name, file, names, sorted(budgets), seeds, limit, choose_device(device), display.progress
+        RunDir(directory),
+        task_name,
+        file,
+        names,
+        sorted(budgets),
+        seeds,
+        limit,
+        choose_device(device),
+        display.progress,
     )
     if as_json:
         click.echo(json.dumps([row._asdict() for row in rows], ensure_ascii=False))

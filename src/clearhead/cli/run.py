@@ -44,10 +44,10 @@ def command(
     load_tasks(resolved)  # a missing file or an unknown task must be told before anything is written
 
     from clearhead.cli.display import Display
+    from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
     from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.stages import Context
-    from clearhead.cli.report import write_report
 
     chosen = pipeline.choose_device(device)
     parent = Path("runs")

@@ -20,7 +20,9 @@ from clearhead.errors import UserError
 @click.argument("problem")
 @click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
 @click.option("--task", "task_name", help="A task of the run. Default: the first that can read the problem.")
-@click.option("--strategy", help="How to answer (see `clearhead eval --help`). Default: mcts-puct, or greedy without a judge.")
+@click.option(
+    "--strategy", help="How to answer (see `clearhead eval --help`). Default: mcts-puct, or greedy without a judge."
+)
 @click.option("--budget", type=click.IntRange(min=1), default=1000, show_default=True, help="Tokens to spend at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--tree", "show_tree", is_flag=True, help="Print the search tree.")

@@ -34,9 +34,9 @@ def evaluate(
     known(strategies, judged=judge is not None)
     bench = Bench(engine, judge, recipe.search, task.answer)
     units: list[Unit] = []
-    pieces = plan(strategies, seeds)
+    pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces)) as advance:
-        for together, seed in pieces:
-            units += measure(together, bench, task, problems, max(budgets), seed)
+        for piece in pieces:
+            units += measure(piece.strategies, bench, task, problems, piece.budget, piece.seed)
             advance(1)
     return table(units, budgets)

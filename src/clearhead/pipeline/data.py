@@ -39,7 +39,9 @@ class Source:
         if rng.random() < self.direct:
             answer = task.answer(problem, steps)
             if answer is None:
-                raise UserError(f"task {task.name}: its own solution of {problem!r} arrives at no answer; mend the task")
+                raise UserError(
+                    f"task {task.name}: its own solution of {problem!r} arrives at no answer; mend the task"
+                )
             return Solved(direct_prompt(problem), answer)
         return Solved(steps_prompt(problem), join_steps(steps))
 
@@ -64,7 +66,12 @@ def train_tokenizer(tasks: dict[str, Task], seed: int) -> CharTokenizer:
     for task in tasks.values():
         for problem in task.problems("train", ALPHABET_SAMPLE, seed):
             steps = task.solve(problem, rng)
-            texts += [steps_prompt(problem), join_steps(steps), direct_prompt(problem), task.answer(problem, steps) or ""]
+            texts += [
+                steps_prompt(problem),
+                join_steps(steps),
+                direct_prompt(problem),
+                task.answer(problem, steps) or "",
+            ]
         texts += task.problems("valid", ALPHABET_SAMPLE, seed) + task.problems("test", ALPHABET_SAMPLE, seed)
     return CharTokenizer.train(texts)
 

@@ -6,7 +6,7 @@ what is missing.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,9 +23,17 @@ from clearhead.pipeline.stages import Context, engine_and_judge, load_policy
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
 from clearhead.reasoning.lockstep import Result
 from clearhead.reasoning.strategies import (
-    JUDGED, PROCESS, SAMPLED, SINGLE, Bench, Draft, family, known, sampled, searched, single,
+    PROCESS,
+    SAMPLED,
+    SINGLE,
+    Bench,
+    Draft,
+    known,
+    sampled,
+    searched,
+    single,
 )  # fmt: skip
-from clearhead.reasoning.tree import ROOT, to_dict
+from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
@@ -37,16 +45,16 @@ def evaluation_stage(context: Context) -> None:
     recipe, run, tasks = context.recipe, context.run, context.tasks()
     engine, judge = engine_and_judge(run, context.device)
     config = recipe.evaluation
-    pieces = [(name, piece) for name in tasks for piece in plan(config.strategies, config.seeds)]
+    pieces = [(name, piece) for name in tasks for piece in plan(config.strategies, config.seeds, config.budgets)]
     extras = [name for name, task in tasks.items() if judge is not None and isinstance(task, StepChecked)]
     with context.progress("evaluation", len(pieces) + len(extras) + len(recipe.report.trees) + 1) as advance:
-        for name, (strategies, seed) in pieces:
+        for name, (strategies, seed, budget) in pieces:
             task = tasks[name]
-            path = run.evaluation / name / f"{strategies[0].replace(':', '-')}-{seed}.json"
+            path = run.evaluation / name / f"{strategies[0].replace(':', '-')}-{budget}-{seed}.json"
             if not path.is_file():
                 problems = task.problems("test", config.problems, recipe.seed)
                 bench, before = Bench(engine, judge, recipe.search, task.answer), engine.usage()
-                units = measure(strategies, bench, task, problems, max(config.budgets), seed)
+                units = measure(strategies, bench, task, problems, budget, seed)
                 write_json(path, {"units": units, "usage": asdict(engine.usage() - before)})
             advance(1)
         for name in extras:
@@ -66,14 +74,27 @@ def evaluation_stage(context: Context) -> None:
         advance(1)
 
 
-def plan(strategies: Sequence[str], seeds: int) -> list[tuple[tuple[str, ...], int]]:
-    """(strategies measured together, seed): all that choose among samples share the samples; one answer needs one seed."""
+class Piece(NamedTuple):
+    """Strategies that are measured together, with one seed and one budget."""
+
+    strategies: tuple[str, ...]
+    seed: int
+    budget: int
+
+
+def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[Piece]:
+    """All that choose among samples share the samples; one greedy answer needs one seed; whoever can be stopped at any
+    time runs once with the largest budget, sequential halving, which plans ahead, once with each.
+    """
+    most = max(budgets)
+    pieces = [Piece((name,), 0, most) for name in strategies if name in SINGLE]
     together = tuple(name for name in strategies if name in SAMPLED)
-    pieces = [((name,), 0) for name in strategies if name in SINGLE]
     for seed in range(seeds):
         if together:
-            pieces.append((together, seed))
-        pieces += [((name,), seed) for name in strategies if name not in (*SINGLE, *SAMPLED)]
+            pieces.append(Piece(together, seed, most))
+        for name in strategies:
+            if name not in (*SINGLE, *SAMPLED):
+                pieces += [Piece((name,), seed, budget) for budget in (budgets if name == "halving" else [most])]
     return pieces
 
 
@@ -88,7 +109,7 @@ def measure(
         answers = sampled(strategies, bench, problems, budget, seed)
     else:
         answers = {strategies[0]: searched(strategies[0], bench, problems, budget, seed)[0]}
-    return [grade(task, name, seed, attempts) for name, attempts in answers.items()]
+    return [grade(task, name, seed, budget, attempts) for name, attempts in answers.items()]
 
 
 def read_units(run: RunDir, task: str) -> list[Unit]:
@@ -113,7 +134,9 @@ def reward_quality(
     """The reward model on sampled test solutions: ranking and calibration against outcomes and against the truth."""
     assert judge is not None and isinstance(task, StepChecked)
     solutions = _solutions(engine, problems, context.recipe.seed)
-    drafts, truth, outcome, ends, depth, spans = [], [], [], [], [], []
+    drafts: list[Draft] = []
+    spans: list[tuple[int, int, bool]] = []  # of each solution: its drafts, and whether it ended right
+    truth, outcome, ends, depth = [], [], [], []
     for problem, steps, done in solutions:
         answer = task.answer(problem, steps) if done else None
         right = answer is not None and task.check(problem, answer)
@@ -131,7 +154,9 @@ def reward_quality(
     bins = quality.calibration(process, won)
     labels, label_truth = _label_truth(engine, task, problems, context)
     found = [
-        quality.first_wrong(process[a:b] >= 0.5) == quality.first_wrong(good[a:b]) for a, b, right in spans if not right
+        quality.first_wrong((process[a:b] >= 0.5).tolist()) == quality.first_wrong(truth[a:b])
+        for a, b, right in spans
+        if not right
     ]
     return {
         "auc_process": quality.auc(process, good),
@@ -142,15 +167,17 @@ def reward_quality(
         "calibration": [asdict(b) for b in bins],
         "first_error": {"accuracy": float(np.mean(found)), "n": len(found)} if found else None,
         "by_depth": [
-            {"depth": int(d), "auc": quality.auc(process[depths == d], good[depths == d]), "n": int((depths == d).sum())}
+            {
+                "depth": int(d),
+                "auc": quality.auc(process[depths == d], good[depths == d]),
+                "n": int((depths == d).sum()),
+            }
             for d in np.unique(depths)
         ],
     }
 
 
-def _solutions(
-    engine: LocalEngine, problems: Sequence[str], seed: int
-) -> list[tuple[str, tuple[str, ...], bool]]:
+def _solutions(engine: LocalEngine, problems: Sequence[str], seed: int) -> list[tuple[str, tuple[str, ...], bool]]:
     nodes = engine.open([steps_prompt(problem) for problem in problems])
     drawn = engine.extend(nodes, QUALITY_SAMPLES, SampleConfig(max_tokens=160), [seed + 1] * len(nodes), stop=None)
     engine.close(nodes)
@@ -193,9 +220,7 @@ def shown_tree(
     return tree_data(task, strategy, problem, result, attempts[0].marks[-1].steps) | {"title": typed.strip()}
 
 
-def tree_data(
-    task: Task, strategy: str, problem: str, result: Result, steps: tuple[str, ...] | None
-) -> dict[str, Any]:
+def tree_data(task: Task, strategy: str, problem: str, result: Result, steps: tuple[str, ...] | None) -> dict[str, Any]:
     """One root's tree as plain data, with the truth about each step where the task knows it."""
     tree = result.tree
     root = to_dict(tree, 0, lambda draft: draft.steps[-1] if draft.steps else draft.problem, result.chosen[0])
@@ -216,7 +241,9 @@ def attention_map(context: Context) -> dict[str, Any]:
     tokenizer, decoder = context.tokenizer(), load_policy(context.run, torch.device("cpu"))
     name, task = next(iter(context.tasks().items()))
     wanted = next((tree for tree in context.recipe.report.trees if tree.startswith(f"{name}:")), None)
-    problem = task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, context.recipe.seed)[0]
+    problem = (
+        task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, context.recipe.seed)[0]
+    )
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
     (node,) = engine.open([steps_prompt(problem)])
     ((written,),) = engine.extend([node], 1, SampleConfig(temperature=0.0, max_tokens=80), [0], stop=None)

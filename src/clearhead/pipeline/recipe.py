@@ -100,6 +100,9 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
     sections: dict[str, Any] = {key: build(cls, _table(data, key), key) for key, cls in SECTIONS.items()}
+    for key in ("pretrain", "reward"):
+        if sections[key].seed not in (0, top.seed):
+            raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
     recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=_table(data, "model"), **sections)
     recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})

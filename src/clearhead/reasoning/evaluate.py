@@ -17,7 +17,8 @@ from clearhead.reasoning.strategies import LABELS, SINGLE, Attempt, Mark, family
 from clearhead.tasks.task import Task
 
 Unit = Mapping[str, Any]
-"""{"strategy", "seed", "problems": [{"problem", "marks": [[generated, reward, seconds, correct]], "steps", "answer"}]}"""
+"""{"strategy", "seed", "budget", "problems": [{"problem", "marks", "steps", "answer"}]}, where each mark is
+[generated, reward, seconds, correct] and steps and answer are the last ones."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +38,27 @@ class EvaluationConfig:
         known(self.strategies)
 
 
-def grade(task: Task, strategy: str, seed: int, attempts: Sequence[Attempt]) -> Unit:
+def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Attempt]) -> Unit:
     """Check every answer that a strategy would have given on its way. The same answer is checked once."""
     problems = []
     for attempt in attempts:
         right: dict[tuple[str, ...] | None, bool] = {None: False}
         for mark in attempt.marks:
-            if mark.steps not in right:
+            if mark.steps is not None and mark.steps not in right:
                 answer = final_answer(task, strategy, attempt.problem, mark.steps)
                 right[mark.steps] = answer is not None and task.check(attempt.problem, answer)
         final = attempt.marks[-1].steps
         problems.append(
             {
                 "problem": attempt.problem,
-                "marks": [[m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(attempt.marks)],
+                "marks": [
+                    [m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(attempt.marks)
+                ],
                 "steps": None if final is None else list(final),
                 "answer": None if final is None else final_answer(task, strategy, attempt.problem, final),
             }
         )
-    return {"strategy": strategy, "seed": seed, "problems": problems}
+    return {"strategy": strategy, "seed": seed, "budget": budget, "problems": problems}
 
 
 def final_answer(task: Task, strategy: str, problem: str, steps: Sequence[str]) -> str | None:
@@ -86,9 +89,10 @@ class Row(NamedTuple):
 def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
     """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
     rows = []
-    for strategy, group in _by_strategy(units).items():
+    for strategy, runs in by_strategy(units).items():
         single = family(strategy) in SINGLE
         for budget in budgets[-1:] if single or ":" in strategy else budgets:
+            group = within(runs, budget)
             scores, costs = at(group, budget)
             interval = statistics.bootstrap_mean(scores)
             if single or interval.low == interval.high:  # resampling equal scores knows no doubt, Wilson does
@@ -96,6 +100,15 @@ def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
             generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
             rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds))
     return rows
+
+
+def within(runs: Sequence[Unit], budget: float) -> list[Unit]:
+    """The runs that show a strategy at a budget: those that were given the smallest budget which is enough.
+
+    A search that can be stopped at any time has runs of one budget, the largest; one that plans ahead, one for each.
+    """
+    enough = [run["budget"] for run in runs if run["budget"] >= budget] or [max(run["budget"] for run in runs)]
+    return [run for run in runs if run["budget"] == min(enough)]
 
 
 def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
@@ -117,11 +130,11 @@ def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
 
 def compare(units: Iterable[Unit], a: str, b: str, budget: float) -> statistics.Matched:
     """Strategy a, stopped at the budget, against b at a mean cost of at least a's."""
-    groups = _by_strategy(units)
+    groups = by_strategy(units)
     for name in (a, b):
         if name not in groups:
             raise UserError(f"strategy {name!r} was not measured; measured were {', '.join(groups)}")
-    return statistics.matched_difference(_curves(groups[a]), _curves(groups[b]), budget)
+    return statistics.matched_difference(_curves(within(groups[a], budget)), _curves(groups[b]), budget)
 
 
 def _curves(group: Sequence[Unit]) -> list[list[list[Graded]]]:
@@ -133,7 +146,8 @@ def _curves(group: Sequence[Unit]) -> list[list[list[Graded]]]:
     ]
 
 
-def _by_strategy(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+def by_strategy(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+    """The units of each strategy, in the order of their first appearance."""
     groups: dict[str, list[Unit]] = {}
     for unit in units:
         groups.setdefault(unit["strategy"], []).append(unit)

@@ -54,15 +54,15 @@ class Draft:
 class SearchConfig:
     """How steps are proposed and how far search goes; a strategy reads only what concerns it."""
 
-    samples: int = 24  # drawn for an expansion; equal ones are merged and cost nothing more
-    temperature: float = 1.2
+    samples: int = 12  # drawn for an expansion; equal ones are merged and cost nothing more
+    temperature: float = 1.0
     min_p: float = 0.02
     step_tokens: int = 48
     solution_tokens: int = 160
     depth: int = 8
     width: int = 4
     leaves: int = 2  # expanded at once for each problem
-    c_ucb: float = 0.5
+    c_ucb: float = 0.2
     c_puct: float = 0.5
     actions: int = 8
 
@@ -205,7 +205,8 @@ def sampled(
     if judge is not None:
         judge.forget(problems)
     return {
-        name: [_choose(name, bench, problem, got) for problem, got in zip(problems, drawn, strict=True)] for name in names
+        name: [_choose(name, bench, problem, got) for problem, got in zip(problems, drawn, strict=True)]
+        for name in names
     }
 
 
@@ -252,7 +253,8 @@ def pick(name: str, answers: Sequence[str | None], verdicts: Sequence[Float[np.n
         return None if winner is None else answers.index(winner)
     aggregate, column = BEST_OF[name]
     candidates = [None if answer is None else i for i, answer in enumerate(answers)]
-    return best_of_n(candidates, [_verdict(aggregate, rows, column) for rows in verdicts])
+    chosen = best_of_n(candidates, [_verdict(aggregate, rows, column) for rows in verdicts])
+    return chosen if isinstance(chosen, int) else None
 
 
 BEST_OF: dict[str, tuple[Aggregate, int]] = {
@@ -267,9 +269,7 @@ def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: i
     return float(aggregate(rows[None, :, column])[0]) if len(rows) else 0.0
 
 
-def searched(
-    name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int
-) -> tuple[list[Attempt], Result]:
+def searched(name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int) -> tuple[list[Attempt], Result]:
     """A tree search for every problem at once, each stopping when its own budget is spent."""
     model, config = bench.model, bench.config
     name, _, width = name.partition(":")

@@ -17,7 +17,17 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from clearhead.errors import UserError
-from clearhead.tasks.numbers import evaluate, fewest_moves, reachable, solution, to_state, to_text, walk, whole
+from clearhead.tasks.numbers import (
+    assemble,
+    evaluate,
+    fewest_moves,
+    reachable,
+    solution,
+    to_state,
+    to_text,
+    walk,
+    whole,
+)
 from clearhead.tasks.splits import draw_distinct, known_split, sample, split_of
 
 MOST, LARGEST, FURTHEST = 6, 999, 9999  # numbers, number and target that `parse` takes
@@ -104,12 +114,8 @@ class Countdown:
         return solution(numbers, target, moves, whole, rng)
 
     def answer(self, problem: str, steps: Sequence[str]) -> str | None:
-        """One infix expression for the result of the closing step, the target or not, once every step is right."""
-        after = walk(to_state(_parts(problem)[0]), steps, whole)
-        if after is None:
-            return None
-        terms, closed = after
-        return terms[-1].text if closed else None
+        """The infix expression that the steps write down, right or wrong, for the result of the closing step."""
+        return assemble(to_state(_parts(problem)[0]), steps)
 
     def check(self, problem: str, answer: str) -> bool:
         """Is it the target, in positive whole numbers, each given number used at most once? "= 82" may follow."""

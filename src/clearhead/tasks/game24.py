@@ -20,7 +20,7 @@ from itertools import combinations_with_replacement
 from typing import ClassVar
 
 from clearhead.errors import UserError
-from clearhead.tasks.numbers import evaluate, exact, nonnegative, reachable, solution, to_state, to_text, walk
+from clearhead.tasks.numbers import assemble, evaluate, exact, nonnegative, reachable, solution, to_state, to_text, walk
 from clearhead.tasks.splits import bucket, epochs, known_split, sample
 
 TARGET = 24
@@ -113,12 +113,8 @@ class Game24:
         return solution(problem, TARGET, COUNT - 1, nonnegative, rng)
 
     def answer(self, problem: str, steps: Sequence[str]) -> str | None:
-        """One infix expression such as "(10-4)×5-6", once every step is right and one number is left, 24 or not."""
-        after = walk(to_state(problem), steps)
-        if after is None:
-            return None
-        terms, closed = after
-        return terms[0].text if closed and len(terms) == 1 else None
+        """The infix expression that the steps write down, right or wrong, such as "(10-4)×5-6"."""
+        return assemble(to_state(problem), steps)
 
     def check(self, problem: str, answer: str) -> bool:
         """Is it 24, from exactly the given numbers? Takes * x × / ÷, spaces, and "= 24" at the end."""

@@ -168,7 +168,7 @@ def _join(x: Term, op: str, y: Term, value: Number) -> Term:
     return Term(value, f"{left}{op}({y.text})" if tight else f"{left}{op}{y.text}", op)
 
 
-def _take(terms: list[Term], value: Number) -> Term | None:
+def _take(terms: list[Term], value: Number | None) -> Term | None:
     """Remove and return the first term of this value."""
     at = next((i for i, term in enumerate(terms) if term.value == value), None)
     return None if at is None else terms.pop(at)
@@ -206,6 +206,31 @@ def walk(numbers: Sequence[Number], steps: Sequence[str], rule: Rule = exact) ->
             return None
         terms, closed = after
     return terms, closed
+
+
+def assemble(numbers: Sequence[Number], steps: Sequence[str]) -> str | None:
+    """The expression that the steps write down, every result taken at its word; None while the last step leaves numbers.
+
+    Whoever answers must not be told whether the arithmetic is right, so nothing is verified here: that is for `check`.
+    Steps that take a number which is not there build no expression; their answer is the last step as it stands.
+
+    >>> assemble([4, 5, 6, 10], ["10-4=7:5 6 7", "5×7=35:6 35", "35-6=24"])
+    '5×(10-4)-6'
+    """
+    if not steps or ":" in steps[-1]:
+        return None
+    terms = [Term(number, str(number)) for number in numbers]
+    for step in steps:
+        parts = _STEP.fullmatch(step) if len(step) <= LONGEST else None
+        try:
+            x, y, z = (Fraction(parts[i]) for i in (1, 3, 4)) if parts else (None, None, None)
+        except ZeroDivisionError:
+            return steps[-1]
+        left, right = _take(terms, x), _take(terms, y)
+        if parts is None or left is None or right is None or z is None:
+            return steps[-1]
+        terms.append(_join(left, parts[2], right, z))
+    return terms[-1].text
 
 
 def _reduce(values: list[Number], waiting: list[str], level: int, rule: Rule) -> bool:

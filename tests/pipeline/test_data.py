@@ -1,0 +1,54 @@
+"""Training text: drawn from training problems alone, in both ways of asking, with every character known."""
+
+import random
+
+import pytest
+
+from clearhead.pipeline.data import Source, encode, load_tasks, source, train_tokenizer
+from clearhead.pipeline.recipe import parse
+from clearhead.text.tokenizer import END
+
+RECIPE = parse(
+    {"tasks": {"multiplication": {"share": 3.0}, "sums": {"source": "multiplication", "practice": 1.0, "share": 1.0}}}
+)
+TASKS = load_tasks(RECIPE)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Source:
+    return source(TASKS, RECIPE.tasks, 0.25, "train", seed=0)
+
+
+def test_only_training_problems_are_drawn(drawn: Source) -> None:
+    test = set(TASKS["multiplication"].problems("test", 10**6, 0)) | set(
+        TASKS["multiplication"].problems("valid", 10**6, 0)
+    )
+    asked = {drawn.draw(random.Random(i)).prompt[:-1] for i in range(2000)}
+    assert not asked & test
+    assert "17 × 24" in test
+
+
+def test_shares_and_direct_answers_come_in_proportion(drawn: Source) -> None:
+    rng = random.Random(1)
+    solved = [drawn.draw(rng) for _ in range(4000)]
+    direct = [s for s in solved if s.prompt.endswith("⇒")]
+    assert len(direct) / len(solved) == pytest.approx(0.25, abs=0.03)
+    assert all("=" not in s.solution and "\n" not in s.solution for s in direct), "the bare answer"
+    whole = sum("×" in s.prompt and "+" not in s.prompt for s in solved) / len(solved)
+    assert whole == pytest.approx(0.75 * 0.33, abs=0.03)  # the second task has single lines only
+
+
+def test_the_tokenizer_knows_every_problem_that_will_be_asked() -> None:
+    tokenizer = train_tokenizer(TASKS, 0)
+    for split in ("train", "valid", "test"):
+        for problem in TASKS["multiplication"].problems(split, 200, 3):
+            tokenizer.encode(problem + "⇒\n" + "\n".join(TASKS["multiplication"].solve(problem, random.Random(0))))
+
+
+def test_a_document_learns_the_solution_and_its_end(drawn: Source) -> None:
+    tokenizer = train_tokenizer(TASKS, 0)
+    solved = drawn.draw(random.Random(0))
+    document = encode(tokenizer, solved)
+    assert tokenizer.decode(document.prompt) == solved.prompt
+    assert tokenizer.decode(document.solution) == solved.solution
+    assert document.solution[-1] == END

@@ -1,0 +1,54 @@
+"""Recipes are checked whole before anything runs."""
+
+from pathlib import Path
+
+import pytest
+
+from clearhead.config import load_toml
+from clearhead.errors import UserError
+from clearhead.pipeline.recipe import parse, to_plain
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+GOOD = {"name": "x", "tasks": {"game24": {"share": 2.0}}}
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_shipped_recipes_are_whole_and_survive_being_saved(path: Path) -> None:
+    recipe = parse(load_toml(path), str(path))
+    assert recipe.name == path.stem
+    assert parse(to_plain(recipe)) == recipe
+
+
+def test_one_seed_seeds_everything() -> None:
+    recipe = parse(GOOD | {"seed": 7})
+    assert (recipe.pretrain.seed, recipe.reward.seed) == (7, 7)
+
+
+def test_options_go_to_the_task() -> None:
+    (config,) = parse(GOOD | {"tasks": {"easy": {"source": "game24", "train_max": 20, "relatives": 0.3}}}).tasks
+    assert (config.name, config.options) == ("easy", {"train_max": 20, "relatives": 0.3})
+    assert config.load().name == "game24"
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"pretran": {}}, "pretran"),
+        ({"pretrain": {"stepz": 3}}, "pretrain.stepz"),
+        ({"pretrain": {"steps": "many"}}, "pretrain.steps"),
+        ({"pretrain": 3}, r"\[pretrain\]"),
+        ({"pretrain": {"seed": 3}}, "pretrain.seed"),
+        ({"tasks": {}}, "names no task"),
+        ({"tasks": {"game24": 3}}, "tasks.game24"),
+        ({"tasks": {"game24": {"share": 0}}}, "share = 0"),
+        ({"model": {"preset": "huge"}}, "huge"),
+        ({"model": {"d_model": 7}}, "d_model = 7"),
+        ({"model": {"heads": 3}}, "model.heads"),
+        ({"data": {"direct": 1.0}}, "data.direct"),
+        ({"evaluation": {"strategies": ["magic"]}}, "magic"),
+        ({"evaluation": {"budgets": []}}, "budgets"),
+    ],
+)
+def test_a_wrong_recipe_is_told_by_its_key(change: dict, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        parse(GOOD | change)

@@ -1,0 +1,63 @@
+"""The run directory: nothing is overwritten, nothing is half-written."""
+
+from pathlib import Path
+
+import pytest
+
+from clearhead.errors import UserError
+from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.rundir import RunDir, create, free_path, read_json, reopen, write_text
+
+RECIPE = parse({"name": "x", "tasks": {"game24": {}}})
+
+
+def test_a_run_remembers_its_recipe_and_its_finished_stages(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", RECIPE, {"command": "clearhead run x"})
+    assert run.recipe() == RECIPE
+    assert not run.finished("pretrain")
+    run.finish("pretrain", 1.5)
+    assert run.finished("pretrain")
+    assert RunDir(run.path).read_state() == {
+        "stages": [{"name": "pretrain", "seconds": 1.5}], "command": "clearhead run x",
+    }  # fmt: skip
+
+
+def test_a_directory_that_holds_something_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(UserError, match="--resume"):
+        create(tmp_path, RECIPE, {})
+    with pytest.raises(UserError, match="already exists"):
+        create(tmp_path / "letter.txt", RECIPE, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
+    create(tmp_path / "run", RECIPE, {})
+    assert reopen(tmp_path / "run", RECIPE).path == tmp_path / "run"
+    other = parse({"name": "x", "tasks": {"game24": {}}, "pretrain": {"steps": 77}})
+    with pytest.raises(UserError, match=r"pretrain.steps: 500 then, 77 now"):
+        reopen(tmp_path / "run", other)
+    with pytest.raises(UserError, match="not a run"):
+        reopen(tmp_path / "elsewhere", RECIPE)
+
+
+def test_a_free_name_is_found(tmp_path: Path) -> None:
+    assert free_path(tmp_path, "demo").name == "demo"
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo-2").mkdir()
+    assert free_path(tmp_path, "demo").name == "demo-3"
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_text(path, "[1]")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "\ud800")
+    assert read_json(path) == [1]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_torn_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"a": ')
+    with pytest.raises(UserError, match="a.json cannot be read"):
+        read_json(tmp_path / "a.json")

@@ -1,0 +1,96 @@
+"""A whole run in seconds: a recipe for a tiny model on two tasks, one of them a file of problems made here."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+SOURCE = Path(__file__).parents[2] / "src"
+
+RECIPE = """
+name = "tiny"
+seed = 0
+
+[tasks.letters]
+source = "file:{problems}"
+
+[tasks.multiplication]
+share = 0.2
+
+[model]
+preset = "tiny"
+max_positions = 96
+
+[pretrain]
+steps = 160
+rows = 8
+tokens = 96
+warmup = 10
+eval_every = 40
+save_every = 10
+compile = "off"
+
+[rollouts]
+problems = 24
+widths = [4]
+completions = 2
+max_tokens = 24
+at_once = 4
+
+[reward]
+steps = 40
+rows = 8
+tokens = 96
+warmup = 5
+lr = 0.01
+save_every = 10
+eval_every = 20
+compile = "off"
+
+[search]
+samples = 6
+solution_tokens = 48
+
+[evaluation]
+problems = 12
+seeds = 2
+budgets = [40, 120]
+strategies = [
+    "direct", "greedy", "self-consistency", "best-of-n-last", "beam:2", "tree-of-thought:2", "mcts-puct", "halving",
+]
+
+[report]
+trees = ["multiplication: What is 17 × 24?"]
+"""
+
+
+def write_recipe(folder: Path) -> Path:
+    """A file task that appears nowhere else (each letter becomes the next one) and the recipe that learns it."""
+    rng = random.Random(0)
+    words = sorted({"".join(rng.choices("abcdef", k=rng.randint(2, 3))) for _ in range(600)})
+    rows = [{"problem": word, "answer": "".join(chr(ord(c) + 1) for c in word)} for word in words]
+    problems = folder / "letters.jsonl"
+    problems.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    recipe = folder / "tiny.toml"
+    recipe.write_text(RECIPE.format(problems=problems), encoding="utf-8")
+    return recipe
+
+
+def start(*args: str | Path, cwd: Path) -> subprocess.Popen:
+    """`clearhead ARGS` in a process of its own, with nothing checked at run time and one thread."""
+    path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+    return subprocess.Popen(
+        [sys.executable, "-m", "clearhead", *map(str, args)],
+        cwd=cwd, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def clearhead(*args: str | Path, cwd: Path, expect: int = 0) -> tuple[str, str]:
+    """Run to the end; (standard output, standard error)."""
+    process = start(*args, cwd=cwd)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == expect, f"exit code {process.returncode}\n{out}\n{err}"
+    return out, err
