@@ -21,7 +21,7 @@ CUT = LabelledPath("2+1", ("2",), False, (NONE, 0.25))
 def test_labels_stand_at_the_ends_of_prompt_and_steps() -> None:
     document = scored_document(TOKENIZER, DONE)
     newline = TOKENIZER.encode("\n")
-    assert document.tokens == TOKENIZER.encode("1+1\n1=1\n=2") + [END]
+    assert document.tokens == [*TOKENIZER.encode("1+1\n1=1\n=2"), END]
     assert [i for i, label in enumerate(document.process) if label != NONE] == [3, 7, 10]
     assert document.tokens[3:4] == document.tokens[7:8] == newline
     assert [label for label in document.process if label != NONE] == [0.5, 0.75, 1.0]

@@ -62,7 +62,7 @@ def test_a_state_is_worth_the_share_of_its_completions_that_end_right() -> None:
 
 
 def test_a_completion_says_nothing_about_the_states_before_the_bold_choice() -> None:
-    """The model would have gone elsewhere from the root: a failure after a bold step must not lower the root's label."""
+    """The model would have gone elsewhere: a failure after a bold step must not lower the root's label."""
     endings = [Ending(0, ("a", "3"), True), Ending(1, ("bold", "9"), True), Ending(1, ("bold", "8"), True)]
     found = labels_of(endings)
     assert found[()] == 1.0

@@ -59,5 +59,5 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
 
 def test_a_torn_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"a": ')
-    with pytest.raises(UserError, match="a.json cannot be read"):
+    with pytest.raises(UserError, match=r"a\.json cannot be read"):
         read_json(tmp_path / "a.json")

@@ -54,7 +54,7 @@ def test_a_direct_answer_is_its_own_text() -> None:
 
 
 def units() -> list:
-    """Two problems, two seeds of search; greedy once. Search solves problem 3 at 40 tokens, problem 4 at 100 in one seed."""
+    """Two problems, two seeds of search; greedy once. Search solves 3 at 40 tokens, 4 at 100 in one seed."""
     task = Doubles()
     search = [
         [Attempt("3", marks((10, 10, None), (20, 20, "=6"))), Attempt("4", marks((20, 20, "=9"), (50, 50, "=8")))],

@@ -13,7 +13,6 @@ from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.tokenizer import CharTokenizer
 
-
 TOO_LONG = -1  # no slot
 
 

@@ -42,7 +42,7 @@ def pack_labelled(documents: Sequence[Scored], length: int) -> RewardBatch:
 
 @dataclass(frozen=True)
 class Epochs:
-    """`batch(i)`: the i-th batch of rows in an order that is shuffled anew for each epoch; depends on seed and i alone."""
+    """`batch(i)`: the i-th batch of rows shuffled anew for each epoch; depends on seed and i alone."""
 
     packed: RewardBatch
     rows: int

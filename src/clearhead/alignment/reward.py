@@ -71,7 +71,7 @@ def scored_document(tokenizer: CharTokenizer, path: LabelledPath) -> Scored:
 
 
 def reward_loss(logits: Float[Tensor, "*B 2"], labels: Float[Tensor, "*B 2"]) -> Float[Tensor, ""]:
-    """Cross-entropy against the labels: -[y ln p + (1-y) ln(1-p)], each head's mean over its labelled positions, summed."""
+    """Cross-entropy -[y ln p + (1-y) ln(1-p)]: each head's mean over its labelled positions, and the two summed."""
     known = labels != UNLABELLED
     each = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none") * known
     return (each.flatten(0, -2).sum(0) / known.flatten(0, -2).sum(0).clamp(min=1)).sum()

@@ -46,7 +46,8 @@ def command(
     click.echo(solved.problem)
     for step in solved.steps or ():
         click.echo(f"  {step}")
-    verdict = "no finished solution" if solved.answer is None else "right" if solved.correct else "wrong"
+    known = {True: "right", False: "wrong", None: "the task does not know the answer to check it"}
+    verdict = "no finished solution" if solved.answer is None else known[solved.correct]
     click.echo(f"answer: {solved.answer or '-'} ({verdict})")
     click.echo(
         f"{solved.strategy}: {solved.generated} generated + {solved.reward} reward-model tokens, {solved.seconds:.2f} s"

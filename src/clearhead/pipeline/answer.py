@@ -12,7 +12,7 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import engine_and_judge
 from clearhead.reasoning.evaluate import final_answer
 from clearhead.reasoning.strategies import SAMPLED, SEARCHES, SINGLE, Bench, family, known, sampled, searched, single
-from clearhead.tasks.task import Task
+from clearhead.tasks.task import Task, knows
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Answer:
     strategy: str
     steps: tuple[str, ...] | None
     answer: str | None
-    correct: bool
+    correct: bool | None  # None: the task does not know the answer to this problem
     generated: int
     reward: int
     seconds: float
@@ -57,7 +57,7 @@ def solve(
         tree = tree_data(task, chosen, problem, result, attempt.marks[-1].steps)["root"]
     last = attempt.marks[-1]
     answer = None if last.steps is None else final_answer(task, chosen, problem, last.steps)
-    correct = answer is not None and task.check(problem, answer)
+    correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
     return Answer(
         task.name, problem, chosen, last.steps, answer, correct, last.generated, last.reward, last.seconds, tree
     )

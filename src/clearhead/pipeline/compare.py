@@ -13,7 +13,7 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import engine_and_judge
 from clearhead.reasoning.evaluate import Row, Unit, table
 from clearhead.reasoning.strategies import Bench, known
-from clearhead.tasks.splits import read_holdout
+from clearhead.tasks import read_problems
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -29,7 +29,7 @@ def evaluate(
     if name not in tasks:
         raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")
     task = tasks[name]
-    problems = list(read_holdout(file, task.parse))[:limit] if file else task.problems("test", limit, recipe.seed)
+    problems = list(read_problems(file, task))[:limit] if file else task.problems("test", limit, recipe.seed)
     engine, judge = engine_and_judge(run, device)
     known(strategies, judged=judge is not None)
     bench = Bench(engine, judge, recipe.search, task.answer)

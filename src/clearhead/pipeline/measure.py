@@ -1,4 +1,4 @@
-"""The evaluation stage: strategies at equal compute, the reward model against the truth, trees and attention to look at.
+"""The evaluation stage: strategies at equal compute, the reward model against the truth, trees and attention to see.
 
 Every measured piece is a file of its own in the run's `evaluation` folder, so a run that was stopped measures only
 what is missing.

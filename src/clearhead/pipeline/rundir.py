@@ -1,5 +1,6 @@
-"""The directory of a run: names of its files, what is finished, and atomic writes, so that a kill loses at most a stage's
-last unsaved piece.
+"""The directory of a run: names of its files, what is finished, and atomic writes.
+
+A kill at any moment loses at most a stage's last unsaved piece.
 
     config.toml            the resolved recipe          state.json        finished stages, versions
     tokenizer.json                                      STAGE.jsonl       everything measured in training

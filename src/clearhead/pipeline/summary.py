@@ -126,7 +126,7 @@ def strategies(rows: Sequence[Row]) -> list[dict[str, Any]]:
     lines: dict[str, dict[str, Any]] = {}
     for row in rows:
         name = family(row.strategy)
-        line = lines.setdefault(name, {"name": name, "label": label(name), "points": []})
+        line = lines.setdefault(name, {"name": name, "label": label(name), "unit": "tokens", "points": []})
         keys = ("budget", "accuracy", "low", "high", "generated", "reward", "seconds")
         line["points"].append({key: getattr(row, key) for key in keys})
     return list(lines.values())

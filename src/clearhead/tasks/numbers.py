@@ -209,7 +209,7 @@ def walk(numbers: Sequence[Number], steps: Sequence[str], rule: Rule = exact) ->
 
 
 def assemble(numbers: Sequence[Number], steps: Sequence[str]) -> str | None:
-    """The expression that the steps write down, every result taken at its word; None while the last step leaves numbers.
+    """The expression that the steps write down, results taken at their word; None while the last step leaves numbers.
 
     Whoever answers must not be told whether the arithmetic is right, so nothing is verified here: that is for `check`.
     Steps that take a number which is not there build no expression; their answer is the last step as it stands.
