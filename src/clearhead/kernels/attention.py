@@ -21,7 +21,7 @@ def plain_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G C"],
-    bias: Float[Tensor, "B T S"],
+    bias: Float[Tensor, "#B T S"],
 ) -> Float[Tensor, "B T H C"]:
     """softmax(q kᵀ / √C + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
 
@@ -39,7 +39,7 @@ def fused_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G C"],
-    bias: Float[Tensor, "B T S"] | None,
+    bias: Float[Tensor, "#B T S"] | None,
 ) -> Float[Tensor, "B T H C"]:
     """`plain_attention` without the T x S weights in memory (torch's kernel); no bias means causal."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))

@@ -45,9 +45,6 @@ class DecoderConfig:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name, known in (("norm", NORMS), ("mlp", MLPS), ("positions", ("rotary", "learned", "sinusoidal"))):
-            if getattr(self, name) not in known:
-                raise UserError(f"{name} = {getattr(self, name)!r} is unknown; choose one of {', '.join(known)}")
         if self.d_model % self.n_heads:
             raise UserError(f"d_model = {self.d_model} is not a multiple of n_heads = {self.n_heads}; change one")
         if self.n_heads % self.n_kv_heads:

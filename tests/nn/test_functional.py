@@ -1,0 +1,58 @@
+"""The formulas on hand-worked numbers and by the properties that define them."""
+
+import math
+
+import pytest
+import torch
+
+from clearhead.nn import functional as fn
+
+
+def test_norms_by_hand() -> None:
+    x = torch.tensor([[3.0, 4.0, 0.0, 5.0]], dtype=torch.float64)
+    torch.testing.assert_close(fn.rms_norm(x, 0.0), x / math.sqrt(12.5))
+    torch.testing.assert_close(fn.layer_norm(x, 0.0), (x - 3) / math.sqrt(3.5))
+    assert fn.rms_norm(torch.zeros(1, 4), 1e-6).tolist() == [[0.0] * 4]  # eps keeps zero from dividing by zero
+
+
+def test_activations_by_hand() -> None:
+    h = torch.tensor([-2.0, 0.0, 3.0], dtype=torch.float64)
+    assert fn.relu2(h).tolist() == [0.0, 0.0, 9.0]
+    exact = h * 0.5 * (1 + torch.erf(h / math.sqrt(2)))
+    assert (fn.gelu(h) - exact).abs().max() < 5e-4  # the published error of the tanh form
+    gate_and_up = torch.tensor([[0.0, 2.0, 5.0, 7.0]], dtype=torch.float64)
+    silu2 = 2 / (1 + math.exp(-2))
+    torch.testing.assert_close(fn.swiglu(gate_and_up), torch.tensor([[0.0, silu2 * 7]], dtype=torch.float64))
+
+
+def turned(x: torch.Tensor, position: int, base: float = 100.0) -> torch.Tensor:
+    cos, sin = fn.rotary_table(torch.tensor([position]), x.shape[-1], base)
+    return fn.rotary(x[None, None].double(), cos.double(), sin.double())[0, 0]
+
+
+def test_rotary_by_hand() -> None:
+    one, other = turned(torch.tensor([1.0, 0.0]), 1), turned(torch.tensor([0.0, 1.0]), 1)
+    torch.testing.assert_close(one, torch.tensor([math.cos(1), math.sin(1)], dtype=torch.float64), rtol=1e-6, atol=0)
+    torch.testing.assert_close(other, torch.tensor([-math.sin(1), math.cos(1)], dtype=torch.float64), rtol=1e-6, atol=0)
+    x = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    assert torch.equal(turned(x, 0), x.double())
+    # channels 1 and 3 are a pair, and slower by √base
+    c, s = math.cos(5 / 10), math.sin(5 / 10)
+    expected = torch.tensor([2 * c - 4 * s, 4 * c + 2 * s], dtype=torch.float64)
+    torch.testing.assert_close(turned(x, 5)[1::2], expected, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("shift", [1, 17])
+def test_rotary_scores_depend_on_the_distance_alone(shift: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    q, k = torch.randn(2, 8, generator=generator)
+    near = turned(q, 9) @ turned(k, 4)
+    torch.testing.assert_close(turned(q, 9 + shift) @ turned(k, 4 + shift), near, rtol=1e-5, atol=0)
+    assert (turned(q, 9) @ turned(k, 4 + shift) - near).abs() > 1e-3
+
+
+def test_sinusoidal_by_hand() -> None:
+    row = fn.sinusoidal(torch.tensor([0, 3]), 4)
+    assert row[0].tolist() == [0.0, 0.0, 1.0, 1.0]
+    expected = [math.sin(3), math.sin(3 / 100), math.cos(3), math.cos(3 / 100)]
+    torch.testing.assert_close(row[1], torch.tensor(expected), rtol=1e-6, atol=0)
