@@ -20,23 +20,17 @@ class Record:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _keep(self.path, lambda event: True)  # a line torn by a kill must not swallow the next one
-        self._file = self.path.open("a", encoding="utf-8")
 
     def log(self, kind: str, **numbers: Any) -> None:
         self({"kind": kind, **numbers})
 
     def __call__(self, event: Event) -> None:
-        self._file.write(json.dumps(dict(event), ensure_ascii=False) + "\n")
-        self._file.flush()
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(dict(event), ensure_ascii=False) + "\n")
 
     def truncate_after(self, step: int) -> None:
         """Forget the events of later steps, so that a resumed run writes them once."""
-        self._file.close()
         _keep(self.path, lambda event: "step" not in event or event["step"] <= step)
-        self._file = self.path.open("a", encoding="utf-8")
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def read(path: Path | str) -> list[dict[str, Any]]:

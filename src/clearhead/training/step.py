@@ -33,12 +33,17 @@ def language_model_loss(model: Any, batch: Any) -> Tensor:
     return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=-1)
 
 
+def bfloat16_is_fast(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slower than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
 def compute_dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
     """auto: bfloat16 where the processor multiplies it faster than float32."""
     if name == "auto":
-        cpu = torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and cpu
-        name = "bfloat16" if fast else "float32"
+        name = "bfloat16" if bfloat16_is_fast(device) else "float32"
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 

@@ -1,0 +1,337 @@
+"""The loop: it learns, tells what happens, survives being killed, and stops where numbers break."""
+
+import json
+import os
+import random
+import signal
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from clearhead.errors import UserError
+from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
+from clearhead.text.packing import Batch, Document, PackedStream
+from clearhead.training import checkpoint
+from clearhead.training.loop import TrainConfig, train
+from clearhead.training.record import Record, read
+
+MODEL = DecoderConfig(vocab=13, **PRESETS["tiny"])  # type: ignore[arg-type]
+CONFIG = TrainConfig(steps=12, rows=4, tokens=32, warmup=3, save_every=4, eval_every=5, compile="off", dtype="float32")
+
+
+def draw(rng: random.Random) -> Document:
+    a, b = rng.randrange(10), rng.randrange(10)
+    return Document([2 + a, 12, 2 + b], [2 + (a + b) // 10, 2 + (a + b) % 10, 1])
+
+
+def stream(config: TrainConfig = CONFIG, seed: int = 0) -> PackedStream:
+    return PackedStream(draw, config.rows, config.tokens, seed, chunk=4)
+
+
+def same_numbers(a: Path, b: Path) -> bool:
+    def timeless(path: Path) -> list[dict[str, Any]]:
+        return [{k: v for k, v in event.items() if k != "seconds"} for event in read(path)]
+
+    return timeless(a) == timeless(b)
+
+
+def run(
+    folder: Path, config: TrainConfig = CONFIG, batches: Callable[[int], Any] | None = None, **more: Any
+) -> Decoder:
+    model = Decoder(MODEL, seed=1)
+    held_out = [stream(config, seed=9).batch(0)]
+    options = {"checkpoint": folder / "c", "record": Record(folder / "r.jsonl"), "held_out": held_out} | more
+    train(config, model, batches or stream(config).batch, **options)
+    return model
+
+
+def test_it_learns_and_tells(tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=120, eval_every=60, save_every=50)
+    asked: list[int] = []
+    told: list[dict] = []
+
+    def batch(i: int) -> Batch:
+        asked.append(i)
+        return stream(config).batch(i)
+
+    def on_eval(model: nn.Module, step: int) -> dict[str, Any]:
+        return {"sample": f"at {step}"}
+
+    model = run(
+        tmp_path, config, batch, observers=[lambda e: told.append(dict(e))], on_eval=on_eval, meta={"note": "x"}
+    )
+    assert asked == list(range(120))
+    events = read(tmp_path / "r.jsonl")
+    steps = [e for e in events if e["kind"] == "step"]
+    assert [e["step"] for e in steps] == list(range(1, 121))
+    assert steps[0]["loss"] == pytest.approx(np.log(13), rel=1e-5)  # a new model knows nothing
+    assert np.mean([e["loss"] for e in steps[-10:]]) < 1.6
+    assert all(e["tokens"] == 128 and e["grad_norm"] > 0 and e["seconds"] > 0 for e in steps)
+    evals = [e for e in events if e["kind"] == "eval"]
+    assert [(e["step"], e["sample"]) for e in evals] == [(60, "at 60"), (120, "at 120")]
+    assert evals[1]["held_out_loss"] < evals[0]["held_out_loss"] < np.log(13)
+    assert events[0] == {
+        "kind": "start", "step": 0, "steps": 120, "parameters": MODEL.parameters, "compiled": False, "dtype": "float32",
+    }  # fmt: skip
+    assert [e["step"] for e in told if e["kind"] == "checkpoint"] == [50, 100, 120]
+    assert [e for e in told if e["kind"] != "checkpoint"] == events
+    tensors, meta = checkpoint.load(tmp_path / "c")
+    assert meta["step"] == 120 and meta["note"] == "x" and meta["train"] == asdict(config)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in checkpoint.weights(tensors).items())
+
+
+def test_more_steps_of_micro_batches_in_order(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def batch(i: int) -> Batch:
+        asked.append(i)
+        return stream().batch(i)
+
+    run(tmp_path, replace(CONFIG, accumulate=3, steps=5), batch)
+    assert asked == list(range(15))
+    assert {e["tokens"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "step"} == {3 * 128}
+
+
+class Stop(Exception):
+    pass
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw"])
+@pytest.mark.parametrize("stop_at", [2, 4, 7, 11])
+def test_a_run_that_broke_off_goes_on_to_the_same_bits(stop_at: int, optimizer: Any, tmp_path: Path) -> None:
+    config = replace(CONFIG, optimizer=optimizer, dtype="bfloat16")
+
+    def until(i: int) -> Batch:
+        if i == stop_at:
+            raise Stop
+        return stream(config).batch(i)
+
+    for folder in ("whole", "broken"):
+        (tmp_path / folder).mkdir()
+    run(tmp_path / "whole", config)
+    with pytest.raises(Stop):
+        run(tmp_path / "broken", config, until)
+    run(tmp_path / "broken", config)
+    assert (tmp_path / "whole/c").read_bytes() == (tmp_path / "broken/c").read_bytes()
+    assert same_numbers(tmp_path / "whole/r.jsonl", tmp_path / "broken/r.jsonl")
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    first = run(tmp_path)
+    before = (tmp_path / "c").read_bytes(), (tmp_path / "r.jsonl").read_bytes()
+
+    def no_batch(i: int) -> Batch:
+        raise AssertionError("a finished run asked for a batch")
+
+    again = run(tmp_path, batches=no_batch)
+    assert before == ((tmp_path / "c").read_bytes(), (tmp_path / "r.jsonl").read_bytes())
+    assert torch.equal(first.embed.weight, again.embed.weight)
+
+
+def test_losses_that_draw_resume_too(tmp_path: Path) -> None:
+    class Points(NamedTuple):
+        x: np.ndarray
+
+    def noisy(model: nn.Module, batch: Points) -> torch.Tensor:
+        return (model(batch.x) * torch.rand(3, 1)).square().sum()
+
+    def until(stop: int) -> Callable[[int], Points]:
+        def batch(i: int) -> Points:
+            if i == stop:
+                raise Stop
+            return Points(np.full((3, 2), float(i), np.float32))
+
+        return batch
+
+    results = []
+    for stops in ((99,), (6, 99)):
+        path = tmp_path / str(len(stops))
+        for stop in stops:
+            torch.manual_seed(0)
+            model = nn.Linear(2, 1)
+            try:
+                train(CONFIG, model, until(stop), noisy, checkpoint=path)
+            except Stop:
+                continue
+        results.append(path.read_bytes())
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("change", [{"lr": 0.01}, {"steps": 13}, {"accumulate": 2}])
+def test_another_run_s_checkpoint_is_refused(change: dict, tmp_path: Path) -> None:
+    run(tmp_path)
+    (key, value), before = next(iter(change.items())), (tmp_path / "c").read_bytes()
+    with pytest.raises(UserError, match=f"{key} = {getattr(CONFIG, key)!r}, this run has {value!r}"):
+        run(tmp_path, replace(CONFIG, **change))
+    with pytest.raises(UserError, match="note = None, this run has 1"):
+        run(tmp_path, meta={"note": 1})
+    assert (tmp_path / "c").read_bytes() == before
+    assert read(tmp_path / "r.jsonl")[-1]["step"] == CONFIG.steps
+
+
+def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(event: Any) -> None:
+        if event["kind"] == "step" and event["step"] == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    for folder in ("whole", "broken"):
+        (tmp_path / folder).mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", observers=[interrupt])
+    assert signal.getsignal(signal.SIGINT) is before
+    assert checkpoint.load(tmp_path / "broken/c")[1]["step"] == 6
+    run(tmp_path / "broken")
+    run(tmp_path / "whole")
+    assert (tmp_path / "whole/c").read_bytes() == (tmp_path / "broken/c").read_bytes()
+    assert same_numbers(tmp_path / "whole/r.jsonl", tmp_path / "broken/r.jsonl")
+
+
+class Numbers(NamedTuple):
+    x: np.ndarray
+
+
+def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: Path) -> None:
+    def poisoned(i: int) -> Numbers:
+        return Numbers(np.full((3, 2), np.nan if i == 6 else 1.0, np.float32))
+
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    with pytest.raises(UserError) as told:
+        train(CONFIG, model, poisoned, lambda m, b: m(b.x).square().mean(), checkpoint=tmp_path / "c")
+    message = str(told.value)
+    assert "stopped at step 7: the loss is nan" in message and "it began in the output of 0;" in message
+    assert "the checkpoint of step 4 is kept" in message and "\n" not in message
+    assert all(advice in message for advice in ("train.lr", "train.clip", "train.dtype"))
+    assert checkpoint.load(tmp_path / "c")[1]["step"] == 4
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("optimizer", "lr"), [("muon", 1e30), ("adamw", 1e38)])
+def test_a_huge_learning_rate_is_told_before_anything_broken_is_saved(
+    optimizer: Any, lr: float, tmp_path: Path
+) -> None:
+    config = replace(CONFIG, optimizer=optimizer, lr=lr, adam_lr=lr, save_every=1)
+    with pytest.raises(UserError, match=r"training stopped at step [1-9].*try a lower train\.lr"):
+        run(tmp_path, config)
+    if (tmp_path / "c").exists():
+        assert all(torch.isfinite(t).all() for t in checkpoint.load(tmp_path / "c")[0].values())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"steps": 0}, "train.steps = 0"),
+        ({"accumulate": 0}, "train.accumulate = 0"),
+        ({"lr": -1.0}, "train.lr = -1.0"),
+        ({"lr": float("nan")}, "train.lr = nan"),
+        ({"decay_from": 1.0}, "train.decay_from = 1.0"),
+        ({"warmup": 12}, "train.warmup = 12 must be below train.steps = 12"),
+    ],
+)
+def test_settings_that_cannot_be_meant_are_refused(wrong: dict, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        replace(CONFIG, **wrong)
+
+
+KILLED = '''
+import json, os, random, signal, sys, time
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+from test_loop import CONFIG, replace, run, same_numbers
+
+torch.set_num_threads(1)  # a process with threads cannot be forked
+config = replace(CONFIG, steps=150, save_every=7, eval_every=10)
+folder = Path(sys.argv[2])
+
+def attempt(name, seconds):
+    """Train in a child and kill it -9 after so many seconds; whether it was still running."""
+    (folder / name).mkdir(exist_ok=True)
+    child = os.fork()
+    if child == 0:
+        run(folder / name, config)
+        os._exit(0)
+    started = time.monotonic()
+    while time.monotonic() - started < seconds and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.0005)
+    try:
+        os.kill(child, signal.SIGKILL)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    except (ProcessLookupError, ChildProcessError):
+        return False
+
+started = time.monotonic()
+attempt("whole", 100)
+whole = time.monotonic() - started
+rng, kills, leftovers = random.Random(), 0, 0
+while kills < 6 and attempt("broken", rng.uniform(0.02, 0.45) * whole):
+    kills += 1
+    leftovers += (folder / "broken/c.tmp").exists()
+attempt("broken", 100)
+print(json.dumps({
+    "kills": kills,
+    "same_bytes": (folder / "whole/c").read_bytes() == (folder / "broken/c").read_bytes(),
+    "same_numbers": same_numbers(folder / "whole/r.jsonl", folder / "broken/r.jsonl"),
+}))
+'''
+
+
+def test_killed_at_any_moment_it_resumes_to_the_same_bits(run_python: Callable[..., str], tmp_path: Path) -> None:
+    result = json.loads(run_python(KILLED, str(Path(__file__).parent), str(tmp_path)))
+    assert result["kills"] >= 2
+    assert result["same_bytes"] and result["same_numbers"]
+
+
+COMPILED = """
+import json, sys
+from pathlib import Path
+import torch
+sys.path.insert(0, sys.argv[1])
+import test_loop
+from test_loop import CONFIG, Stop, replace, run, same_numbers, stream
+from clearhead.training.step import Gradients, language_model_loss
+
+torch.set_num_threads(2)
+folder = Path(sys.argv[2])
+test_loop.MODEL = replace(test_loop.MODEL, n_layers=1)  # one layer compiles sooner
+config = replace(CONFIG, compile="on", dtype="bfloat16", rows=32, steps=8, save_every=3)
+
+def until(i):
+    if i == 5:
+        raise Stop
+    return stream(config).batch(i)
+
+for name in ("whole", "broken"):
+    (folder / name).mkdir()
+run(folder / "whole", config)
+try:
+    run(folder / "broken", config, until)
+except Stop:
+    pass
+model = run(folder / "broken", config)
+
+batch = [stream(config).batch(0)]
+exact = Gradients(model, language_model_loss, torch.float64, compiled=False)(batch)[1]
+def error(dtype, compiled):
+    found = Gradients(model, language_model_loss, dtype, compiled)(batch)[1]
+    return {n: float((found[n].double() - exact[n].double()).norm() / exact[n].norm()) for n in exact}
+print(json.dumps({
+    "same_bytes": (folder / "whole/c").read_bytes() == (folder / "broken/c").read_bytes(),
+    "same_numbers": same_numbers(folder / "whole/r.jsonl", folder / "broken/r.jsonl"),
+    "eager": error(torch.bfloat16, False),
+    "compiled": error(torch.bfloat16, True),
+}))
+"""
+
+
+def test_compiled_it_is_as_exact_and_resumes_to_the_same_bits(run_python: Callable[..., str], tmp_path: Path) -> None:
+    result = json.loads(run_python(COMPILED, str(Path(__file__).parent), str(tmp_path), timeout=300))
+    assert result["same_bytes"] and result["same_numbers"]
+    assert all(0 < result["compiled"][name] <= 2 * eager for name, eager in result["eager"].items())
