@@ -22,17 +22,25 @@ from clearhead.training.loop import TrainConfig
 
 @dataclass(frozen=True)
 class TaskConfig:
-    """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name."""
+    """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name.
+
+    `share` is its part of the training documents, `rollouts` multiplies the problems that are labelled for the reward
+    model: a task whose solutions are short and alike can afford more.
+    """
 
     name: str
     source: str = ""
     share: float = 1.0
+    rollouts: float = 1.0
     holdout: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Task:
         holdout = Path(self.holdout) if self.holdout else None
         return load(self.source or self.name, holdout=holdout, **self.options)
+
+
+OWN = ("source", "share", "rollouts", "holdout")  # keys of a task's section that are ours; the others are the task's
 
 
 @dataclass(frozen=True)
@@ -53,6 +61,7 @@ class ReportConfig:
     trees: tuple[str, ...] = ()
     examples: int = 6
     compare: tuple[str, str] = ("mcts-puct", "best-of-n-last")
+    compare_at: int = 0  # the budget of the comparison; 0: the largest that both spend
 
 
 @dataclass(frozen=True)
@@ -111,10 +120,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
 def to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
     plain: dict[str, Any] = {"name": recipe.name, "seed": recipe.seed}
-    plain["tasks"] = {
-        task.name: {"source": task.source, "share": task.share, "holdout": task.holdout, **task.options}
-        for task in recipe.tasks
-    }
+    plain["tasks"] = {task.name: {**{key: getattr(task, key) for key in OWN}, **task.options} for task in recipe.tasks}
     plain["model"] = dict(recipe.model)
     return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
 
@@ -137,9 +143,12 @@ def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _task(name: str, section: Any) -> TaskConfig:
     if not isinstance(section, Mapping):
         raise UserError(f"tasks.{name} = {section!r} must be a section: write [tasks.{name}] with its keys below")
-    own = {key: value for key, value in section.items() if key in ("source", "share", "holdout")}
+    own = {key: value for key, value in section.items() if key in OWN}
     options = {key: value for key, value in section.items() if key not in own}
     config = replace(build(TaskConfig, {"name": name, **own}, f"tasks.{name}"), options=options)
-    if config.share <= 0:
-        raise UserError(f"tasks.{name}.share = {config.share} must be above 0; leave the section out to skip the task")
+    for key in ("share", "rollouts"):
+        if getattr(config, key) <= 0:
+            raise UserError(
+                f"tasks.{name}.{key} = {getattr(config, key)} must be above 0; leave the task out to skip it"
+            )
     return config

@@ -144,10 +144,9 @@ def rollouts_stage(context: Context) -> None:
     recipe, config = context.recipe, context.recipe.rollouts
     engine = LocalEngine(load_policy(context.run, context.device), context.tokenizer())
     tasks = context.tasks()
-    total = sum(task.share for task in recipe.tasks)
     pieces = []
     for task_config in recipe.tasks:
-        n = max(1, round(config.problems * task_config.share / total))
+        n = max(1, round(config.problems * task_config.rollouts))
         problems = tasks[task_config.name].problems("train", n, recipe.seed + 7)
         problems = list(dict.fromkeys(problems))
         pieces += [

@@ -137,7 +137,7 @@ def comparison(units: Sequence[Unit], recipe: Recipe) -> dict[str, Any] | None:
     a, b = recipe.report.compare
     if not {a, b} <= {unit["strategy"] for unit in units}:
         return None
-    for budget in sorted(recipe.evaluation.budgets, reverse=True):
+    for budget in [recipe.report.compare_at] if recipe.report.compare_at else sorted(recipe.evaluation.budgets)[::-1]:
         try:
             matched = compare(units, a, b, budget)
         except UserError:  # best-of-N never spent as much

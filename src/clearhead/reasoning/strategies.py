@@ -54,20 +54,30 @@ class Draft:
 class SearchConfig:
     """How steps are proposed and how far search goes; a strategy reads only what concerns it."""
 
-    samples: int = 12  # drawn for an expansion; equal ones are merged and cost nothing more
+    samples: int = 24  # drawn for the first step; equal ones are merged and cost nothing more
+    narrowing: float = 2.0  # each further step is proposed so many times fewer samples, but at least `fewest`
+    fewest: int = 4
     temperature: float = 1.0
     min_p: float = 0.02
     step_tokens: int = 48
     solution_tokens: int = 160
     depth: int = 8
     width: int = 4
-    leaves: int = 2  # expanded at once for each problem
+    leaves: int = 1  # expanded at once for each problem
     c_ucb: float = 0.2
     c_puct: float = 0.5
     actions: int = 8
 
     def proposal(self) -> SampleConfig:
         return SampleConfig(self.temperature, min_p=self.min_p, max_tokens=self.step_tokens)
+
+    def samples_at(self, depth: int) -> int:
+        """Draws for a state `depth` steps into a solution: the first decision is the open one, the last is nearly forced.
+
+        >>> [SearchConfig(samples=24, narrowing=2, fewest=4).samples_at(depth) for depth in range(4)]
+        [24, 12, 6, 4]
+        """
+        return max(min(self.fewest, self.samples), round(self.samples / self.narrowing**depth))
 
 
 class Mark(NamedTuple):
@@ -335,17 +345,17 @@ def propose(
     model: LanguageModel, drafts: Sequence[Draft], config: SearchConfig, seeds: Sequence[int]
 ) -> list[list[Proposal]]:
     """Distinct next steps of each draft, with the model's own probability as the prior; cut-off lines are dropped."""
-    drawn = model.extend([draft.node for draft in drafts], config.samples, config.proposal(), seeds)
-    families = []
-    for draft, texts in zip(drafts, drawn, strict=True):
-        distinct = {(text.text, text.done): text for text in texts if not text.truncated}
-        families.append(
-            [
-                Proposal(
-                    Draft(draft.problem, (*draft.steps, step), done, text.node, draft.logprob + text.logprob),
-                    math.exp(text.logprob),
-                )
-                for (step, done), text in distinct.items()
-            ]
-        )
+    families: list[list[Proposal]] = [[] for _ in drafts]
+    for depth in sorted({len(draft.steps) for draft in drafts}):
+        rows = [row for row, draft in enumerate(drafts) if len(draft.steps) == depth]
+        nodes = [drafts[row].node for row in rows]
+        drawn = model.extend(nodes, config.samples_at(depth), config.proposal(), [seeds[row] for row in rows])
+        for row, texts in zip(rows, drawn, strict=True):
+            distinct = {(text.text, text.done): text for text in texts if not text.truncated}
+            families[row] = [_proposal(drafts[row], text) for text in distinct.values()]
     return families
+
+
+def _proposal(draft: Draft, text: Continuation) -> Proposal:
+    steps, logprob = (*draft.steps, text.text), draft.logprob + text.logprob
+    return Proposal(Draft(draft.problem, steps, text.done, text.node, logprob), math.exp(text.logprob))
