@@ -13,6 +13,7 @@ from clearhead.reasoning.strategies import (
     SEARCHES,
     STRATEGIES,
     Bench,
+    Draft,
     SearchConfig,
     known,
     pick,
@@ -36,7 +37,7 @@ SCRIPT = {
 }
 A, B = "A: 340+68", "B: 400"
 GOOD = {(A,): 0.9, (B,): 0.2, (A, "408"): 0.95, (A, "357"): 0.1, (B, "400"): 0.3, (B, "401"): 0.2, ("6",): 0.9}
-CONFIG = SearchConfig(samples=12, temperature=1.0, min_p=0.0, leaves=1, width=2, actions=2)
+CONFIG = SearchConfig(samples=12, narrowing=1.0, temperature=1.0, min_p=0.0, leaves=1, width=2, actions=2)
 
 
 def arrive(problem: str, steps: tuple[str, ...]) -> str | None:
@@ -157,12 +158,28 @@ def test_min_and_product_and_last_differ() -> None:
 
 def test_proposals_are_distinct_and_carry_the_model_s_probability() -> None:
     model = ScriptedModel(SCRIPT)
-    from clearhead.reasoning.strategies import Draft
-
     (node,) = model.open(["17 × 24\n"])
     (family,) = propose(model, [Draft("17 × 24", node=node)], CONFIG, [0])
     assert {p.state.steps[-1]: round(p.prior, 6) for p in family} == {A: 0.4, B: 0.6}
     assert {p.state.logprob for p in family} == {math.log(0.4), math.log(0.6)}
+
+
+def test_later_steps_are_proposed_fewer_samples_and_each_state_gets_its_own() -> None:
+    asked: list[tuple[int, int]] = []
+
+    class Counting(ScriptedModel):
+        def extend(self, nodes, n, sampling, seeds, stop="\n"):  # type: ignore[no-untyped-def]
+            asked.append((len(nodes), n))
+            return super().extend(nodes, n, sampling, seeds, stop)
+
+    model = Counting(SCRIPT)
+    first, second = model.open(["17 × 24\n", "17 × 24\nA: 340+68\n"])
+    drafts = [Draft("17 × 24", (A,), node=second), Draft("17 × 24", node=first)]
+    config = SearchConfig(samples=12, narrowing=3.0, fewest=2, temperature=1.0, min_p=0.0)
+    deeper, root = propose(model, drafts, config, [0, 0])
+    assert asked == [(1, 12), (1, 4)]
+    assert {p.state.steps[:1] for p in deeper} == {(A,)}
+    assert {p.state.steps for p in root} == {(A,), (B,)}
 
 
 def test_names_are_checked() -> None:

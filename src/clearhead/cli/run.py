@@ -3,6 +3,7 @@
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,6 +16,7 @@ from clearhead.errors import UserError
         ("clearhead run demo", "the main job: ten minutes on two cores"),
         ("clearhead run recipes/game24.toml --out runs/mine", "another recipe, a directory of your choice"),
         ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
+        ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run demo --resume", "go on where a stopped run was"),
     )
 )
@@ -22,12 +24,17 @@ from clearhead.errors import UserError
 @click.option("--out", type=click.Path(path_type=Path), help="The run's directory. Default: runs/NAME.")
 @click.option("--seed", type=int, help="Seed of everything random, instead of the recipe's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
+@click.option(
+    "--holdout", "holdouts", multiple=True, metavar="[TASK=]FILE",
+    help="Problems, one a line, to keep out of training and test on.",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
 def command(
-    recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], resume: bool, device: str, as_json: bool
-) -> None:
+    recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
+    resume: bool, device: str, as_json: bool,
+) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
     RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task.
@@ -40,6 +47,8 @@ def command(
     data = override(load_toml(path), settings)
     if seed is not None:
         data["seed"] = seed
+    for holdout in holdouts:
+        _hold_out(data, holdout)
     resolved = parse(data, str(path))
     load_tasks(resolved)  # a missing file or an unknown task must be told before anything is written
 
@@ -66,6 +75,19 @@ def command(
         raise
     summary = write_report(run)
     display.headline(summary, as_json)
+
+
+def _hold_out(data: dict[str, Any], holdout: str) -> None:
+    """Write `--holdout FILE` or `--holdout TASK=FILE` into the recipe."""
+    tasks = data.get("tasks", {})
+    name, equals, file = holdout.partition("=")
+    if not equals:
+        name, file = next(iter(tasks), ""), holdout
+        if len(tasks) != 1:
+            raise UserError(f"--holdout {holdout}: the recipe has {len(tasks)} tasks; write --holdout TASK=FILE")
+    if not isinstance(tasks.get(name), dict):
+        raise UserError(f"--holdout {holdout}: the recipe has no task {name!r}; its tasks are {', '.join(tasks)}")
+    tasks[name]["holdout"] = file
 
 
 def _latest(parent: Path, name: str) -> Path:

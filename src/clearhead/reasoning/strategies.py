@@ -72,7 +72,7 @@ class SearchConfig:
         return SampleConfig(self.temperature, min_p=self.min_p, max_tokens=self.step_tokens)
 
     def samples_at(self, depth: int) -> int:
-        """Draws for a state `depth` steps into a solution: the first decision is the open one, the last is nearly forced.
+        """Draws for a state `depth` steps into a solution: the first decision is open, the last is nearly forced.
 
         >>> [SearchConfig(samples=24, narrowing=2, fewest=4).samples_at(depth) for depth in range(4)]
         [24, 12, 6, 4]
