@@ -73,7 +73,11 @@ def test_each_parameter_gets_its_rule(rule: str) -> None:
         decay = 0.5 if "blocks" in name else 0.0
         expected = adamw(w, g, zero, zero, 1, 0.5 * 0.003, decay)[0]
         if rule == "muon" and "blocks" in name:
-            expected = muon(w[None], g[None], zero[None], 0.5 * 0.02, decay, torch.float64)[0][0]
+            parts = [(0, 32), (32, 48), (48, 64)] if "qkv" in name else [(0, len(w))]  # 2 heads, 1 group, 16 channels
+            expected = torch.cat([
+                muon(w[None, a:b], g[None, a:b], zero[None, a:b], 0.5 * 0.02, decay, torch.float64)[0][0]
+                for a, b in parts
+            ])  # fmt: skip
         torch.testing.assert_close(p.data, expected, rtol=1e-12, atol=1e-15)
     assert all(value.abs().max() > 0 for value in optimizer.state.values())
     assert len(optimizer.state) == 10 + (2 if rule == "muon" else 10)  # moments of 8 matrices, embedding and head

@@ -48,16 +48,19 @@ def fused_attention(
     return F.scaled_dot_product_attention(q, k, v, bias, is_causal=bias is None, enable_gqa=grouped).transpose(1, 2)
 
 
-@torch.library.custom_op("clearhead::causal_bias", mutates_args=())
+# An operation of its own, because the compiler would otherwise compute the bias again in every layer.
+torch.library.define("clearhead::causal_bias", "(Tensor segments, ScalarType dtype) -> Tensor")
+
+
+@torch.library.impl("clearhead::causal_bias", "CompositeExplicitAutograd")
 def _causal_bias(segments: Tensor, dtype: torch.dtype) -> Tensor:
-    """An operation of its own, because the compiler would otherwise compute it again in every layer."""
     earlier = torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool, device=segments.device).tril()
     seen = (segments[:, :, None] == segments[:, None, :]) & earlier
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -math.inf)
 
 
-@_causal_bias.register_fake
-def _(segments: Tensor, dtype: torch.dtype) -> Tensor:
+@torch.library.register_fake("clearhead::causal_bias")
+def _causal_bias_shape(segments: Tensor, dtype: torch.dtype) -> Tensor:
     return segments.new_empty((*segments.shape, segments.shape[1]), dtype=dtype)
 
 
@@ -69,7 +72,7 @@ def causal_bias(segments: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tenso
                           -∞ -∞  0 -∞
                           -∞ -∞  0  0
     """
-    return _causal_bias(segments, dtype)
+    return torch.ops.clearhead.causal_bias(segments, dtype)
 
 
 def prefers_plain(keys: int, device: torch.device) -> bool:

@@ -9,14 +9,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+torch.library.define("clearhead::embedding_gradient", "(Tensor gradient, Tensor tokens, int vocab) -> Tensor")
 
-@torch.library.custom_op("clearhead::embedding_gradient", mutates_args=())
+
+@torch.library.impl("clearhead::embedding_gradient", "CompositeExplicitAutograd")
 def _embedding_gradient(gradient: Tensor, tokens: Tensor, vocab: int) -> Tensor:
     return torch.ops.aten.embedding_dense_backward(gradient, tokens, vocab, -1, False)
 
 
-@_embedding_gradient.register_fake
-def _(gradient: Tensor, tokens: Tensor, vocab: int) -> Tensor:
+@torch.library.register_fake("clearhead::embedding_gradient")
+def _embedding_gradient_shape(gradient: Tensor, tokens: Tensor, vocab: int) -> Tensor:
     return gradient.new_empty(vocab, gradient.shape[-1])
 
 
@@ -34,7 +36,7 @@ class _Embedding(torch.autograd.Function):
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         (tokens,) = ctx.saved_tensors
-        return _embedding_gradient(gradient.contiguous(), tokens, ctx.vocab), None
+        return torch.ops.clearhead.embedding_gradient(gradient.contiguous(), tokens, ctx.vocab), None
 
 
 def embedding(tokens: Int[Tensor, "*B"], table: Float[Tensor, "V D"]) -> Float[Tensor, "*B D"]:

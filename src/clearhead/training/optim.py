@@ -3,7 +3,7 @@
 Deliberately not here: the learning rate's course (schedule.py), gradients and their clipping (step.py).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import torch
 from jaxtyping import Float
@@ -69,6 +69,15 @@ def is_hidden_matrix(name: str, weight: Tensor) -> bool:
     return weight.ndim == 2 and "blocks" in name.split(".")
 
 
+def pieces(name: str, weight: Float[Tensor, "rows columns"]) -> list[slice]:
+    """The rows that are a matrix of their own: q, k and v share a weight only to be one product; q is square."""
+    rows, columns = weight.shape
+    if not name.endswith("qkv.weight"):
+        return [slice(0, rows)]
+    middle = columns + (rows - columns) // 2
+    return [slice(0, columns), slice(columns, middle), slice(middle, rows)]
+
+
 class Optimizer:
     """Applies one rule to each parameter: Muon's batched by shape, AdamW's one by one. `state` is all it remembers."""
 
@@ -84,12 +93,12 @@ class Optimizer:
         self.lr, self.adam_lr, self.decay, self.dtype = lr, adam_lr, decay, dtype
         self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
         hidden = [name for name, w in self.weights.items() if is_hidden_matrix(name, w)]
-        by_shape: dict[torch.Size, list[str]] = {}
+        by_shape: dict[tuple[int, int], list[tuple[str, slice]]] = {}
         for name in hidden if rule == "muon" else ():
-            by_shape.setdefault(self.weights[name].shape, []).append(name)
+            for rows in pieces(name, self.weights[name]):
+                by_shape.setdefault((rows.stop - rows.start, self.weights[name].shape[1]), []).append((name, rows))
         self.muon_groups = list(by_shape.values())
-        on_muon = {name for group in self.muon_groups for name in group}
-        self.adam_names = [name for name in self.weights if name not in on_muon]
+        self.adam_names = [name for name in self.weights if rule != "muon" or name not in hidden]
         self.decayed = set(hidden)
         self.state = {f"m/{name}": torch.zeros_like(w) for name, w in self.weights.items()}
         self.state |= {f"v/{name}": torch.zeros_like(self.weights[name]) for name in self.adam_names}
@@ -104,13 +113,12 @@ class Optimizer:
             new = adamw(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay)
             for old, value in zip((w[name], m, v), new, strict=True):
                 old.copy_(value)
-        for names in self.muon_groups:
-            m = _stack(state, [f"m/{name}" for name in names])
-            new_w, new_m = muon(_stack(w, names), _stack(gradients, names), m, scale * self.lr, self.decay, self.dtype)
-            for i, name in enumerate(names):
-                w[name].copy_(new_w[i])
-                state[f"m/{name}"].copy_(new_m[i])
-
-
-def _stack(tensors: Mapping[str, Tensor], names: Sequence[str]) -> Tensor:
-    return torch.stack([tensors[name] for name in names])
+        for group in self.muon_groups:
+            ws = [w[name][rows] for name, rows in group]
+            gs = [gradients[name][rows] for name, rows in group]
+            ms = [state[f"m/{name}"][rows] for name, rows in group]
+            new_w, new_m = muon(
+                torch.stack(ws), torch.stack(gs), torch.stack(ms), scale * self.lr, self.decay, self.dtype
+            )
+            for old, value in zip([*ws, *ms], [*new_w, *new_m], strict=True):
+                old.copy_(value)
