@@ -4,8 +4,14 @@ Every measured piece is a file of its own in the run's `evaluation` folder, so a
 what is missing.
 """
 
+import multiprocessing
+import os
+import signal
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +24,10 @@ from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json
-from clearhead.pipeline.stages import Context, engine_and_judge, load_policy
+from clearhead.pipeline.stages import Context, engine_and_judge, load_policy, load_tokenizer
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
 from clearhead.reasoning.lockstep import Result
 from clearhead.reasoning.strategies import (
@@ -42,36 +50,93 @@ QUALITY_SAMPLES = 16  # solutions of each
 
 
 def evaluation_stage(context: Context) -> None:
-    recipe, run, tasks = context.recipe, context.run, context.tasks()
-    engine, judge = engine_and_judge(run, context.device)
-    config = recipe.evaluation
-    pieces = [(name, piece) for name in tasks for piece in plan(config.strategies, config.seeds, config.budgets)]
-    extras = [name for name, task in tasks.items() if judge is not None and isinstance(task, StepChecked)]
-    with context.progress("evaluation", len(pieces) + len(extras) + len(recipe.report.trees) + 1) as advance:
-        for name, (strategies, seed, budget) in pieces:
-            task = tasks[name]
-            path = run.evaluation / name / f"{strategies[0].replace(':', '-')}-{budget}-{seed}.json"
-            if not path.is_file():
-                problems = task.problems("test", config.problems, recipe.seed)
-                bench, before = Bench(engine, judge, recipe.search, task.answer), engine.usage()
-                units = measure(strategies, bench, task, problems, budget, seed)
-                write_json(path, {"units": units, "usage": asdict(engine.usage() - before)})
-            advance(1)
-        for name in extras:
-            path = run.evaluation / name / "quality.json"
-            if not path.is_file():
-                problems = tasks[name].problems("test", QUALITY_PROBLEMS, recipe.seed)
-                write_json(path, reward_quality(engine, judge, tasks[name], problems, context))
-            advance(1)
-        for i, wanted in enumerate(recipe.report.trees):
-            path = run.evaluation / f"tree-{i}.json"
-            if not path.is_file():
-                write_json(path, shown_tree(wanted, tasks, engine, judge, context))
-            advance(1)
-        path = run.evaluation / "attention.json"
-        if not path.is_file():
-            write_json(path, attention_map(context))
-        advance(1)
+    """Measure every piece that has no file yet, on a CPU several at once, each in a process of one thread.
+
+    Decoding takes small steps that a second thread hardly hastens, while a second process doubles the speed.
+    """
+    jobs = [(path, job) for path, job in plan_jobs(context) if not path.is_file()]
+    done = len(plan_jobs(context)) - len(jobs)
+    workers = min(os.cpu_count() or 1, len(jobs), MOST_WORKERS) if context.device.type == "cpu" else 1
+    with context.progress("evaluation", done + len(jobs)) as advance:
+        advance(done)
+        if workers <= 1:
+            for path, job in jobs:
+                write_json(path, work(context.run.path, context.device.type, job))
+                advance(1)
+            return
+        spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+        with ProcessPoolExecutor(workers, spawn, initializer=_one_thread) as pool:
+            waiting = {pool.submit(work, context.run.path, context.device.type, job): path for path, job in jobs}
+            try:
+                for finished in as_completed(waiting):
+                    write_json(waiting[finished], finished.result())
+                    advance(1)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+
+MOST_WORKERS = 8  # each holds its own copy of the models
+
+
+class Job(NamedTuple):
+    """One thing to measure: strategies ("piece"), the reward model ("quality"), a "tree", or the "attention" map."""
+
+    kind: str
+    task: str = ""
+    piece: "Piece | None" = None
+    shown: str = ""
+
+
+def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
+    """Everything to measure, and the file that each result goes to; the long ones first."""
+    recipe, folder, tasks = context.recipe, context.run.evaluation, context.tasks()
+    config, judged = recipe.evaluation, context.run.reward.is_file()
+    jobs = [
+        (
+            folder / name / f"{piece.strategies[0].replace(':', '-')}-{piece.budget}-{piece.seed}.json",
+            Job("piece", name, piece),
+        )
+        for name in tasks
+        for piece in plan(config.strategies, config.seeds, config.budgets)
+    ]
+    for name, task in tasks.items():
+        if judged and isinstance(task, StepChecked):
+            jobs.append((folder / name / "quality.json", Job("quality", name)))
+    jobs += [(folder / f"tree-{i}.json", Job("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)]
+    return [*jobs, (folder / "attention.json", Job("attention"))]
+
+
+def work(path: Path, device: str, job: Job) -> dict[str, Any]:
+    """Do one job with the models of a run; a process loads them once."""
+    run, tasks, engine, judge = _models(path, device)
+    recipe = run.recipe()
+    if job.kind == "attention":
+        return attention_map(run, tasks)
+    if job.kind == "tree":
+        return shown_tree(job.shown, tasks, engine, judge, recipe)
+    task = tasks[job.task]
+    if job.kind == "quality":
+        assert judge is not None
+        problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
+        return reward_quality(engine, judge, task, problems, recipe)
+    assert job.piece is not None
+    problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
+    bench, before = Bench(engine, judge, recipe.search, task.answer), engine.usage()
+    units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
+    return {"units": units, "usage": asdict(engine.usage() - before)}
+
+
+@lru_cache(maxsize=1)
+def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None]:
+    run = RunDir(path)
+    return run, load_tasks(run.recipe()), *engine_and_judge(run, torch.device(device))
+
+
+def _one_thread() -> None:
+    """What a worker begins with. Ctrl-C reaches all processes of a terminal; only the first one must answer it."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 class Piece(NamedTuple):
@@ -129,11 +194,11 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
 
 
 def reward_quality(
-    engine: LocalEngine, judge: LocalJudge | None, task: Task, problems: Sequence[str], context: Context
+    engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe
 ) -> dict[str, Any]:
     """The reward model on sampled test solutions: ranking and calibration against outcomes and against the truth."""
-    assert judge is not None and isinstance(task, StepChecked)
-    solutions = _solutions(engine, problems, context.recipe.seed)
+    assert isinstance(task, StepChecked)
+    solutions = _solutions(engine, problems, recipe.seed)
     drafts: list[Draft] = []
     spans: list[tuple[int, int, bool]] = []  # of each solution: its drafts, and whether it ended right
     truth, outcome, ends, depth = [], [], [], []
@@ -152,7 +217,7 @@ def reward_quality(
     process, good, won = verdicts[:, PROCESS], np.array(truth), np.array(outcome)
     at_end, depths = np.array(ends), np.array(depth)
     bins = quality.calibration(process, won)
-    labels, label_truth = _label_truth(engine, task, problems, context)
+    labels, label_truth = _label_truth(engine, task, problems, recipe)
     found = [
         quality.first_wrong((process[a:b] >= 0.5).tolist()) == quality.first_wrong(truth[a:b])
         for a, b, right in spans
@@ -190,11 +255,11 @@ def _solutions(engine: LocalEngine, problems: Sequence[str], seed: int) -> list[
 
 
 def _label_truth(
-    engine: LocalEngine, task: Any, problems: Sequence[str], context: Context
+    engine: LocalEngine, task: Any, problems: Sequence[str], recipe: Recipe
 ) -> tuple[np.ndarray, np.ndarray]:
     """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
     labels, truth = [], []
-    for path in collect(engine, task, problems, context.recipe.rollouts, context.recipe.seed + 2):
+    for path in collect(engine, task, problems, recipe.rollouts, recipe.seed + 2):
         for length, label in enumerate(path.labels):
             if label != UNLABELLED and length:
                 labels.append(label)
@@ -203,7 +268,7 @@ def _label_truth(
 
 
 def shown_tree(
-    wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, context: Context
+    wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
 ) -> dict[str, Any]:
     """The search tree of one problem, as the report draws it."""
     name, _, typed = wanted.partition(":")
@@ -211,12 +276,12 @@ def shown_tree(
         raise UserError(f"report.trees: {wanted!r} must be written 'task: problem' with one of {', '.join(tasks)}")
     task = tasks[name]
     problem = task.parse(typed.strip())
-    strategy = next((s for s in context.recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
+    strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
     if judge is None:
         strategy = "tree-of-thought"
-    bench = Bench(engine, judge, context.recipe.search, task.answer)
-    budget = max(context.recipe.evaluation.budgets)
-    attempts, result = searched(strategy, bench, [problem], budget, context.recipe.seed)
+    bench = Bench(engine, judge, recipe.search, task.answer)
+    budget = max(recipe.evaluation.budgets)
+    attempts, result = searched(strategy, bench, [problem], budget, recipe.seed)
     return tree_data(task, strategy, problem, result, attempts[0].marks[-1].steps) | {"title": typed.strip()}
 
 
@@ -236,14 +301,12 @@ def _add_truth(node: dict[str, Any], task: Task, problem: str, steps: tuple[str,
         _add_truth(child, task, problem, (*steps, child["text"]))
 
 
-def attention_map(context: Context) -> dict[str, Any]:
+def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     """What every head looks at in one solved problem of the first task that has one."""
-    tokenizer, decoder = context.tokenizer(), load_policy(context.run, torch.device("cpu"))
-    name, task = next(iter(context.tasks().items()))
-    wanted = next((tree for tree in context.recipe.report.trees if tree.startswith(f"{name}:")), None)
-    problem = (
-        task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, context.recipe.seed)[0]
-    )
+    tokenizer, decoder, recipe = load_tokenizer(run), load_policy(run, torch.device("cpu")), run.recipe()
+    name, task = next(iter(tasks.items()))
+    wanted = next((tree for tree in recipe.report.trees if tree.startswith(f"{name}:")), None)
+    problem = task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, recipe.seed)[0]
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
     (node,) = engine.open([steps_prompt(problem)])
     ((written,),) = engine.extend([node], 1, SampleConfig(temperature=0.0, max_tokens=80), [0], stop=None)
