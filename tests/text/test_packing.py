@@ -89,9 +89,9 @@ def test_hardly_any_padding() -> None:
 
 def test_long_documents_are_not_dropped_for_short_ones() -> None:
     """In rows that suit no combination of the lengths, the mean length stays that of what is drawn."""
-    batches = [PackedStream(draw, rows=64, length=128, seed=seed).batch(0) for seed in range(4)]
+    batches = [PackedStream(draw, rows=64, length=112, seed=seed).batch(0) for seed in range(4)]
     mean = np.mean([len(inputs) for batch in batches for inputs, _ in unpack(batch)])
-    assert abs(mean - (np.mean(LENGTHS) - 1)) < 0.6  # four standard errors
+    assert abs(mean - (np.mean(LENGTHS) - 1)) < 0.9  # four standard errors
     assert np.mean([waste(batch) for batch in batches]) > 0.02
 
 

@@ -213,7 +213,7 @@ def test_a_poisoned_batch_stops_the_run_and_keeps_the_last_checkpoint(tmp_path: 
     assert all(torch.isfinite(p).all() for p in model.parameters())
 
 
-@pytest.mark.parametrize(("optimizer", "lr"), [("muon", 1e30), ("adamw", 1e38)])
+@pytest.mark.parametrize(("optimizer", "lr"), [("muon", 1e30), ("adamw", 1e38), ("adamw", 1e40)])
 def test_a_huge_learning_rate_is_told_before_anything_broken_is_saved(
     optimizer: Any, lr: float, tmp_path: Path
 ) -> None:
@@ -222,6 +222,14 @@ def test_a_huge_learning_rate_is_told_before_anything_broken_is_saved(
         run(tmp_path, config)
     if (tmp_path / "c").exists():
         assert all(torch.isfinite(t).all() for t in checkpoint.load(tmp_path / "c")[0].values())
+
+
+def test_weights_that_overflow_in_the_update_are_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"at step 1: model/.* is no longer finite after the update; .*nothing was saved"
+    ):
+        run(tmp_path, replace(CONFIG, optimizer="adamw", adam_lr=1e40, save_every=1))
+    assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize(
