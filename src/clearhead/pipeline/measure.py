@@ -4,13 +4,9 @@ Every measured piece is a file of its own in the run's `evaluation` folder, so a
 what is missing.
 """
 
-import multiprocessing
-import os
-import signal
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,8 +22,9 @@ from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rundir import RunDir, read_json, write_json
+from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import Context, engine_and_judge, load_policy, load_tokenizer
+from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
 from clearhead.reasoning.lockstep import Result
 from clearhead.reasoning.strategies import (
@@ -50,33 +47,10 @@ QUALITY_SAMPLES = 16  # solutions of each
 
 
 def evaluation_stage(context: Context) -> None:
-    """Measure every piece that has no file yet, on a CPU several at once, each in a process of one thread.
-
-    Decoding takes small steps that a second thread hardly hastens, while a second process doubles the speed.
-    """
-    jobs = [(path, job) for path, job in plan_jobs(context) if not path.is_file()]
-    done = len(plan_jobs(context)) - len(jobs)
-    workers = min(os.cpu_count() or 1, len(jobs), MOST_WORKERS) if context.device.type == "cpu" else 1
-    with context.progress("evaluation", done + len(jobs)) as advance:
-        advance(done)
-        if workers <= 1:
-            for path, job in jobs:
-                write_json(path, work(context.run.path, context.device.type, job))
-                advance(1)
-            return
-        spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-        with ProcessPoolExecutor(workers, spawn, initializer=_one_thread) as pool:
-            waiting = {pool.submit(work, context.run.path, context.device.type, job): path for path, job in jobs}
-            try:
-                for finished in as_completed(waiting):
-                    write_json(waiting[finished], finished.result())
-                    advance(1)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-
-
-MOST_WORKERS = 8  # each holds its own copy of the models
+    """Measure every piece that has no file yet."""
+    jobs = plan_jobs(context)
+    with context.progress("evaluation", len(jobs)) as advance:
+        do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
 
 
 class Job(NamedTuple):
@@ -93,10 +67,7 @@ def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
     recipe, folder, tasks = context.recipe, context.run.evaluation, context.tasks()
     config, judged = recipe.evaluation, context.run.reward.is_file()
     jobs = [
-        (
-            folder / name / f"{piece.strategies[0].replace(':', '-')}-{piece.budget}-{piece.seed}.json",
-            Job("piece", name, piece),
-        )
+        (folder / name / f"{piece.file_name}.json", Job("piece", name, piece))
         for name in tasks
         for piece in plan(config.strategies, config.seeds, config.budgets)
     ]
@@ -133,18 +104,16 @@ def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngi
     return run, load_tasks(run.recipe()), *engine_and_judge(run, torch.device(device))
 
 
-def _one_thread() -> None:
-    """What a worker begins with. Ctrl-C reaches all processes of a terminal; only the first one must answer it."""
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 class Piece(NamedTuple):
     """Strategies that are measured together, with one seed and one budget."""
 
     strategies: tuple[str, ...]
     seed: int
     budget: int
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.strategies[0].replace(':', '-')}-{self.budget}-{self.seed}"
 
 
 def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[Piece]:

@@ -7,6 +7,8 @@ between two stages, or inside one, goes on from files alone.
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +23,8 @@ from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import Source, encode, load_tasks, source, train_tokenizer
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.pipeline.rundir import RunDir, read_json, write_text
+from clearhead.pipeline.workers import do_jobs
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import PackedStream
@@ -141,25 +144,31 @@ def first_try(
 
 def rollouts_stage(context: Context) -> None:
     """Explore and complete training problems with the policy; one file for each handful of problems."""
-    recipe, config = context.recipe, context.recipe.rollouts
-    engine = LocalEngine(load_policy(context.run, context.device), context.tokenizer())
-    tasks = context.tasks()
-    pieces = []
-    for task_config in recipe.tasks:
-        n = max(1, round(config.problems * task_config.rollouts))
-        problems = tasks[task_config.name].problems("train", n, recipe.seed + 7)
-        problems = list(dict.fromkeys(problems))
-        pieces += [
-            (task_config.name, start, problems[start : start + config.at_once])
-            for start in range(0, len(problems), config.at_once)
-        ]
-    with context.progress("rollouts", len(pieces)) as advance:
-        for name, start, problems in pieces:
-            path = context.run.rollouts / f"{name}-{start:06d}.json"
-            if not path.is_file():
-                found = collect(engine, tasks[name], problems, config, recipe.seed)
-                write_json(path, [asdict(labelled) for labelled in found])
-            advance(1)
+    recipe, config, tasks = context.recipe, context.recipe.rollouts, context.tasks()
+    jobs = []
+    for task in recipe.tasks:
+        n = max(1, round(config.problems * task.rollouts))
+        problems = list(dict.fromkeys(tasks[task.name].problems("train", n, recipe.seed + 7)))
+        for start in range(0, len(problems), config.at_once):
+            path = context.run.rollouts / f"{task.name}-{start:06d}.json"
+            jobs.append((path, (task.name, problems[start : start + config.at_once])))
+    with context.progress("rollouts", len(jobs)) as advance:
+        do_jobs(jobs, partial(label_problems, context.run.path, context.device.type), context.device, advance)
+
+
+def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> list[dict[str, Any]]:
+    """The labelled paths of a handful of problems, as plain data."""
+    engine, tasks, recipe = _labeller(path, device)
+    name, problems = job
+    return [asdict(found) for found in collect(engine, tasks[name], problems, recipe.rollouts, recipe.seed)]
+
+
+@lru_cache(maxsize=1)
+def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
+    """What a process that labels needs, loaded once."""
+    run = RunDir(path)
+    recipe = run.recipe()
+    return LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)), load_tasks(recipe), recipe
 
 
 def read_rollouts(run: RunDir) -> list[LabelledPath]:

@@ -1,0 +1,50 @@
+"""Independent jobs whose results are files: done several at once on a CPU, and only where the file is missing.
+
+Decoding takes small steps that a second thread hardly hastens, while a second process doubles the speed, so each
+worker is a process of one thread.
+"""
+
+import multiprocessing
+import os
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clearhead.pipeline.rundir import write_json
+
+MOST = 8  # each worker holds its own copy of the models
+
+
+def do_jobs(
+    jobs: Sequence[tuple[Path, Any]], work: Callable[[Any], Any], device: torch.device, advance: Callable[[int], None]
+) -> None:
+    """Write work(job) as JSON to the path of each job that has none. `work` and the jobs must be picklable."""
+    missing = [(path, job) for path, job in jobs if not path.is_file()]
+    advance(len(jobs) - len(missing))
+    workers = min(os.cpu_count() or 1, len(missing), MOST) if device.type == "cpu" else 1
+    if workers <= 1:
+        for path, job in missing:
+            write_json(path, work(job))
+            advance(1)
+        return
+    spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_begin)
+    try:
+        waiting = {pool.submit(work, job): path for path, job in missing}
+        for finished in as_completed(waiting):
+            write_json(waiting[finished], finished.result())
+            advance(1)
+        pool.shutdown()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+def _begin() -> None:
+    """Ctrl-C reaches every process of a terminal; only the first one must answer it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
