@@ -24,29 +24,29 @@ preset = "tiny"
 max_positions = 96
 
 [pretrain]
-steps = 160
+steps = 120
 rows = 8
 tokens = 96
 warmup = 10
-eval_every = 40
+eval_every = 60
 save_every = 10
 compile = "off"
 
 [rollouts]
-problems = 24
+problems = 16
 widths = [4]
 completions = 2
 max_tokens = 24
 at_once = 4
 
 [reward]
-steps = 40
+steps = 30
 rows = 8
 tokens = 96
 warmup = 5
 lr = 0.01
 save_every = 10
-eval_every = 20
+eval_every = 15
 compile = "off"
 
 [search]
@@ -54,12 +54,10 @@ samples = 6
 solution_tokens = 48
 
 [evaluation]
-problems = 12
-seeds = 2
+problems = 8
+seeds = 1
 budgets = [40, 120]
-strategies = [
-    "direct", "greedy", "self-consistency", "best-of-n-last", "beam:2", "tree-of-thought:2", "mcts-puct", "halving",
-]
+strategies = ["direct", "greedy", "self-consistency", "best-of-n-last", "beam:2", "mcts-puct", "halving"]
 
 [report]
 trees = ["multiplication: What is 17 × 24?"]
