@@ -1,15 +1,19 @@
-"""Training tokens/s against the same model and batch in plain eager `transformers` with AdamW in float32.
+"""Training tokens/s against the same model on the same batches in plain eager `transformers`, AdamW, float32.
 
-Both learn the same packed rows of the demo's tasks: 64 rows of 128 tokens, 192 wide, 4 layers, 3 heads. The peer is
-GPT-2's architecture (its size is the nearest: 2 matrices in the MLP), with torch's AdamW and its own fused attention.
-Ours is the step of `training.loop`: bfloat16 where the processor has it, compiled, Muon. The two take turns, a few
-steps each, and the ratio of each turn is reported, since on a shared machine only ratios can be trusted.
+Rows are packed with the demo's problems; all contenders read the same ones, and padding is not counted. The peer is
+GPT-2's architecture at the demo's sizes, whose MLP has two matrices like ours, with torch's fused attention, gelu and
+AdamW; it attends across the documents of a row, which is less work than keeping them apart. Ours is what
+`training.loop` does in a step. Each contender has a process of its own and they take turns, so that on a shared
+machine the ratio of a turn can be trusted where a speed cannot.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
 
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
@@ -18,101 +22,115 @@ from clearhead.config import load_toml
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import encode, load_tasks, source, train_tokenizer
 from clearhead.pipeline.recipe import parse
-from clearhead.text.packing import NO_TARGET, PackedStream, waste
+from clearhead.text.packing import NO_TARGET, Batch, PackedStream, waste
 from clearhead.training.optim import Optimizer
-from clearhead.training.step import Gradients, clip, compute_dtype, language_model_loss
+from clearhead.training.step import Gradients, clip, compute_dtype, keep_freed_memory, language_model_loss, to_tensors
 
-IGNORED = -100  # what `transformers` calls a position without a target
+PEER = "transformers, eager, float32, AdamW"
+CONTENDERS = {
+    "transformers, eager, bfloat16 autocast, AdamW": ("peer", "bfloat16"),
+    "ours, eager, Muon": ("muon", False),
+    "ours, compiled, AdamW": ("adamw", True),
+    "ours, compiled, Muon": ("muon", True),
+}
+RECIPE = parse(load_toml(Path(__file__).parents[1] / "recipes" / "demo.toml"))
+CPU = torch.device("cpu")
+Step = Callable[[Batch], None]
 
 
-def demo_batches(rows: int, length: int) -> tuple[PackedStream, int]:
-    recipe = parse(load_toml("recipes/demo.toml"))
-    tasks = load_tasks(recipe)
+def demo_batches(rows: int, length: int, n: int) -> tuple[list[Batch], int]:
+    tasks = load_tasks(RECIPE)
     tokenizer = train_tokenizer(tasks, 0)
-    drawn = source(tasks, recipe.tasks, recipe.data.direct, "train", 0)
-    return PackedStream(lambda rng: encode(tokenizer, drawn.draw(rng)), rows, length, 0), tokenizer.vocab_size
+    drawn = source(tasks, RECIPE.tasks, RECIPE.data.direct, "train", 0)
+    stream = PackedStream(lambda rng: encode(tokenizer, drawn.draw(rng)), rows, length, seed=0)
+    return [stream.batch(i) for i in range(n)], tokenizer.vocab_size
 
 
-def ours(stream: PackedStream, vocab: int, optimizer: str, compiled: bool) -> tuple[Callable[[int], None], int]:
-    recipe = parse(load_toml("recipes/demo.toml"))
-    decoder, config = Decoder(recipe.decoder(vocab)), recipe.pretrain
-    dtype = compute_dtype("auto", torch.device("cpu"))
+def ours(vocab: int, rule: str, compiled: bool) -> Step:
+    keep_freed_memory()
+    decoder, config = Decoder(RECIPE.decoder(vocab)), RECIPE.pretrain
+    dtype = compute_dtype("auto", CPU)
     gradients = Gradients(decoder, language_model_loss, dtype, compiled)
-    transform = (lambda f: torch.compile(f, dynamic=False)) if compiled else (lambda f: f)
-    update = Optimizer(decoder, optimizer, config.lr, config.adam_lr, config.weight_decay, dtype, transform)
+    optimizer = Optimizer(decoder, rule, config.lr, config.adam_lr, config.weight_decay, dtype)
 
-    def step(i: int) -> None:
-        _, found = gradients([stream.batch(i)])
-        clip(found, config.clip)
-        update.step(found, i + 1, 0.1)
+    def step(batch: Batch) -> None:
+        _, found = gradients([batch])
+        clip(found, 1.0)
+        optimizer.step(found, 1, 0.1)
 
-    return step, decoder.config.parameters
+    return step
 
 
-def peer(stream: PackedStream, vocab: int) -> tuple[Callable[[int], None], int]:
+def peer(vocab: int, length: int, autocast: bool) -> Step:
+    config = RECIPE.decoder(vocab)
+    sizes = {"n_embd": config.d_model, "n_layer": config.n_layers, "n_head": config.n_heads, "n_inner": config.d_ff}
+    quiet = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "bos_token_id": 0, "eos_token_id": 0}
     model = GPT2LMHeadModel(
-        GPT2Config(
-            vocab_size=vocab, n_positions=stream.length, n_embd=192, n_layer=4, n_head=3, n_inner=768,
-            resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
-        )
-    )  # fmt: skip
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95))
+        GPT2Config(vocab_size=vocab, n_positions=length, activation_function="gelu_pytorch_tanh", **sizes, **quiet)
+    ).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.95), fused=True)
 
-    def step(i: int) -> None:
-        batch = stream.batch(i)
-        tokens, positions = torch.from_numpy(batch.tokens), torch.from_numpy(batch.positions)
-        targets = torch.from_numpy(batch.targets)
-        logits = model(input_ids=tokens, position_ids=positions, use_cache=False).logits
-        wanted = targets.masked_fill(targets == NO_TARGET, IGNORED)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), ignore_index=IGNORED)
+    def step(batch: Batch) -> None:
+        tensors = to_tensors(batch, CPU)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            logits = model(input_ids=tensors.tokens, position_ids=tensors.positions, use_cache=False).logits
+        loss = torch.nn.functional.cross_entropy(
+            logits.float().flatten(0, 1), tensors.targets.flatten(), ignore_index=NO_TARGET
+        )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    return step, sum(p.numel() for p in model.parameters())
+    return step
 
 
-def timed(step: Callable[[int], None], steps: range) -> float:
-    started = time.perf_counter()
-    for i in steps:
-        step(i)
-    return time.perf_counter() - started
+def work(name: str, batches: list[Batch], vocab: int, threads: int, turns: Connection) -> None:
+    """A contender's process: warm up, then run every list of batches that is asked for and answer with the seconds."""
+    torch.set_num_threads(threads)
+    kind, option = CONTENDERS.get(name, ("peer", "float32"))
+    length = batches[0].tokens.shape[1]
+    step = peer(vocab, length, option == "bfloat16") if kind == "peer" else ours(vocab, kind, bool(option))
+    for batch in batches[:2]:
+        step(batch)
+    turns.send(0.0)
+    while (numbers := turns.recv()) is not None:
+        started = time.perf_counter()
+        for i in numbers:
+            step(batches[i])
+        turns.send(time.perf_counter() - started)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, default=6)
-    parser.add_argument("--steps", type=int, default=8, help="of each, in a turn")
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=4, help="of each contender in a turn")
+    parser.add_argument("--rows", type=int, default=32)
+    parser.add_argument("--tokens", type=int, default=256)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args()
-    stream, vocab = demo_batches(options.rows, options.tokens)
-    print(f"{torch.get_num_threads()} threads, torch {torch.__version__}, padding {waste(stream.batch(0)):.1%}")
-    plain, plain_size = peer(stream, vocab)
-    contenders = {
-        "compiled, Muon": ours(stream, vocab, "muon", compiled=True),
-        "compiled, AdamW": ours(stream, vocab, "adamw", compiled=True),
-        "eager, Muon": ours(stream, vocab, "muon", compiled=False),
-    }
-    print(f"parameters: transformers {plain_size:,}, ours {next(iter(contenders.values()))[1]:,}")
-    for step in (plain, *(step for step, _ in contenders.values())):
-        timed(step, range(2))  # compilation and warm-up
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
-    for turn in range(options.turns):
-        steps = range(turn * options.steps, (turn + 1) * options.steps)
-        base = timed(plain, steps)
-        for name, (step, _) in contenders.items():
-            times[name].append((timed(step, steps), base))
-    tokens = options.steps * options.rows * options.tokens
-    print(f"transformers eager float32 AdamW: {tokens / statistics.median(b for _, b in times[name]):,.0f} tokens/s")
-    for name, pairs in times.items():
-        ratios = sorted(base / mine for mine, base in pairs)
-        speed = tokens / statistics.median(mine for mine, _ in pairs)
+    batches, vocab = demo_batches(options.rows, options.tokens, options.steps)
+    padding = statistics.mean(map(waste, batches))
+    tokens = sum(int((batch.segments > 0).sum()) for batch in batches)
+    print(f"{options.threads} threads, torch {torch.__version__}; {options.rows} rows of {options.tokens} tokens,")
+    print(f"{padding:.1%} padding, {RECIPE.decoder(vocab).parameters:,} parameters")
+    context = multiprocessing.get_context("spawn")
+    pipes: dict[str, Connection] = {}
+    for name in (PEER, *CONTENDERS):  # one after the other, so that nobody compiles while another is timed
+        pipes[name], theirs = context.Pipe()
+        context.Process(target=work, args=(name, batches, vocab, options.threads, theirs), daemon=True).start()
+        pipes[name].recv()
+    seconds: dict[str, list[float]] = {name: [] for name in pipes}
+    for _ in range(options.turns):
+        for name, pipe in pipes.items():
+            pipe.send(list(range(options.steps)))
+            seconds[name].append(pipe.recv())
+    for name, times in seconds.items():
+        ratios = sorted(base / mine for base, mine in zip(seconds[PEER], times, strict=True))
+        low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
         print(
-            f"ours, {name}: {speed:,.0f} tokens/s, {statistics.median(ratios):.2f} times "
-            f"({ratios[0]:.2f} to {ratios[-1]:.2f})"
+            f"{name:46} {tokens / statistics.median(times):8,.0f} tokens/s, {statistics.median(ratios):5.2f} times "
+            f"(middle half of the turns {low:.2f} to {high:.2f})"
         )
 
 

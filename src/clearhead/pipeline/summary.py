@@ -61,12 +61,14 @@ def events(run: RunDir, stage: str) -> list[dict[str, Any]]:
 
 
 def task_info(name: str, task: Task, recipe: Recipe) -> dict[str, Any]:
-    problem = task.problems("test", 1, recipe.seed)[0]
+    rng = random.Random(recipe.seed)
+    drawn = {problem: list(task.solve(problem, rng)) for problem in task.problems("train", 20, recipe.seed)}
+    problem = max(drawn, key=lambda problem: len(drawn[problem]))  # a task may train on parts of problems as well
     title, noun = TITLES.get(task.name, (name, "problems"))
     return {
         "name": name, "title": title, "noun": noun, "statement": task.statement, "example_problem": problem,
         "test_problems": len(task.problems("test", recipe.evaluation.problems, recipe.seed)),
-        "example_solution": list(task.solve(problem, random.Random(recipe.seed))),
+        "example_solution": drawn[problem],
     }  # fmt: skip
 
 
