@@ -36,6 +36,13 @@ def test_an_unfinished_solution_has_no_outcome() -> None:
     assert document.process[-1] == 0.25
 
 
+def test_a_model_that_ends_at_once_has_written_one_empty_step() -> None:
+    document = scored_document(TOKENIZER, LabelledPath("1+1", ("",), True, (0.5, 0.0)))
+    assert document.tokens == [*TOKENIZER.encode("1+1\n"), END]
+    assert document.process[-2:] == [0.5, 0.0]
+    assert document.outcome[-1] == 0.0
+
+
 def test_loss_by_hand() -> None:
     logits = torch.tensor([[0.0, 2.0], [1.0, -1.0], [9.0, 9.0]])
     labels = torch.tensor([[1.0, 0.25], [NONE, 0.0], [NONE, NONE]])

@@ -116,9 +116,11 @@ def test_a_verb_may_choose_its_exit_code(verb: Callable[..., None]) -> None:
 
 
 def test_an_interrupt_is_one_line_and_code_130(verb: Callable[..., None], capsys: Capture) -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     verb(lambda: signal.raise_signal(signal.SIGINT))
     assert main(["solve"]) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])  # less than a buffer, and more

@@ -32,9 +32,11 @@ def join_steps(steps: Sequence[str]) -> str:
 
 
 def split_steps(text: str) -> tuple[str, ...]:
-    """The steps of a written solution; an empty text has none.
+    """The steps of a written text, the last one perhaps empty: a model may end before it has written anything.
 
     >>> split_steps("17×24=17×20+17×4\\n=340+68")
     ('17×24=17×20+17×4', '=340+68')
+    >>> split_steps("")
+    ('',)
     """
-    return tuple(text.split(STEP_END)) if text else ()
+    return tuple(text.split(STEP_END))
