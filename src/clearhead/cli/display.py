@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from clearhead.training.progress import TrainingProgress
 from clearhead.training.record import Observer
@@ -55,10 +56,11 @@ class Display:
 
     def table(self, rows: "Sequence[Row]") -> None:
         """Strategies, what they reach and what they cost."""
-        drawn = Table("strategy", "budget", "accuracy", "95% interval", "generated", "reward model", "seconds")
+        columns = ("strategy", "budget", "accuracy", "95% interval", "written", "judged", "seconds")
+        drawn = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE)
         for row in rows:
             drawn.add_row(
-                row.label, f"{row.budget:,}", f"{row.accuracy:.1%}", f"{row.low:.1%} - {row.high:.1%}",
+                row.strategy, f"{row.budget:,}", f"{row.accuracy:.1%}", f"{row.low:.1%} - {row.high:.1%}",
                 f"{row.generated:,.0f}", f"{row.reward:,.0f}", f"{row.seconds:.3f}",
             )  # fmt: skip
         Console().print(drawn)
