@@ -7,6 +7,8 @@ worker is a process of one thread.
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -32,7 +34,7 @@ def do_jobs(
             advance(1)
         return
     spawn = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
-    pool = ProcessPoolExecutor(workers, spawn, initializer=_begin)
+    pool = ProcessPoolExecutor(workers, spawn, initializer=_begin, initargs=(os.getpid(),))
     try:
         waiting = {pool.submit(work, job): path for path, job in missing}
         for finished in as_completed(waiting):
@@ -44,7 +46,15 @@ def do_jobs(
         raise
 
 
-def _begin() -> None:
-    """Ctrl-C reaches every process of a terminal; only the first one must answer it."""
+def _begin(parent: int) -> None:
+    """Ctrl-C reaches every process of a terminal, and only the first one must answer it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     torch.set_num_threads(1)
+
+
+def _end_with(parent: int) -> None:
+    """A process that was killed cannot end its workers, and they would wait for it for ever."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
