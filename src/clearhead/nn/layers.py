@@ -19,9 +19,9 @@ class Attention(nn.Module):
     def __init__(self, width: int, n_heads: int, n_kv_heads: int, qk_norm: Elementwise | None) -> None:
         super().__init__()
         self.channels = width // n_heads
-        self.heads = (n_heads, n_kv_heads, n_kv_heads)
+        self.heads = (n_heads, n_kv_heads)
         self.qk_norm = qk_norm
-        self.qkv = nn.Linear(width, sum(self.heads) * self.channels, bias=False)
+        self.qkv = nn.Linear(width, (n_heads + 2 * n_kv_heads) * self.channels, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(
@@ -30,11 +30,13 @@ class Attention(nn.Module):
         rotation: tuple[Tensor, Tensor] | None,
         attend: Callable[[Tensor, Tensor, Tensor], Tensor],
     ) -> Float[Tensor, "*B D"]:
-        q, k, v = self.qkv(x).unflatten(-1, (-1, self.channels)).split(self.heads, -2)  # *B H C, *B G C, *B G C
+        H, G = self.heads
+        qk, v = self.qkv(x).unflatten(-1, (-1, self.channels)).split((H + G, G), -2)  # *B H+G C, *B G C
         if self.qk_norm is not None:
-            q, k = self.qk_norm(q), self.qk_norm(k)
+            qk = self.qk_norm(qk)
         if rotation is not None:
-            q, k = rotary(q, *rotation), rotary(k, *rotation)
+            qk = rotary(qk, *rotation)
+        q, k = qk.split((H, G), -2)
         return self.out(attend(q, k, v).flatten(-2))
 
 
