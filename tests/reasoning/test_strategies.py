@@ -15,13 +15,16 @@ from clearhead.reasoning.strategies import (
     Bench,
     Draft,
     SearchConfig,
+    joint,
     known,
+    most_likely_right,
     pick,
     propose,
     sampled,
     searched,
     single,
 )  # fmt: skip
+from clearhead.reasoning.tree import add_children, new_tree
 
 # "What is 17 × 24?": greedy takes the likely first step B, which is wrong; A leads to 408.
 SCRIPT = {
@@ -131,6 +134,7 @@ VERDICTS = [
     V([[0.1, 0.4], [0.7, 0.65]]),
     V([[1.0, 1.0], [1.0, 1.0]]),
 ]
+LOGPROBS = [-1.0, -3.0, -2.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -142,18 +146,39 @@ VERDICTS = [
         ("best-of-n-last", 1),  # 0.3, 0.9, 0.65
         ("best-of-n-min", 1),  # 0.2, 0.9, 0.4
         ("best-of-n-product", 1),  # 0.06, 0.81, 0.26
+        ("best-of-n-joint", 0),  # 0.3 / e, 0.9 / e³, 0.65 / e²: 0.110, 0.045, 0.088
     ],
 )
 def test_rules_by_hand_and_no_answer_is_never_chosen(rule: str, chosen: int) -> None:
-    assert pick(rule, ANSWERS, VERDICTS) == chosen
-    assert pick(rule, [None, None], VERDICTS[:2]) is None
-    assert pick(rule, [], []) is None
+    assert pick(rule, ANSWERS, VERDICTS, LOGPROBS) == chosen
+    assert pick(rule, [None, None], VERDICTS[:2], LOGPROBS[:2]) is None
+    assert pick(rule, [], [], []) is None
 
 
 def test_min_and_product_and_last_differ() -> None:
     answers = ["a", "b", "c"]
     verdicts = [V([[0, 0.2], [0, 0.9]]), V([[0, 0.5], [0, 0.6]]), V([[0, 0.4], [0, 0.8]])]
-    assert [pick(f"best-of-n-{r}", answers, verdicts) for r in ("last", "min", "product")] == [0, 1, 2]
+    found = [pick(f"best-of-n-{r}", answers, verdicts, [0.0] * 3) for r in ("last", "min", "product")]
+    assert found == [0, 1, 2]
+
+
+def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
+    done = [Draft("p", (text,), True, logprob=logprob) for text, logprob in (("a", -5.0), ("b", -0.1), ("c", -0.2))]
+    tree = new_tree([Draft("p")], V([0.5]), V([False]))
+    assert most_likely_right(tree, 0) is None
+    values = V([0.9, 0.6, 0.6])
+    tree = add_children(tree, 0, 0, [*done, Draft("p", ("open",))], np.ones(4) / 4, *[np.append(values, 1.0)] * 2,
+                        V([True, True, True, False]))  # fmt: skip
+    assert most_likely_right(tree, 0) == 2  # b: the best judged is hardly ever written, the open one is no answer
+    for name in SEARCHES:
+        b = bench()
+        attempts, result = searched(name, b, ["17 × 24"], budget=300, seed=0)
+        assert result.chosen[0] == most_likely_right(result.tree, 0)
+        assert attempts[0].marks[-1].steps == result.answer(0).steps
+
+
+def test_a_verdict_of_zero_is_never_preferred() -> None:
+    assert joint(0.0, 0.0) == -np.inf < joint(1e-300, -700.0)
 
 
 def test_proposals_are_distinct_and_carry_the_model_s_probability() -> None:

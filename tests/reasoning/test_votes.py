@@ -100,7 +100,6 @@ def test_each_prefix_is_the_whole_of_its_samples(seed):
         (["a", "b"], [10], [1.0, 1.0]),
         (["a", "b"], [10, 20], [1.0]),
         (["a", "b"], [20, 10], [1.0, 1.0]),
-        (["a", "b"], [10, 20], [1.0, -1.0]),
         (["a", "b"], [10, 20], [1.0, float("nan")]),
     ],
 )
@@ -108,3 +107,9 @@ def test_wrong_samples_are_refused(answers, costs, weights):
     for curve in (vote_curve, best_of_n_curve):
         with pytest.raises(AssertionError):
             curve(answers, costs, weights)
+
+
+def test_a_weight_is_not_negative_but_a_score_may_be() -> None:
+    with pytest.raises(AssertionError, match="never negative"):
+        vote_curve(["a", "b"], [10, 20], [1.0, -1.0])
+    assert best_of_n_curve(["a", "b"], [10, 20], [-2.0, -1.0])[-1].answer == "b"  # a log-probability

@@ -7,7 +7,7 @@ import click
 
 from clearhead.cli.examples import examples
 
-STRATEGIES = "greedy,self-consistency,best-of-n-last,beam:4,mcts-puct"
+STRATEGIES = "greedy,self-consistency,best-of-n-joint,beam:4,mcts-puct"
 
 
 @click.command(
@@ -41,7 +41,7 @@ def command(
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
     Strategies: direct, greedy, self-consistency, best-of-n-outcome, best-of-n-last, best-of-n-min, best-of-n-product,
-    weighted-vote, beam, tree-of-thought, mcts-ucb, mcts-puct, halving.
+    best-of-n-joint, weighted-vote, beam, tree-of-thought, mcts-ucb, mcts-puct, halving.
     """
     from clearhead.cli.display import Display
     from clearhead.pipeline.compare import evaluate

@@ -60,7 +60,7 @@ class ReportConfig:
 
     trees: tuple[str, ...] = ()
     examples: int = 6
-    compare: tuple[str, str] = ("mcts-puct", "best-of-n-last")
+    compare: tuple[str, str] = ("mcts-puct", "best-of-n-joint")
     compare_at: int = 0  # the budget of the comparison; 0: the largest that both spend
 
 

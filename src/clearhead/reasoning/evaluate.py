@@ -28,7 +28,7 @@ class EvaluationConfig:
     problems: int = 100
     seeds: int = 3
     budgets: tuple[int, ...] = (100, 300, 1000)
-    strategies: tuple[str, ...] = ("greedy", "self-consistency", "best-of-n-last", "beam", "mcts-puct")
+    strategies: tuple[str, ...] = ("greedy", "self-consistency", "best-of-n-joint", "beam", "mcts-puct")
 
     def __post_init__(self) -> None:
         if self.problems < 1 or self.seeds < 1:

@@ -18,7 +18,7 @@ from clearhead.errors import UserError
 from clearhead.generation.language_model import Continuation, LanguageModel, SampleConfig
 from clearhead.reasoning import beam, halving, mcts, tree_of_thought
 from clearhead.reasoning.lockstep import Proposal, Result, Space, derive_seed
-from clearhead.reasoning.tree import best_value
+from clearhead.reasoning.tree import Tree, best_value
 from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product
 from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
 
@@ -108,7 +108,8 @@ class Bench(NamedTuple):
 
 SINGLE = ("direct", "greedy")
 SAMPLED = (
-    "self-consistency", "best-of-n-outcome", "best-of-n-last", "best-of-n-min", "best-of-n-product", "weighted-vote",
+    "self-consistency", "best-of-n-outcome", "best-of-n-last", "best-of-n-min", "best-of-n-product",
+    "best-of-n-joint", "weighted-vote",
 )  # fmt: skip
 SEARCHES = ("beam", "tree-of-thought", "mcts-ucb", "mcts-puct", "halving")
 STRATEGIES = SINGLE + SAMPLED + SEARCHES
@@ -122,6 +123,7 @@ LABELS = {
     "best-of-n-last": "best of N, process model (last step)",
     "best-of-n-min": "best of N, process model (weakest step)",
     "best-of-n-product": "best of N, process model (product)",
+    "best-of-n-joint": "best of N, process model × own probability",
     "weighted-vote": "vote weighted by the process model",
     "beam": "step beam search",
     "tree-of-thought": "tree of thoughts, own confidence",
@@ -249,21 +251,29 @@ def _choose(name: str, bench: Bench, problem: str, got: _Samples) -> Attempt:
     answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = pick(name, answers[:count], got.verdicts[:count])
+        chosen = pick(name, answers[:count], got.verdicts[:count], [draft.logprob for draft in got.drafts[:count]])
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(Mark(generated, reward if name in JUDGED else 0, seconds, steps))
     return Attempt(problem, tuple(marks))
 
 
-def pick(name: str, answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "steps 2"]]) -> int | None:
+def pick(
+    name: str,
+    answers: Sequence[str | None],
+    verdicts: Sequence[Float[np.ndarray, "steps 2"]],
+    logprobs: Sequence[float],
+) -> int | None:
     """Which of the samples a rule answers with: the voted answer's first sample, or the best-judged sample."""
     if name in ("self-consistency", "weighted-vote"):
         weights = None if name == "self-consistency" else [_verdict(last, rows, PROCESS) for rows in verdicts]
         winner = majority(answers, weights)
         return None if winner is None else answers.index(winner)
     aggregate, column = BEST_OF[name]
+    scores = [_verdict(aggregate, rows, column) for rows in verdicts]
+    if name == "best-of-n-joint":
+        scores = [joint(verdict, logprob) for verdict, logprob in zip(scores, logprobs, strict=True)]
     candidates = [None if answer is None else i for i, answer in enumerate(answers)]
-    chosen = best_of_n(candidates, [_verdict(aggregate, rows, column) for rows in verdicts])
+    chosen = best_of_n(candidates, scores)
     return chosen if isinstance(chosen, int) else None
 
 
@@ -272,11 +282,30 @@ BEST_OF: dict[str, tuple[Aggregate, int]] = {
     "best-of-n-last": (last, PROCESS),
     "best-of-n-min": (minimum, PROCESS),
     "best-of-n-product": (product, PROCESS),
+    "best-of-n-joint": (last, PROCESS),
 }
 
 
 def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
     return float(aggregate(rows[None, :, column])[0]) if len(rows) else 0.0
+
+
+def joint(verdict: float, logprob: float) -> float:
+    """log p(right | y) + log p(y): how likely it is that the model writes y and that y is right.
+
+    The two judges know different things. A reward model that has seen few failures overrates some of them, and of many
+    candidates the overrated ones win; the writer finds most of its own slips improbable.
+
+    >>> joint(0.9, -5.0) < joint(0.7, -0.1)
+    True
+    """
+    return (math.log(verdict) if verdict > 0 else -math.inf) + logprob
+
+
+def most_likely_right(tree: Tree, row: int) -> int | None:
+    """The finished solution with the highest `joint`, the first of equals: what every search answers with."""
+    done = np.flatnonzero(tree.done[row]).tolist()
+    return max(done, key=lambda node: joint(tree.score[row, node], tree.states[row][node].logprob), default=None)
 
 
 def searched(name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int) -> tuple[list[Attempt], Result]:
@@ -326,19 +355,22 @@ def searched(name: str, bench: Bench, problems: Sequence[str], budget: int, seed
 
 
 def _search(name: str, space: Space, config: SearchConfig) -> Result:
+    choose = most_likely_right
     many = 10_000  # simulations: the budget in tokens ends a search, not their number
     match name:
         case "beam":
-            return beam.search(space, width=config.width, depth=config.depth)
+            return beam.search(space, width=config.width, depth=config.depth, choose=choose)
         case "tree-of-thought":
-            return tree_of_thought.breadth_first(space, keep=config.width, depth=config.depth)
+            return tree_of_thought.breadth_first(space, keep=config.width, depth=config.depth, choose=choose)
         case "mcts-ucb":
             rule, worth = mcts.ucb(config.c_ucb), best_value
         case "mcts-puct":
             rule, worth = mcts.puct(config.c_puct), best_value
         case "halving":
-            return halving.search(space, simulations=many, actions=config.actions, worth=best_value)
-    return mcts.search(space, simulations=many, rule=rule, worth=worth, leaves_per_simulation=config.leaves)
+            return halving.search(space, simulations=many, actions=config.actions, worth=best_value, choose=choose)
+    return mcts.search(
+        space, simulations=many, rule=rule, worth=worth, leaves_per_simulation=config.leaves, choose=choose
+    )
 
 
 def propose(

@@ -59,6 +59,7 @@ def vote_curve(
     """The vote after each sample, with the winner's share; `costs[i]` is what the first i + 1 samples cost together."""
     weights = [1.0] * len(answers) if weights is None else weights
     _check_samples(answers, costs, weights)
+    assert all(weight >= 0 for weight in weights), "a weight is a verdict in [0, 1] or a count, never negative or NaN"
     totals: dict[Hashable, float] = {}  # keeps the order of arrival, so max() finds the first of equals
     points = []
     for answer, cost, weight in zip(answers, costs, weights, strict=True):
@@ -74,6 +75,7 @@ def vote_curve(
 def best_of_n_curve(answers: Sequence[Hashable], costs: Sequence[int], scores: Sequence[float]) -> list[Point]:
     """The best sample after each sample; `costs[i]` is what the first i + 1 samples cost together."""
     _check_samples(answers, costs, scores)
+    assert all(score == score for score in scores), "NaN is no score"
     points = []
     best, best_score = None, None
     for answer, cost, score in zip(answers, costs, scores, strict=True):
@@ -86,4 +88,3 @@ def best_of_n_curve(answers: Sequence[Hashable], costs: Sequence[int], scores: S
 def _check_samples(answers: Sequence[Hashable], costs: Sequence[int], weights: Sequence[float]) -> None:
     assert len(answers) == len(costs) == len(weights), "one cost and one weight for each answer"
     assert all(a <= b for a, b in pairwise(costs)), "costs are totals: they cannot fall"
-    assert all(weight >= 0 for weight in weights), "a weight is a verdict in [0, 1] or a count, never negative or NaN"
