@@ -85,12 +85,13 @@ def test_solutions_are_right_at_every_step(splits):
         assert all(TASK.check_step(problem, steps[:k]) for k in range(4))
 
 
-def test_solve_draws_uniformly_from_every_first_step():
+def test_solve_draws_uniformly_from_every_way():
     rng = random.Random(0)
     drawn = Counter(TASK.solve("3 3 8 8", rng)[0] for _ in range(20))
     assert set(drawn) == {"8÷3=8/3:8/3 3 8"}  # the famous one has a single way
-    drawn = Counter(TASK.solve("1 2 3 4", rng)[0] for _ in range(4000))
-    assert len(drawn) > 8
+    drawn = Counter(tuple(TASK.solve("2 3 7 13", rng)) for _ in range(4000))
+    firsts = Counter(way[0] for way in drawn)
+    assert len(drawn) == 7 and max(firsts.values()) == 3  # three of the seven begin alike
     assert min(drawn.values()) > 0.6 * 4000 / len(drawn)
     assert max(drawn.values()) < 1.4 * 4000 / len(drawn)
 

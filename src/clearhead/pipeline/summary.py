@@ -182,7 +182,7 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
         for key, point in best.items():
             tokens = point["generated"] + point["reward"]
             lines.append(
-                f"{name:>16}  {label(key):<42} {point['accuracy']:6.1%}  [{point['low']:.0%}, {point['high']:.0%}]"
+                f"{name:>16}  {label(key):<44} {point['accuracy']:6.1%}  [{point['low']:.0%}, {point['high']:.0%}]"
                 f"  {tokens:7,.0f} tokens"
             )
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures}

@@ -107,7 +107,7 @@ class Countdown:
         )
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
-        """A shortest solution, each step drawn uniformly from those that begin one: no number is combined in vain."""
+        """A solution drawn uniformly from the shortest ones: no number is combined in vain."""
         numbers, target = _parts(problem)
         moves = fewest_moves(to_state(numbers), target, whole)
         assert moves, f"{problem} has no solution; parse or problems would not have given it"

@@ -109,7 +109,7 @@ class Game24:
                 yield problem
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
-        """Three steps, each drawn uniformly from those that can still make 24; no step makes a negative number."""
+        """Three steps, drawn uniformly from all the ways to make 24 in which no step makes a negative number."""
         return solution(problem, TARGET, COUNT - 1, nonnegative, rng)
 
     def answer(self, problem: str, steps: Sequence[str]) -> str | None:

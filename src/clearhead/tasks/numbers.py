@@ -141,13 +141,25 @@ def _solving_moves(state: str, target: int, k: int, rule: Rule) -> tuple[tuple[s
     return tuple(found.items())
 
 
+@lru_cache(maxsize=1 << 16)
+def _ways(state: str, target: int, k: int, rule: Rule) -> int:
+    """How many different lists of k steps make the target."""
+    return sum(_ways(after, target, k - 1, rule) for _, after in _solving_moves(state, target, k, rule)) if k else 1
+
+
 def solution(state: str, target: int, k: int, rule: Rule, rng: random.Random) -> list[str]:
-    """k steps to the target, each drawn uniformly from the moves that still lead there."""
+    """k steps to the target, drawn uniformly from all the ways to make it.
+
+    A move with many ways to go on is then drawn often, one that leaves a single way rarely: who learns from such
+    solutions prefers moves that are easy to finish. Measured, one run of each: 44% of 160 new puzzles of the Game of 24
+    solved at the first try, against 33% where each step is drawn uniformly from the moves that still lead there.
+    """
     steps = []
     for left in range(k, 0, -1):
         options = _solving_moves(state, target, left, rule)
         assert options, f"{target} is not {left} moves from {state}"
-        step, state = options[int(rng.random() * len(options))]
+        ways = [_ways(after, target, left - 1, rule) for _, after in options]
+        ((step, state),) = rng.choices(options, ways)
         steps.append(step)
     return steps
 
