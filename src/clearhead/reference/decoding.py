@@ -169,7 +169,7 @@ def _finish(tokens: tuple[int, ...], log_p: float, alpha: float) -> Hypothesis:
     return Hypothesis(tokens, log_p, log_p / length_penalty(len(tokens), alpha))
 
 
-def _rank(z: np.ndarray) -> np.ndarray:
+def _rank(z: Array) -> Array:
     """How many tokens come before each one, largest logit first."""
     log_softmax(z)  # for its checks
     return np.argsort(np.argsort(-z, -1, kind="stable"), -1)
