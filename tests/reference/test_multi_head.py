@@ -16,6 +16,8 @@ from clearhead.reference.multi_head import (
     grouped_query_attention_vjp,
     multi_head_attention,
     multi_head_attention_vjp,
+    project,
+    project_vjp,
     rotary_attention,
     rotary_attention_vjp,
     to_heads,
@@ -58,6 +60,7 @@ def test_projections() -> None:
         from_heads, from_heads_vjp, o, w.reshape(H, C, D),
         peer=lambda o, w: o.transpose(-2, -3).flatten(-2) @ w.flatten(0, 1),
     )  # fmt: skip
+    check_tree_vjp(project, project_vjp, X, Y, heads(2, bias=True))
     assert to_heads_vjp(X[:0], w, o[:0].reshape(0, H, T, C))[1].tolist() == np.zeros_like(w).tolist()
 
 

@@ -64,6 +64,41 @@ def from_heads_vjp(
     return np.einsum("...td,hcd->...htc", dy, w), np.einsum("nhtc,ntd->hcd", _one_batch(o, 3), _one_batch(dy, 2))
 
 
+def project(
+    x: Float[Array, "*B T D"], y: Float[Array, "*B S D"], w: Heads
+) -> tuple[Float[Array, "*B H T C"], Float[Array, "*B G S C"], Float[Array, "*B G S C"]]:
+    """q = x W_Q + b_Q, k = y W_K + b_K, v = y W_V + b_V: what attention compares, and what it averages.
+
+    >>> one = np.ones((1, 1, 1))
+    >>> w = Heads(one, 2 * one, 3 * one, one, b_k=np.array([[0.5]]))
+    >>> [z.item() for z in project(np.array([[1.0]]), np.array([[10.0]]), w)]
+    [1.0, 20.5, 30.0]
+
+    O(T D H C + S D G C). Vaswani et al. 2017, section 3.2.2.
+    """
+    parts = ((x, w.w_q, w.b_q), (y, w.w_k, w.b_k), (y, w.w_v, w.b_v))
+    q, k, v = (to_heads(z, m) + (0.0 if b is None else b[:, None]) for z, m, b in parts)
+    return q, k, v
+
+
+def project_vjp(
+    x: Float[Array, "*B T D"],
+    y: Float[Array, "*B S D"],
+    w: Heads,
+    dq: Float[Array, "*B H T C"],
+    dk: Float[Array, "*B G S C"],
+    dv: Float[Array, "*B G S C"],
+) -> tuple[Float[Array, "*B T D"], Float[Array, "*B S D"], Heads]:
+    """to_heads' gradients, dy the sum of two; a bias gets the sum over all tokens; w_o and b_o, which play no part, 0."""
+    dx, dw_q = to_heads_vjp(x, w.w_q, dq)
+    dy_k, dw_k = to_heads_vjp(y, w.w_k, dk)
+    dy_v, dw_v = to_heads_vjp(y, w.w_v, dv)
+    biases = ((w.b_q, dq), (w.b_k, dk), (w.b_v, dv))
+    db_q, db_k, db_v = (None if b is None else _one_batch(d, 3).sum((0, 2)) for b, d in biases)
+    db_o = None if w.b_o is None else np.zeros_like(w.b_o)
+    return dx, dy_k + dy_v, Heads(dw_q, dw_k, dw_v, np.zeros_like(w.w_o), db_q, db_k, db_v, db_o)
+
+
 def grouped_query_attention(
     q: Float[Array, "*B H T C"],
     k: Float[Array, "*B G S C"],
@@ -110,7 +145,7 @@ def multi_head_attention(
 
     O((T + S) D H C + T S H C). Vaswani et al. 2017, section 3.2.2. ValueError: H is no multiple of G.
     """
-    o = grouped_query_attention(*_project(x, y, w), mask)
+    o = grouped_query_attention(*project(x, y, w), mask)
     return from_heads(o, w.w_o) + _or_zero(w.b_o)
 
 
@@ -122,9 +157,10 @@ def multi_head_attention_vjp(
     dz: Float[Array, "*B T D"],
 ) -> tuple[Float[Array, "*B T D"], Float[Array, "*B S D"], Heads]:
     """The chain rule through the four projections; self-attention adds the first two gradients up."""
-    q, k, v = _project(x, y, w)
+    q, k, v = project(x, y, w)
     do, dw_o = from_heads_vjp(grouped_query_attention(q, k, v, mask), w.w_o, dz)
-    return _project_vjp(x, y, w, *grouped_query_attention_vjp(q, k, v, mask, do), dw_o, dz)
+    dx, dy, dw = project_vjp(x, y, w, *grouped_query_attention_vjp(q, k, v, mask, do))
+    return dx, dy, dw._replace(w_o=dw_o, b_o=_bias_vjp(w.b_o, dz))
 
 
 def rotary_attention(
@@ -142,7 +178,7 @@ def rotary_attention(
 
     O(T D H C + T² H C). Su et al. 2021, section 3.2.2; Touvron et al. 2023, section 2.2. ValueError: an odd C.
     """
-    q, k, v = _project(x, x, w)
+    q, k, v = project(x, x, w)
     o = grouped_query_attention(rotary(q, positions, base), rotary(k, positions, base), v, mask)
     return from_heads(o, w.w_o) + _or_zero(w.b_o)
 
@@ -156,39 +192,13 @@ def rotary_attention_vjp(
     dz: Float[Array, "*B T D"],
 ) -> tuple[Float[Array, "*B T D"], Heads]:
     """multi_head_attention's, with the gradients of queries and keys turned back."""
-    q, k, v = _project(x, x, w)
+    q, k, v = project(x, x, w)
     turned = rotary(q, positions, base), rotary(k, positions, base), v
     do, dw_o = from_heads_vjp(grouped_query_attention(*turned, mask), w.w_o, dz)
     dq, dk, dv = grouped_query_attention_vjp(*turned, mask, do)
     dq, dk = rotary_vjp(q, positions, base, dq), rotary_vjp(k, positions, base, dk)
-    from_queries, from_keys, dw = _project_vjp(x, x, w, dq, dk, dv, dw_o, dz)
-    return from_queries + from_keys, dw
-
-
-def _project(x: np.ndarray, y: np.ndarray, w: Heads) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """q, k and v with their biases."""
-    parts = ((x, w.w_q, w.b_q), (y, w.w_k, w.b_k), (y, w.w_v, w.b_v))
-    q, k, v = (to_heads(z, m) + (0.0 if b is None else b[:, None]) for z, m, b in parts)
-    return q, k, v
-
-
-def _project_vjp(
-    x: np.ndarray,
-    y: np.ndarray,
-    w: Heads,
-    dq: np.ndarray,
-    dk: np.ndarray,
-    dv: np.ndarray,
-    dw_o: np.ndarray,
-    dz: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, Heads]:
-    dx, dw_q = to_heads_vjp(x, w.w_q, dq)
-    dy_k, dw_k = to_heads_vjp(y, w.w_k, dk)
-    dy_v, dw_v = to_heads_vjp(y, w.w_v, dv)
-    of_heads = ((w.b_q, dq), (w.b_k, dk), (w.b_v, dv))
-    db_q, db_k, db_v = (None if b is None else _one_batch(d, 3).sum((0, 2)) for b, d in of_heads)
-    db_o = None if w.b_o is None else _one_batch(dz, 2).sum((0, 1))
-    return dx, dy_k + dy_v, Heads(dw_q, dw_k, dw_v, dw_o, db_q, db_k, db_v, db_o)
+    from_queries, from_keys, dw = project_vjp(x, x, w, dq, dk, dv)
+    return from_queries + from_keys, dw._replace(w_o=dw_o, b_o=_bias_vjp(w.b_o, dz))
 
 
 def _queries_per_group(q: np.ndarray, k: np.ndarray) -> int:
@@ -204,6 +214,10 @@ def _for_heads(mask: np.ndarray | None) -> np.ndarray | None:
 
 def _or_zero(b: np.ndarray | None) -> np.ndarray | float:
     return 0.0 if b is None else b
+
+
+def _bias_vjp(b: np.ndarray | None, dz: np.ndarray) -> np.ndarray | None:
+    return None if b is None else dz.sum(tuple(range(dz.ndim - 1)))
 
 
 def _one_batch(x: np.ndarray, axes: int) -> np.ndarray:
