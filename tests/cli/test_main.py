@@ -1,6 +1,7 @@
 import os
 import resource
 import signal
+import os
 import subprocess
 import sys
 import types
@@ -121,6 +122,18 @@ def test_an_interrupt_is_one_line_and_code_130(verb: Callable[..., None], capsys
     assert main(["solve"]) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
     signal.signal(signal.SIGINT, before)
+
+
+def test_threads_wait_asleep_unless_the_user_says_otherwise(
+    verb: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    verb(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]))
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    main(["solve"])
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    main(["solve"])
+    assert seen == ["PASSIVE", "ACTIVE"]
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])  # less than a buffer, and more
