@@ -1,7 +1,6 @@
 import os
 import resource
 import signal
-import os
 import subprocess
 import sys
 import types

@@ -62,7 +62,7 @@ def group() -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; a person's mistake is one line, a defect keeps its traceback."""
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
-    # Threads that wait by spinning take the core from whoever they wait for: with one other busy process a training step
+    # Threads that wait by spinning take the core from whom they wait for: with one other busy process a training step
     # took up to ten times as long. Sleeping costs nothing that could be measured. Read when torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
