@@ -10,8 +10,8 @@ import numpy as np
 def warm_up(t: float, warmup: float) -> float:
     """min(1, t / W): straight up from 0 to the peak in W steps, then level.
 
-    Adam's first steps are of full length whatever the gradient is worth, and a fresh post-LN network has its largest
-    gradients at the top; small steps are what both need until the averages mean something.
+    Adam's first steps are of full length even on noise (minibatch.py), and a deep post-LN network changes most under
+    them (norm_placement.py); short ones bridge the time until its averages mean something.
 
     >>> [warm_up(t, 4) for t in (0, 1, 4, 100)]
     [0.0, 0.25, 1.0, 1.0]
