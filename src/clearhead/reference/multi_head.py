@@ -89,7 +89,7 @@ def project_vjp(
     dk: Float[Array, "*B G S C"],
     dv: Float[Array, "*B G S C"],
 ) -> tuple[Float[Array, "*B T D"], Float[Array, "*B S D"], Heads]:
-    """to_heads' gradients, dy the sum of two; a bias gets the sum over all tokens; w_o and b_o, which play no part, 0."""
+    """to_heads' gradients, dy the sum of two; a bias gets the sum over all tokens; w_o and b_o play no part: 0."""
     dx, dw_q = to_heads_vjp(x, w.w_q, dq)
     dy_k, dw_k = to_heads_vjp(y, w.w_k, dk)
     dy_v, dw_v = to_heads_vjp(y, w.w_v, dv)
