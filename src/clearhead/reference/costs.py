@@ -1,8 +1,8 @@
 """What a decoder-only transformer costs: parameters, arithmetic, and memory, as functions of its shape.
 
 A multiplication and an addition are two operations (FLOPs); only matrix products are counted, next to which all else is
-small. `width` is the bytes of a number, 2 in 16 bits. Deliberately not here: time (a roofline needs the machine), and the
-traffic inside attention (attention_traffic.py).
+small. `width` is the bytes of a number, 2 in 16 bits. Deliberately not here: time (a roofline needs the machine), and
+the traffic inside attention (attention_traffic.py).
 """
 
 from dataclasses import dataclass
