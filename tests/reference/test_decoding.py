@@ -90,6 +90,17 @@ def test_draws_follow_the_probabilities() -> None:
     assert draw(np.zeros((0, 3)) + 1, np.random.default_rng(0)).shape == (0,)
 
 
+class Lowest(np.random.Generator):
+    """The end of [0, 1) that a draw may hit, though one in 2⁵³."""
+
+    def random(self, size=None):
+        return np.zeros(size)
+
+
+def test_what_cannot_happen_is_not_drawn_at_the_lowest_draw() -> None:
+    assert draw(np.array([[0.0, 1.0], [0.5, 0.5]]), Lowest(np.random.PCG64())).tolist() == [1, 0]
+
+
 def _by_search(p: np.ndarray, n: int) -> np.ndarray:
     return np.searchsorted(p.cumsum() / p.sum(), np.random.default_rng(2).random(n), side="right")
 

@@ -126,6 +126,8 @@ def test_a_bound_that_is_too_low_loses_the_answer() -> None:
     hopeful = branch_and_bound("", pairs, lambda s: worth[s] if len(s) == 2 else 10.0, lambda s: len(s) == 2)
     assert hopeful.solutions == ["11"]
     assert hopeful.entered == ["", "1", "11", "2"]
+    level = branch_and_bound("", pairs, lambda s: 1.0, lambda s: len(s) == 2)
+    assert level == (["11"], ["", "1", "11"])  # what can only be as good is not entered
 
 
 def test_dead_ends_and_the_start() -> None:

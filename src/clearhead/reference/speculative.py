@@ -165,7 +165,7 @@ def speculative_speedup_vjp(
     return expected_tokens_vjp(alpha, gamma, dy / (gamma * c + 1))
 
 
-def _check(p: np.ndarray, q: np.ndarray) -> None:
+def _check(p: Array, q: Array) -> None:
     for x in (p, q):
         if not (x >= 0).all() or not np.allclose(x.sum(-1), 1, rtol=0, atol=1e-9):
             raise ValueError("probabilities must be 0 or more and sum to 1 along the last axis; divide by their sum")
@@ -176,6 +176,6 @@ def _check_gamma(gamma: int) -> None:
         raise ValueError(f"gamma = {gamma}, the tokens drafted per call, must be 1 or more")
 
 
-def _check_alpha(alpha: np.ndarray) -> None:
+def _check_alpha(alpha: Array) -> None:
     if not ((alpha >= 0) & (alpha <= 1)).all():
         raise ValueError("alpha is a probability and must be between 0 and 1")
