@@ -79,7 +79,7 @@ def by_torch(pre: bool, x: np.ndarray, weights: list[np.ndarray], dy: np.ndarray
 
 
 def test_depths_are_what_autograd_measures() -> None:
-    x, dy = RNG.normal(size=(2, 3, 5))
+    x, dy = RNG.normal(size=(2, 2, 3, 5))
     weights = list(RNG.normal(size=(4, 5, 5)))
     sublayers = [Sublayer(lambda x, w=w: x @ w, lambda x, dy, w=w: dy @ w.T) for w in weights]
     for measure, pre in ((post_ln_depth, False), (pre_ln_depth, True)):

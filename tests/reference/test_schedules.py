@@ -65,7 +65,7 @@ def test_ends() -> None:
     assert warm_up(0, 3) == linear(0, 3, 10) == cosine(0, 3, 10, 0.5) == trapezoid(0, 3, 10, 2) == 0
     assert linear(10, 10, 10) == cosine(10, 10, 10) == trapezoid(10, 10, 10, 0) == 0  # no room to fall: at once
     assert linear(9, 10, 10) == cosine(9, 10, 10) == trapezoid(9, 10, 10, 0) == 0.9
-    assert trapezoid(9.5, 0, 10, 0) == 1
+    assert trapezoid(9.5, 0, 10, 0) == 1 and trapezoid(9.5, 0, 10, 1) == 0.5
     assert cosine(20, 5, 10, 0.25) == 0.25 and linear(20, 5, 10) == trapezoid(20, 5, 10, 5) == 0
 
 
