@@ -65,7 +65,7 @@ class SearchConfig:
     width: int = 4
     leaves: int = 1  # expanded at once for each problem
     c_ucb: float = 0.2
-    c_puct: float = 0.5
+    c_puct: float = 0.25
     actions: int = 8
 
     def proposal(self) -> SampleConfig:
