@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from against import close
+from batched import check_batched
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.generation.logits_process import MinPLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
@@ -79,6 +80,13 @@ def test_edges_of_the_filters() -> None:
     assert keep_top_k(np.zeros((0, 4)), 2).shape == (0, 4)
     assert (greedy(Z) == Z.argmax(-1)).all()
     assert (temper(Z, 0.0).argmax(-1) == greedy(Z)).all()
+
+
+def test_any_number_of_batch_axes() -> None:
+    for f in (greedy, lambda z: keep_top_k(z, 3), lambda z: keep_top_p(z, 0.7), lambda z: keep_min_p(z, 0.1)):
+        check_batched(f, Z)
+    certain = np.eye(5)[RNG.integers(5, size=(4,))]
+    check_batched(lambda p: draw(p, RNG), certain)
 
 
 def test_draws_follow_the_probabilities() -> None:

@@ -5,6 +5,7 @@ import pytest
 import scipy.signal
 import torch
 from against import check_vjp, close
+from batched import check_batched
 
 from clearhead.reference.policy import (
     discounted_returns,
@@ -43,6 +44,15 @@ def test_values_and_gradients() -> None:
     check_vjp(gae, gae_vjp, R, V, 0.9, 0.8, peer=torch_gae)
     check_vjp(policy_gradient_loss, policy_gradient_loss_vjp, R, V[:, 1:], peer=lambda lp, a: -a * lp)
     check_vjp(expected_reward, expected_reward_vjp, Z, WORTH, peer=lambda z, r: (z.softmax(-1) * r).sum(-1))
+
+
+def test_any_number_of_batch_axes() -> None:
+    check_batched(lambda r: discounted_returns(r, 0.9), R)
+    check_batched(lambda r, v: gae(r, v, 0.9, 0.8), R, V)
+    check_batched(lambda r, v, da: gae_vjp(r, v, 0.9, 0.8, da), R, V, R)
+    check_batched(expected_reward, Z, WORTH)
+    check_batched(expected_reward_vjp, Z, WORTH, Z[:, 0])
+    check_batched(reinforce, Z, np.array([0, 3, 1]), WORTH[:, 0], WORTH[:, 1])
 
 
 def test_returns_are_a_filter_run_backwards() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from against import check_vjp, close
+from batched import check_batched
 
 from clearhead.reference.ppo import (
     group_advantages,
@@ -65,6 +66,18 @@ def test_values_and_gradients() -> None:
     check_vjp(penalised_reward, penalised_reward_vjp, GROUP, LOG_P, LOG_REF, 0.3, peer=torch_penalised)
 
 
+def test_any_number_of_batch_axes() -> None:
+    check_batched(group_advantages, GROUP)
+    check_batched(group_advantages_vjp, GROUP, A[..., 0])
+    check_batched(lambda s, p, q: penalised_reward(s, p, q, 0.3), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0])
+    check_batched(
+        lambda s, p, q, dr: penalised_reward_vjp(s, p, q, 0.3, dr), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0], A[:, 0]
+    )
+    grpo = (LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN)
+    check_batched(lambda *args: grpo_loss(*args, 0.2, 0.3), *grpo)
+    check_batched(lambda *args: grpo_loss_vjp(*args[:-1], 0.2, 0.3, args[-1]), *grpo, GROUP[:, 0])
+
+
 def test_clipping_takes_the_gain_and_leaves_the_loss() -> None:
     """The eight cases of ρ below, inside (twice) and above the interval, for a positive and a negative advantage."""
     ratio = np.array([0.5, 0.9, 1.1, 1.5] * 2)
@@ -96,13 +109,14 @@ def test_far_out_nothing_is_nan() -> None:
 
 def test_three_estimates_of_the_kl_and_their_gradients() -> None:
     """All actions weighted by π: what sampling gives on average. `frozen` is the gradient with samples held fixed."""
-    z, ref = RNG.normal(size=5), log_softmax(RNG.normal(size=5))
+    rng = np.random.default_rng(1)
+    z, ref = rng.normal(size=5), log_softmax(rng.normal(size=5))
     log_p, p = log_softmax(z), softmax(z)
     true = kl(p, np.exp(ref))
     close(p @ kl_k1(log_p, ref), true)
     close(p @ kl_k3(log_p, ref), true)
     assert abs(p @ kl_k2(log_p, ref) - true) > 0.01 * true
-    near = log_softmax(z + 1e-3 * RNG.normal(size=5))
+    near = log_softmax(z + 1e-3 * rng.normal(size=5))
     close(p @ kl_k2(log_p, near), kl(p, np.exp(near)), 0.01)
     assert (kl_k3(log_p, ref) > 0).all() and (kl_k2(log_p, ref) > 0).all() and (kl_k1(log_p, ref) < 0).any()
 

@@ -10,6 +10,7 @@ import scipy.stats
 import torch
 import torch.nn.functional as F
 from against import check_vjp, close
+from batched import check_batched
 
 from clearhead.reference.preference import (
     best_of_n,
@@ -81,6 +82,14 @@ def test_gradients_on_the_simplex() -> None:
     twice = expected_best_of_n_vjp(P[0], REWARD[0], 4, np.array(2.0))
     close(twice[0], 2 * theirs[0].numpy())
     close(twice[1], 2 * theirs[1].numpy())
+
+
+def test_any_number_of_batch_axes() -> None:
+    dy = np.array([1.0, -2.0, 0.5])
+    check_batched(lambda p, ref, r: regularised_reward(p, ref, r, 0.3), P, REF, REWARD)
+    check_batched(lambda p, ref, r, dy: regularised_reward_vjp(p, ref, r, 0.3, dy), P, REF, REWARD, dy)
+    check_batched(lambda ref, r: optimal_policy(ref, r, 0.3), REF, REWARD)
+    check_batched(lambda ref, r, dp: optimal_policy_vjp(ref, r, 0.3, dp), REF, REWARD, P)
 
 
 def test_far_out_nothing_overflows() -> None:

@@ -5,6 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 from against import close
+from batched import check_batched
 
 from clearhead.reference.search import (
     NO_PARENT,
@@ -46,8 +47,7 @@ def test_ucb1() -> None:
     assert ucb1(q, np.array([0, 5, 0]), np.array(5), 1.0).tolist()[::2] == [np.inf, np.inf]
     assert ucb1(q, np.array([0, 0, 0]), np.array(0), 1.0).tolist() == [np.inf] * 3
     assert ucb1(q, np.array([1, 0, 0]), np.array(1), 1.0)[0] == 0.9  # ln 1 = 0
-    batch = ucb1(np.tile(q, (2, 1)), np.tile(n, (2, 1)), np.array([6, 60]), 1.4)
-    close(batch[1], ucb1(q, n, np.array(60), 1.4))
+    check_batched(lambda q, n, N: ucb1(q, n, N, 1.4), np.tile(q, (2, 1)), np.tile(n, (2, 1)), np.array([6, 60]))
 
 
 def test_ucb1_keeps_regret_within_the_bound() -> None:
@@ -68,6 +68,8 @@ def test_ucb1_keeps_regret_within_the_bound() -> None:
 def test_puct() -> None:
     q, n, p = np.array([0.9, 0.2, 0.5]), np.array([3, 0, 2]), np.array([0.5, 0.3, 0.2])
     close(puct(q, n, p, np.array(5), 2.5), [q[i] + 2.5 * p[i] * 5**0.5 / (1 + n[i]) for i in range(3)])
+    two = (np.tile(q, (2, 1)), np.tile(n, (2, 1)), np.stack([p, p[::-1]]), np.array([6, 60]))
+    check_batched(lambda q, n, p, N: puct(q, n, p, N, 1.4), *two)
     assert puct(q, n, p, np.array(5), 0.0).tolist() == q.tolist()
     assert puct(q, np.zeros(3, int), p, np.array(0), 1.0).tolist() == q.tolist()
 

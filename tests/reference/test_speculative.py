@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from against import check_vjp, close
+from batched import check_batched
 
 from clearhead.reference.speculative import (
     accept_probability,
@@ -74,6 +75,7 @@ def test_tokens_per_call_are_counted_in_the_outcomes() -> None:
         close(sum(chance * len(y) for y, chance in outcomes.items()), expected_tokens(np.asarray(alpha), gamma))
     close(expected_tokens(ALPHA[:3], 5), (1 - ALPHA[:3] ** 6) / (1 - ALPHA[:3]))
     assert expected_tokens(np.array(1.0), 5) == 6
+    assert speculative_speedup(ALPHA, 3, 0.0).tolist() == expected_tokens(ALPHA, 3).tolist()
     close(speculative_speedup(np.array(0.8), 5, 0.02), (1 - 0.8**6) / (0.2 * 1.1))
 
 
@@ -110,6 +112,15 @@ def test_rates_and_gradients() -> None:
         peer=lambda a, g, c: (1 - a ** (g + 1)) / (1 - a) / (g * c + 1),
     )
     assert expected_tokens_vjp(np.array([0.0, 1.0]), 4, np.ones(2)).tolist() == [1, 10]
+
+
+def test_any_number_of_batch_axes() -> None:
+    for f in (accept_probability, acceptance_rate, residual, speculative_distribution):
+        check_batched(f, P[:3], Q[:3])
+    check_batched(acceptance_rate_vjp, P[:3], Q[:3], ALPHA[:3])
+    check_batched(expected_tokens, ALPHA, 3)
+    check_batched(lambda a, dy: expected_tokens_vjp(a, 3, dy), ALPHA, ALPHA + 1)
+    check_batched(lambda a, dy: speculative_speedup_vjp(a, 3, 0.1, dy), ALPHA, ALPHA + 1)
 
 
 def test_edges() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 from against import check_vjp, close
+from batched import check_batched
 
 from clearhead.reference.voting import (
     majority_probability,
@@ -41,6 +42,11 @@ def test_gradient_of_a_majority() -> None:
         m = (n - 1) // 2
         density = scipy.stats.beta(m + 1, m + 1).pdf(P)  # a majority is a tail of the median of uniform numbers
         close(majority_probability_vjp(P, n, np.ones_like(P)), density)
+
+
+def test_any_number_of_batch_axes() -> None:
+    check_batched(lambda p: majority_probability(p, 5), P)
+    check_batched(lambda p, dy: majority_probability_vjp(p, 5, dy), P, P)
 
 
 def test_condorcet() -> None:
