@@ -118,6 +118,11 @@ def test_where_alike_tokens_are_averaged_post_ln_lets_their_own_gradients_fade()
     close(pre.gradients, np.full(L + 1, pre.gradients[-1]), 1e-3)
 
 
+def test_one_channel_is_enough_for_a_linear_map() -> None:
+    f, f_vjp = random_linear(1, RNG)
+    close(f(np.ones((2, 1))), f_vjp(np.zeros((2, 1)), np.ones((2, 1))))
+
+
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="D = 0"):
         random_linear(0, RNG)

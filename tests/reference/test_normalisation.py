@@ -108,6 +108,13 @@ def test_gradient_of_layer_norm_has_neither_mean_nor_x_hat_in_it() -> None:
     close(1 + (dx * standardise(X, 0.0).x_hat).sum(-1), np.ones((2, 3)))
 
 
+def test_with_eps_some_of_x_hat_stays_in_the_gradient() -> None:
+    x, dy = np.array([1.0, 2.0, 4.0]), np.array([1.0, 0.0, 0.0])
+    _, variance, x_hat = standardise(x, 0.5)
+    along = (layer_norm_vjp(x, ONE, ZERO, 0.5, dy)[0] * x_hat).sum()
+    close(along, x_hat[0] * 0.5 / (variance[0] + 0.5) ** 1.5)
+
+
 @pytest.mark.parametrize("value", [0.1, 7.3, -1e8 / 3])
 def test_no_variance_gives_the_bias_exactly(value: float) -> None:
     x = np.full((7, 3), value)

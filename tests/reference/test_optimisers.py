@@ -163,6 +163,23 @@ def test_best_momentum_is_best() -> None:
     assert best_momentum(3.0, 3.0) == (pytest.approx(1 / 3), 0.0)  # a round bowl: Newton's step
 
 
+def test_gradient_descent_by_hand() -> None:
+    w, path = np.array(5.0), []
+    for _ in range(3):  # ŷ = w x with x = 2, y = 2 and L = (ŷ - y)²
+        w = sgd(w, 2 * (w * 2 - 2) * 2, 0.1)
+        path.append(float(w))
+    close(path, [1.8, 1.16, 1.032])
+
+
+def test_the_best_rate_of_a_valley_swings_across_it() -> None:
+    curvature, w, best = np.array([1.0, 100.0]), np.ones(2), 2 / 101
+    for _ in range(5):
+        after = sgd(w, curvature * w, best)
+        assert after[0] > 0 and after[1] * w[1] < 0
+        w = after
+    assert momentum_rate(100.0, best, 0.0) < momentum_rate(1.0, 1 / 100, 0.0)  # at 1 / 100 nothing swings: it is slower
+
+
 def test_momentum_by_hand() -> None:
     w, v = momentum(np.array(0.5), np.array(0.2), np.array(0.1), lr=0.1, beta=0.9)
     close([v, w], [0.29, 0.471])

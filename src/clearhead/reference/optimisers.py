@@ -218,9 +218,10 @@ def newton_schulz(
         return newton_schulz(g.T, iterations, coefficients).T  # X Xᵀ on the shorter side
     a, b, c = coefficients
     largest = np.abs(g).max(initial=0.0)
-    x = g / largest if largest > 0 else g  # so that the squares under the norm neither overflow nor vanish
-    size = np.sqrt((x**2).sum())
-    x = x / size if size > 0 else x
+    if largest == 0:
+        return np.zeros_like(g)
+    x = g / largest  # so that the squares under the norm neither overflow nor vanish
+    x = x / np.sqrt((x**2).sum())
     for _ in range(iterations):
         gram = x @ x.T
         x = a * x + (b * gram + c * gram @ gram) @ x
