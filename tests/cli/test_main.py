@@ -82,7 +82,7 @@ def test_every_verb_has_examples(name: str, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("args", "told"),
     [
-        (["slove"], "error: no verb 'slove'; did you mean 'solve'? There are: eval, report, run, solve, tasks\n"),
+        (["slove"], f"error: no verb 'slove'; did you mean 'solve'? There are: {', '.join(sorted(VERBS))}\n"),
         (["--colour"], "error: No such option '--colour'.\n"),
         (["tasks", "--jsn"], "error: No such option '--jsn'. Did you mean '--json'?\n"),
         (["tasks", "game24"], "error: Got unexpected extra argument (game24)\n"),
