@@ -40,7 +40,7 @@ def architecture(preset: str | None, given: Mapping[str, Any]) -> "Architecture"
     known = {key: value for key, value in given.items() if value is not None}
     if preset is not None:
         if preset not in costs.PRESETS:
-            raise UserError(f"no preset {preset!r}{nearest(preset, costs.PRESETS)}; or give the numbers: --d-model ...")
+            raise UserError(f"no preset {preset!r}{nearest(preset, costs.PRESETS)}; or give numbers, as --d-model")
         known = asdict(costs.PRESETS[preset]) | known
     else:
         known = _completed(known)
