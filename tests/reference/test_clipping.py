@@ -15,7 +15,7 @@ from clearhead.reference.clipping import (
     global_norm,
 )
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 G = RNG.normal(size=(3, 4)) * 2
 A, B = RNG.normal(size=(2, 3)), RNG.normal(size=4)
 

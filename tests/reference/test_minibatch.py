@@ -16,7 +16,7 @@ from clearhead.reference.minibatch import (
 )
 from clearhead.reference.optimisers import adam, adam_start, sgd
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 G = RNG.normal(size=(5, 2)) * [1.0, 1e6] + [0.3, -4.0]
 
 

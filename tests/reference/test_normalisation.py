@@ -23,7 +23,7 @@ from clearhead.reference.normalisation import (
     update_running,
 )
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 X, DY = RNG.normal(size=(2, 3, 5)) * 2 + 1, RNG.normal(size=(2, 3, 5))
 GAIN, BIAS = RNG.normal(size=5), RNG.normal(size=5)
 ONE, ZERO = np.ones(3), np.zeros(3)

@@ -23,7 +23,7 @@ from clearhead.reference.optimisers import (
     sgd,
 )
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(1)
 W = RNG.normal(size=(4, 3))
 CURVATURE = 10.0 ** RNG.uniform(-2, 1, size=(4, 3))
 NOISE = RNG.normal(size=(50, 4, 3))
@@ -204,14 +204,14 @@ def test_nesterov_is_momentum_with_a_look_ahead() -> None:
 
 
 def test_decay_inside_adam_is_lost_on_weights_of_large_gradients() -> None:
-    noise = RNG.choice([-1.0, 1.0], size=(400, 2)) * np.array([0.01, 100.0])
+    noise = np.outer((-1.0) ** np.arange(400), [0.01, 100.0])
     w_l2, w_decay = np.array([1.0, 1.0]), np.array([1.0, 1.0])
     state_l2, state_decay = adam_start(w_l2), adam_start(w_decay)
     for g in noise:
         w_l2, state_l2 = adam(w_l2, g + 0.1 * w_l2, state_l2, 1e-3)
         w_decay, state_decay = adamw(w_decay, g, state_decay, 1e-3, 0.5)
     assert w_l2[0] < 0.75 < 0.95 < w_l2[1]  # the same penalty, and only the quiet weight shrinks
-    close(w_decay, np.full(2, (1 - 1e-3 * 0.5) ** 400), 0.05)
+    close(w_decay, np.full(2, (1 - 1e-3 * 0.5) ** 400), 0.01)
 
 
 def test_step_sizes_do_not_follow_the_gradients() -> None:
