@@ -44,6 +44,15 @@ def test_masks_are_aligned_at_the_last_query() -> None:
     assert sliding_window_mask(3, 5, 1).tolist() == np.eye(5, dtype=bool)[2:].tolist()
 
 
+def test_padding_is_what_follows_the_length() -> None:
+    assert padding_mask(np.array([[0, 2], [3, 1]]), 3).astype(int).tolist() == [
+        [[[0, 0, 0]], [[1, 1, 0]]],
+        [[[1, 1, 1]], [[1, 0, 0]]],
+    ]
+    short = attention(Q, K, V, padding_mask(np.array([2, 5]), 5))
+    close(short[0], attention(Q[0], K[0, :2], V[0, :2]))
+
+
 def test_each_mask_hides_what_it_should() -> None:
     far = K.copy()
     far[:, 4] = 1e3  # what nobody but the last query may see

@@ -47,6 +47,16 @@ def test_a_cache_changes_nothing(G: int) -> None:
     close(in_chunks(w, IDS[1], [2, 7])[0], llama(w, IDS)[1])  # a text alone, without an axis for the batch
 
 
+def test_a_key_depends_on_all_that_came_before_and_on_nothing_later() -> None:
+    w, changed = model(2), IDS[0].copy()
+    changed[4] = (changed[4] + 1) % V
+    (first, second), (other_first, other_second) = (extend(w, ids, new_caches(w, ()))[1] for ids in (IDS[0], changed))
+    same = (first.k == other_first.k).all((0, 2))
+    assert same.tolist() == [True] * 4 + [False] + [True] * 4  # in the first layer a key is that of its own token
+    same = (second.k == other_second.k).all((0, 2))
+    assert same.tolist() == [True] * 4 + [False] * 5  # further up it has heard of the others
+
+
 def test_a_prefix_serves_two_continuations() -> None:
     w = model(2)
     _, caches = extend(w, IDS[0, :5], new_caches(w, ()))
