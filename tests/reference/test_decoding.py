@@ -197,6 +197,7 @@ def test_length_bias_and_its_penalty() -> None:
     assert beam_search(model, end=0, beam=2, limit=4, alpha=1.0)[0].tokens == (1, 1, 1, 1)
     close(length_penalty(4, 0.6), 1.5**0.6)
     assert length_penalty(50, 0.0) == 1 == length_penalty(1, 3.0)
+    assert length_penalty(0, 1.0) == 5 / 6
 
 
 def test_equal_texts_and_dead_ends() -> None:
