@@ -126,6 +126,7 @@ def test_the_bandit_step_by_step() -> None:
         p.append(np.exp(z) / np.exp(z).sum())
     close(policies, p[1:])
     assert gradient_bandit(lambda arm: 0.0, 2, 0, 0.1, RNG).shape == (0, 2)
+    assert gradient_bandit(float, 2, 5, 0.0, RNG).tolist() == [[0.5, 0.5]] * 5
     assert gradient_bandit(lambda arm: 5.0, 1, 2, 0.1, RNG).tolist() == [[1.0], [1.0]]
 
 

@@ -42,6 +42,7 @@ def test_every_number_of_the_walk() -> None:
                     close(fork.scores[state], score)
 
     end = iterations[-1].tree
+    assert end.prior.tolist() == [1, 0.5, 0.5, 0.5, 0.5, 1, 1, 1]
     assert dict(zip(end.states, end.visits.tolist(), strict=True)) == {
         QUESTION: 7, "A": 5, "B": 2, "A1": 2, "A2": 2, "A1a": 1, "B1": 1, "A2a": 1,
     }  # fmt: skip
