@@ -58,6 +58,9 @@ def flash_1_traffic(T: int, S: int, C: int, Br: int, Bc: int) -> Traffic:
 def flash_1_backward_traffic(T: int, S: int, C: int, Br: int, Bc: int) -> Traffic:
     """k and v once; for each tile of keys q, o, do, dq, l and m in and dq out; dk and dv set to 0 and written once.
 
+    >>> flash_1_backward_traffic(4, 4, 2, 2, 2)
+    Traffic(reads=96, writes=56)
+
     Dao et al. 2022, algorithm 4 and theorem 5.
     """
     passes = _tiles(S, Bc, Br)
@@ -78,6 +81,9 @@ def flash_2_traffic(T: int, S: int, C: int, Br: int, Bc: int) -> Traffic:
 
 def flash_2_backward_traffic(T: int, S: int, C: int, Br: int, Bc: int) -> Traffic:
     """o and do for δ; k and v once; for each tile of keys q, do, dq, lse and δ in and dq out; dk and dv out once.
+
+    >>> flash_2_backward_traffic(4, 4, 2, 2, 2)
+    Traffic(reads=96, writes=44)
 
     Dao 2023, algorithm 2, without its o_i, which δ_i has replaced.
     """

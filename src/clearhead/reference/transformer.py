@@ -1,7 +1,7 @@
 """Whole decoder-only language models, forward and backward: GPT-2 and Llama, from token ids to the loss's gradients.
 
 The original encoder-decoder is blocks.py's `post_ln_block` and `post_ln_cross_block`, stacked. Deliberately not here:
-dropout (train without it, or see the regularisers), and decoding (kv_cache.py).
+dropout (regularisers.py), and decoding (kv_cache.py).
 """
 
 from typing import NamedTuple
@@ -144,7 +144,14 @@ def gpt2_loss_vjp(w: GPT2, ids: Int[Array, "*B T"], dloss: float | Float[Array, 
 
 
 def llama_loss(w: Llama, ids: Int[Array, "*B T"], base: float = 10_000.0) -> Float[Array, ""]:
-    """next_token_loss(llama(w, ids), ids): what training lowers. Cost and errors as llama and next_token_loss."""
+    """next_token_loss(llama(w, ids), ids): what training lowers.
+
+    >>> w = random_llama(V=5, D=6, H=3, G=1, F=8, L=2, rng=np.random.default_rng(0))
+    >>> round(float(llama_loss(w, np.array([[0, 1, 4]]))), 1)
+    1.6
+
+    Cost and errors as llama and next_token_loss.
+    """
     return next_token_loss(llama(w, ids, base), ids)
 
 
@@ -155,6 +162,9 @@ def llama_loss_vjp(w: Llama, ids: Int[Array, "*B T"], base: float, dloss: float 
 
 def random_gpt2(V: int, S: int, D: int, H: int, F: int, L: int, rng: np.random.Generator) -> GPT2:
     """A new GPT-2: N(0, 0.02²), what writes to the stream smaller by √(2L), biases 0, gains 1.
+
+    >>> random_gpt2(V=5, S=4, D=6, H=2, F=8, L=2, rng=np.random.default_rng(0)).blocks[1].attention.w_q.shape
+    (6, 2, 3)
 
     Radford et al. 2019, section 2.3. ValueError: D is no multiple of H.
     """
@@ -174,7 +184,13 @@ def random_gpt2(V: int, S: int, D: int, H: int, F: int, L: int, rng: np.random.G
 
 
 def random_llama(V: int, D: int, H: int, G: int, F: int, L: int, rng: np.random.Generator) -> Llama:
-    """A new Llama with G key/value heads: N(0, 0.02²), gains 1. ValueError: D is no multiple of H."""
+    """A new Llama with G key/value heads: N(0, 0.02²), gains 1.
+
+    >>> random_llama(V=5, D=6, H=3, G=1, F=8, L=2, rng=np.random.default_rng(0)).blocks[1].attention.w_k.shape
+    (6, 1, 2)
+
+    ValueError: D is no multiple of H.
+    """
     if D % H:
         raise ValueError(f"D = {D} cannot be dealt out to H = {H} heads evenly; make it a multiple")
     C = D // H
