@@ -44,7 +44,7 @@ def check_vjp(f: Callable[..., Any], f_vjp: Callable[..., Any], *args: Any, peer
     """
     places = [i for i, a in enumerate(args) if isinstance(a, np.ndarray) and a.dtype == np.float64]
     results = _several(f(*args))
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(271828)  # a seed no test draws its inputs from: they must not resemble the cotangents
     cotangents = [rng.normal(size=np.shape(y)) for y in results]
 
     def weighted(*changed: Any) -> float:
