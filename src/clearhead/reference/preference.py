@@ -134,8 +134,8 @@ def regularised_reward_vjp(
 def optimal_policy(ref: Float[Array, "*B K"], reward: Float[Array, "*B K"], beta: float) -> Float[Array, "*B K"]:
     """π*_y = π_ref(y) exp(r_y / β) / Z, the maximum of regularised_reward, where it is worth β log Z.
 
-    >>> optimal_policy(np.array([0.5, 0.5]), np.array([0.0, np.log(3)]), beta=1.0).round(6).tolist()
-    [0.25, 0.75]
+    >>> optimal_policy(np.array([0.5, 0.5]), np.array([0.0, np.log(3)]), beta=0.5).round(6).tolist()
+    [0.1, 0.9]
 
     O(K). Rafailov et al. 2023, equation 4 and appendix A.1. ValueError: β ≤ 0, a negative ref, or as softmax.
     """

@@ -46,8 +46,8 @@ Rule = Callable[[Any, Any, Any, Any], Any]
 def ucb1(q: Float[Array, "*B K"], n: Int[Array, "*B K"], N: Int[Array, "*B"], c: float) -> Float[Array, "*B K"]:
     """q_a + c √(ln N / n_a), and ∞ where n_a = 0: a mean, and how far it may still be off.
 
-    >>> ucb1(np.array([0.5, 0.5, 0.0]), np.array([1, 4, 0]), np.array(5), c=0.0).tolist()
-    [0.5, 0.5, inf]
+    >>> ucb1(np.array([0.5, 0.5, 0.0]), np.array([1, 4, 0]), np.array(5), c=1.0).round(4).tolist()
+    [1.7686, 1.1343, inf]
 
     O(K). Auer, Cesa-Bianchi and Fischer 2002, figure 1, where c = √2; in trees Kocsis and Szepesvári 2006, section 2.
     ValueError: negative visits or c, or N = 0 where a child was visited.
