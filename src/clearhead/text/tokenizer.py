@@ -34,6 +34,14 @@ class CharTokenizer:
     def vocab_size(self) -> int:
         return len(SPECIALS) + len(self.alphabet)
 
+    @property
+    def end_id(self) -> int:
+        return END
+
+    @property
+    def pad_id(self) -> int:
+        return PAD
+
     @cached_property
     def _ids(self) -> dict[str, int]:
         return {char: i for i, char in enumerate(self.alphabet, start=len(SPECIALS))}

@@ -1,0 +1,162 @@
+"""The tokenizer inside a GGUF file: byte-level BPE, SentencePiece's BPE with scores, or WordPiece.
+
+The file names the expression that cuts text into pieces (`tokenizer.ggml.pre`) and does not hold it: an unknown name is
+an error, because a wrong one gives wrong ids without a word. Tokens of the types control and unknown are special, those
+of type user-defined are found in text before anything else (llama.cpp, llama_token_type).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+from clearhead.errors import UserError
+from clearhead.text.gguf_metadata import read_metadata
+from clearhead.text.patterns import pattern
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.training import cut_to_bytes
+
+UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # types of tokens
+WORD_START = "▁"
+PREFIX = "tokenizer.ggml."
+
+
+def load_gguf(path: Path) -> SubwordTokenizer:
+    """The tokenizer of a GGUF file."""
+    metadata = read_metadata(path)
+    try:
+        return from_metadata(metadata)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def chat_template(metadata: Mapping[str, Any]) -> str | None:
+    template = metadata.get("tokenizer.chat_template")
+    return template if isinstance(template, str) else None
+
+
+def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
+    """The tokenizer that the metadata describes."""
+    model = metadata.get(PREFIX + "model")
+    builders = {"gpt2": _byte_level, "llama": _sentencepiece, "bert": _wordpiece}
+    if model is None:
+        raise UserError("there is no tokenizer in it; take a file that has one")
+    if model not in builders:
+        raise UserError(f"its tokenizer is of the kind {model!r:.60}; known are {', '.join(sorted(builders))}")
+    tokens = _list(metadata, "tokens", str)
+    if not tokens or len(set(tokens)) != len(tokens):
+        raise UserError(f"its {len(tokens)} tokens are none or not all different")
+    types = _list(metadata, "token_type", int) if PREFIX + "token_type" in metadata else [1] * len(tokens)
+    if len(types) != len(tokens):
+        raise UserError(f"it has {len(tokens)} tokens and {len(types)} types of tokens; there must be as many")
+    backend = builders[model](metadata, tokens)
+    for token, kind in zip(tokens, types, strict=True):
+        if kind in (UNKNOWN, CONTROL):
+            backend.add_special_tokens([AddedToken(token, special=True, normalized=False)])
+        elif kind == USER_DEFINED:
+            backend.add_tokens([AddedToken(token, special=False, normalized=False)])
+    _frame(backend, metadata, tokens)
+    return SubwordTokenizer(
+        backend, _token_id(metadata, "eos_token_id", tokens), _token_id(metadata, "padding_token_id", tokens)
+    )
+
+
+def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
+    known = set(tokens)
+    pairs = []
+    for merge in _list(metadata, "merges", str):
+        left, space, right = merge.partition(" ")
+        if not space or not {left, right, left + right} <= known:
+            raise UserError(f"the merge {merge[:60]!r} is not one of two of its tokens into a third")
+        pairs.append((left, right))
+    name = metadata.get(PREFIX + "pre", "gpt-2")
+    if not isinstance(name, str):
+        raise UserError(f"{PREFIX}pre is {name!r:.60}; it must be a name")
+    backend = Tokenizer(
+        models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs, ignore_merges=name == "llama-bpe")
+    )
+    backend.pre_tokenizer = cut_to_bytes(pattern(name))
+    backend.decoder = decoders.ByteLevel()
+    return backend
+
+
+def _sentencepiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
+    """Merges by score: the pair whose whole has the highest score comes first."""
+    scores = _list(metadata, "scores", float)
+    if len(scores) != len(tokens):
+        raise UserError(f"it has {len(tokens)} tokens and {len(scores)} scores; there must be as many")
+    ids = {token: i for i, token in enumerate(tokens)}
+    pairs: list[tuple[float, str, str]] = []
+    for token, score in zip(tokens, scores, strict=True):
+        for i in range(1, min(len(token), 256)):
+            if token[:i] in ids and token[i:] in ids:
+                pairs.append((-score, token[:i], token[i:]))
+    pairs.sort(key=lambda pair: pair[0])
+    unknown = _token_id(metadata, "unknown_token_id", tokens)
+    backend = Tokenizer(
+        models.BPE(
+            vocab=ids,
+            merges=[pair[1:] for pair in pairs],
+            unk_token=None if unknown is None else tokens[unknown],
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    spaced = metadata.get(PREFIX + "add_space_prefix", True)
+    replace = normalizers.Replace(" ", WORD_START)
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend(WORD_START), replace]) if spaced else replace
+    steps = [decoders.Replace(WORD_START, " "), decoders.ByteFallback(), decoders.Fuse()]
+    backend.decoder = decoders.Sequence([*steps, decoders.Strip(" ", 1, 0)] if spaced else steps)
+    return backend
+
+
+def _wordpiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
+    """llama.cpp marks the beginning of a word, BERT what goes on after it."""
+    unknown = _token_id(metadata, "unknown_token_id", tokens)
+    special = {token for token in tokens if token.startswith("[") and token.endswith("]")}
+    spelt = [
+        token if token in special else token[1:] if token.startswith(WORD_START) else "##" + token for token in tokens
+    ]
+    vocabulary = {token: i for i, token in enumerate(spelt)}
+    if unknown is None or len(vocabulary) != len(tokens):
+        raise UserError("its WordPiece vocabulary has no unknown token, or names a token twice")
+    backend = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token=spelt[unknown]))
+    folded = all(token == token.lower() for token in spelt if token not in special)
+    backend.normalizer = normalizers.BertNormalizer(lowercase=folded)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.decoder = decoders.WordPiece()
+    return backend
+
+
+def _frame(backend: Tokenizer, metadata: Mapping[str, Any], tokens: list[str]) -> None:
+    """What the file asks to put around every text; llama.cpp begins some kinds without being asked."""
+    kind = metadata[PREFIX + "model"]
+    begins = metadata.get(PREFIX + "add_bos_token", kind != "gpt2")
+    ends = metadata.get(PREFIX + "add_eos_token", kind == "bert")
+    first = _token_id(metadata, "bos_token_id", tokens) if begins else None
+    last = _token_id(metadata, "eos_token_id", tokens) if ends else None
+    around = [(f"<{i}>", i) for i in (first, last) if i is not None]  # ids are enough: the names may hold any sign
+    if around:
+        template = [
+            *([f"<{first}>:0"] if first is not None else []),
+            "$A:0",
+            *([f"<{last}>:0"] if last is not None else []),
+        ]
+        backend.post_processor = processors.TemplateProcessing(single=template, special_tokens=around)
+
+
+def _list(metadata: Mapping[str, Any], name: str, kind: type) -> list[Any]:
+    values = metadata.get(PREFIX + name)
+    if not isinstance(values, list) or not all(isinstance(value, kind) for value in values[:1]):
+        raise UserError(f"{PREFIX}{name} is missing or no list of {kind.__name__}; the file is broken")
+    return values
+
+
+def _token_id(metadata: Mapping[str, Any], name: str, tokens: list[str]) -> int | None:
+    value = metadata.get(PREFIX + name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or not 0 <= value < len(tokens):
+        raise UserError(f"{PREFIX}{name} is {value!r:.60}; its tokens are 0 to {len(tokens) - 1}")
+    return value

@@ -1,0 +1,22 @@
+"""What a model, the engine and packing need of a tokenizer. Every tokenizer here answers to it."""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+
+class Tokenizer(Protocol):
+    """Text <-> ids below `vocab_size`. Text that is spelt like a special token is ordinary text to `encode`."""
+
+    @property
+    def vocab_size(self) -> int: ...
+
+    @property
+    def end_id(self) -> int | None:
+        """The token that ends a text, None where the tokenizer has none."""
+
+    @property
+    def pad_id(self) -> int | None: ...
+
+    def encode(self, text: str) -> list[int]: ...
+
+    def decode(self, ids: Iterable[int]) -> str: ...

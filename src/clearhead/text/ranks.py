@@ -1,0 +1,97 @@
+"""tiktoken rank files: one token a line, its bytes in base64 and its rank.
+
+A pair of neighbours whose bytes together are a token may be merged, the lowest rank first. The library wants the pairs
+themselves, so every way of cutting a token into two tokens becomes one merge. A rank file names neither the expression
+that cuts text into pieces nor the special tokens. Both are known by the number of ranks, or the caller names the first.
+"""
+
+import base64
+import binascii
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models
+
+from clearhead.errors import UserError
+from clearhead.text.patterns import pattern
+from clearhead.text.subword import SubwordTokenizer, to_byte_level
+from clearhead.text.training import BYTES, cut_to_bytes
+
+LONGEST = 1024  # bytes of a token; 128 is the longest in use
+EMPTY = {b"=": b""}  # Whisper's file ends with a token of no bytes, spelt like this: it only takes a rank
+END = "<|endoftext|>"
+# Number of ranks: the way to cut, and the special tokens with their ids (tiktoken_ext/openai_public.py; Llama 3's
+# tokenizer.py for 128000).
+KNOWN: dict[int, tuple[str, dict[str, int]]] = {
+    50256: ("gpt2", {END: 50256}),
+    50257: ("gpt2", {END: 50257}),  # Whisper's, in many languages
+    50280: ("gpt2", {END: 50256}),  # p50k leaves that id free
+    100256: ("cl100k", {END: 100257, "<|fim_prefix|>": 100258, "<|fim_middle|>": 100259, "<|fim_suffix|>": 100260,
+                        "<|endofprompt|>": 100276}),
+    128000: ("llama3", {"<|begin_of_text|>": 128000, "<|end_of_text|>": 128001, "<|start_header_id|>": 128006,
+                        "<|end_header_id|>": 128007, "<|eot_id|>": 128009}),
+    199998: ("o200k", {END: 199999, "<|endofprompt|>": 200018}),
+}  # fmt: skip
+ENDS = (END, "<|end_of_text|>")
+
+
+def read_ranks(data: bytes, where: Path) -> dict[bytes, int]:
+    """The tokens and their ranks."""
+    ranks: dict[bytes, int] = {}
+    seen: dict[int, int] = {}
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            spelt, rank_text = line.split()
+            token, rank = base64.b64decode(EMPTY.get(spelt, spelt), validate=True), int(rank_text)
+        except (ValueError, binascii.Error):
+            raise _wrong(where, number, f"{line[:40]!r} is no token in base64 and its rank") from None
+        if len(token) > LONGEST:
+            raise _wrong(where, number, f"a token of {len(token)} bytes; {LONGEST} are possible")
+        if not 0 <= rank < 1 << 24:
+            raise _wrong(where, number, f"the rank {rank} is out of range; ranks are 0 to {(1 << 24) - 1}")
+        if token in ranks or rank in seen:
+            raise _wrong(where, number, f"the token or the rank {rank} is there already; keep one of the two")
+        ranks[token] = rank
+        seen[rank] = number
+    missing = [byte for byte in range(BYTES) if bytes([byte]) not in ranks]
+    if missing:
+        raise UserError(f"{where} is no whole rank file: it has no token for the byte {missing[0]}; fetch it again")
+    return ranks
+
+
+def _wrong(where: Path, line: int, what: str) -> UserError:
+    return UserError(f"{where}, line {line}: {what}; this is no tiktoken rank file, or it is broken")
+
+
+def merges(ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
+    """Every pair of tokens that together are a token, by the rank of the whole.
+
+    >>> merges({b"a": 0, b"b": 1, b"ab": 2, b"aba": 3, b"ba": 4})
+    [(b'a', b'b'), (b'ab', b'a'), (b'a', b'ba'), (b'b', b'a')]
+    """
+    found = []
+    for token in sorted(ranks, key=ranks.__getitem__):
+        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
+        pairs = [(left, right) for left, right in cuts if left in ranks and right in ranks]
+        found += sorted(pairs, key=lambda pair: max(ranks[pair[0]], ranks[pair[1]]))
+    return found
+
+
+def from_ranks(ranks: dict[bytes, int], cut: str | None, where: Path) -> SubwordTokenizer:
+    """The tokenizer of a rank file; `cut` names its expression where the number of ranks does not tell it."""
+    known, specials = KNOWN.get(len(ranks), (None, {}))
+    name = cut or known
+    if name is None:
+        raise UserError(
+            f"{where} has {len(ranks)} ranks, which is no encoding known here; name its pattern, such as gpt2 or cl100k"
+        )
+    vocabulary = {to_byte_level(token): rank for token, rank in ranks.items() if token}
+    pairs = [(to_byte_level(left), to_byte_level(right)) for left, right in merges(ranks)]
+    # ignore_merges: a piece that is a token as a whole is that token, as in tiktoken
+    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=pairs, ignore_merges=True))
+    backend.pre_tokenizer = cut_to_bytes(pattern(name))
+    backend.decoder = decoders.ByteLevel()
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    ends = [specials[token] for token in ENDS if token in specials]
+    return SubwordTokenizer(backend, ends[0] if ends else None)

@@ -1,0 +1,155 @@
+"""One tokenizer of the `tokenizers` library behind the small protocol: byte-level BPE, WordPiece, words or characters.
+
+Rank files, GGUF files and files called tokenizer.json all end up here, so what is written once holds for all of them.
+Deliberately not here: the algorithms, which are the library's, and any knowledge of files.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+import tokenizers
+
+from clearhead.errors import UserError
+
+PAD_TOKEN, END_TOKEN, UNKNOWN_TOKEN = "<pad>", "<end>", "<unk>"  # of the tokenizers trained here, with ids 0, 1, 2
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """The printable character that stands for each byte in a byte-level vocabulary: itself, or one from 256 upwards.
+
+    Radford et al. 2019, encoder.py, bytes_to_unicode.
+    """
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+BYTE_OF = _byte_alphabet()
+CHAR_OF = {byte: char for char, byte in BYTE_OF.items()}
+
+
+def to_byte_level(data: bytes) -> str:
+    """
+    >>> to_byte_level(" é".encode())
+    'ĠÃ©'
+    """
+    return "".join(CHAR_OF[byte] for byte in data)
+
+
+def readable(text: str | bytes) -> str:
+    """Text that every tokenizer takes: what is not UTF-8, or half of a surrogate pair, becomes U+FFFD.
+
+    >>> readable(b"caf\\xc3 ok"), readable("a\\ud83d")
+    ('caf\ufffd ok', 'a\ufffd')
+    """
+    if isinstance(text, str):
+        text = text.encode("utf-16-le", "surrogatepass")
+        return text.decode("utf-16-le", "replace")
+    return text.decode("utf-8", "replace")
+
+
+class Piece(NamedTuple):
+    """One token of a text: its id, what it is called in the vocabulary, and the characters of the text it covers."""
+
+    id: int
+    token: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class SubwordTokenizer:
+    """The library's tokenizer, and which of its tokens end and fill."""
+
+    backend: tokenizers.Tokenizer
+    end_id: int | None = None
+    pad_id: int | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    @cached_property
+    def vocab_size(self) -> int:
+        """One more than the largest id: a vocabulary may have holes."""
+        return max(self.backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    @cached_property
+    def unk_id(self) -> int | None:
+        """The token for what the vocabulary cannot spell, None where there is nothing it cannot."""
+        model = self.backend.model
+        if isinstance(model, tokenizers.models.Unigram):
+            return json.loads(self.to_json())["model"]["unk_id"]
+        return None if model.unk_token is None else self.backend.token_to_id(model.unk_token)
+
+    @cached_property
+    def specials(self) -> dict[int, str]:
+        """The tokens that stand for no text."""
+        added = self.backend.get_added_tokens_decoder()
+        return {i: token.content for i, token in added.items() if token.special}
+
+    @cached_property
+    def is_byte_level(self) -> bool:
+        return "ByteLevel" in repr(self.backend.decoder)
+
+    def encode(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[int]:
+        """The ids of a text.
+
+        `special`: text that is spelt like a special token becomes that token, as in a rendered chat. `frame`: with the
+        tokens that this tokenizer puts around every text, such as a beginning of text.
+        """
+        return self._encode([text], special, frame)[0].ids
+
+    def encode_many(self, texts: Sequence[str | bytes], special: bool = False, frame: bool = False) -> list[list[int]]:
+        """The same for many texts, on all cores."""
+        return [encoding.ids for encoding in self._encode(texts, special, frame)]
+
+    def pieces(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[Piece]:
+        encoding = self._encode([text], special, frame)[0]
+        rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
+        return [Piece(i, token, start, end) for i, token, (start, end) in rows]
+
+    def _encode(self, texts: Sequence[str | bytes], special: bool, frame: bool) -> list[tokenizers.Encoding]:
+        with self._lock:  # the choice is a state of the library's object
+            self.backend.encode_special_tokens = not special
+            try:
+                return self.backend.encode_batch([readable(text) for text in texts], add_special_tokens=frame)
+            except BaseException as error:
+                # The library raises nothing narrower than Exception, and a panic of its Rust is not even that: an
+                # expression in a file that backtracks without end is one.
+                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                    raise
+                raise UserError(f"the tokenizer cannot read this text: {error}; another tokenizer may") from None
+
+    def decode(self, ids: Iterable[int], special: bool = False) -> str:
+        """The text of the ids; special tokens have none unless asked for. Half a character becomes U+FFFD."""
+        ids = list(ids)
+        if self.is_byte_level:
+            return self.decode_bytes(ids, special).decode("utf-8", "replace")
+        return self.backend.decode(ids, skip_special_tokens=not special)
+
+    def decode_bytes(self, ids: Iterable[int], special: bool = False) -> bytes:
+        """The bytes of the ids, whole characters or not; only a byte-level tokenizer has them.
+
+        Feed them to `codecs.getincrementaldecoder("utf-8")` and text can be shown while it is being written.
+        """
+        assert self.is_byte_level, "ask is_byte_level first"
+        return b"".join(self._bytes_of.get(i, b"") for i in ids if special or i not in self.specials)
+
+    @cached_property
+    def _bytes_of(self) -> dict[int, bytes]:
+        added = self.backend.get_added_tokens_decoder()
+        spelt = {i: token.content.encode() for i, token in added.items()}
+        vocabulary = self.backend.get_vocab(with_added_tokens=False)
+        return {i: _bytes(token) for token, i in vocabulary.items()} | spelt
+
+    def to_json(self) -> str:
+        """The text of a tokenizer.json, the format of the Hugging Face libraries."""
+        return self.backend.to_str()
+
+
+def _bytes(token: str) -> bytes:
+    if all(char in BYTE_OF for char in token):
+        return bytes(BYTE_OF[char] for char in token)
+    return token.encode()
