@@ -23,7 +23,7 @@ from clearhead.reference.policy import (
 )
 from clearhead.reference.softmax import softmax
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(5)  # apart from the cotangents of check_vjp
 R, V = RNG.normal(size=(2, 6)), RNG.normal(size=(2, 7))
 Z, WORTH = RNG.normal(size=(3, 4)), RNG.normal(size=(3, 4))
 

@@ -24,7 +24,7 @@ from clearhead.reference.ppo import (
 )
 from clearhead.reference.softmax import kl, log_softmax, log_softmax_vjp, softmax
 
-RNG = np.random.default_rng(0)
+RNG = np.random.default_rng(5)  # apart from the cotangents of check_vjp
 LOG_P, LOG_OLD, LOG_REF = -RNG.exponential(size=(3, 2, 3, 4))
 A = RNG.normal(size=(2, 3, 4))
 GROUP = RNG.normal(size=(2, 3))

@@ -83,7 +83,7 @@ def test_steps_follow_the_outcomes() -> None:
     target, draft = model(4), model(5)
     outcomes = speculative_outcomes(target, draft, 2)
     rng = np.random.default_rng(0)
-    n = 4000
+    n = 1500
     seen = dict.fromkeys(outcomes, 0)
     for _ in range(n):
         seen[speculative_step(target, draft, 2, rng)] += 1
