@@ -36,6 +36,13 @@ def chat_template(metadata: Mapping[str, Any]) -> str | None:
     return template if isinstance(template, str) else None
 
 
+def special_tokens(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The tokens that a chat template may name."""
+    tokens = _list(metadata, "tokens", str)
+    named = {name: _token_id(metadata, f"{name}_token_id", tokens) for name in ("bos", "eos")}
+    return {f"{name}_token": tokens[i] for name, i in named.items() if i is not None}
+
+
 def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     """The tokenizer that the metadata describes."""
     model = metadata.get(PREFIX + "model")

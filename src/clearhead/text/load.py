@@ -1,4 +1,5 @@
-"""A tokenizer from a path: a tokenizer.json, a tiktoken rank file, a GGUF file, or a folder that holds one.
+"""A tokenizer from a path: a tokenizer.json, a tiktoken rank file, a GGUF file, or a folder that holds one; and the
+chat template that lies beside it.
 
 What a file is is decided by what is in it and not by its name.
 """
@@ -12,16 +13,17 @@ from typing import Any
 import tokenizers
 
 from clearhead.errors import UserError
-from clearhead.text import gguf_metadata
-from clearhead.text.gguf_vocab import load_gguf
+from clearhead.text import gguf_metadata, gguf_vocab
+from clearhead.text.chat import ChatTemplate
 from clearhead.text.ranks import from_ranks, read_ranks
-from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer
+from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable
 from clearhead.text.tokenizer import CharTokenizer
 
 LARGEST = 1 << 28  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
 CONFIG = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
 ENDS = (END_TOKEN, "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
 PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
 
@@ -31,7 +33,7 @@ def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | Cha
     file = _in_folder(path) if path.is_dir() else path
     if _begins(file, len(gguf_metadata.MAGIC)) == gguf_metadata.MAGIC:
         _refuse_cut(cut, file)
-        return load_gguf(file)
+        return gguf_vocab.load_gguf(file)
     data = _read(file)
     if data.lstrip()[:1] == b"{":
         _refuse_cut(cut, file)
@@ -41,6 +43,40 @@ def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | Cha
     raise UserError(
         f"{file} is no tokenizer that can be read: neither a tokenizer.json, nor a tiktoken rank file, nor GGUF"
     )
+
+
+def load_chat_template(path: Path) -> ChatTemplate | None:
+    """The chat template of a folder or of a GGUF file, None where there is none."""
+    if path.is_dir():
+        beside = path / CONFIG
+        if not beside.is_file() and (files := sorted(path.glob("*.gguf"))):
+            return load_chat_template(files[0])
+        told = _object(_read(beside), beside) if beside.is_file() else {}
+        alone = path / TEMPLATE
+        source = readable(_read(alone)) if alone.is_file() else _default_template(told.get("chat_template"))
+        tokens = {name: _content(value) for name, value in told.items() if name.endswith("_token")}
+        told_tokens = {name: token for name, token in tokens.items() if token is not None}
+        return None if source is None else ChatTemplate(source, told_tokens)
+    if _begins(path, len(gguf_metadata.MAGIC)) == gguf_metadata.MAGIC:
+        metadata = gguf_metadata.read_metadata(path)
+        source = gguf_vocab.chat_template(metadata)
+        return None if source is None else ChatTemplate(source, gguf_vocab.special_tokens(metadata))
+    return load_chat_template(path.parent) if path.name == NAMES[0] else None
+
+
+def _default_template(told: Any) -> str | None:
+    """A configuration holds one template, or several of which one is the default."""
+    if isinstance(told, list):
+        told = next(
+            (item.get("template") for item in told if isinstance(item, dict) and item.get("name") == "default"), None
+        )
+    return told if isinstance(told, str) else None
+
+
+def _content(told: Any) -> str | None:
+    """A token is written as its text, or as a table that has it."""
+    name = told.get("content") if isinstance(told, Mapping) else told
+    return name if isinstance(name, str) else None
 
 
 def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
@@ -70,8 +106,8 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
 
 def _token_id(backend: tokenizers.Tokenizer, told: Any, usual: Iterable[str]) -> int | None:
     """The token that the configuration names, else the first usual one that there is."""
-    name = told.get("content") if isinstance(told, Mapping) else told
-    names = [name] if isinstance(name, str) else usual
+    name = _content(told)
+    names = usual if name is None else [name]
     found = (backend.token_to_id(name) for name in names)
     return next((i for i in found if i is not None), None)
 
