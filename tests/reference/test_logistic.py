@@ -31,7 +31,7 @@ KINDS = RNG.integers(0, 4, 40)
 def test_losses_and_gradients() -> None:
     check_vjp(sigmoid, sigmoid_vjp, X * 5, peer=torch.sigmoid)
     check_vjp(logistic_loss, logistic_loss_vjp, X[:5], RNG.random(5), W, B, 0.2,
-              peer=lambda x, y, w, b, p: F.binary_cross_entropy_with_logits(x @ w + b, y) + p * (w**2).sum())  # fmt: skip
+              peer=lambda x, y, w, b, p: F.binary_cross_entropy_with_logits(x @ w + b, y) + p * (w @ w))  # fmt: skip
     check_vjp(softmax_loss, softmax_loss_vjp, X[:5], KINDS[:5], RNG.normal(size=(3, 4)), RNG.normal(size=4), 0.2,
               peer=lambda x, y, w, b, p: F.cross_entropy(x @ w + b, y) + p * (w**2).sum())  # fmt: skip
 
@@ -90,8 +90,8 @@ def test_the_boundary() -> None:
 
 def test_weights_of_separable_classes_keep_growing() -> None:
     x, y = np.array([[-1.0], [1.0]]), np.array([0.0, 1.0])
-    sizes = [logistic_descent(x, y, 1.0, n).w[0] for n in (100, 1000, 10_000)]
-    close(np.diff(sizes), np.full(2, np.log(10)), 0.05)  # as the logarithm of the steps
+    sizes = [logistic_descent(x, y, 1.0, n).w[0] for n in (100, 1000, 4000)]
+    close(np.diff(sizes), np.log([10, 4]), 0.05)  # as the logarithm of the steps
     assert abs(logistic_newton(x, y, 9, 0.01).w[0]) < 5
 
 

@@ -1,0 +1,83 @@
+"""Graph layers against torch and networkx, on the karate club."""
+
+import networkx
+import numpy as np
+import pytest
+from against import check_vjp, close
+
+from clearhead.reference.graph import (
+    graph_convolution,
+    graph_convolution_vjp,
+    message_passing,
+    normalised_adjacency,
+    smoothing,
+    spread,
+)
+
+RNG = np.random.default_rng(1)
+CLUB = networkx.karate_club_graph()
+A = networkx.to_numpy_array(CLUB, weight=None)
+HAT = normalised_adjacency(A)
+X = RNG.normal(size=(34, 3))
+
+
+def test_convolution() -> None:
+    small = normalised_adjacency(A[:6, :6])
+    check_vjp(graph_convolution, graph_convolution_vjp, small, X[:6], RNG.normal(size=(3, 2)),
+              peer=lambda a, x, w: a @ x @ w)  # fmt: skip
+    looped = networkx.from_numpy_array(A + np.eye(34))
+    close(HAT, np.eye(34) - networkx.normalized_laplacian_matrix(looped).toarray())
+    values = np.linalg.eigvalsh(HAT)
+    close(values[-1], 1.0)
+    assert values[0] > -1
+
+
+def test_messages() -> None:
+    w = RNG.normal(size=(3, 2))
+    close(message_passing(HAT, X, lambda x, y: y @ w, lambda x, m: m), graph_convolution(HAT, X, w))
+    order = RNG.permutation(34)
+    ours = message_passing(A, X, lambda x, y: np.tanh(x - y), lambda x, m: x + m)
+    moved = message_passing(A[np.ix_(order, order)], X[order], lambda x, y: np.tanh(x - y), lambda x, m: x + m)
+    close(moved, ours[order])
+    close(message_passing(A, np.ones((34, 1)), lambda x, y: y, lambda x, m: m)[:, 0], [d for _, d in CLUB.degree()])
+    lonely = message_passing(np.zeros((2, 2)), X[:2], lambda x, y: y, lambda x, m: x + m)
+    close(lonely, X[:2])
+
+
+def test_depth_makes_all_nodes_alike() -> None:
+    found = smoothing(A, X, 60)
+    second = np.sort(np.abs(np.linalg.eigvalsh(HAT)))[-2]
+    assert found[0] > 0.5 and found[-1] < 1e-3 and (np.diff(found) < 0).all()
+    close(found[60] / found[59], second**2, 0.02)
+    alike = np.linalg.matrix_power(HAT, 400) @ X
+    close(alike / alike[0], np.sqrt((A.sum(1) + 1) / (A[0].sum() + 1))[:, None] * np.ones(3), 1e-6)
+    kept = smoothing(A, X, 60, skip=0.2)
+    assert kept[-1] > 0.05
+    close(kept[-1], kept[-10], 1e-4)
+
+
+def test_a_little_smoothing_finds_the_two_clubs() -> None:
+    sides = np.array([1.0 if CLUB.nodes[n]["club"] == "Officer" else -1.0 for n in CLUB])
+    x = np.zeros((34, 1))
+    x[0], x[33] = -1, 1  # the two leaders are all that is known
+    for depth, right in ((2, 0.9), (3, 0.9)):
+        assert (np.sign(np.linalg.matrix_power(HAT, depth) @ x)[:, 0] == sides).mean() >= right
+
+
+def test_spread_is_the_energy() -> None:
+    scaled = X / np.sqrt(A.sum(1) + 1)[:, None]
+    pairs = ((scaled[:, None] - scaled[None]) ** 2).sum(-1)
+    close(spread(A, X), (A * pairs).sum() / 2 / (X**2).sum())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: normalised_adjacency(np.triu(np.ones((3, 3)))), "symmetric"),
+        (lambda: normalised_adjacency(-np.ones((2, 2))), "at least 0"),
+        (lambda: spread(A, 0 * X), "no spread"),
+    ],
+)
+def test_bad_input_is_named(call, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
