@@ -21,6 +21,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "calc": ("clearhead.cli.calc", "Count parameters, arithmetic and memory of a decoder."),
+    "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
 }
 OK, CLOSED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes
 

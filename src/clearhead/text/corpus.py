@@ -1,0 +1,152 @@
+"""Running text from files, one document after the other, however large the files are.
+
+Plain text is cut at blank lines into documents of some thousand characters; JSONL and Parquet have one document a row,
+in the field `text`. A folder stands for the files in it whose names end in one of SUFFIXES. Which documents are held
+out is decided by each document's own text, so the same text is never on both sides.
+Deliberately not here: tokens.
+"""
+
+import hashlib
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from pydoc_data.topics import topics
+from types import ModuleType
+
+from clearhead.errors import UserError
+
+SUFFIXES = (".txt", ".text", ".md", ".rst", ".jsonl", ".parquet")
+FIELD = "text"
+DOCUMENT = 4_000  # characters after which the next blank line ends a document of plain text
+LONGEST = 16 * DOCUMENT  # and after which it ends anyhow, at a line or in it
+LONGEST_ROW = 1 << 26  # characters of one JSONL line
+
+
+def default_corpus() -> Iterator[str]:
+    """English prose and examples that come with Python: the reference manual's topics, 0.5 million characters."""
+    yield from topics.values()
+
+
+def files_of(paths: Sequence[Path]) -> list[Path]:
+    """The files that the paths stand for, in an order that depends on their names alone."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+            if not inside:
+                raise UserError(f"{path} has no text in it; looked for files that end in {', '.join(SUFFIXES)}")
+            found += inside
+        elif not path.exists():
+            raise UserError(f"{path} does not exist; name a file of text, JSONL or Parquet, or a folder of such")
+        else:
+            found.append(path)
+    return list(dict.fromkeys(found))
+
+
+def documents(paths: Sequence[Path], field: str = FIELD) -> Iterator[str]:
+    """Every document of every file, without holding more than a few of them; UserError when there is none."""
+    files = files_of(paths)
+    count = 0
+    for file in files:
+        readers = {".jsonl": _jsonl, ".parquet": _parquet}
+        rows = readers[file.suffix.lower()](file, field) if file.suffix.lower() in readers else _plain(file)
+        for document in rows:
+            if document.strip():
+                count += 1
+                yield document
+    if not count:
+        raise UserError(f"{', '.join(map(str, files[:3]))} {'is' if len(files) == 1 else 'are'} empty; give some text")
+
+
+def held_out(document: str, share: float) -> bool:
+    """Whether the document is for measuring and not for training; about `share` of them are.
+
+    >>> sum(held_out(str(i), 0.1) for i in range(1000))
+    96
+    """
+    digest = hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") < share * 2**64
+
+
+def split(texts: Iterable[str], share: float) -> tuple[list[str], list[str]]:
+    """What fits into memory, in two: to train on and to measure with. Neither side is empty if there are two texts."""
+    kept: list[str] = []
+    held: list[str] = []
+    for text in texts:
+        (held if held_out(text, share) else kept).append(text)
+    if not held and len(kept) > 1:
+        held.append(kept.pop())
+    if not kept and len(held) > 1:
+        kept.append(held.pop())
+    return kept, held
+
+
+def _plain(file: Path) -> Iterator[str]:
+    """Lines gathered until a blank one ends a document that is long enough."""
+    gathered: list[str] = []
+    length = 0
+    for line in _lines(file, DOCUMENT):
+        gathered.append(line)
+        length += len(line)
+        if length >= LONGEST or (length >= DOCUMENT and not line.strip()):
+            yield "".join(gathered)
+            gathered, length = [], 0
+    yield "".join(gathered)
+
+
+def _lines(file: Path, longest: int) -> Iterator[str]:
+    """The lines of a UTF-8 file, those longer than `longest` in parts; what is binary is told."""
+    at = 0
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as opened:
+            while line := opened.readline(longest):
+                if "\0" in line:
+                    raise UserError(f"{file} is binary and no text: it has a zero byte; name a file of UTF-8 text")
+                yield line
+                at += 1
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{file} is no UTF-8 text: the byte 0x{error.object[error.start]:02x} after line {at}; save it as UTF-8"
+        ) from None
+    except OSError as error:
+        raise UserError(f"cannot read {file}: {error.strerror}; name a file of text") from None
+
+
+def _jsonl(file: Path, field: str) -> Iterator[str]:
+    for number, line in enumerate(_lines(file, LONGEST_ROW), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            raise UserError(f"{file}, line {number}: this is not JSON; write one object a line") from None
+        if not isinstance(row, dict) or not isinstance(row.get(field), str):
+            names = ", ".join(map(repr, row))[:100] if isinstance(row, dict) else "none"
+            raise UserError(f"{file}, line {number}: no text in the field {field!r}; its fields are {names}")
+        yield row[field]
+
+
+def _parquet(file: Path, field: str) -> Iterator[str]:
+    parquet = _pyarrow()
+    try:
+        with parquet.ParquetFile(file) as opened:
+            names = opened.schema_arrow.names
+            if field not in names:
+                raise UserError(f"{file} has no column {field!r}; its columns are {', '.join(names)[:200]}")
+            for batch in opened.iter_batches(batch_size=1000, columns=[field]):
+                for value in batch.column(0).to_pylist():
+                    if value is not None and not isinstance(value, str):
+                        raise UserError(f"{file}: the column {field!r} holds {value!r:.40}, which is no text")
+                    yield value or ""
+    except UserError:
+        raise
+    except (OSError, ValueError) as error:  # the package's own errors are of these kinds
+        raise UserError(f"{file} is no Parquet file that can be read: {' '.join(str(error).split())[:200]}") from None
+
+
+def _pyarrow() -> ModuleType:
+    try:
+        return importlib.import_module("pyarrow" + ".parquet")
+    except ImportError:
+        raise UserError("Parquet needs the package pyarrow: pip install 'clearhead[data]'") from None
