@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
@@ -27,7 +28,7 @@ KINDS = ("word", "char", "wordpiece", "bpe")
         ('clearhead tokenize "Hello" --tokenizer model.gguf', "with a model's tokenizer"),
         ("clearhead tokenize --file notes.txt --compare", "words, characters, subwords"),
         ("clearhead tokenize --languages", "the same in eleven languages"),
-        ("clearhead tokenize --train notes.txt --vocab 2000 --save my.json", "train one and keep it"),
+        ("clearhead tokenize --train notes.txt --save my.json", "train one and keep it"),
     )
 )
 @click.argument("text", required=False)
@@ -56,10 +57,16 @@ def command(
     compare = compare or languages or len(files) > 1 or len(paths) > 1
     if pattern is not None and not paths:
         raise UserError("--pattern is for a rank file; name it with --tokenizer")
-    if paths and not compare:
-        for option, given in (("--save", save), ("--train", training)):
-            if given:
-                raise UserError(f"{option} is for a tokenizer that is trained here; leave out --tokenizer, or {option}")
+    context = click.get_current_context()
+    for name, clashes, why in (
+        ("save", paths and not compare, "is for a tokenizer that is trained here; leave out --tokenizer"),
+        ("training", paths and not compare, "is for a tokenizer that is trained here; leave out --tokenizer"),
+        ("vocab", paths and not compare, "is for a tokenizer that is trained here; leave out --tokenizer"),
+        ("kind", paths or compare, "is for the one tokenizer that is trained here; --compare trains every kind"),
+        ("special", compare, "is for the pieces of a text; a comparison reads everything as text"),
+    ):
+        if clashes and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise UserError(f"--{'train' if name == 'training' else name} {why}")
     if save is not None and compare:
         raise UserError("--save keeps one tokenizer; leave out what compares several, or --save")
     texts = _texts(text, files, languages, wanted=save is None)

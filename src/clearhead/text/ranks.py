@@ -7,6 +7,7 @@ that cuts text into pieces nor the special tokens. Both are known by the number 
 
 import base64
 import binascii
+from collections.abc import Mapping
 from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer, decoders, models
@@ -64,15 +65,15 @@ def _wrong(where: Path, line: int, what: str) -> UserError:
     return UserError(f"{where}, line {line}: {what}; this is no tiktoken rank file, or it is broken")
 
 
-def merges(ranks: dict[bytes, int]) -> list[tuple[bytes, bytes]]:
+def merges(ranks: Mapping[str, int]) -> list[tuple[str, str]]:
     """Every pair of tokens that together are a token, by the rank of the whole.
 
-    >>> merges({b"a": 0, b"b": 1, b"ab": 2, b"aba": 3, b"ba": 4})
-    [(b'a', b'b'), (b'ab', b'a'), (b'a', b'ba'), (b'b', b'a')]
+    >>> merges({"a": 0, "b": 1, "ab": 2, "aba": 3, "ba": 4})
+    [('a', 'b'), ('ab', 'a'), ('a', 'ba'), ('b', 'a')]
     """
-    found = []
+    found: list[tuple[str, str]] = []
     for token in sorted(ranks, key=ranks.__getitem__):
-        cuts = [(token[:i], token[i:]) for i in range(1, len(token))]
+        cuts = ((token[:i], token[i:]) for i in range(1, len(token)))
         pairs = [(left, right) for left, right in cuts if left in ranks and right in ranks]
         found += sorted(pairs, key=lambda pair: max(ranks[pair[0]], ranks[pair[1]]))
     return found
@@ -84,12 +85,12 @@ def from_ranks(ranks: dict[bytes, int], cut: str | None, where: Path) -> Subword
     name = cut or known
     if name is None:
         raise UserError(
-            f"{where} has {len(ranks)} ranks, which is no encoding known here; name its pattern, such as gpt2 or cl100k"
+            f"{where} has {len(ranks)} ranks, which is no encoding known here: it is cut off, or you name its pattern, "
+            "such as gpt2 or cl100k"
         )
     vocabulary = {to_byte_level(token): rank for token, rank in ranks.items() if token}
-    pairs = [(to_byte_level(left), to_byte_level(right)) for left, right in merges(ranks)]
     # ignore_merges: a piece that is a token as a whole is that token, as in tiktoken
-    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=pairs, ignore_merges=True))
+    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=merges(vocabulary), ignore_merges=True))
     backend.pre_tokenizer = cut_to_bytes(pattern(name))
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
