@@ -65,7 +65,7 @@ def test_a_wrong_gradient_is_found_and_located() -> None:
     assert gradient_check(rosen, right, X).passed
     for wrong in (-right, right * 1.001, right + np.array([0, 0, 0.01]), np.full(3, np.nan)):
         assert not gradient_check(rosen, wrong, X).passed
-    assert gradient_check(rosen, right + np.array([0, 1.0, 0]), X).index == (1,)
+    assert gradient_check(rosen, right + np.array([0, 1.0, 0]), X).place == (1,)
     assert gradient_check(rosen, right * (1 + 1e-5), X, within=1e-4).passed
     assert gradient_check(lambda x: 0.0, np.zeros((2, 0)), np.zeros((2, 0))).passed
 

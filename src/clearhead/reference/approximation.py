@@ -1,4 +1,4 @@
-"""Universal approximation on a line: a hidden layer of ReLUs follows any continuous function as closely as one likes."""
+"""Universal approximation on a line: a hidden layer of ReLUs follows a continuous function as closely as one likes."""
 
 from collections.abc import Callable
 from typing import NamedTuple

@@ -140,7 +140,7 @@ class Check(NamedTuple):
 
     passed: bool
     error: float
-    index: tuple[int, ...]
+    place: tuple[int, ...]
 
 
 def gradient_check(f: Scalar, claimed: Float[Array, "..."], x: Float[Array, "..."], within: float = 1e-6) -> Check:

@@ -152,7 +152,7 @@ def power_iteration(a: Float[Array, "N N"], steps: int, rng: np.random.Generator
     """
     if a.shape[0] != a.shape[1] or not np.allclose(a, a.T):
         raise ValueError("power iteration as written here needs a symmetric matrix; for others use AᵀA")
-    x = rng.normal(size=a.shape[0])
+    x = rng.normal(size=(a.shape[0],))
     for _ in range(steps):
         y = a @ x
         length = np.linalg.norm(y)
