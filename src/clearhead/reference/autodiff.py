@@ -47,7 +47,7 @@ class Value:
         back = lambda g: (g @ y.data.swapaxes(-1, -2), self.data.swapaxes(-1, -2) @ g)  # noqa: E731
         return Value(self.data @ y.data, (self, y), back)
 
-    def __pow__(self, p: float) -> "Value":
+    def __pow__(self, p: float | int) -> "Value":
         return Value(self.data**p, (self,), lambda g: (g * p * self.data ** (p - 1) if p else 0 * g,))
 
     def __getitem__(self, index: Any) -> "Value":

@@ -9,25 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from clearhead.reference import Array
+from clearhead.reference.activations import sigmoid
 from clearhead.reference.regression import bias_trick
 from clearhead.reference.softmax import cross_entropy, cross_entropy_vjp
-
-
-def sigmoid(z: Float[Array, "*B"]) -> Float[Array, "*B"]:
-    """σ(z) = 1 / (1 + e^-z), by e^z / (1 + e^z) where z < 0, so that neither overflows.
-
-    >>> sigmoid(np.array([0.0, 10_000.0, -10_000.0])).tolist()
-    [0.5, 1.0, 0.0]
-
-    O(1) each. Bishop 2006, equation 4.59.
-    """
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1, e) / (1 + e)
-
-
-def sigmoid_vjp(z: Float[Array, "*B"], dy: Float[Array, "*B"]) -> Float[Array, "*B"]:
-    """σ (1 - σ) dy, at most a quarter."""
-    return dy * sigmoid(z) * sigmoid(-z)
 
 
 def logistic_loss(
