@@ -32,6 +32,13 @@ def test_no_document_is_longer_than_the_longest(tmp_path_factory: pytest.TempPat
     assert all(len(document) < LONGEST + DOCUMENT for document in found)
 
 
+def test_one_long_line_is_many_documents(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("é" * 500_000, encoding="utf-8")
+    found = list(documents([tmp_path / "a.txt"]))
+    assert "".join(found) == "é" * 500_000
+    assert max(map(len, found)) < LONGEST + DOCUMENT
+
+
 def test_jsonl_and_parquet_have_a_document_a_row(tmp_path: Path) -> None:
     rows = ["one\n\ntwo", "é 👋", " ", "three"]
     (tmp_path / "a.jsonl").write_text("\n\n".join(json.dumps({"text": row, "n": 1}) for row in rows), encoding="utf-8")

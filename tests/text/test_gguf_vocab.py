@@ -98,6 +98,29 @@ def test_byte_level_ids(bpe_file: Path) -> None:
     assert loaded.encode("a<end>") == BPE.encode("a<end>")
 
 
+def test_a_users_token_is_found_in_any_text(tmp_path: Path) -> None:
+    fields = bpe_fields()
+    types = [*fields["token_types"][:-1], gguf.TokenType.USER_DEFINED]  # type: ignore[index]
+    tokens = [*fields["token_list"][:-1], "<tool call>"]  # type: ignore[index]
+    merges = [pair for pair in fields["token_merges"] if "".join(pair.split()) in tokens]  # type: ignore[attr-defined]
+    loaded = load_gguf(
+        write(tmp_path / "x.gguf", fields | {"token_types": types, "token_list": tokens, "token_merges": merges})
+    )
+    assert loaded.encode("a<tool call>") == [*BPE.encode("a"), 499]
+    assert loaded.decode([499]) == "<tool call>"
+
+
+def test_the_manner_of_llama_3(tmp_path: Path) -> None:
+    """A piece that is a token is that token even if no merge leads to it, and texts begin without being told to."""
+    fields = {name: value for name, value in bpe_fields().items() if name != "add_bos_token"}
+    tokens = [*fields["token_list"], "zebra"]  # type: ignore[misc]
+    fields |= {"token_list": tokens, "token_types": [*fields["token_types"], NORMAL]}  # type: ignore[misc]
+    llama = load_gguf(write(tmp_path / "llama.gguf", fields | {"tokenizer_pre": "llama-bpe"}))
+    assert llama.encode("zebra") == [500] and llama.encode("zebra", frame=True) == [1, 500]
+    other = load_gguf(write(tmp_path / "other.gguf", fields))
+    assert other.encode("zebra", frame=True) == BPE.encode("zebra") != [500]
+
+
 def greedy(text: str, scores: Mapping[str, float], unknown: int, ids: Mapping[str, int]) -> list[int]:
     """SentencePiece's BPE by its definition: the pair of neighbours whose whole has the best score, leftmost first."""
     parts = list("▁" + text.replace(" ", "▁")) if text else []
@@ -117,7 +140,11 @@ def test_sentencepiece_merges_by_score_and_spells_bytes(tmp_path: Path) -> None:
     learned = ["▁t", "he", "▁the", "at", "▁c", "▁cat", "▁s", "▁sat", "th", "▁▁", "in", "ing"]
     letters = ["▁", *"thecasiong"]
     tokens = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), *learned, *letters]
-    scores = [0.0] * 259 + [-float(i) for i in range(len(learned))] + [-100.0 - i for i in range(len(letters))]
+    scores = (
+        [0.0] * 259
+        + [-float(i * 5 % len(learned)) for i in range(len(learned))]
+        + [-100.0 - i for i in range(len(letters))]
+    )
     types = [UNKNOWN, CONTROL, CONTROL] + [gguf.TokenType.BYTE] * 256 + [NORMAL] * (len(learned) + len(letters))
     fields = {"tokenizer_model": "llama", "token_list": tokens, "token_scores": scores, "token_types": types,
               "bos_token_id": 1, "eos_token_id": 2, "unk_token_id": 0}  # fmt: skip
@@ -134,6 +161,7 @@ def test_sentencepiece_merges_by_score_and_spells_bytes(tmp_path: Path) -> None:
 
     agree()
     assert loaded.end_id == 2
+    assert loaded.specials.keys() == {0, 1, 2}
     assert loaded.decode([*loaded.encode("the cat")[:1], ids["<0xC3>"]]) == "the\ufffd"
 
 
@@ -157,6 +185,13 @@ def test_wordpiece_ids(tmp_path: Path) -> None:
         assert loaded.encode(text, frame=True) == [0, *ids, 1]
 
     agree()
+
+
+def test_a_vocabulary_with_capitals_keeps_them(tmp_path: Path) -> None:
+    fields = {"tokenizer_model": "bert", "token_list": ["[UNK]", "▁A", "▁a", "b"], "unk_token_id": 0}
+    assert load_gguf(write(tmp_path / "x.gguf", fields)).encode("A a Ab") == [1, 2, 1, 3]
+    fields["token_list"] = ["[UNK]", "▁c", "▁a", "b"]
+    assert load_gguf(write(tmp_path / "x.gguf", fields)).encode("A a Ab") == [2, 2, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,6 @@ class _Reader:
             return np.frombuffer(self.take(count * code.itemsize), code).tolist()
         if inner != STRING:
             raise UserError(f"a list of lists or of the unknown type {inner}")
-        if count * 8 > len(self.data) - self.at:
-            raise Truncated
         return [self.text() for _ in range(count)]
 
 

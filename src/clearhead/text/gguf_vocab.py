@@ -20,6 +20,7 @@ from clearhead.text.training import cut_to_bytes
 UNKNOWN, CONTROL, USER_DEFINED = 2, 3, 4  # types of tokens
 WORD_START = "▁"
 PREFIX = "tokenizer.ggml."
+LLAMA3 = ("llama3", "llama-v3", "llama-bpe", "falcon3")  # a piece that is a token is that token; texts begin with one
 
 
 def load_gguf(path: Path) -> SubwordTokenizer:
@@ -81,7 +82,7 @@ def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
     if not isinstance(name, str):
         raise UserError(f"{PREFIX}pre is {name!r:.60}; it must be a name")
     backend = Tokenizer(
-        models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs, ignore_merges=name == "llama-bpe")
+        models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=pairs, ignore_merges=name in LLAMA3)
     )
     backend.pre_tokenizer = cut_to_bytes(pattern(name))
     backend.decoder = decoders.ByteLevel()
@@ -139,7 +140,7 @@ def _wordpiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
 def _frame(backend: Tokenizer, metadata: Mapping[str, Any], tokens: list[str]) -> None:
     """What the file asks to put around every text; llama.cpp begins some kinds without being asked."""
     kind = metadata[PREFIX + "model"]
-    begins = metadata.get(PREFIX + "add_bos_token", kind != "gpt2")
+    begins = metadata.get(PREFIX + "add_bos_token", kind != "gpt2" or metadata.get(PREFIX + "pre") in LLAMA3)
     ends = metadata.get(PREFIX + "add_eos_token", kind == "bert")
     first = _token_id(metadata, "bos_token_id", tokens) if begins else None
     last = _token_id(metadata, "eos_token_id", tokens) if ends else None

@@ -69,13 +69,12 @@ def merges(ranks: Mapping[str, int]) -> list[tuple[str, str]]:
     """Every pair of tokens that together are a token, by the rank of the whole.
 
     >>> merges({"a": 0, "b": 1, "ab": 2, "aba": 3, "ba": 4})
-    [('a', 'b'), ('ab', 'a'), ('a', 'ba'), ('b', 'a')]
+    [('a', 'b'), ('a', 'ba'), ('ab', 'a'), ('b', 'a')]
     """
     found: list[tuple[str, str]] = []
     for token in sorted(ranks, key=ranks.__getitem__):
         cuts = ((token[:i], token[i:]) for i in range(1, len(token)))
-        pairs = [(left, right) for left, right in cuts if left in ranks and right in ranks]
-        found += sorted(pairs, key=lambda pair: max(ranks[pair[0]], ranks[pair[1]]))
+        found += [(left, right) for left, right in cuts if left in ranks and right in ranks]
     return found
 
 
