@@ -1,88 +1,120 @@
-"""Scales of first weights against torch's, and what they keep, measured."""
+"""First weights against torch's, and signals and gradients against the rates that theory gives them."""
 
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.stats
 import torch
-from against import close
+from against import check_vjp, close
+from torch.nn import init
 
+from clearhead.reference.activations import relu, relu_vjp, sigmoid, sigmoid_vjp, tanh, tanh_vjp
 from clearhead.reference.initialisation import (
-    gradient_gain,
-    he_std,
+    Depth,
+    activated,
+    he,
+    kept,
+    lecun,
     through_depth,
-    truncated_share,
-    uniform_bound,
-    xavier_std,
+    xavier,
+    xavier_uniform,
 )
 
-FUNCTIONS = {
-    "relu": (lambda z: np.maximum(z, 0), lambda z: (z > 0).astype(float)),
-    "leaky": (lambda z: np.where(z > 0, z, 0.3 * z), lambda z: np.where(z > 0, 1.0, 0.3)),
-    "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
-    "linear": (lambda z: z, np.ones_like),
-    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
-}
+D, L = 200, 30
+X, DY = np.random.default_rng(5).normal(size=(2, 16, D))
 
 
-def deep(name: str, std: float, depth: int = 30):
-    return through_depth(300, depth, std, *FUNCTIONS[name], np.random.default_rng(1))
-
-
-def test_the_formulas_are_torch_s() -> None:
-    w = torch.empty(2000, 500, dtype=torch.float64)  # torch has (out, in)
-    generator = torch.Generator().manual_seed(0)
-    close(torch.nn.init.xavier_normal_(w, generator=generator).std(), xavier_std(500, 2000), 0.01)
-    close(torch.nn.init.xavier_uniform_(w, generator=generator).max(), uniform_bound(xavier_std(500, 2000)), 0.01)
-    close(torch.nn.init.kaiming_normal_(w, generator=generator).std(), he_std(500), 0.01)
-    close(torch.nn.init.kaiming_normal_(w, a=0.3, generator=generator).std(), he_std(500, 0.3), 0.01)
-    close(truncated_share(2.0), scipy.stats.truncnorm(-2, 2).std())
-    close(truncated_share(0.5), scipy.stats.truncnorm(-0.5, 0.5).std(), 1e-9)
-
-
-@pytest.mark.parametrize(
-    ("name", "std"), [("relu", he_std(300)), ("leaky", he_std(300, 0.3)), ("linear", xavier_std(300, 300))]
-)
-def test_a_good_start_keeps_both_directions(name: str, std: float) -> None:
-    found = deep(name, std)
-    assert 0.5 < found.forward[-1] < 2 and 0.5 < found.backward[0] < 2
-
-
-def test_a_bad_start_fades_or_bursts_by_its_factor_a_layer() -> None:
-    for factor in (0.7, 1.4):
-        found = deep("relu", factor * he_std(300))
-        close(np.log(found.forward[-1] / found.forward[4]) / 25, np.log(factor), 0.15)
-        close(np.log(found.backward[0] / found.backward[25]) / 25, np.log(factor), 0.15)
-    assert deep("relu", xavier_std(300, 300)).forward[-1] < 1e-3  # half of E[x²] is lost in each ReLU
-
-
-def test_saturating_functions_stop_the_gradient() -> None:
-    assert deep("sigmoid", xavier_std(300, 300)).backward[0] < 0.25**29
-    found = deep("tanh", 5 * xavier_std(300, 300))
-    assert found.forward[-1] > 0.8  # saturated
-    gentle = deep("tanh", xavier_std(300, 300))
-    assert gentle.forward[-1] < gentle.forward[0] and gentle.backward[0] > 0.1
-
-
-def test_singular_values_bound_the_gradient() -> None:
+def stack(weights, f, f_vjp, scale: float = 1.0) -> Depth:
     rng = np.random.default_rng(1)
-    weights = [rng.normal(size=(4, 4)) for _ in range(5)]
-    low, high = gradient_gain(weights)
-    for _ in range(50):
-        g = rng.normal(size=4)
-        before = np.linalg.norm(g)
-        for w in weights:
-            g = g @ w.T
-        assert low <= np.linalg.norm(g) / before <= high
-    close(gradient_gain([0.5 * np.linalg.qr(w)[0] for w in weights]), [0.5**5] * 2)
+    return through_depth(X, [activated(scale * weights(D, D, rng), f, f_vjp) for _ in range(L)], DY)
+
+
+def test_variance_as_torch_has_it() -> None:
+    torch.manual_seed(0)
+    peers = {
+        he: lambda w: init.kaiming_normal_(w, nonlinearity="relu"),
+        lecun: lambda w: init.kaiming_normal_(w, nonlinearity="linear"),
+        xavier: init.xavier_normal_,
+        xavier_uniform: init.xavier_uniform_,
+    }
+    for mine, peer in peers.items():
+        w = mine(300, 500, np.random.default_rng(0))
+        theirs = peer(torch.empty(500, 300)).numpy()  # torch puts the outputs first
+        assert w.shape == (300, 500)
+        close(w.std(), theirs.std(), 0.01)
+        assert abs(w.mean()) < 0.01 * w.std()
+        shares = [0.001, 0.25, 0.75, 0.999]
+        close(np.quantile(w, shares), np.quantile(theirs, shares), 0.03)
+
+
+def test_what_a_nonlinearity_lets_through() -> None:
+    close(kept(relu, 3.0), 0.5, 1e-9)
+    close(kept(lambda z: z, 0.2), 1.0)
+    close(1 / kept(relu), init.calculate_gain("relu") ** 2, 1e-9)
+    for f, size in ((tanh, 1.0), (tanh, 2.0), (sigmoid, 0.5)):
+        integrand = lambda z, f=f, size=size: f(np.array(size * z)) ** 2 * scipy.stats.norm.pdf(z)  # noqa: E731
+        close(kept(f, size), scipy.integrate.quad(integrand, -12, 12)[0] / size**2, 1e-9)
+
+
+def test_he_keeps_relu_and_xavier_lets_it_vanish() -> None:
+    kept_by_he = stack(he, relu, relu_vjp)
+    assert np.abs(np.log(kept_by_he.signals)).max() < 0.5 and np.abs(np.log(kept_by_he.gradients)).max() < 0.5
+    lost = stack(xavier, relu, relu_vjp)
+    for sizes in (lost.signals, lost.gradients[::-1]):
+        close(sizes[-1] ** (1 / L), 0.5**0.5, 0.02)  # half of the mean square at every layer, both ways
+    close(stack(he, relu, relu_vjp, 1.5).gradients[0] ** (1 / L), 1.5, 0.03)  # and it explodes
+
+
+def test_xavier_and_saturation() -> None:
+    slow = stack(xavier, tanh, tanh_vjp)
+    close(slow.signals[-1] ** 2, 1 / (2 * L), 0.1)  # q - 2q² a layer: not kept, but lost as 1 / 2L alone
+    expected = np.sqrt(kept(tanh, float(slow.signals[0])))
+    close(slow.signals[1], expected, 0.02)
+    gone = stack(xavier, sigmoid, sigmoid_vjp)
+    assert (gone.gradients[:-1] < 0.25 * gone.gradients[1:]).all() and gone.gradients[0] < 1e-17
+    saturated = stack(xavier, tanh, tanh_vjp, 20.0)
+    assert saturated.signals[-1] > 0.9
+
+
+def test_a_sigmoid_under_large_weights_does_not_shrink_gradients() -> None:
+    layer = activated(8 * np.eye(1), sigmoid, sigmoid_vjp)
+    found = through_depth(np.zeros((1, 1)), [layer], np.ones((1, 1)))
+    close(found.gradients, [2.0, 1.0])  # a quarter of 8: the weights count as well as the slope
+
+
+def test_the_gradient_is_that_of_the_whole_stack() -> None:
+    rng = np.random.default_rng(2)
+    layers = [activated(xavier(a, b, rng), tanh, tanh_vjp) for a, b in ((3, 5), (5, 4), (4, 2))]
+    x, dy = rng.normal(size=(2, 3)), rng.normal(size=(2, 2))
+
+    def whole(x):
+        for layer in layers:
+            x = layer.f(x)
+        return x
+
+    def whole_vjp(x, dy):
+        for i in reversed(range(3)):
+            at = x
+            for layer in layers[:i]:
+                at = layer.f(at)
+            dy = layers[i].f_vjp(at, dy)
+        return dy
+
+    check_vjp(whole, whole_vjp, x)
+    found = through_depth(x, layers, dy)
+    close(found.gradients[[0, 3]], [np.sqrt((whole_vjp(x, dy) ** 2).mean()), np.sqrt((dy**2).mean())])
+    close(found.signals[[0, 3]], [np.sqrt((x**2).mean()), np.sqrt((whole(x) ** 2).mean())])
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: xavier_std(0, 3), r"\(0, 3\)"),
-        (lambda: he_std(0), "1 or more"),
-        (lambda: truncated_share(0.0), "limit = 0.0"),
-        (lambda: deep("relu", 1.0, 0), "1 or more"),
+        (lambda: he(0, 3, np.random.default_rng(0)), "D = 0"),
+        (lambda: lecun(0, 3, np.random.default_rng(0)), "D = 0"),
+        (lambda: xavier(-1, 3, np.random.default_rng(0)), "D = -1"),
+        (lambda: xavier_uniform(0, 3, np.random.default_rng(0)), "D = 0"),
+        (lambda: kept(relu, 0.0), "size = 0.0"),
+        (lambda: through_depth(np.zeros((0, 2)), [], np.zeros((0, 2))), "empty"),
     ],
 )
 def test_bad_input_is_named(call, message: str) -> None:
