@@ -1,62 +1,72 @@
-"""Universal approximation on a line: a hidden layer of ReLUs follows a continuous function as closely as one likes."""
+"""Universal approximation, shown where it can be drawn: one hidden layer of ReLUs follows any function on an interval.
 
-from collections.abc import Callable
-from typing import NamedTuple
+What the theorem says: for a continuous function on a bounded closed set and any error there is a width that is enough.
+What it does not say: how wide (in D dimensions a grid of N points a side takes N^D of them), that descent finds the
+weights, what happens between or beyond the points that were seen, or anything of functions that jump.
+"""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from clearhead.reference import Array
-
-Function = Callable[[np.ndarray], np.ndarray]
-
-
-class Hidden(NamedTuple):
-    """y = bias + Σ_k out_k max(x - kink_k, 0): every hidden unit bends the line at one place."""
-
-    bias: float
-    kink: Float[Array, "F"]
-    out: Float[Array, "F"]
+from clearhead.reference.dense import Network, two_layer
 
 
-def network(x: Float[Array, "N"], h: Hidden) -> Float[Array, "N"]:
-    """The hidden layer has weights 1 and biases -kink.
+def interpolate(x: Float[Array, "N"], y: Float[Array, "N"]) -> Network:
+    """The network y_0 + Σ_i c_i ReLU(x - x_i), with c_i the change of slope at x_i, passes through every (x_i, y_i).
 
-    >>> network(np.array([0.0, 1.0, 3.0]), Hidden(5.0, np.array([1.0]), np.array([2.0]))).tolist()
-    [5.0, 5.0, 9.0]
+    N - 1 hidden units, one for each piece: it is straight between the points, constant before the first, and goes on
+    in its last direction for ever.
 
-    O(N F). Goodfellow, Bengio and Courville 2016, section 6.4.1.
+    >>> net = interpolate(np.array([0.0, 1.0, 2.0]), np.array([1.0, 3.0, 2.0]))
+    >>> net.b_1.tolist(), net.w_2[:, 0].tolist(), net.b_2.tolist()
+    ([-0.0, -1.0], [2.0, -3.0], [1.0])
+    >>> evaluate(net, np.array([-5.0, 0.0, 0.5, 2.0, 4.0])).tolist()
+    [1.0, 1.0, 2.0, 2.0, 0.0]
+
+    O(N). Leshno et al. 1993 for any nonlinearity but a polynomial; the construction is the linear spline of de Boor
+    2001, chapter III. ValueError: fewer than two points, or places that do not rise.
     """
-    return h.bias + np.maximum(x[:, None] - h.kink, 0) @ h.out
+    if len(x) < 2:
+        raise ValueError(f"{len(x)} points make no piece of a line; there must be at least two")
+    if not (np.diff(x) > 0).all():
+        raise ValueError("places must rise strictly: sort them and leave one of equal ones")
+    slopes = np.diff(y) / np.diff(x)
+    changes = np.diff(slopes, prepend=0.0)
+    return Network(np.ones((1, len(slopes))), -x[:-1], changes[:, None], y[:1])
 
 
-def interpolate(f: Function, low: float, high: float, units: int) -> Hidden:
-    """The network through f at units + 1 equal places: each unit adds the change of slope at its kink.
+def evaluate(net: Network, x: Float[Array, "N"]) -> Float[Array, "N"]:
+    """ŷ(x) of a network with one input and one output.
 
-    >>> h = interpolate(lambda x: x**2, 0.0, 2.0, 2)
-    >>> h.out.tolist(), network(np.array([0.0, 1.0, 2.0]), h).tolist()  # slope 1, then 2 more
-    ([1.0, 2.0], [0.0, 1.0, 4.0])
+    >>> evaluate(interpolate(np.array([0.0, 1.0]), np.array([0.0, 2.0])), np.array([0.25])).tolist()
+    [0.5]
 
-    O(units). Cybenko 1989 and Hornik 1991 prove it for any width of input. ValueError: no unit, or an empty interval.
+    O(N F).
     """
-    if units < 1 or not low < high:
-        raise ValueError(f"units = {units} must be 1 or more, and the interval from {low} to {high} not empty")
-    at = np.linspace(low, high, units + 1)
-    y = f(at)
-    slope = np.diff(y) / np.diff(at)
-    return Hidden(float(y[0]), at[:-1], np.diff(slope, prepend=0.0))
+    return two_layer(x[:, None], net).y_hat[:, 0]
 
 
-def worst_error(f: Function, low: float, high: float, units: int, places: int = 4001) -> float:
-    """max |f - network| over the interval, at most (h²/8) max |f″| with h = (high - low) / units.
+def error_by_width(
+    f: Callable[[np.ndarray], np.ndarray], low: float, high: float, widths: Sequence[int], places: int = 2001
+) -> Float[Array, "widths"]:
+    """max |f - ŷ| on `places` points of [low, high], for networks of each width through evenly spaced points of f.
 
-    Twice as many units leave a quarter of it.
+    At most M h² / 8 with M = max |f''| and h = (high - low) / width, so twice the width leaves a quarter of the error;
+    at most ω(h), the most that f changes over a distance h, for any continuous f.
 
-    >>> errors = [worst_error(np.sin, 0.0, 6.0, units) for units in (10, 20, 40)]
-    >>> [round(a / b, 1) for a, b in zip(errors, errors[1:])]
-    [4.0, 4.0]
+    >>> error_by_width(np.sin, 0.0, np.pi, [2, 4, 8]).round(4).tolist()
+    [0.2105, 0.0704, 0.0188]
 
-    O(places · units). de Boor 2001, chapter III. ValueError: as interpolate.
+    O(places · Σ widths). de Boor 2001, chapter III, equation 2. ValueError: low >= high, or a width below 1.
     """
-    x = np.linspace(low, high, places)
-    return float(np.abs(f(x) - network(x, interpolate(f, low, high, units))).max())
+    if not low < high or min(widths) < 1:
+        raise ValueError(f"low = {low} must be below high = {high}, and every width at least 1, in {list(widths)}")
+    at = np.linspace(low, high, places)
+    errors = []
+    for width in widths:
+        x = np.linspace(low, high, width + 1)
+        errors.append(np.abs(f(at) - evaluate(interpolate(x, f(x)), at)).max())
+    return np.array(errors)
