@@ -42,7 +42,7 @@ def test_a_corner_that_no_point_meets_costs_the_first_power() -> None:
 
 
 def test_not_a_function_that_jumps() -> None:
-    errors = error_by_width(lambda x: (x > 0) * 1.0, -1.0, 1.0, [9, 99, 999], 100_001)
+    errors = error_by_width(lambda x: (x > 0) * 1.0, -1.0, 1.0, [9, 99, 299], 5001)
     assert (errors > 0.45).all()
 
 

@@ -69,13 +69,13 @@ def test_the_error_is_bias_variance_and_noise() -> None:
         return line
 
     stiff, supple = (
-        bias_variance(lambda v: np.sin(3 * v), fit(d), x, at, 0.3, 3000, np.random.default_rng(2)) for d in (1, 9)
+        bias_variance(lambda v: np.sin(3 * v), fit(d), x, at, 0.3, 1500, np.random.default_rng(2)) for d in (1, 9)
     )
     for found in (stiff, supple):
         close(found.bias2 + found.variance + found.noise, found.error, 0.03)
     assert stiff.bias2 > 30 * supple.bias2 and supple.variance > 3 * stiff.variance
     hat = bias_trick(polynomial(x, 9)) @ np.linalg.pinv(bias_trick(polynomial(x, 9)))
-    exact = bias_variance(lambda v: np.sin(3 * v), fit(9), x, x, 0.3, 3000, np.random.default_rng(3)).variance
+    exact = bias_variance(lambda v: np.sin(3 * v), fit(9), x, x, 0.3, 1500, np.random.default_rng(3)).variance
     close(exact, 0.09 * np.trace(hat) / 15, 0.05)  # σ² p / N on the points themselves
 
 
