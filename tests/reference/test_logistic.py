@@ -90,6 +90,12 @@ def test_weights_of_separable_classes_keep_growing() -> None:
     assert abs(logistic_newton(x, y, 9, 0.01).w[0]) < 5
 
 
+def test_groups_have_a_closed_form() -> None:
+    x, y = np.repeat([[0.0], [1.0]], [4, 5], 0), np.array([0, 0, 1, 0, 1, 1, 0, 1, 1.0])
+    fit = logistic_newton(x, y, 10)
+    close([fit.b, fit.b + fit.w[0]], np.log([(1 / 4) / (3 / 4), (4 / 5) / (1 / 5)]))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -98,6 +104,7 @@ def test_weights_of_separable_classes_keep_growing() -> None:
         (lambda: softmax_loss(X[:0], KINDS[:0], np.zeros((3, 4)), np.zeros(4)), "no rows"),
         (lambda: softmax_loss(X, KINDS, np.zeros((3, 2)), np.zeros(2)), "0 to 1"),
         (lambda: logistic_newton(np.zeros((4, 1)), Y[:4], 3), "singular"),
+        (lambda: logistic_newton(np.array([[-1.0], [1.0]]), np.array([0.0, 1.0]), 100), "separable"),
         (lambda: boundary_distance(X, np.zeros(3), 1.0), "no boundary"),
     ],
 )

@@ -55,6 +55,7 @@ def test_the_bias_is_a_weight_on_ones_and_is_not_penalised() -> None:
 def test_dependent_columns() -> None:
     doubled = np.column_stack([X, X[:, 0]])
     close(predict(doubled, *map(np.asarray, ridge(doubled, Y))), predict(X, *map(np.asarray, ridge(X, Y))), 1e-8)
+    close(ridge(doubled, Y).w, np.linalg.pinv(doubled - doubled.mean(0)) @ (Y - Y.mean()), 1e-8)  # the shortest
     assert np.isfinite(ridge(X[:2], Y[:2], 0.1).w).all()  # more columns than rows
 
 
@@ -77,6 +78,21 @@ def test_the_error_is_bias_variance_and_noise() -> None:
     hat = bias_trick(polynomial(x, 9)) @ np.linalg.pinv(bias_trick(polynomial(x, 9)))
     exact = bias_variance(lambda v: np.sin(3 * v), fit(9), x, x, 0.3, 1500, np.random.default_rng(3)).variance
     close(exact, 0.09 * np.trace(hat) / 15, 0.05)  # σ² p / N on the points themselves
+
+
+def test_more_weights_than_points_vary_less_again() -> None:
+    truth, at = RNG.normal(size=300) / 17, RNG.normal(size=(50, 300))
+
+    def variance(columns: int) -> float:
+        found = []
+        for _ in range(20):
+            x = RNG.normal(size=(40, 300))
+            line = ridge(x[:, :columns], x @ truth + 0.5 * RNG.normal(size=40))
+            found.append(predict(at[:, :columns], line.w, np.array(line.b)))
+        return float(np.var(found, axis=0).mean())
+
+    few, as_many, most = variance(10), variance(39), variance(300)
+    assert 5 * few < as_many > 20 * most
 
 
 @pytest.mark.parametrize(
