@@ -12,7 +12,8 @@ from clearhead.text.subword import BYTE_OF, SubwordTokenizer
 
 CODE = 'def f(x):\n\tif x >= 10:\r\n        return {"a": [1, 2.5e-3]}  # ok\n\n\n    \n'
 AWKWARD = [
-    *SAMPLES.values(), CODE, "don't I'LL we'Ve it'ſ 'S", "   a  b   ", "\n\n \n", "\t\t x", "12345 ١٢٣ Ⅷ ½",
+    *SAMPLES.values(), CODE, "don't I'LL we'Ve it'ſ 'S", "   a  b   ",
+    "a  \n  ", "\n\n \n", "\t\t x", "12345 ١٢٣ Ⅷ ½",
     "<|endoftext|>",
     "👋🏽 👨‍👩‍👧 🇫🇷", "e\u0301 é \ufb01", "\x00\x01\x1b[0m\x7f\x85\xa0", "\u200b\u2028\ufeff",
     "CamelCaseHTTPServer", "￿\U0010ffff", "",

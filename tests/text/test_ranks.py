@@ -27,7 +27,7 @@ def test_ids_are_those_of_tiktoken(name: str) -> None:
     ours, peer = from_ranks(RANKS, name, HERE), encoding(NAMES[name], RANKS)
 
     @given(TEXTS)
-    @settings(deadline=None, max_examples=200)
+    @settings(deadline=None, max_examples=100)
     def agree(text: str) -> None:
         assert ours.encode(text) == peer.encode_ordinary(text)
 
@@ -48,7 +48,7 @@ def test_ids_are_those_of_tiktoken(name: str) -> None:
 
 
 @given(st.lists(st.text("ab", min_size=2, max_size=6), max_size=12, unique=True), st.text("ab\n", max_size=24))
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_any_ranks_merge_as_in_tiktoken(tokens: list[str], text: str) -> None:
     """Ranks in an order that no training would give, tokens that no merge can reach."""
     ranks = {bytes([byte]): byte for byte in range(256)} | {t.encode(): 256 + i for i, t in enumerate(tokens)}

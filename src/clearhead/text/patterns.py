@@ -3,8 +3,7 @@ r"""How text is cut into pieces before anything is merged: one regular expressio
 A piece is a word with the space before it, a run of digits, of punctuation or of white space. Merges never cross from
 one piece to the next, so the expression decides the ids as much as the merges do, and neither a rank file nor a GGUF
 file holds it: they name it, or leave it to be known. The expressions are for Oniguruma, the engine of the tokenizers
-library, where `{1,3}+` is no possessive repeat; tiktoken's own spelling of cl100k differs for speed, not in what it
-matches.
+library, where `{1,3}+` is no possessive repeat and `$` is the end of a line.
 """
 
 from clearhead.config import nearest
@@ -13,13 +12,16 @@ from clearhead.errors import UserError
 # Radford et al. 2019, encoder.py
 GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _CONTRACTION = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_REST = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-CL100K = rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{{1,3}}|{_REST}"  # GPT-3.5 and 4; Llama 3
-QWEN2 = rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}|{_REST}"  # digits one by one
+_WORD, _SIGNS = r"[^\r\n\p{L}\p{N}]?\p{L}+", r" ?[^\s\p{L}\p{N}]+[\r\n]*"
+_SPACE = r"\s*[\r\n]+|\s+(?!\S)|\s+"
+# GPT-3.5 and 4, as tiktoken has it by now: the white space that ends a text is one piece, line breaks or not
+CL100K = rf"{_CONTRACTION}|{_WORD}|\p{{N}}{{1,3}}|{_SIGNS}|\s+\z|{_SPACE}"
+LLAMA3 = rf"{_CONTRACTION}|{_WORD}|\p{{N}}{{1,3}}|{_SIGNS}|{_SPACE}"  # as tiktoken had it before
+QWEN2 = rf"{_CONTRACTION}|{_WORD}|\p{{N}}|{_SIGNS}|{_SPACE}"  # digits one by one
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 O200K = (  # GPT-4o: also between lower and upper case
     rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTION}?|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTION}?"
-    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACE}"
 )
 DIGIT = r"\p{N}"
 
@@ -29,7 +31,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
     "gpt2": (GPT2,),
     "cl100k": (CL100K,),
     "o200k": (O200K,),
-    "llama3": (CL100K,),
+    "llama3": (LLAMA3,),
     "qwen2": (QWEN2,),
     "smollm": (DIGIT, GPT2),
 }
