@@ -63,10 +63,10 @@ def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> N
 
 @pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
 def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
-    (attempt,), result = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
+    (attempt,), ((result, row),) = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
     expected = (B, "400") if name == "tree-of-thought" else (A, "408")  # its own confidence prefers the likely step
     assert attempt.marks[-1].steps == expected
-    assert result.answer(0).steps == expected
+    assert result.answer(row).steps == expected
 
 
 @pytest.mark.parametrize("name", SEARCHES)
@@ -172,9 +172,26 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
     assert most_likely_right(tree, 0) == 2  # b: the best judged is hardly ever written, the open one is no answer
     for name in SEARCHES:
         b = bench()
-        attempts, result = searched(name, b, ["17 × 24"], budget=300, seed=0)
+        attempts, ((result, _),) = searched(name, b, ["17 × 24"], budget=300, seed=0)
         assert result.chosen[0] == most_likely_right(result.tree, 0)
         assert attempts[0].marks[-1].steps == result.answer(0).steps
+
+
+def test_an_exhausted_tree_is_searched_again_with_more_samples() -> None:
+    """The rare right step is not among the first few draws; with a budget left it is found. Nothing is paid twice."""
+    rare = {"p\n": {"bad\n": 0.97, "good\n": 0.03}, "p\nbad\n": {"1$": 1.0}, "p\ngood\n": {"2$": 1.0}}
+    judge = {("bad",): 0.01, ("good",): 0.9, ("bad", "1"): 0.01, ("good", "2"): 0.9}
+    config = SearchConfig(samples=4, fewest=4, narrowing=1.0, min_p=0.0, temperature=1.0)
+    b = Bench(ScriptedModel(rare), ScriptedJudge(judge, {}), config, arrive)
+    (attempt,), _ = searched("mcts-puct", b, ["p"], budget=10_000, seed=0)
+    (narrow,), _ = searched("beam:4", b, ["p"], budget=10_000, seed=0)
+    assert narrow.marks[-1].steps == ("bad", "1") and attempt.marks[-1].steps == ("good", "2")
+    steps = [mark.steps for mark in attempt.marks]
+    first = steps.index(("bad", "1"))
+    assert None not in steps[first:]  # an answer is kept while a wider search begins
+    costs = [mark.generated + mark.reward for mark in attempt.marks]
+    assert costs == sorted(costs)
+    assert attempt.marks[-1].generated == len("bad\n1$") + len("good\n2$")
 
 
 def test_a_verdict_of_zero_is_never_preferred() -> None:

@@ -53,8 +53,8 @@ def solve(
         (attempt,) = sampled([chosen], bench, [problem], budget, seed)[chosen]
     else:
         assert family(chosen) in SEARCHES
-        (attempt,), result = searched(chosen, bench, [problem], budget, seed)
-        tree = tree_data(task, chosen, problem, result, attempt.marks[-1].steps)["root"]
+        (attempt,), (grown,) = searched(chosen, bench, [problem], budget, seed)
+        tree = tree_data(task, chosen, problem, grown, attempt.marks[-1].steps)["root"]
     last = attempt.marks[-1]
     answer = None if last.steps is None else final_answer(task, chosen, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None

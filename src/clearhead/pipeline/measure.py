@@ -26,13 +26,13 @@ from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import Context, engine_and_judge, load_policy, load_tokenizer
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
-from clearhead.reasoning.lockstep import Result
 from clearhead.reasoning.strategies import (
     PROCESS,
     SAMPLED,
     SINGLE,
     Bench,
     Draft,
+    Grown,
     known,
     sampled,
     searched,
@@ -250,14 +250,16 @@ def shown_tree(
         strategy = "tree-of-thought"
     bench = Bench(engine, judge, recipe.search, task.answer)
     budget = max(recipe.evaluation.budgets)
-    attempts, result = searched(strategy, bench, [problem], budget, recipe.seed)
-    return tree_data(task, strategy, problem, result, attempts[0].marks[-1].steps) | {"title": typed.strip()}
+    attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
+    return tree_data(task, strategy, problem, grown, attempts[0].marks[-1].steps) | {"title": typed.strip()}
 
 
-def tree_data(task: Task, strategy: str, problem: str, result: Result, steps: tuple[str, ...] | None) -> dict[str, Any]:
+def tree_data(task: Task, strategy: str, problem: str, grown: Grown, steps: tuple[str, ...] | None) -> dict[str, Any]:
     """One root's tree as plain data, with the truth about each step where the task knows it."""
-    tree = result.tree
-    root = to_dict(tree, 0, lambda draft: draft.steps[-1] if draft.steps else draft.problem, result.chosen[0])
+    result, row = grown
+    root = to_dict(
+        result.tree, row, lambda draft: draft.steps[-1] if draft.steps else draft.problem, result.chosen[row]
+    )
     _add_truth(root, task, problem, ())
     answer = None if steps is None else final_answer(task, strategy, problem, steps)
     return {"problem": problem, "strategy": strategy, "answer": answer, "root": root}

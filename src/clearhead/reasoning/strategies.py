@@ -308,8 +308,25 @@ def most_likely_right(tree: Tree, row: int) -> int | None:
     return max(done, key=lambda node: joint(tree.score[row, node], tree.states[row][node].logprob), default=None)
 
 
-def searched(name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int) -> tuple[list[Attempt], Result]:
-    """A tree search for every problem at once, each stopping when its own budget is spent."""
+class Grown(NamedTuple):
+    """A problem's place in the search that found its answer, or in its last one."""
+
+    result: Result
+    row: int
+
+
+WIDENING = ("mcts-ucb", "mcts-puct")  # what goes on with more samples where its tree holds nothing more to expand
+MOST_WIDE = 8  # times as many samples as the first search drew
+
+
+def searched(
+    name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int
+) -> tuple[list[Attempt], list[Grown]]:
+    """A tree search for every problem at once, each stopping when its own budget is spent.
+
+    A tree that is exhausted before has only the steps that were drawn. It is then searched again with twice the
+    samples, at no cost for those that are known: what was written and judged once is not paid for again.
+    """
     model, config = bench.model, bench.config
     name, _, width = name.partition(":")
     config = replace(config, width=int(width)) if width else config
@@ -331,27 +348,42 @@ def searched(name: str, bench: Bench, problems: Sequence[str], budget: int, seed
             return np.array([math.exp(draft.logprob) for draft in drafts])
         return judge.verdicts(drafts)[:, PROCESS]
 
-    space = Space(
-        roots=[Draft(problem, node=node) for problem, node in zip(problems, nodes, strict=True)],
-        keys=list(problems),
-        propose=lambda drafts, seeds: propose(model, drafts, config, seeds),
-        value=value,
-        is_done=lambda draft: draft.done,
-        cost=cost,
-        limit=budget,
-        seed=seed,
-    )
-    result = _search(name, space, config)
+    def search(rows: list[int], wider: SearchConfig) -> Result:
+        space = Space(
+            roots=[Draft(problems[row], node=nodes[row]) for row in rows],
+            keys=[problems[row] for row in rows],
+            propose=lambda drafts, seeds: propose(model, drafts, wider, seeds),
+            value=value,
+            is_done=lambda draft: draft.done,
+            cost=lambda i: cost(rows[i]),
+            limit=budget,
+            seed=seed,
+        )
+        return _search(name, space, wider)
+
+    best: list[tuple[float, Draft] | None] = [None] * len(problems)
+    marks: list[list[Mark]] = [[] for _ in problems]
+    grown: list[Grown | None] = [None] * len(problems)
+    rows, times = list(range(len(problems))), 1
+    while rows:
+        result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
+        for i, row in enumerate(rows):
+            for point in result.curves[i]:
+                if point.answer is not None:
+                    worth = joint(point.value, point.answer.logprob)
+                    if best[row] is None or worth > best[row][0]:
+                        best[row], grown[row] = (worth, point.answer), Grown(result, i)
+                answer = best[row]
+                steps = None if answer is None else answer[1].steps
+                marks[row].append(spent[row][point.cost]._replace(steps=steps))
+            grown[row] = grown[row] or Grown(result, i)
+        times *= 2
+        rows = [row for row in rows if cost(row) < budget] if name in WIDENING and times <= MOST_WIDE else []
     model.close(nodes)
     if judge is not None:
         judge.forget(problems)
-    attempts = []
-    for problem, curve, marks in zip(problems, result.curves, spent, strict=True):
-        steps = [None if point.answer is None else point.answer.steps for point in curve]
-        attempts.append(
-            Attempt(problem, tuple(marks[p.cost]._replace(steps=s) for p, s in zip(curve, steps, strict=True)))
-        )
-    return attempts, result
+    attempts = [Attempt(problem, tuple(found)) for problem, found in zip(problems, marks, strict=True)]
+    return attempts, [found for found in grown if found is not None]
 
 
 def _search(name: str, space: Space, config: SearchConfig) -> Result:
