@@ -369,12 +369,13 @@ def searched(
         result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
         for i, row in enumerate(rows):
             for point in result.curves[i]:
-                if point.answer is not None:
+                known = best[row]
+                if point.answer is not None and point.value is not None:
                     worth = joint(point.value, point.answer.logprob)
-                    if best[row] is None or worth > best[row][0]:
-                        best[row], grown[row] = (worth, point.answer), Grown(result, i)
-                answer = best[row]
-                steps = None if answer is None else answer[1].steps
+                    if known is None or worth > known[0]:
+                        best[row] = known = (worth, point.answer)
+                        grown[row] = Grown(result, i)
+                steps = None if known is None else known[1].steps
                 marks[row].append(spent[row][point.cost]._replace(steps=steps))
             grown[row] = grown[row] or Grown(result, i)
         times *= 2
