@@ -41,6 +41,10 @@ def test_each_operation() -> None:
     agrees(lambda x: (x * x).log().sum(), lambda x: (x * x).log().sum(), A)
     agrees(lambda x: (x.max(1) ** 2.0).sum(), lambda x: (x.max(1).values ** 2).sum(), A)
     agrees(lambda x: (x.transpose(1, 0) @ x).sum(), lambda x: (x.T @ x).sum(), A)
+    turned = RNG.normal(size=(4, 2, 3))
+    agrees(lambda x: (x.transpose(2, 0, 1) * turned.transpose(2, 0, 1) * x.sum()).sum(),
+           lambda x: (x.permute(2, 0, 1) * torch.tensor(turned).permute(2, 0, 1) * x.sum()).sum(),
+           RNG.normal(size=(4, 2, 3)))  # fmt: skip
     agrees(lambda x: (x.reshape(2, 6)[0] ** 3.0).sum(), lambda x: (x.reshape(2, 6)[0] ** 3).sum(), A)
     agrees(lambda x: (x[[0, 0, 2]] ** 2.0).sum(), lambda x: (x[[0, 0, 2]] ** 2).sum(), A)
     agrees(lambda x: (2.0 - x).sum() / 3.0, lambda x: (2.0 - x).sum() / 3.0, A)

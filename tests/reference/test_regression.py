@@ -52,6 +52,10 @@ def test_the_bias_is_a_weight_on_ones_and_is_not_penalised() -> None:
     close(ridge(X, Y + 100, 1e6).b, Y.mean() + 100, 1e-4)  # the weights vanish, the mean stays
 
 
+def test_polynomial() -> None:
+    close(polynomial(Y, 4), np.vander(Y, 5, increasing=True)[:, 1:])
+
+
 def test_dependent_columns() -> None:
     doubled = np.column_stack([X, X[:, 0]])
     close(predict(doubled, *map(np.asarray, ridge(doubled, Y))), predict(X, *map(np.asarray, ridge(X, Y))), 1e-8)

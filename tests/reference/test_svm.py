@@ -46,6 +46,14 @@ def test_the_same_optimum_as_libsvm(name: str, c: float) -> None:
     assert abs(mine.alpha @ RINGS) < 1e-10 and mine.alpha.min() >= 0 and mine.alpha.max() <= c
 
 
+def test_two_points_take_one_step() -> None:
+    x, y = np.array([[1.0, 2.0], [3.0, 5.0]]), np.array([-1.0, 1.0])
+    machine = smo(linear_kernel(x, x), y, 100.0)
+    assert machine.steps == 1  # the step along two multipliers is exact
+    close(machine.alpha, np.full(2, 2 / 13))  # 2 / ‖x - x'‖²
+    close(decision(machine, linear_kernel(x, x)), y)
+
+
 def test_the_conditions_of_the_optimum() -> None:
     machine = smo(KERNELS["rbf"], RINGS, 1.0)
     margin = RINGS * decision(machine, KERNELS["rbf"])
