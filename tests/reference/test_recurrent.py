@@ -1,0 +1,111 @@
+"""Recurrent networks against torch's, values and every gradient; what is left of a gradient after a distance."""
+
+import numpy as np
+import pytest
+import torch
+from against import close
+from torch import nn
+from trees import check_tree_vjp
+
+from clearhead.reference.recurrent import (
+    Weights,
+    gradient_bound,
+    gradient_by_distance,
+    gru,
+    gru_vjp,
+    lstm,
+    lstm_vjp,
+    rnn,
+    rnn_vjp,
+)
+
+RNG = np.random.default_rng(1)
+B, T, D, F = 2, 4, 3, 2
+X, H, C = RNG.normal(size=(B, T, D)), RNG.normal(size=(B, F)), RNG.normal(size=(B, F))
+
+
+def weights(gates: int, scale: float = 1.0) -> Weights:
+    shapes = ((D, gates * F), (F, gates * F), (gates * F,), (gates * F,))
+    return Weights(*(scale * RNG.normal(size=shape) for shape in shapes))
+
+
+def called(module, w, *inputs):
+    """torch keeps (gates · F, inputs), the transpose of ours."""
+    names = {"weight_ih_l0": w.w.T, "weight_hh_l0": w.u.T, "bias_ih_l0": w.b, "bias_hh_l0": w.c}
+    return torch.func.functional_call(module.double(), names, inputs)
+
+
+def test_torch_agrees_on_every_value_and_gradient() -> None:
+    plain, gated, cell = (kind(D, F, batch_first=True) for kind in (nn.RNN, nn.GRU, nn.LSTM))
+    check_tree_vjp(rnn, rnn_vjp, X, H, weights(1), peer=lambda x, h, w: called(plain, w, x, h[None])[0])
+    check_tree_vjp(gru, gru_vjp, X, H, weights(3), peer=lambda x, h, w: called(gated, w, x, h[None])[0])
+
+    def peer(x, h, c, w):
+        y, (_, last) = called(cell, w, x, (h[None], c[None]))
+        return y, last[0]
+
+    check_tree_vjp(lstm, lstm_vjp, X, H, C, weights(4), peer=peer)
+
+
+def test_an_empty_sequence_changes_nothing() -> None:
+    y, last = lstm(X[:, :0], H, C, weights(4))
+    assert y.shape == (B, 0, F) and last.tolist() == C.tolist()
+    _, dh, dc, dw = lstm_vjp(X[:, :0], H, C, weights(4), y, C)
+    assert dh.tolist() == np.zeros_like(H).tolist() and dc.tolist() == C.tolist() and not dw.w.any()
+    assert gru(X[:, :0], H, weights(3)).shape == rnn(X[:, :0], H, weights(1)).shape == (B, 0, F)
+
+
+def test_far_out_nothing_overflows() -> None:
+    for f, gates in ((rnn, 1), (gru, 3)):
+        assert np.isfinite(f(1e4 * X, H, weights(gates))).all()
+    assert np.isfinite(lstm(1e4 * X, H, C, weights(4))[0]).all()
+
+
+def test_a_row_is_as_it_is_alone() -> None:
+    w = weights(4)
+    close(lstm(X, H, C, w)[0][1], lstm(X[1:], H[1:], C[1:], w)[0][0])
+
+
+def long(scale: float, steps: int = 30) -> tuple[Weights, np.ndarray]:
+    w = weights(1)._replace(u=scale * np.linalg.qr(RNG.normal(size=(F, F)))[0])
+    return w, rnn(0.3 * RNG.normal(size=(1, steps, D)), np.zeros((1, F)), w)[0]
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.9, 1.2])
+def test_the_gradient_s_decay_and_its_bound(scale: float) -> None:
+    w, states = long(scale)
+    sizes = gradient_by_distance(states, w.u)
+    bounds = [gradient_bound(w.u, d) for d in range(len(sizes))]
+    assert (sizes <= np.array(bounds) * (1 + 1e-12)).all() and sizes[0] == 1
+    if scale < 1:
+        assert sizes[-1] < scale**29 and (np.diff(sizes) < 0).all()
+
+
+def test_the_measured_gradient_is_the_vjp_s() -> None:
+    w, states = long(0.9, 6)
+    x = np.zeros((1, 6, D))
+    states = rnn(x, np.full((1, F), 0.4), w)
+    rows = []
+    for unit in np.eye(F):
+        dy = np.zeros((1, 6, F))
+        dy[0, -1] = unit
+        rows.append(rnn_vjp(x[:, 1:], states[:, 0], w, dy[:, 1:])[1][0])
+    close(np.linalg.norm(np.array(rows), 2), gradient_by_distance(states[0], w.u)[-1])
+
+
+def test_an_open_forget_gate_carries_a_gradient_as_far_as_one_likes() -> None:
+    x, steps = 0.1 * RNG.normal(size=(1, 200, D)), 200
+    w = weights(4, 0.1)
+    w.b[F : 2 * F] = 30.0
+    zero = np.zeros((1, F))
+    _, _, dc, _ = lstm_vjp(x, zero, zero, w, np.zeros((1, steps, F)), np.ones((1, F)))
+    assert (np.abs(dc) > 0.5).all()
+    plain = weights(1, 0.1)
+    dy = np.zeros((1, steps, F))
+    dy[:, -1] = 1
+    assert np.abs(rnn_vjp(x, zero, plain, dy)[1]).max() < 1e-60
+
+
+def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="distance = -1"):
+        gradient_bound(np.eye(2), -1)
