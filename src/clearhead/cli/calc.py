@@ -51,7 +51,7 @@ def architecture(preset: str | None, given: Mapping[str, Any]) -> "Architecture"
 
 
 def _completed(known: dict[str, Any]) -> dict[str, Any]:
-    """The usual proportions for what was left out: heads of 64 channels, as many for keys, an MLP four times as wide."""
+    """The usual proportions for what was left out: heads of 64 channels, as many for keys, an MLP 4 times as wide."""
     missing = [name for name in ("vocab", "d_model", "n_layers") if name not in known]
     if missing:
         wanted = ", ".join("--" + name.replace("_", "-") for name in missing)

@@ -149,7 +149,9 @@ def gradient_bound(u: Float[Array, "F F"], distance: int) -> float:
 
 
 def _lstm(x: Array, h: Array, c: Array, w: Weights) -> tuple[Array, list[Array], list[tuple[Array, ...]]]:
-    states, cells, gates = [], [c], []
+    states: list[Array] = []
+    cells: list[Array] = [c]
+    gates: list[tuple[Array, ...]] = []
     for t in range(x.shape[1]):
         i, f, g, o = np.split(x[:, t] @ w.w + w.b + h @ w.u + w.c, 4, -1)
         i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
@@ -161,7 +163,8 @@ def _lstm(x: Array, h: Array, c: Array, w: Weights) -> tuple[Array, list[Array],
 
 
 def _gru(x: Array, h: Array, w: Weights) -> tuple[Array, list[tuple[Array, ...]]]:
-    states, gates = [], []
+    states: list[Array] = []
+    gates: list[tuple[Array, ...]] = []
     for t in range(x.shape[1]):
         a, s = np.split(x[:, t] @ w.w + w.b, 3, -1), np.split(h @ w.u + w.c, 3, -1)
         r, z = sigmoid(a[0] + s[0]), sigmoid(a[1] + s[1])
