@@ -106,6 +106,11 @@ def test_nothing_is_lost(text: str) -> None:
     assert "".join(words(text)) == "".join(text.split())
 
 
+def test_a_character_cut_in_two_cannot_be_read() -> None:
+    ids = encode_byte_pairs("a👍", [])
+    assert [decode_byte_pairs(ids[:n], []) for n in range(6)] == ["", "a", "a\ufffd", "a\ufffd", "a\ufffd", "a👍"]
+
+
 def test_more_merges_make_shorter_sequences() -> None:
     merges = train_byte_pairs(CORPUS, 300)
     lengths = [len(encode_byte_pairs(CORPUS, merges[:n])) for n in range(0, 301, 50)]

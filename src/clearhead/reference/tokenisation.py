@@ -26,7 +26,7 @@ def words(text: str) -> list[str]:
     >>> words("Don't stop,  now!"), words("我喜欢猫")
     (['Don', "'", 't', 'stop', ',', 'now', '!'], ['我喜欢猫'])
 
-    O(length). Jurafsky and Martin 2026, section 2.3. ValueError: none.
+    O(length). Manning, Raghavan and Schütze 2008, section 2.2.1. ValueError: none.
     """
     return WORD.findall(text)
 
@@ -48,7 +48,7 @@ def vocabulary(tokens: Iterable[str], size: int) -> list[str]:
     >>> vocabulary(words("b a c a b d"), 4)
     ['<unk>', 'a', 'b', 'c']
 
-    O(N + V log V). Jurafsky and Martin 2026, section 3.3.1. ValueError: a size without room for <unk>.
+    O(N + V log V). Sutskever, Vinyals and Le 2014, section 3.1. ValueError: a size without room for <unk>.
     """
     if size < 1:
         raise ValueError(f"size = {size} must be 1 or more: {UNKNOWN} takes the first place")
@@ -62,7 +62,7 @@ def encode(tokens: Iterable[str], vocab: Sequence[str]) -> list[int]:
     >>> encode(words("a dog"), ["<unk>", "a", "cat"])
     [1, 0]
 
-    O(N + V). Jurafsky and Martin 2026, section 3.3.1. ValueError: a vocabulary that does not begin with <unk>.
+    O(N + V). Sutskever, Vinyals and Le 2014, section 3.1. ValueError: a vocabulary that does not begin with <unk>.
     """
     if not vocab or vocab[0] != UNKNOWN:
         raise ValueError(f"the vocabulary begins with {list(vocab[:1])}; it must begin with {UNKNOWN}")
@@ -89,7 +89,7 @@ def pieces(text: str) -> list[str]:
     >>> pieces("to be,  or\\nnot ")
     ['to', ' be,', ' ', ' or', '\\n', 'not', ' ']
 
-    O(length). Radford et al. 2019 (GPT-2), section 2.2, here without its classes of letters, digits and marks.
+    O(length). Radford et al. 2019 (GPT-2), section 2.2, less its classes of characters. ValueError: none.
     """
     return PIECE.findall(text)
 
@@ -176,7 +176,7 @@ def fertility(text: str, count: int) -> float:
     >>> fertility("low lowest", 3)
     1.5
 
-    O(length). Rust et al. 2021, section 3.2. ValueError: a text without words.
+    O(length). Rust et al. 2021. ValueError: a text without words.
     """
     if not (n := len(words(text))):
         raise ValueError("the text has no words: tokens per word is undefined")
