@@ -20,6 +20,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "eval": ("clearhead.cli.eval", "Compare ways of reasoning at equal compute."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
+    "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),
     "calc": ("clearhead.cli.calc", "Count parameters, arithmetic and memory of a decoder."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
 }
