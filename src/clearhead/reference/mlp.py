@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clearhead.reference import Array
+from clearhead.reference.activations import gelu_tanh, gelu_tanh_vjp, silu, silu_vjp
 
 
 class MLP(NamedTuple):
@@ -34,14 +35,14 @@ def gelu_mlp(x: Float[Array, "*B D"], w: MLP) -> Float[Array, "*B D"]:
 
     O(D F) per token. Vaswani et al. 2017, equation 2, with the GELU of Radford et al. 2018, section 4.1.
     """
-    return _gelu_tanh(x @ w.w_1 + w.b_1) @ w.w_2 + w.b_2
+    return gelu_tanh(x @ w.w_1 + w.b_1) @ w.w_2 + w.b_2
 
 
 def gelu_mlp_vjp(x: Float[Array, "*B D"], w: MLP, dy: Float[Array, "*B D"]) -> tuple[Float[Array, "*B D"], MLP]:
     """dh = dy W₂ᵀ, da = GELU'(a) dh, dx = da W₁ᵀ, and dW = (what went in)ᵀ (what came back)."""
     a = x @ w.w_1 + w.b_1
-    da = _gelu_tanh_vjp(a, dy @ w.w_2.T)
-    return da @ w.w_1.T, MLP(_outer(x, da), _total(da), _outer(_gelu_tanh(a), dy), _total(dy))
+    da = gelu_tanh_vjp(a, dy @ w.w_2.T)
+    return da @ w.w_1.T, MLP(_outer(x, da), _total(da), _outer(gelu_tanh(a), dy), _total(dy))
 
 
 def swiglu_mlp(x: Float[Array, "*B D"], w: GatedMLP) -> Float[Array, "*B D"]:
@@ -53,7 +54,7 @@ def swiglu_mlp(x: Float[Array, "*B D"], w: GatedMLP) -> Float[Array, "*B D"]:
 
     O(D F) per token, with three matrices instead of two. Shazeer 2020, equation 6; Touvron et al. 2023, section 2.2.
     """
-    return (_silu(x @ w.w_gate) * (x @ w.w_up)) @ w.w_down
+    return (silu(x @ w.w_gate) * (x @ w.w_up)) @ w.w_down
 
 
 def swiglu_mlp_vjp(
@@ -62,8 +63,8 @@ def swiglu_mlp_vjp(
     """With g = x W_gate and u = x W_up: dh = dy W_downᵀ, dg = SiLU'(g) u dh, du = SiLU(g) dh."""
     g, u = x @ w.w_gate, x @ w.w_up
     dh = dy @ w.w_down.T
-    dg, du = _silu_vjp(g, u * dh), _silu(g) * dh
-    return dg @ w.w_gate.T + du @ w.w_up.T, GatedMLP(_outer(x, dg), _outer(x, du), _outer(_silu(g) * u, dy))
+    dg, du = silu_vjp(g, u * dh), silu(g) * dh
+    return dg @ w.w_gate.T + du @ w.w_up.T, GatedMLP(_outer(x, dg), _outer(x, du), _outer(silu(g) * u, dy))
 
 
 def _outer(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -73,24 +74,3 @@ def _outer(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
 
 def _total(dy: np.ndarray) -> np.ndarray:
     return dy.sum(tuple(range(dy.ndim - 1)))
-
-
-_A = np.sqrt(2 / np.pi)
-
-
-def _gelu_tanh(x: np.ndarray) -> np.ndarray:
-    return 0.5 * x * (1 + np.tanh(_A * (x + 0.044715 * x**3)))
-
-
-def _gelu_tanh_vjp(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    t = np.tanh(_A * (x + 0.044715 * x**3))
-    return dy * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * _A * (1 + 3 * 0.044715 * x * x))
-
-
-def _silu(x: np.ndarray) -> np.ndarray:
-    return x * 0.5 * (1 + np.tanh(x / 2))
-
-
-def _silu_vjp(x: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    s = 0.5 * (1 + np.tanh(x / 2))
-    return dy * (s + x * s * (1 - s))
