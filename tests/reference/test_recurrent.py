@@ -82,8 +82,7 @@ def test_the_gradient_s_decay_and_its_bound(scale: float) -> None:
 
 
 def test_the_measured_gradient_is_the_vjp_s() -> None:
-    w, states = long(0.9, 6)
-    x = np.zeros((1, 6, D))
+    w, x = weights(1), np.zeros((1, 6, D))  # U is no multiple of a rotation: its side and its order count
     states = rnn(x, np.full((1, F), 0.4), w)
     rows = []
     for unit in np.eye(F):
@@ -91,6 +90,18 @@ def test_the_measured_gradient_is_the_vjp_s() -> None:
         dy[0, -1] = unit
         rows.append(rnn_vjp(x[:, 1:], states[:, 0], w, dy[:, 1:])[1][0])
     close(np.linalg.norm(np.array(rows), 2), gradient_by_distance(states[0], w.u)[-1])
+
+
+def test_the_bound_is_a_power_of_the_largest_singular_value() -> None:
+    u = np.array([[3.0, 0.0], [4.0, 5.0]])  # UᵀU has eigenvalues 45 and 5
+    close(gradient_bound(u, 3), 45**1.5)
+    assert gradient_bound(u, 0) == 1 and gradient_bound(u, 1000) == np.inf
+
+
+def test_a_large_singular_value_does_not_make_a_gradient_explode() -> None:
+    u = np.array([[0.0, 10.0], [0.0, 0.0]])
+    assert gradient_by_distance(np.zeros((4, F)), u).tolist() == [1, 10, 0, 0]
+    assert gradient_bound(u, 3) > 999
 
 
 def test_an_open_forget_gate_carries_a_gradient_as_far_as_one_likes() -> None:
@@ -109,3 +120,5 @@ def test_an_open_forget_gate_carries_a_gradient_as_far_as_one_likes() -> None:
 def test_bad_input_is_named() -> None:
     with pytest.raises(ValueError, match="distance = -1"):
         gradient_bound(np.eye(2), -1)
+    with pytest.raises(ValueError, match="no step"):
+        gradient_by_distance(np.zeros((0, F)), np.eye(F))

@@ -97,7 +97,8 @@ def gru(x: Float[Array, "B T D"], h: Float[Array, "B F"], w: Weights) -> Float[A
     >>> gru(np.zeros((1, 50, 1)), np.full((1, 1), 0.5), keep)[0, -1].tolist()
     [0.5]
 
-    O(3 T (D + F) F) a row. Cho et al. 2014, equations 5 to 8, with z and 1 - z exchanged and r inside, as torch has it.
+    O(3 T (D + F) F) a row. Cho et al. 2014, equations 5 to 8, with biases, and with r applied after U_n
+    instead of before it, as torch has it.
     """
     return _gru(x, h, w)[0]
 
@@ -126,8 +127,10 @@ def gradient_by_distance(states: Float[Array, "T F"], u: Float[Array, "F F"]) ->
     >>> gradient_by_distance(np.zeros((4, 2)), 0.5 * np.eye(2)).tolist()
     [1.0, 0.5, 0.25, 0.125]
 
-    O(T F³). Bengio, Simard and Frasconi 1994, section 4.
+    O(T F³). Bengio, Simard and Frasconi 1994, section 4. ValueError: no states.
     """
+    if not len(states):
+        raise ValueError(f"states of shape {states.shape} hold no step; give at least one")
     jacobian, sizes = np.eye(states.shape[1]), [1.0]
     for h in states[:0:-1]:
         jacobian = u @ np.diag(1 - h**2) @ jacobian
@@ -145,7 +148,8 @@ def gradient_bound(u: Float[Array, "F F"], distance: int) -> float:
     """
     if distance < 0:
         raise ValueError(f"distance = {distance} must be 0 or more")
-    return float(np.linalg.norm(u, 2) ** distance)
+    with np.errstate(over="ignore"):  # a bound past the largest number is no bound: inf says so
+        return float(np.linalg.norm(u, 2) ** distance)
 
 
 def _lstm(x: Array, h: Array, c: Array, w: Weights) -> tuple[Array, list[Array], list[tuple[Array, ...]]]:

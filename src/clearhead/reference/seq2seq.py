@@ -108,7 +108,8 @@ def general_scores_vjp(
 class Translator(NamedTuple):
     """Embeddings of both languages, two GRUs, Luong's general attention, and the way from states to logits.
 
-    Without attention `score` and `combine` are empty, of shapes (0, 0) and (F, F): a tuple of the same form.
+    With attention `score` is (F, F) and `combine` (2F, F), the context above the state; without it `score` is empty, of
+    shape (0, 0), and `combine` (F, F).
     """
 
     source: Float[Array, "V D"]
@@ -132,10 +133,17 @@ def translate_loss(
     Without attention all that the decoder knows of the source is the encoder's last state (Sutskever et al. 2014); with
     it every step looks back at every source state: h̃ = tanh([c, h] W), logits = h̃ W_out.
 
-    O((S + T) F² + S T F + T F K) a row. Luong, Pham and Manning 2015, equations 5 and 6. ValueError: an empty source.
+    Weights of zero prefer none of K words, which costs log K:
+
+    >>> gates = Weights(np.zeros((1, 3)), np.zeros((1, 3)), np.zeros(3), np.zeros(3))
+    >>> tables, empty = np.zeros((4, 1)), np.zeros((0, 0))
+    >>> w = Translator(tables, tables, gates, gates, empty, np.zeros((1, 1)), np.zeros((1, 4)))
+    >>> round(float(translate_loss(w, np.array([[1]]), np.array([1]), np.array([[2]]), np.array([[3]]))), 4)
+    1.3863
+
+    O((S + T) F² + S T F + T F K) a row. Luong, Pham and Manning 2015, equations 5 and 6. ValueError: no target words, a
+    length outside 1 to S, or a word outside its table.
     """
-    if not (lengths >= 1).all():
-        raise ValueError("every source must have at least one word")
     *_, logits = _forward(w, source, lengths, given)
     return cross_entropy(logits, wanted).mean()
 
@@ -171,6 +179,7 @@ def translate_loss_vjp(
 
 def _forward(w: Translator, source: Array, lengths: Array, given: Array) -> tuple[Array, ...]:
     """Encoder states, the decoder's first state, its outputs, they with their contexts, h̃, and the logits."""
+    _check(w, source, lengths, given)
     mask = np.arange(source.shape[1]) < lengths[:, None]
     states = gru(w.source[source], np.zeros((len(source), w.encoder.u.shape[0])), w.encoder)
     first = states[np.arange(len(source)), lengths - 1]
@@ -181,6 +190,16 @@ def _forward(w: Translator, source: Array, lengths: Array, given: Array) -> tupl
         joined = np.concatenate([context, outputs], -1)
     top = np.tanh(joined @ w.combine)
     return states, first, outputs, joined, top, top @ w.out
+
+
+def _check(w: Translator, source: Array, lengths: Array, given: Array) -> None:
+    if not given.size:
+        raise ValueError(f"given of shape {given.shape} holds no words: a mean over nothing is undefined")
+    if not ((lengths >= 1) & (lengths <= source.shape[1])).all():
+        raise ValueError(f"lengths run from {lengths.min()} to {lengths.max()}; they must be 1 to {source.shape[1]}")
+    for name, words, table in (("source", source, w.source), ("given", given, w.target)):
+        if not ((words >= 0) & (words < len(table))).all():
+            raise ValueError(f"{name} runs from {words.min()} to {words.max()}; words must be 0 to {len(table) - 1}")
 
 
 def _masked(scores: Array, mask: Array) -> Array:
