@@ -125,6 +125,8 @@ def main() -> None:
         for name, pipe in pipes.items():
             pipe.send(list(range(options.steps)))
             seconds[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(None)
     for name, times in seconds.items():
         ratios = sorted(base / mine for base, mine in zip(seconds[PEER], times, strict=True))
         low, high = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
