@@ -9,6 +9,7 @@ import torch
 from clearhead.generation import cache as cache_module
 from clearhead.generation.cache import REACH, KVCache, fast_dtype, frozen_copy, path_attention
 from clearhead.generation.trie import ROOT, TokenTrie
+from clearhead.kernels.attention import FULL, Pattern
 from clearhead.models.decoder import Decoder
 
 MakeDecoder = Callable[..., Decoder]
@@ -34,6 +35,9 @@ def random_texts(rng: np.random.Generator, n: int, longest: int) -> list[list[in
         {"n_heads": 4, "n_kv_heads": 4},
         {"n_heads": 4, "n_kv_heads": 2, "positions": "learned", "norm": "layer", "mlp": "swiglu"},
         {"positions": "sinusoidal", "qk_norm": False, "tied": True, "mlp": "gelu"},
+        {"window": 5, "global_every": 2, "rope_local_theta": 20.0, "attention_softcap": 2.0, "n_layers": 3},
+        {"block": "sandwich", "gain": "one_plus", "bias": "qkv", "head_channels": 6, "attention_scale": 0.3},
+        {"block": "post", "gain": "plain", "bias": "all", "norm": "layer", "positions": "learned", "window": 3},
     ],
 )
 def test_hidden_states_are_those_of_a_causal_pass(
@@ -71,9 +75,11 @@ def test_the_gathered_copy_stays_below_its_bound(
     monkeypatch.setitem(cache_module.GATHER_BYTES, "cpu", bound)
     seen = []
 
-    def watched(q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, part: object) -> torch.Tensor:
+    def watched(
+        q: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, part: object, pattern: Pattern
+    ) -> torch.Tensor:
         seen.append(part.keys.numel() * keys.shape[-1] * keys.element_size())  # type: ignore[attr-defined]
-        return path_attention(q, keys, values, part)  # type: ignore[arg-type]
+        return path_attention(q, keys, values, part, pattern)  # type: ignore[arg-type]
 
     monkeypatch.setattr(cache_module, "path_attention", watched)
     trie = TokenTrie(12)
@@ -178,7 +184,7 @@ def test_path_attention_rounds_no_worse_than_plain_attention(dtype: torch.dtype,
     keys = torch.from_numpy(paths[:, None] * G + np.arange(G)[:, None]).reshape(N * G, REACH)
     bias = torch.zeros(N, REACH).masked_fill(~mask, float("-inf")).repeat_interleave(G, 0)[:, None].to(dtype)
     part = cache_module._Part(
-        slice(0, N), keys.int(), keys.view(N, G, -1).repeat_interleave(2, 1).flatten(0, 1).int(), bias
+        slice(0, N), keys.int(), keys.view(N, G, -1).repeat_interleave(2, 1).flatten(0, 1).int(), {0: bias}
     )
 
     def plain(kind: torch.dtype) -> torch.Tensor:
@@ -188,7 +194,7 @@ def test_path_attention_rounds_no_worse_than_plain_attention(dtype: torch.dtype,
         scores = (mine[:, :, None] @ ks.mT) / C**0.5
         return (scores.masked_fill(~mask[:, None, None], float("-inf")).softmax(-1) @ vs)[:, :, 0]
 
-    truth, out = plain(torch.float64), path_attention(q.to(dtype), k.to(dtype), v.to(dtype), part)
+    truth, out = plain(torch.float64), path_attention(q.to(dtype), k.to(dtype), v.to(dtype), part, FULL)
     error, budget = (out.double() - truth).abs().max(), (plain(dtype).double() - truth).abs().max()
     assert error <= 2 * budget
 

@@ -20,6 +20,16 @@ OPTIONS = [
 ]
 
 
+OPTIONS += [
+    replace(CONFIG, gain="plain", bias="qkv", head_channels=10, rope_scaling="llama3", rope_factor=4.0),
+    replace(CONFIG, norm="layer", gain="plain", bias="all", block="post", positions="learned"),
+    replace(
+        CONFIG, gain="one_plus", block="sandwich", mlp="geglu", embed_scale=True, n_layers=3, window=4, global_every=2,
+        rope_local_theta=50.0, attention_scale=0.4, attention_softcap=3.0, logit_softcap=2.0,
+    ),
+]  # fmt: skip
+
+
 def lively(config: DecoderConfig) -> Decoder:
     """A float64 model whose every weight matters; a new one is the identity."""
     model = Decoder(config).double()
@@ -75,6 +85,21 @@ def test_order_matters(positions) -> None:
     assert (run(model, [[1, 2, 3]])[0, -1] - run(model, [[2, 1, 3]])[0, -1]).abs().max() > 1e-3
 
 
+def test_a_window_hides_what_is_too_far_back() -> None:
+    """Two layers with a window of 2 reach two tokens back; every second layer global, everything."""
+    texts = [[1, 2, 3, 4, 5, 6], [9, 2, 3, 4, 5, 6]]
+    narrow, mixed = replace(CONFIG, window=2), replace(CONFIG, window=2, global_every=2)
+    for config, reached in ((narrow, [1, 1, 1, 0, 0, 0]), (mixed, [1] * 6)):
+        first, second = run(lively(config), texts)
+        assert ((first - second).abs().amax(-1) > 1e-9).int().tolist() == reached
+
+
+def test_linear_scaling_is_slower_turning() -> None:
+    """With a factor of 2, position 6 turns as far as position 3 without."""
+    plain, half = Decoder(CONFIG), Decoder(replace(CONFIG, rope_scaling="linear", rope_factor=2.0))
+    torch.testing.assert_close(half.cos[6], plain.cos[3])
+
+
 def test_a_new_model_is_undecided_and_seeded() -> None:
     model = Decoder(CONFIG, seed=1)
     assert run(model, [[1, 2, 3]]).abs().max() == 0
@@ -114,6 +139,11 @@ def test_positions_end_at_the_limit() -> None:
         ({"d_model": 3, "n_heads": 1, "positions": "sinusoidal"}, "even d_model, not 3"),
         ({"vocab": 0}, "vocab = 0"),
         ({"n_layers": 0}, "n_layers = 0"),
+        ({"window": -1}, "window = -1"),
+        ({"global_every": 2}, "global_every = 2 needs a window"),
+        ({"positions": "learned", "rope_local_theta": 9.0, "window": 4}, "need rotary positions"),
+        ({"rope_local_theta": 9.0}, "set window"),
+        ({"rope_factor": 0.5}, "rope_factor = 0.5"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(wrong: dict, told: str) -> None:

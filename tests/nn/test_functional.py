@@ -26,7 +26,7 @@ def test_activations_by_hand() -> None:
 
 
 def turned(x: torch.Tensor, position: int, base: float = 100.0) -> torch.Tensor:
-    cos, sin = fn.rotary_table(torch.tensor([position]), x.shape[-1], base)
+    cos, sin = fn.rotary_table(torch.tensor([position]), fn.frequencies(x.shape[-1], base))
     return fn.rotary(x[None, None].double(), cos.double(), sin.double())[0, 0]
 
 

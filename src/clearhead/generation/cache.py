@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
-from clearhead.kernels.attention import Attend
+from clearhead.kernels.attention import FULL, Attend, Pattern, capped
 from clearhead.models.decoder import Decoder
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
@@ -53,12 +53,12 @@ class Computed(NamedTuple):
 
 
 class _Part(NamedTuple):
-    """Rows that read paths of one length: where their keys and values lie, and which are beyond their own depth."""
+    """Rows that read paths of one length: where their keys and values lie, and which of them each window hides."""
 
     rows: slice
     keys: Int[Tensor, "N*G S"]
     values: Int[Tensor, "N*H S"]
-    mask: Float[Tensor, "N*G 1 S"]
+    masks: dict[int, Float[Tensor, "N*G 1 S"]]
 
 
 class KVCache:
@@ -82,6 +82,7 @@ class KVCache:
         self._keys = [self._empty(*shape) for _ in range(config.n_layers)]
         self._values = [self._empty(*shape) for _ in range(config.n_layers)]
         self._hidden = self._empty(trie.slots, config.d_model)
+        self._windows = {config.pattern(layer).window for layer in range(config.n_layers)}
         self._known = SlotFlags(trie)
         self._known.set(np.array([ROOT]))
         self._seen: set[int] = set()
@@ -118,11 +119,11 @@ class KVCache:
         parts = self._parts(slots)
         where = self._on_device(slots.astype(np.int64))
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
             keys, values = self._keys[layer], self._values[layer]
             keys.index_copy_(0, where, k)
             values.index_copy_(0, where, v)
-            return torch.cat([path_attention(q[part.rows], keys, values, part) for part in parts])
+            return torch.cat([path_attention(q[part.rows], keys, values, part, pattern) for part in parts])
 
         return attend
 
@@ -173,12 +174,16 @@ class KVCache:
                 path = self.trie.paths[slots[rows], :S]
                 keys = (path[:, None] * G + np.arange(G, dtype=np.int32)[:, None]).reshape(-1, S)  # N*G S
                 values = keys if group == 1 else keys.repeat(group, 0)  # N*H S
-                beyond = np.arange(S) > depth[rows, None]
-                mask = np.where(beyond, np.float32(-math.inf), np.float32(0)).repeat(G, 0)[:, None]
-                parts.append(
-                    _Part(rows, self._on_device(keys), self._on_device(values), self._on_device(mask).to(self.dtype))
-                )
+                masks = {window: self._mask(depth[rows], S, window) for window in self._windows}
+                parts.append(_Part(rows, self._on_device(keys), self._on_device(values), masks))
         return parts
+
+    def _mask(self, depth: Int[np.ndarray, "N"], S: int, window: int) -> Float[Tensor, "M 1 S"]:
+        """-∞ for keys after a row's own depth or, with a window, too long before it."""
+        behind = depth[:, None] - np.arange(S)
+        hidden = (behind < 0) | (behind >= window) if window else behind < 0
+        mask = np.where(hidden, np.float32(-math.inf), np.float32(0)).repeat(self.decoder.config.n_kv_heads, 0)
+        return self._on_device(mask[:, None]).to(self.dtype)
 
     def _on_device(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device)
@@ -208,7 +213,11 @@ def at_least(rows: int, slots: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
 
 
 def path_attention(
-    q: Float[Tensor, "N H C"], keys: Float[Tensor, "M G C"], values: Float[Tensor, "M G C"], part: _Part
+    q: Float[Tensor, "N H C"],
+    keys: Float[Tensor, "M G C"],
+    values: Float[Tensor, "M G C"],
+    part: _Part,
+    pattern: Pattern,
 ) -> Float[Tensor, "N H C"]:
     """softmax(q kᵀ / √C) v, where row n's keys and values lie scattered over a pool of M slots.
 
@@ -217,6 +226,10 @@ def path_attention(
     """
     (N, H, C), G = q.shape, keys.shape[1]
     k = keys.view(-1, C).index_select(0, part.keys.view(-1)).view(N * G, -1, C)  # N*G S C
-    scores = torch.baddbmm(part.mask, q.reshape(N * G, H // G, C), k.transpose(1, 2), alpha=1 / math.sqrt(C))
+    mask, rows, scale = part.masks[pattern.window], q.reshape(N * G, H // G, C), 1 / math.sqrt(C)
+    if pattern.softcap:
+        scores = capped(torch.bmm(rows, k.mT) * scale, pattern.softcap) + mask
+    else:
+        scores = torch.baddbmm(mask, rows, k.mT, alpha=scale)
     weights = scores.softmax(-1).view(N * H, -1)  # N*H S
     return F.embedding_bag(part.values, values.view(-1, C), mode="sum", per_sample_weights=weights).view(N, H, C)

@@ -4,15 +4,33 @@ Deliberately not here: caches (generation passes its own `Attend`) and projectio
 """
 
 import math
-from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer, q "*B H C", k "*B G C", v "*B G C") -> "*B H C": how a token sees the others; q and k are already rotated."""
+
+class Pattern(NamedTuple):
+    """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honours it or refuses.
+
+    `window`: keys that a query sees at most, itself included; 0 means all (Beltagy et al. 2020, section 3.1).
+    `softcap`: scores s become softcap · tanh(s / softcap); 0 leaves them (Gemma 2 report 2024, section 2).
+    """
+
+    window: int = 0
+    softcap: float = 0.0
+
+
+FULL = Pattern()
+
+
+class Attend(Protocol):
+    """How a token sees the others: q "*B H C", k and v "*B G C" -> "*B H C"; q and k are already rotated."""
+
+    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor: ...
+
 
 PLAIN_UP_TO = 2048  # keys; on a CPU plain products win up to there, and then their T x S weights fill the memory
 
@@ -22,8 +40,9 @@ def plain_attention(
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G C"],
     bias: Float[Tensor, "#B T S"],
+    softcap: float = 0.0,
 ) -> Float[Tensor, "B T H C"]:
-    """softmax(q kᵀ / √C + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
+    """softmax(cap(q kᵀ / √C) + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
 
     A bias of -∞ hides a key; every query needs one that it sees. Vaswani et al. 2017, section 3.2.1; grouped heads
     Ainslie et al. 2023.
@@ -31,8 +50,14 @@ def plain_attention(
     (B, T, H, C), (S, G) = q.shape, k.shape[1:3]
     q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G * T, C)  # the heads of a group: more rows, the same keys
     k, v = (x.transpose(1, 2).reshape(B * G, S, C) for x in (k, v))
-    weights = ((q @ k.mT).view(B, H, T, S) + bias[:, None]).softmax(-1)
+    scores = capped(q @ k.mT, softcap).view(B, H, T, S)
+    weights = (scores + bias[:, None]).softmax(-1)
     return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, C).transpose(1, 2)
+
+
+def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
+    """softcap · tanh(scores / softcap): within ±softcap, hardly changed near 0; softcap = 0 changes nothing."""
+    return softcap * (scores / softcap).tanh() if softcap else scores
 
 
 def fused_attention(
@@ -49,30 +74,32 @@ def fused_attention(
 
 
 # An operation of its own, because the compiler would otherwise compute the bias again in every layer.
-torch.library.define("clearhead::causal_bias", "(Tensor segments, ScalarType dtype) -> Tensor")
+torch.library.define("clearhead::causal_bias", "(Tensor segments, ScalarType dtype, int window) -> Tensor")
 
 
 @torch.library.impl("clearhead::causal_bias", "CompositeExplicitAutograd")
-def _causal_bias(segments: Tensor, dtype: torch.dtype) -> Tensor:
+def _causal_bias(segments: Tensor, dtype: torch.dtype, window: int) -> Tensor:
     earlier = torch.ones(segments.shape[1], segments.shape[1], dtype=torch.bool, device=segments.device).tril()
+    if window:
+        earlier = earlier.triu(1 - window)
     seen = (segments[:, :, None] == segments[:, None, :]) & earlier
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -math.inf)
 
 
 @torch.library.register_fake("clearhead::causal_bias")
-def _causal_bias_shape(segments: Tensor, dtype: torch.dtype) -> Tensor:
+def _causal_bias_shape(segments: Tensor, dtype: torch.dtype, window: int) -> Tensor:
     return segments.new_empty((*segments.shape, segments.shape[1]), dtype=dtype)
 
 
-def causal_bias(segments: Int[Tensor, "B T"], dtype: torch.dtype) -> Float[Tensor, "B T T"]:
-    """0 where a token sees: itself and the earlier tokens of its own document; -∞ elsewhere.
+def causal_bias(segments: Int[Tensor, "B T"], dtype: torch.dtype, window: int = 0) -> Float[Tensor, "B T T"]:
+    """0 where a token sees: itself and the earlier tokens of its document, the last `window` of them; -∞ elsewhere.
 
     Segments 1 1 2 2 give  0 -∞ -∞ -∞
                            0  0 -∞ -∞
                           -∞ -∞  0 -∞
                           -∞ -∞  0  0
     """
-    return torch.ops.clearhead.causal_bias(segments, dtype)
+    return torch.ops.clearhead.causal_bias(segments, dtype, window)
 
 
 def prefers_plain(keys: int, device: torch.device) -> bool:
@@ -81,15 +108,19 @@ def prefers_plain(keys: int, device: torch.device) -> bool:
 
 def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
     """Causal attention inside each document of a row, for q, k, v of shape "B T heads C"; None: one document a row."""
-    biases: dict[torch.dtype, Tensor] = {}  # made at the first layer, which knows the type
+    biases: dict[tuple[torch.dtype, int], Tensor] = {}  # made at the first layer of a kind, which knows the type
 
-    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
         plain = prefers_plain(q.shape[1], q.device)
-        if segments is None and not plain:
+        window = pattern.window if pattern.window < q.shape[1] else 0
+        if segments is None and not (plain or window or pattern.softcap):
             return fused_attention(q, k, v, None)
-        if q.dtype not in biases:
+        kind = (q.dtype, window)
+        if kind not in biases:
             documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
-            biases[q.dtype] = causal_bias(documents, q.dtype)
-        return (plain_attention if plain else fused_attention)(q, k, v, biases[q.dtype])
+            biases[kind] = causal_bias(documents, q.dtype, window)
+        if pattern.softcap:  # the fused kernel has no place for it
+            return plain_attention(q, k, v, biases[kind], pattern.softcap)
+        return (plain_attention if plain else fused_attention)(q, k, v, biases[kind])
 
     return attend

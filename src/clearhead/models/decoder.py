@@ -4,6 +4,7 @@ Deliberately not here: how tokens see each other (the `attend` that is passed in
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -13,18 +14,29 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from clearhead.errors import UserError
-from clearhead.kernels.attention import Attend
+from clearhead.kernels.attention import Attend, Pattern, capped
 from clearhead.kernels.embedding import embedding
 from clearhead.nn import functional
-from clearhead.nn.layers import MLP, Attention, Block
+from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
-NORMS = {"rms": functional.rms_norm, "layer": functional.layer_norm}
-MLPS = {"gelu": functional.gelu, "swiglu": functional.swiglu, "relu2": functional.relu2}
+ACTIVATIONS = {
+    "gelu": functional.gelu, "exact_gelu": functional.exact_gelu, "relu2": functional.relu2,
+    "swiglu": functional.swiglu, "geglu": functional.geglu,
+}  # fmt: skip
+GATED = ("swiglu", "geglu")
+Rotation = tuple[Tensor, Tensor]
+BLOCKS: dict[str, Callable[..., nn.Module]] = {"pre": PreNormBlock, "post": PostNormBlock, "sandwich": SandwichBlock}
+NORMS_OF = {"pre": 2, "post": 2, "sandwich": 4}
 
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The shape of a decoder. Without biases and gains, after the ablations of modded-nanoGPT and OLMo."""
+    """The shape of a decoder. The defaults are without biases and gains, after modded-nanoGPT and OLMo.
+
+    The second half describes published families. 0 stands for "none", for `head_channels` "d_model / n_heads" and for
+    `attention_scale` "1/√C". With a window, every `global_every`-th layer sees everything, and turns by `rope_theta`
+    and its scaling where the others, if `rope_local_theta` is given, turn by that.
+    """
 
     vocab: int
     d_model: int = 192
@@ -35,17 +47,39 @@ class DecoderConfig:
     max_positions: int = 128
     norm: Literal["rms", "layer"] = "rms"
     positions: Literal["rotary", "learned", "sinusoidal"] = "rotary"
-    mlp: Literal["gelu", "swiglu", "relu2"] = "relu2"
+    mlp: Literal["gelu", "exact_gelu", "swiglu", "geglu", "relu2"] = "relu2"
     qk_norm: bool = True
     tied: bool = False
     rope_theta: float = 100.0
     norm_eps: float = 1e-6
+    block: Literal["pre", "post", "sandwich"] = "pre"
+    gain: Literal["none", "plain", "one_plus"] = "none"
+    bias: Literal["none", "qkv", "all"] = "none"
+    head_channels: int = 0
+    window: int = 0
+    global_every: int = 0
+    rope_local_theta: float = 0.0
+    rope_scaling: Literal["none", "linear", "llama3"] = "none"
+    rope_factor: float = 1.0
+    rope_low: float = 1.0
+    rope_high: float = 4.0
+    rope_original: int = 8192
+    embed_scale: bool = False
+    attention_scale: float = 0.0
+    attention_softcap: float = 0.0
+    logit_softcap: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        if self.d_model % self.n_heads:
+        for name in (
+            "head_channels", "window", "global_every", "rope_local_theta", "attention_scale", "attention_softcap",
+            "logit_softcap",
+        ):  # fmt: skip
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} = {getattr(self, name)} must not be negative; 0 means none")
+        if self.d_model % self.n_heads and not self.head_channels:
             raise UserError(f"d_model = {self.d_model} is not a multiple of n_heads = {self.n_heads}; change one")
         if self.n_heads % self.n_kv_heads:
             raise UserError(f"n_heads = {self.n_heads} is not a multiple of n_kv_heads = {self.n_kv_heads}; change one")
@@ -56,28 +90,59 @@ class DecoderConfig:
             )
         if self.positions == "sinusoidal" and self.d_model % 2:
             raise UserError(f"sinusoidal positions need an even d_model, not {self.d_model}; choose learned positions")
+        if self.global_every and not self.window:
+            raise UserError(f"global_every = {self.global_every} needs a window for the other layers; set window")
+        if self.positions != "rotary" and (self.rope_scaling != "none" or self.rope_local_theta):
+            raise UserError(f"rope_scaling and rope_local_theta need rotary positions, not {self.positions} ones")
+        if self.rope_local_theta and not self.window:
+            raise UserError(f"rope_local_theta = {self.rope_local_theta} is for windowed layers; set window")
+        if self.rope_factor < 1 or not 0 < self.rope_low < self.rope_high:
+            raise UserError(
+                f"rope_factor = {self.rope_factor} must be at least 1, and rope_low = {self.rope_low} above 0 "
+                f"and below rope_high = {self.rope_high}"
+            )
 
     @property
     def channels(self) -> int:
         """C: channels per head."""
-        return self.d_model // self.n_heads
+        return self.head_channels or self.d_model // self.n_heads
+
+    @property
+    def gated(self) -> bool:
+        return self.mlp in GATED
+
+    def is_global(self, layer: int) -> bool:
+        """Whether this layer's queries see everything before them."""
+        return not self.window or (self.global_every > 0 and (layer + 1) % self.global_every == 0)
+
+    def pattern(self, layer: int) -> Pattern:
+        return Pattern(0 if self.is_global(layer) else self.window, self.attention_softcap)
 
     @property
     def matrix_parameters(self) -> int:
         """Weights that every token is multiplied by: all but the embeddings that are only looked up."""
         D, F, C = self.d_model, self.d_ff, self.channels
-        attention = D * (self.n_heads + 2 * self.n_kv_heads) * C + D * D
-        mlp = D * F * (3 if self.mlp == "swiglu" else 2)
+        attention = D * (self.n_heads + 2 * self.n_kv_heads) * C + self.n_heads * C * D
+        mlp = D * F * (3 if self.gated else 2)
         return self.n_layers * (attention + mlp) + self.vocab * D
+
+    @property
+    def vector_parameters(self) -> int:
+        """Biases and gains."""
+        D, C, qkv = self.d_model, self.channels, (self.n_heads + 2 * self.n_kv_heads) * self.channels
+        a_norm = (self.gain != "none") + (self.norm == "layer" and self.bias == "all")
+        biases = {"none": 0, "qkv": qkv, "all": qkv + D + self.d_ff * (2 if self.gated else 1) + D}[self.bias]
+        layer = biases + NORMS_OF[self.block] * a_norm * D + (2 * a_norm * C if self.qk_norm else 0)
+        return self.n_layers * layer + (0 if self.block == "post" else a_norm * D)
 
     @property
     def parameters(self) -> int:
         looked_up = (0 if self.tied else self.vocab) + (self.max_positions if self.positions == "learned" else 0)
-        return self.matrix_parameters + looked_up * self.d_model
+        return self.matrix_parameters + self.vector_parameters + looked_up * self.d_model
 
     def flops_per_token(self, keys: int) -> int:
         """A forward pass of a token that sees `keys` keys, two operations for a multiply-add; training costs three."""
-        return 2 * self.matrix_parameters + 4 * self.n_layers * self.d_model * keys
+        return 2 * self.matrix_parameters + 4 * self.n_layers * self.n_heads * self.channels * keys
 
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -100,51 +165,109 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.norm = partial(NORMS[config.norm], eps=config.norm_eps)
         self.embed = nn.Embedding(config.vocab, config.d_model)
         self.place = nn.Embedding(config.max_positions, config.d_model) if config.positions == "learned" else None
-        self.blocks = nn.ModuleList(
-            Block(
-                Attention(config.d_model, config.n_heads, config.n_kv_heads, self.norm if config.qk_norm else None),
-                MLP(config.d_model, config.d_ff, MLPS[config.mlp], gated=config.mlp == "swiglu"),
-                self.norm,
-            )
-            for _ in range(config.n_layers)
-        )
+        self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
+        self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
-        if config.positions == "rotary":  # looked up: the compiler would compute the table again in every layer
-            cos, sin = functional.rotary_table(torch.arange(config.max_positions), config.channels, config.rope_theta)
-            self.register_buffer("cos", cos, persistent=False)
-            self.register_buffer("sin", sin, persistent=False)
+        if config.positions == "rotary":
+            self.add_rotary_tables()
         initialise(self, seed)
+
+    def add_rotary_tables(self) -> None:
+        """Looked up, one row a position: the compiler would compute the table again in every layer."""
+        config = self.config
+        cos, sin = functional.rotary_table(torch.arange(config.max_positions), global_frequencies(config))
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        if config.rope_local_theta:
+            local = functional.frequencies(config.channels, config.rope_local_theta)
+            cos, sin = functional.rotary_table(torch.arange(config.max_positions), local)
+            self.register_buffer("local_cos", cos, persistent=False)
+            self.register_buffer("local_sin", sin, persistent=False)
 
     def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B D"]:
         """The hidden states after the last norm."""
-        config, dtype = self.config, next(self.blocks.parameters()).dtype
-        x, rotation = embedding(tokens, self.embed.weight).to(dtype), None
+        x = self.embedded(tokens, positions)
+        rotation, local = self.rotations(positions, x.dtype)
+        for layer, block in enumerate(self.blocks):
+            here = partial(attend, layer, pattern=self.config.pattern(layer))
+            x = block(x, rotation if self.config.is_global(layer) else local, here)
+        return self.norm(x)
+
+    def embedded(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"]) -> Float[Tensor, "*B D"]:
+        """What the first block reads, in the blocks' type."""
+        config, dtype = self.config, self.dtype
+        x = embedding(tokens, self.embed.weight).to(dtype)
+        if config.embed_scale:
+            x = x * torch.tensor(config.d_model**0.5, dtype=dtype, device=x.device)  # rounded, as Gemma was trained
         if self.place is not None:
             x = x + embedding(positions, self.place.weight).to(dtype)
         elif config.positions == "sinusoidal":
             x = x + functional.sinusoidal(positions, config.d_model).to(dtype)
-        else:
-            rotation = (self.cos[positions].to(dtype), self.sin[positions].to(dtype))
-        for layer, block in enumerate(self.blocks):
-            x = block(x, rotation, partial(attend, layer))
-        return self.norm(x)
+        return x
+
+    def rotations(self, positions: Int[Tensor, "*B"], dtype: torch.dtype) -> tuple[Rotation | None, Rotation | None]:
+        """Cosines and sines for global and for windowed layers."""
+        if self.config.positions != "rotary":
+            return None, None
+        rotation = (self.cos[positions].to(dtype), self.sin[positions].to(dtype))
+        if not self.config.rope_local_theta:
+            return rotation, rotation
+        cos, sin = self.get_buffer("local_cos"), self.get_buffer("local_sin")
+        return rotation, (cos[positions].to(dtype), sin[positions].to(dtype))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The blocks' type; embedding and head may have another."""
+        return next(self.blocks.parameters()).dtype
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         weight = self.embed.weight if self.head is None else self.head.weight
-        return nn.functional.linear(hidden, weight.to(hidden.dtype))
+        return capped(nn.functional.linear(hidden, weight.to(hidden.dtype)), self.config.logit_softcap)
+
+
+def norm_of(config: DecoderConfig, width: int) -> Norm:
+    bias = config.norm == "layer" and config.bias == "all"
+    return Norm(config.norm, width, config.norm_eps, config.gain, bias)
+
+
+def block_of(config: DecoderConfig) -> nn.Module:
+    C, D = config.channels, config.d_model
+    attention = Attention(
+        D, config.n_heads, config.n_kv_heads, C,
+        bias=(config.bias != "none", config.bias == "all"),
+        qk_norm=(norm_of(config, C), norm_of(config, C)) if config.qk_norm else None,
+        q_scale=config.attention_scale * C**0.5 if config.attention_scale else 1.0,
+    )  # fmt: skip
+    mlp = MLP(D, config.d_ff, ACTIVATIONS[config.mlp], config.gated, bias=config.bias == "all")
+    norms = tuple(norm_of(config, D) for _ in range(NORMS_OF[config.block]))
+    return BLOCKS[config.block](attention, mlp, norms)
+
+
+def global_frequencies(config: DecoderConfig) -> Float[Tensor, "N"]:
+    """How fast each pair of channels turns in layers that see everything, and in all layers without a local base."""
+    frequency = functional.frequencies(config.channels, config.rope_theta)
+    if config.rope_scaling == "linear":  # positions are closer together. Chen et al. 2023, section 2.3
+        return frequency / config.rope_factor
+    if config.rope_scaling == "llama3":
+        return functional.stretched(
+            frequency, config.rope_factor, config.rope_low, config.rope_high, config.rope_original
+        )
+    return frequency
 
 
 @torch.no_grad()
 def initialise(model: Decoder, seed: int) -> None:
     """Uniform ±1/√fan_in for the matrices that read the stream, zero for those that write to it and for the head.
 
-    A new model is thus the identity between embedding and head, and every logit is 0.
+    A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and gains have
+    their neutral values from the start.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
+        if weight.ndim < 2:
+            continue
         if name.endswith(("out.weight", "down.weight", "head.weight")):
             weight.zero_()
         elif name in ("embed.weight", "place.weight"):

@@ -3,33 +3,57 @@
 Deliberately not here: attention (kernels.attention).
 """
 
+import math
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
 
-def rms_norm(x: Float[Tensor, "*B D"], eps: float) -> Float[Tensor, "*B D"]:
-    """x / √(mean(x²) + eps), without a gain: the next matrix can learn it. Zhang and Sennrich 2019, equation 4."""
-    return F.rms_norm(x, x.shape[-1:], eps=eps)
+def rms_norm(x: Float[Tensor, "*B D"], eps: float, gain: Float[Tensor, "D"] | None = None) -> Float[Tensor, "*B D"]:
+    """gain · x / √(mean(x²) + eps); no gain means 1. Zhang and Sennrich 2019, equation 4."""
+    return F.rms_norm(x, x.shape[-1:], gain, eps)
 
 
-def layer_norm(x: Float[Tensor, "*B D"], eps: float) -> Float[Tensor, "*B D"]:
-    """(x - mean(x)) / √(var(x) + eps), without gain and bias. Ba et al. 2016, equation 4."""
-    return F.layer_norm(x, x.shape[-1:], eps=eps)
+def layer_norm(
+    x: Float[Tensor, "*B D"],
+    eps: float,
+    gain: Float[Tensor, "D"] | None = None,
+    bias: Float[Tensor, "D"] | None = None,
+) -> Float[Tensor, "*B D"]:
+    """gain · (x - mean(x)) / √(var(x) + eps) + bias; none of them means 1 and 0. Ba et al. 2016, equation 4."""
+    return F.layer_norm(x, x.shape[-1:], gain, bias, eps)
 
 
-def angles(positions: Int[Tensor, "*B"], channels: int, base: float) -> Float[Tensor, "*B {channels}//2"]:
-    """position · base^(-2i/channels) for i = 0 .. channels/2 - 1. Vaswani et al. 2017, section 3.5."""
-    i = torch.arange(channels // 2, device=positions.device, dtype=torch.float32)
-    return positions[..., None].float() * base ** (-2 * i / channels)
+def frequencies(channels: int, base: float) -> Float[Tensor, "{channels}//2"]:
+    """base^(-2i/channels) for i = 0 .. channels/2 - 1: radians a position. Vaswani et al. 2017, section 3.5."""
+    return base ** (-2 * torch.arange(channels // 2, dtype=torch.float32) / channels)
+
+
+def stretched(
+    frequency: Float[Tensor, "N"], factor: float, low: float, high: float, original: int
+) -> Float[Tensor, "N"]:
+    """Frequencies for a context `factor` times the `original`, as Llama 3.1 and later have them.
+
+    Those that turn at least `high` times in the original context stay, those that turn at most `low` times are divided
+    by the factor, and between the two the share that stays grows evenly with the turns.
+    """
+    turns = original * frequency / (2 * math.pi)
+    stay = ((turns - low) / (high - low)).clamp(0, 1)
+    return frequency * (stay + (1 - stay) / factor)
+
+
+def angles(positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]) -> Float[Tensor, "*B N"]:
+    """position · frequency."""
+    return positions[..., None].float() * frequency.to(positions.device)
 
 
 def rotary_table(
-    positions: Int[Tensor, "*B"], channels: int, base: float
-) -> tuple[Float[Tensor, "*B 1 {channels}//2"], Float[Tensor, "*B 1 {channels}//2"]]:
+    positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]
+) -> tuple[Float[Tensor, "*B 1 N"], Float[Tensor, "*B 1 N"]]:
     """Cosines and sines of the angles, with an axis for the heads."""
-    theta = angles(positions, channels, base)[..., None, :]
+    theta = angles(positions, frequency)[..., None, :]
     return theta.cos(), theta.sin()
 
 
@@ -46,13 +70,18 @@ def rotary(
 
 def sinusoidal(positions: Int[Tensor, "*B"], channels: int) -> Float[Tensor, "*B D"]:
     """The sines, then the cosines, of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
-    theta = angles(positions, channels, 10_000.0)
+    theta = angles(positions, frequencies(channels, 10_000.0))
     return torch.cat((theta.sin(), theta.cos()), -1)
 
 
 def gelu(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
     """h Φ(h), by its tanh approximation. Hendrycks and Gimpel 2016, section 2."""
     return F.gelu(h, approximate="tanh")
+
+
+def exact_gelu(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
+    """h Φ(h), Φ the normal distribution function. Hendrycks and Gimpel 2016, section 2."""
+    return F.gelu(h)
 
 
 def relu2(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
@@ -64,3 +93,9 @@ def swiglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
     """silu(gate) · up, where h holds the gate and then the up projection. Shazeer 2020, equation 6."""
     gate, up = h.chunk(2, -1)
     return F.silu(gate) * up
+
+
+def geglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
+    """gelu(gate) · up, where h holds the gate and then the up projection. Shazeer 2020, equation 6."""
+    gate, up = h.chunk(2, -1)
+    return gelu(gate) * up

@@ -19,6 +19,7 @@ from clearhead.alignment.rollouts import UNLABELLED, collect
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe
@@ -291,13 +292,13 @@ def attention_weights(decoder: Decoder, tokens: Sequence[int]) -> list[list[list
     """softmax(q kᵀ / √C) of every layer and head on one text, "L H T T" as lists rounded to three digits."""
     T = len(tokens)
     layers: list[Any] = []
-    mask = torch.ones(T, T, dtype=torch.bool).tril()
 
-    def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, pattern: Pattern = FULL) -> torch.Tensor:
+        bias = causal_bias(torch.zeros(1, T, dtype=torch.long), q.dtype, pattern.window)[0]
         group = q.shape[1] // k.shape[1]
         k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        scores = torch.einsum("thc,shc->hts", q, k) / q.shape[-1] ** 0.5
-        weights = scores.masked_fill(~mask, float("-inf")).softmax(-1)
+        scores = capped(torch.einsum("thc,shc->hts", q, k) / q.shape[-1] ** 0.5, pattern.softcap)
+        weights = (scores + bias).softmax(-1)
         layers.append([[[round(x, 3) for x in row] for row in head] for head in weights.tolist()])
         return torch.einsum("hts,shc->thc", weights, v)
 
