@@ -1,0 +1,158 @@
+"""A model by its name: a run's directory, a folder as Hugging Face writes it, or an id of its hub.
+
+What comes back is the same for all: our decoder with the weights in it, a tokenizer, and the chat template if there is
+one. Deliberately not here: how families name their parts (models.huggingface), and what is done with a model.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from clearhead.errors import UserError
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.huggingface import config_from, fill
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_policy, load_tokenizer
+from clearhead.text import load as text
+from clearhead.text.chat import ChatTemplate
+from clearhead.text.protocol import Tokenizer
+from clearhead.training.step import bfloat16_is_fast
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """`path` is where it was found; `template` is None for models that were never taught to chat."""
+
+    name: str
+    path: Path
+    decoder: Decoder
+    tokenizer: Tokenizer
+    template: ChatTemplate | None = None
+
+
+def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
+    """The model that `name` means, without gradients.
+
+    `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
+    what is missing or broken.
+    """
+    path = Path(name).expanduser()
+    if not path.exists():
+        path = from_hub(name)
+    if (path / "config.toml").is_file():
+        run = RunDir(path)
+        decoder = load_policy(run, device).requires_grad_(False)
+        return LoadedModel(name, path, decoder if dtype is None else decoder.to(dtype), load_tokenizer(run))
+    if (path / "config.json").is_file():
+        return from_folder(name, path, device, dtype)
+    raise UserError(
+        f"{name} is no model: neither a run's directory (config.toml) nor a folder with a config.json; "
+        "name one of these, or an id of the Hugging Face hub"
+    )
+
+
+def from_hub(name: str) -> Path:
+    """The folder that an id's files were downloaded to, now or earlier."""
+    if not HUB_ID.fullmatch(name):
+        raise UserError(f"{name} does not exist; name a run, a model's folder, or an id of the hub such as owner/model")
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=list(HUB_FILES)))
+    except Exception as error:  # the hub's own errors, the network's, and those of three libraries below it
+        told = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(f"{name} is neither a path here nor to be had from the hub: {told[0]}") from None
+
+
+def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """A folder with config.json, one or more .safetensors, and a tokenizer."""
+    plain = json_object(path / "config.json")
+    config = config_from(plain)
+    tokenizer = text.load_tokenizer(path)
+    shapes, types, read = open_weights(path)
+    decoder = empty_decoder(config, dtype or kind_type(types, device))
+    fill(decoder, str(plain["model_type"]), shapes, read, str(path))
+    if tokenizer.vocab_size > config.vocab:
+        raise UserError(
+            f"{path}: the tokenizer has {tokenizer.vocab_size} tokens but the model only {config.vocab}; "
+            "take both from one place"
+        )
+    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{file} cannot be read: {error}; get it again") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file} is no JSON object; get it again")
+    return found
+
+
+def kind_type(stored: set[str], device: torch.device) -> torch.dtype:
+    """bfloat16 if that is stored and multiplied in hardware, float16 only on a GPU, float32 otherwise."""
+    if stored == {"BF16"} and bfloat16_is_fast(device):
+        return torch.bfloat16
+    if stored == {"F16"} and device.type == "cuda":
+        return torch.float16
+    return torch.float32
+
+
+def empty_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+    """A decoder whose weights are not set to anything yet; no memory is touched before they are."""
+    with torch.device("meta"):
+        decoder = Decoder(config).to(dtype)
+    decoder = decoder.to_empty(device="cpu").requires_grad_(False).eval()
+    if config.positions == "rotary":
+        decoder.add_rotary_tables()
+    return decoder
+
+
+def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:
+    """Names and shapes of the tensors in a folder, their types, and a function that reads one, mapped from the disk."""
+    files = weight_files(path)
+    where: dict[str, Any] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    types: set[str] = set()
+    for file in files:
+        try:
+            opened = safe_open(file, framework="pt")
+        except (SafetensorError, OSError) as error:
+            raise UserError(f"{file} is broken: {error}; get it again") from None
+        for key in opened.keys():  # noqa: SIM118 - the handle is no dictionary
+            if key in where:
+                raise UserError(f"{path}: the tensor {key} is in two files; get the folder again")
+            part = opened.get_slice(key)
+            where[key], shapes[key] = opened, tuple(part.get_shape())
+            types.add(part.get_dtype())
+    return shapes, types, lambda key: where[key].get_tensor(key)
+
+
+def weight_files(path: Path) -> list[Path]:
+    if (path / INDEX).is_file():
+        listed = json_object(path / INDEX).get("weight_map")
+        names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
+        missing = [name for name in names if "/" in name or not (path / name).is_file()]
+        if missing or not names:
+            raise UserError(f"{path / INDEX} lists {missing[0] if missing else 'nothing'}, which is not there")
+        return [path / name for name in names]
+    if (path / WEIGHTS).is_file():
+        return [path / WEIGHTS]
+    if any(list(path.glob(pattern)) for pattern in PICKLES):
+        raise UserError(
+            f"{path} holds its weights as pickle, a format that can run any program when it is read; "
+            f"get {WEIGHTS} instead, or convert it where you trust it"
+        )
+    raise UserError(f"{path} has no {WEIGHTS} and no {INDEX}; get the folder again")
