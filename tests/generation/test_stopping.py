@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pytest
 
 from clearhead.errors import UserError
@@ -13,6 +14,8 @@ class Pieces:
 
     def __init__(self, *pieces: bytes) -> None:
         self.pieces = pieces
+
+    end_id = pad_id = None
 
     @property
     def vocab_size(self) -> int:
@@ -41,7 +44,9 @@ TOKENIZER = Pieces(b"", b"a", b"b", b"ab", b"ba", b"\n\n", TIMES[:1], TIMES[1:])
     ],
 )
 def test_tokens_that_may_complete_a_stop_string(stop: str | tuple[str, ...] | None, tokens: set[int]) -> None:
-    assert set(StopRule(TOKENIZER, stop).may_complete.nonzero()[0].tolist()) == tokens
+    rule, every = StopRule(TOKENIZER, stop), np.arange(TOKENIZER.vocab_size)
+    assert set(rule.may_complete(every).nonzero()[0].tolist()) == tokens
+    assert set(rule.may_complete(every).nonzero()[0].tolist()) == tokens  # from memory
 
 
 def test_the_earliest_stop_string_counts() -> None:

@@ -96,9 +96,11 @@ class KVCache:
 
     @torch.inference_mode()
     def logits(self, slots: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        """Of the token after each slot, in float32 at least."""
+        """Of the token after each slot, in float32 at least; computed in the type of the head, which is large."""
         hidden = self.hidden(at_least(LEAST_ROWS, slots))
-        return self.decoder.logits(hidden.to(torch.promote_types(hidden.dtype, torch.float32)))[: len(slots)]
+        head = self.decoder.embed if self.decoder.head is None else self.decoder.head
+        logits = self.decoder.logits(hidden.to(head.weight.dtype))[: len(slots)]
+        return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @torch.inference_mode()
     def compute(self, slots: Int[np.ndarray, "N"]) -> Computed:

@@ -17,11 +17,11 @@ from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.language_model import Continuation, SampleConfig, Usage
 from clearhead.generation.ledger import Ledger
 from clearhead.generation.nodes import Nodes, Place
-from clearhead.generation.sampling import apply_filters, cumulative, draw, uniforms
-from clearhead.generation.stopping import StopRule, Tokenizer
+from clearhead.generation.sampling import Token, apply_filters, cumulative, described, draw, uniforms
+from clearhead.generation.stopping import StopRule
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.models.decoder import Decoder
-from clearhead.text.tokenizer import END, PAD
+from clearhead.text.protocol import Tokenizer
 
 DRAWN_AT_ONCE = 1 << 24  # cumulative probabilities in memory while rows draw
 SEED_BITS = (1 << 64) - 1
@@ -71,16 +71,18 @@ class LocalEngine:
         self._ledger = Ledger()
         self._generated = SlotFlags(self.trie)  # tokens that were sampled, not only read
         self._rules: dict[str | tuple[str, ...] | None, StopRule] = {}
-        self._never = torch.arange(config.vocab, device=self.cache.device) >= tokenizer.vocab_size
-        self._never[PAD] = True
+        self.never = textless(tokenizer, config.vocab).to(self.cache.device)
 
     def open(self, prompts: Sequence[str]) -> list[int]:
         """One node for each prompt, each the root of a tree of its own. Nothing is computed before it is needed."""
-        texts = [self.tokenizer.encode(prompt) for prompt in prompts]
-        for prompt, text in zip(prompts, texts, strict=True):
-            if not text:
+        return self.open_tokens([self.tokenizer.encode(prompt) for prompt in prompts])
+
+    def open_tokens(self, texts: Sequence[Sequence[int]]) -> list[int]:
+        """The same for prompts that are tokens already."""
+        for text in texts:
+            if not len(text):
                 raise UserError("an empty prompt has nothing to continue; give at least one character")
-            self._check_length(prompt, len(text))
+            self._check_length(self.tokenizer.decode(text[-40:]), len(text))
         slots = self.trie.insert(np.full(len(texts), ROOT), texts)
         return self._nodes.give(slots.tolist(), [self._ledger.open() for _ in texts])
 
@@ -106,6 +108,13 @@ class LocalEngine:
     def tokens(self, node: int) -> list[int]:
         """The whole text of a node, prompt included."""
         return self.trie.tokens(int(self.slots([node])[0])).tolist()
+
+    @torch.inference_mode()
+    def described(self, node: int, count: int, show: int) -> list[Token]:
+        """The last `count` tokens of a node's text, with their probabilities and the `show` likeliest in each place."""
+        tokens, (slot,) = self.tokens(node), self.slots([node])
+        before = self.trie.paths[slot, len(tokens) - count - 1 : len(tokens) - 1]
+        return [described(*row, show) for row in zip(self._logits(before), tokens[len(tokens) - count :], strict=True)]
 
     @torch.inference_mode()
     def extend(
@@ -173,7 +182,7 @@ class LocalEngine:
     def _unfinished(self, nodes: Sequence[int]) -> list[Place]:
         places = self._nodes.find(nodes)
         for node, place in zip(nodes, places, strict=True):
-            if self.trie.token[place.slot] == END:
+            if place.slot != ROOT and self.trie.token[place.slot] == self.tokenizer.end_id:
                 raise UserError(f"the text of node {node} has ended; only a continuation that is not done can go on")
         return places
 
@@ -209,11 +218,13 @@ class LocalEngine:
 
         logits = self._logits(slots)
         u = uniforms(rows.seed[active], rows.sample[active], self.trie.depth[at] + 1)
-        token = self._draw(logits, inverse, u, sampling)
+        seen = self._seen(slots) if sampling.repetition_penalty != 1 else None
+        token = self._draw(logits, inverse, u, sampling, seen)
         rows.logprob[active] += logits.log_softmax(-1).cpu().numpy()[inverse, token]
         rows.tokens[active, rows.count[active]] = token
         rows.count[active] += 1
-        rows.done[active] = token == END
+        if self.tokenizer.end_id is not None:
+            rows.done[active] = token == self.tokenizer.end_id
         rows.at[active] = self.trie.children(at, token)
 
         reached, first = np.unique(rows.at[active], return_index=True)
@@ -236,17 +247,25 @@ class LocalEngine:
         row_of: Int[np.ndarray, "M"],
         u: Float[np.ndarray, "M"],
         sampling: SampleConfig,
+        seen: Bool[Tensor, "N V"] | None,
     ) -> Int[np.ndarray, "M"]:
         """A token for each row from its row of logits, never one that stands for no text."""
-        cdf = cumulative(apply_filters(logits.masked_fill(self._never, float("-inf")), sampling))
+        cdf = cumulative(apply_filters(logits.masked_fill(self.never, float("-inf")), sampling, seen))
         index, u_on = torch.from_numpy(row_of).to(cdf.device), torch.from_numpy(u).to(cdf.device)
         n = max(1, DRAWN_AT_ONCE // cdf.shape[1])
         drawn = [draw(cdf[i], numbers) for i, numbers in zip(index.split(n), u_on.split(n), strict=True)]
         return torch.cat(drawn).cpu().numpy()
 
+    def _seen(self, slots: Int[np.ndarray, "N"]) -> Bool[Tensor, "N V"]:
+        """The tokens of the text that ends at each slot."""
+        seen = np.zeros((len(slots), self.trie.vocab), bool)
+        for row, slot in zip(seen, slots.tolist(), strict=True):
+            row[self.trie.tokens(slot)] = True
+        return torch.from_numpy(seen).to(self.cache.device)
+
     def _mark_stopped(self, rows: _Rows, active: Int[np.ndarray, "M"], rule: StopRule) -> None:
         last = rows.tokens[active, rows.count[active] - 1]
-        for i in active[rule.may_complete[last]].tolist():
+        for i in active[rule.may_complete(last)].tolist():
             rows.stopped[i] = rule.find(self._text(rows, i)) is not None
 
     def _continuation(self, rows: _Rows, i: int, node: int, rule: StopRule) -> Continuation:
@@ -275,3 +294,11 @@ class LocalEngine:
                 f"the text that ends in {text[-40:]!r} is {length} tokens long, but the model's context is "
                 f"{self.max_positions}; shorten it, or train with a larger max_positions"
             )
+
+
+def textless(tokenizer: Tokenizer, vocab: int) -> Bool[Tensor, "V"]:
+    """The ids that are never drawn: padding, unless it is also what ends a text, and those beyond the tokenizer's."""
+    never = torch.arange(vocab) >= tokenizer.vocab_size
+    if tokenizer.pad_id is not None and tokenizer.pad_id != tokenizer.end_id:
+        never[tokenizer.pad_id] = True
+    return never

@@ -13,9 +13,10 @@ from clearhead.errors import UserError
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How the next token is drawn: temperature first, then top-k, top-p and min-p, each on what the last one left.
+    """How the next token is drawn: repetition penalty, temperature, top-k, top-p, min-p, each on what the last one left.
 
-    temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 keep every token. `max_tokens` bounds one continuation.
+    temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 keep every token, and a repetition_penalty of 1 spares those
+    that the text already has. `max_tokens` bounds one continuation.
     """
 
     temperature: float = 1.0
@@ -23,6 +24,7 @@ class SampleConfig:
     top_p: float = 1.0
     min_p: float = 0.0
     max_tokens: int = 256
+    repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.temperature < math.inf:
@@ -35,6 +37,8 @@ class SampleConfig:
             raise UserError(f"min_p = {self.min_p} must be between 0 and 1 (0: keep all tokens)")
         if self.max_tokens < 1:
             raise UserError(f"max_tokens = {self.max_tokens} must be at least 1")
+        if not 0 < self.repetition_penalty < math.inf:
+            raise UserError(f"repetition_penalty = {self.repetition_penalty} must be above 0 (1: no penalty)")
 
     @property
     def greedy(self) -> bool:

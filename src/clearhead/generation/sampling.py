@@ -5,13 +5,32 @@ Deliberately not here: a random generator with a state. Every draw has a uniform
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Integer, UInt64
+from jaxtyping import Bool, Float, Int, Integer, UInt64
 from torch import Tensor
 
 from clearhead.generation.language_model import SampleConfig
+
+LIKELIEST = 1024  # tokens sorted before anybody sorts a whole vocabulary
+
+
+class Token(NamedTuple):
+    """A token in its place: its log p at temperature 1 without filters, and the likeliest tokens there with theirs."""
+
+    id: int
+    logprob: float
+    likeliest: tuple[tuple[int, float], ...]
+
+
+def described(logits: Float[Tensor, "V"], token: int, show: int) -> Token:
+    """The token with its log p and those of the `show` likeliest."""
+    log_p = logits.log_softmax(-1)
+    best = log_p.topk(min(show, len(log_p)))
+    likeliest = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return Token(token, float(log_p[token]), tuple(likeliest))
 
 
 def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
@@ -22,12 +41,28 @@ def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N
     return logits / temperature
 
 
+def penalise(logits: Float[Tensor, "N V"], seen: Bool[Tensor, "#N V"], penalty: float) -> Float[Tensor, "N V"]:
+    """Make the tokens that a text already has less likely: x / θ for x > 0, x · θ for the others.
+
+    Keskar et al. 2019, section 4.1, divides every logit, which would reward those below 0; all software does this.
+    """
+    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+
+
+def keep_largest(logits: Float[Tensor, "N V"], counts: Int[Tensor, "N"]) -> Float[Tensor, "N V"]:
+    """The `counts` largest of each row, exactly so many: among equals the smaller token id wins. O(V), no sort."""
+    most = int(counts.max())
+    least = logits.topk(most).values.gather(-1, counts[:, None] - 1)  # the smallest that stays
+    room = counts[:, None] - (logits > least).sum(-1, keepdim=True)
+    equal = logits == least
+    return logits.masked_fill((logits < least) | (equal & (equal.cumsum(-1) > room)), -math.inf)
+
+
 def keep_top_k(logits: Float[Tensor, "N V"], k: int) -> Float[Tensor, "N V"]:
     """The k largest, exactly k: among equals the smaller token id wins. k = 0 keeps all."""
     if not 0 < k < logits.shape[-1]:
         return logits
-    order = logits.argsort(dim=-1, descending=True, stable=True)
-    return logits.scatter(-1, order[:, k:], -math.inf)
+    return keep_largest(logits, torch.full(logits.shape[:1], k, device=logits.device))
 
 
 def keep_top_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
@@ -35,13 +70,15 @@ def keep_top_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
 
     A token stays if those before it hold less than p, so the first always stays. Holtzman et al. 2020, section 3.1.
     """
-    if p == 1:
+    if p == 1 or not len(logits):
         return logits
-    order = logits.argsort(dim=-1, descending=True, stable=True)
-    probability = logits.double().softmax(-1).gather(-1, order)
-    before = probability.cumsum(-1) - probability
-    drop = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= p)
-    return logits.masked_fill(drop, -math.inf)
+    probability = logits.double().softmax(-1)
+    for likeliest in (min(LIKELIEST, logits.shape[-1]), logits.shape[-1]):
+        largest = probability.topk(likeliest).values
+        stays = largest.cumsum(-1) - largest < p
+        if not stays[:, -1].any():
+            break
+    return keep_largest(logits, stays.sum(-1))
 
 
 def keep_min_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
@@ -51,8 +88,16 @@ def keep_min_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
     return logits.masked_fill(logits < logits.amax(-1, keepdim=True) + math.log(p), -math.inf)
 
 
-def apply_filters(logits: Float[Tensor, "N V"], config: SampleConfig) -> Float[Tensor, "N V"]:
-    """Temperature, then top-k, top-p and min-p, each on what the last one left."""
+def apply_filters(
+    logits: Float[Tensor, "N V"], config: SampleConfig, seen: Bool[Tensor, "#N V"] | None = None
+) -> Float[Tensor, "N V"]:
+    """Repetition penalty, temperature, top-k, top-p and min-p, each on what the last one left.
+
+    `seen`: the tokens that each text has, prompt and all; needed for the penalty only.
+    """
+    if config.repetition_penalty != 1:
+        assert seen is not None
+        logits = penalise(logits, seen, config.repetition_penalty)
     logits = temper(logits, config.temperature)
     if config.greedy:
         return logits  # the largest survives every filter

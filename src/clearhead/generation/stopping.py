@@ -1,21 +1,14 @@
 """Stop strings: found in the text, not in the tokens, so one may span several tokens or end inside one."""
 
-from collections.abc import Iterable, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Int
 
 from clearhead.errors import UserError
+from clearhead.text.protocol import Tokenizer
 
 UNFINISHED = "\ufffd"  # what a decoder writes for a character whose bytes are not all there yet
-
-
-class Tokenizer(Protocol):
-    @property
-    def vocab_size(self) -> int: ...
-    def encode(self, text: str) -> list[int]: ...
-    def decode(self, ids: Iterable[int]) -> str: ...
 
 
 class StopRule:
@@ -30,9 +23,20 @@ class StopRule:
             raise UserError(
                 "an empty stop string would end every text at once; use None to stop at the text's end only"
             )
-        last = {string[-1] for string in self.strings} | ({UNFINISHED} if self.strings else set())
-        pieces = [tokenizer.decode([token]) for token in range(tokenizer.vocab_size)]
-        self.may_complete: Bool[np.ndarray, "V"] = np.array([not last.isdisjoint(piece) for piece in pieces], bool)
+        self._last = {string[-1] for string in self.strings} | ({UNFINISHED} if self.strings else set())
+        self._tokenizer = tokenizer
+        self._known: Bool[np.ndarray, "V"] = np.full(tokenizer.vocab_size, not self.strings)
+        self._may: Bool[np.ndarray, "V"] = np.zeros(tokenizer.vocab_size, bool)
+
+    def may_complete(self, tokens: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+        """Whether each token may be the last one of a stop string; a token is decoded when it is first met.
+
+        It is decoded twice in a row, since some tokenizers drop the space before the first word of a text.
+        """
+        for token in np.unique(tokens[~self._known[tokens]]).tolist():
+            self._may[token] = not self._last.isdisjoint(self._tokenizer.decode([token, token]))
+            self._known[token] = True
+        return self._may[tokens]
 
     def find(self, text: str) -> int | None:
         """Where the earliest stop string begins; None if the text holds none."""

@@ -1,0 +1,166 @@
+"""`clearhead generate`: a model goes on with a text, shown while it is written, or sampled several times."""
+
+import json
+import sys
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from clearhead.generation.sampling import Token
+    from clearhead.generation.writing import Text
+    from clearhead.text.protocol import Tokenizer
+
+SHOWN = 4  # of the likeliest tokens at each place
+
+
+@click.command(
+    epilog=examples(
+        ('clearhead generate smollm2 "The capital of France is"', "a package's model"),
+        ('clearhead generate model.gguf "Once" --temperature 0', "the likeliest token, always"),
+        ('clearhead generate runs/demo "17 × 24" --n 3 --seed 1', "three samples"),
+        ("git diff | clearhead generate DIR - --tokens 40", "a prompt from a pipe"),
+        ('clearhead generate DIR "Two and" --probabilities', "what else it could be"),
+    )
+)
+@click.argument("model")
+@click.argument("prompt", required=False)
+@click.option("--tokens", type=click.IntRange(min=1), default=256, show_default=True, help="Tokens to write at most.")
+@click.option("--temperature", type=float, default=0.7, show_default=True, help="0: always the likeliest token.")
+@click.option("--top-k", type=int, default=0, show_default=True, help="Of the k likeliest only; 0: all.")
+@click.option("--top-p", type=float, default=0.95, show_default=True, help="Of the likeliest that hold p together.")
+@click.option("--min-p", type=float, default=0.0, show_default=True, help="Of those p times as likely as the first.")
+@click.option("--repetition-penalty", type=float, default=1.0, show_default=True,
+              help="Above 1: tokens that the text has already are less likely.")  # fmt: skip
+@click.option("--stop", multiple=True, help="End before this string; may be given several times.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
+@click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
+@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
+              help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, the settings used included.")
+def command(
+    model: str, prompt: str | None, tokens: int, temperature: float, top_k: int, top_p: float, min_p: float,
+    repetition_penalty: float, stop: tuple[str, ...], seed: int, n: int, probabilities: bool, dtype: str,
+    device: str, as_json: bool,
+) -> None:  # fmt: skip
+    """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
+
+    MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
+    it is written. The same seed writes the same text.
+    """
+    from clearhead.generation.decode import Writer
+    from clearhead.generation.language_model import SampleConfig
+    from clearhead.generation.writing import Writing, prompt_tokens, several
+    from clearhead.pipeline.run import choose_device
+    from clearhead.text.subword import readable
+
+    sampling = SampleConfig(temperature, top_k, top_p, min_p, tokens, repetition_penalty)
+    if "" in stop:
+        raise UserError("--stop '' would end every text at once; leave it out")
+    typed = readable(sys.stdin.buffer.read()).removesuffix("\n") if prompt == "-" else prompt or ""
+    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    ids = prompt_tokens(loaded.tokenizer, typed)
+    show = SHOWN if probabilities else 0
+    started = time.perf_counter()
+    if n == 1:
+        writing = Writing(Writer(loaded.decoder), loaded.tokenizer, ids, sampling, seed, stop, show)
+        for piece in writing:
+            if not as_json:
+                click.echo(printable(piece), nl=False)
+                sys.stdout.flush()
+        texts = [writing.text]
+        if not as_json:
+            click.echo()
+    else:
+        texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
+    seconds = time.perf_counter() - started
+    if as_json:
+        settings = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
+        click.echo(json.dumps({
+            "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
+            "seconds": round(seconds, 3), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
+        }, ensure_ascii=False))  # fmt: skip
+        return
+    for i, text in enumerate(texts, start=1):
+        if n > 1:
+            click.echo(f"--- {i} of {n}\n{printable(text.text)}")
+        if probabilities:
+            show_tokens(text.tokens, loaded.tokenizer)
+
+
+def dtype_named(name: str) -> "torch.dtype | None":
+    import torch
+
+    return {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}[name]
+
+
+def printable(text: str) -> str:
+    """On a terminal, without the control characters by which a text could steer it."""
+    if not sys.stdout.isatty():
+        return text
+    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+
+
+def plain(text: "Text", tokenizer: "Tokenizer", probabilities: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "text": text.text, "ended": text.ended, "tokens": len(text.tokens), "logprob": round(text.logprob, 4)
+    }  # fmt: skip
+    if probabilities:
+        found["probabilities"] = [
+            {
+                "id": token.id, "text": tokenizer.decode([token.id]), "logprob": round(token.logprob, 4),
+                "likeliest": [
+                    {"id": i, "text": tokenizer.decode([i]), "logprob": round(log_p, 4)} for i, log_p in token.likeliest
+                ],
+            }
+            for token in text.tokens
+        ]  # fmt: skip
+    return found
+
+
+def show_tokens(tokens: "tuple[Token, ...]", tokenizer: "Tokenizer") -> None:
+    """A line for each token: its probability, and the likeliest in its place with theirs."""
+    from math import exp
+
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("token", box=SIMPLE)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("likeliest in its place")
+    for token in tokens:
+        others = "  ".join(f"{spelt(tokenizer, i)} {exp(log_p):.1%}" for i, log_p in token.likeliest)
+        table.add_row(spelt(tokenizer, token.id), f"{exp(token.logprob):.2%}", others)
+    Console(markup=False, highlight=False).print(table)
+
+
+def spelt(tokenizer: "Tokenizer", token: int) -> str:
+    """A token as a person can tell it from others: spaces as ␣, what cannot be seen as its code."""
+    text = tokenizer.decode([token]) or f"<{token}>"
+    return "".join(
+        "␣" if char == " " else char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def load_model(name: str, device: "torch.device", dtype: "torch.dtype | None") -> Any:
+    from pathlib import Path
+    from types import SimpleNamespace
+
+    from clearhead.pipeline.rundir import RunDir
+    from clearhead.pipeline.stages import load_policy, load_tokenizer
+
+    run = RunDir(Path(name))
+    decoder = load_policy(run, device).requires_grad_(False)
+    return SimpleNamespace(
+        decoder=decoder if dtype is None else decoder.to(dtype), tokenizer=load_tokenizer(run), template=None
+    )

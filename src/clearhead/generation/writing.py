@@ -1,0 +1,141 @@
+"""A prompt and what a model makes of it: one text shown while it is written, or several at once.
+
+Deliberately not here: loading (pipeline) and printing (cli).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from clearhead.errors import UserError
+from clearhead.generation.decode import Writer
+from clearhead.generation.engine import LocalEngine, textless
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.sampling import Token
+from clearhead.generation.streaming import Detokenizer, StopStrings
+from clearhead.models.decoder import Decoder
+from clearhead.text.protocol import Tokenizer
+from clearhead.text.subword import SubwordTokenizer, readable
+
+Ended = Literal["end", "stop", "tokens", "context"]
+"""The model's own end, a stop string, the number of tokens asked for, or the model's context."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """What was written: the text before a stop string, and every token that was drawn for it."""
+
+    text: str
+    tokens: tuple[Token, ...]
+    ended: Ended
+
+    @property
+    def logprob(self) -> float:
+        """The sum of log p of its tokens at temperature 1 without filters, a stop string's and the end included."""
+        return sum(token.logprob for token in self.tokens)
+
+
+def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """A prompt with the tokens that the tokenizer puts before every text; a prompt of nothing is the end of another.
+
+    UserError: nothing to begin with at all.
+    """
+    if not isinstance(tokenizer, SubwordTokenizer):
+        ids = tokenizer.encode(prompt)
+        if not ids:
+            raise UserError("this model cannot begin a text from nothing; type a prompt of at least one character")
+        return ids
+    ids = tokenizer.encode(readable(prompt), frame=True)
+    if prompt and ids and ids[-1] in tokenizer.specials and ids[-1] == tokenizer.end_id:
+        ids = ids[:-1]  # the frame of some tokenizers ends the text that is to go on
+    if not ids and tokenizer.end_id is not None:
+        ids = [tokenizer.end_id]
+    if not ids:
+        raise UserError("this model has no token that begins a text; type a prompt of at least one character")
+    return ids
+
+
+def check_room(prompt: Sequence[int], decoder: Decoder) -> None:
+    """UserError unless the context has room for the prompt and a token."""
+    room = decoder.config.max_positions
+    if len(prompt) >= room:
+        raise UserError(
+            f"the prompt is {len(prompt)} tokens long, but the model's context is {room}, and what it writes must fit "
+            f"too; shorten the prompt by {len(prompt) - room + 1} tokens or more"
+        )
+
+
+class Writing:
+    """One text, piece by piece: go through it once, then ask for `text`. Stopped half-way, it is the part until then."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        tokenizer: Tokenizer,
+        prompt: Sequence[int],
+        sampling: SampleConfig,
+        seed: int,
+        stop: Sequence[str] = (),
+        show: int = 0,
+    ) -> None:
+        check_room(prompt, writer.decoder)
+        never = textless(tokenizer, writer.config.vocab).to(writer.device)
+        self._drawn = writer.write(prompt, sampling, seed, never, tokenizer.end_id, show=show)
+        self._stops = StopStrings(stop)
+        self._words = Detokenizer(tokenizer)
+        self._end = tokenizer.end_id
+        self._limit = sampling.max_tokens
+        self._pieces: list[str] = []
+        self.tokens: list[Token] = []
+
+    def __iter__(self) -> Iterator[str]:
+        for token in self._drawn:
+            self.tokens.append(token)
+            if token.id != self._end:
+                yield from self._out(self._stops.push(self._words.push(token.id)))
+            if self._stops.found is not None:
+                return
+        yield from self._out(self._stops.push(self._words.finish()) + self._stops.finish())
+
+    def _out(self, piece: str) -> Iterator[str]:
+        if piece:
+            self._pieces.append(piece)
+            yield piece
+
+    @property
+    def text(self) -> Text:
+        return Text("".join(self._pieces), tuple(self.tokens), self._ended)
+
+    @property
+    def _ended(self) -> Ended:
+        if self._stops.found is not None:
+            return "stop"
+        if self.tokens and self.tokens[-1].id == self._end:
+            return "end"
+        return "tokens" if len(self.tokens) == self._limit else "context"
+
+
+def several(
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    prompt: Sequence[int],
+    sampling: SampleConfig,
+    seed: int,
+    n: int,
+    stop: Sequence[str] = (),
+    show: int = 0,
+    dtype: torch.dtype | None = None,
+) -> list[Text]:
+    """n samples, all written together; the first is the one that `Writing` writes."""
+    check_room(prompt, decoder)
+    engine = LocalEngine(decoder, tokenizer, dtype=dtype or next(decoder.blocks.parameters()).dtype)
+    (drawn,) = engine.extend(engine.open_tokens([prompt]), n, sampling, [seed], stop=tuple(stop) or None)
+    texts = []
+    for one in drawn:
+        ended: Ended = "end" if one.done else "stop"
+        if one.truncated:
+            ended = "tokens" if one.tokens == sampling.max_tokens else "context"
+        texts.append(Text(one.text, tuple(engine.described(one.node, one.tokens, show)), ended))
+    return texts

@@ -1,0 +1,72 @@
+"""`clearhead generate` as a person types it, on a tiny run."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from clearhead.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+ARGS = ["--temperature", "1", "--tokens", "12"]
+
+
+def told(capsys: Capture) -> str:
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def test_a_text_and_all_that_made_it(tiny_run: Path, capsys: Capture) -> None:
+    assert main(["generate", str(tiny_run), "abc\n", *ARGS, "--seed", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert main(["generate", str(tiny_run), "abc\n", *ARGS, "--seed", "3", "--json", "--probabilities"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert shown == data["texts"][0]["text"] + "\n"
+    assert data["settings"]["temperature"] == 1
+    assert data["settings"]["seed"] == 3
+    tokens = data["texts"][0]["probabilities"]
+    assert len(tokens) == data["texts"][0]["tokens"]
+    assert sum(token["logprob"] for token in tokens) == pytest.approx(data["texts"][0]["logprob"], abs=0.01)
+    assert all(len(token["likeliest"]) == 4 for token in tokens)
+
+
+def test_several_samples_begin_with_the_one(tiny_run: Path, capsys: Capture) -> None:
+    texts = []
+    for n in ("1", "3"):
+        assert main(["generate", str(tiny_run), "abc\n", *ARGS, "--n", n, "--json"]) == 0
+        texts.append([text["text"] for text in json.loads(capsys.readouterr().out)["texts"]])
+    assert len(texts[1]) == 3
+    assert texts[0][0] == texts[1][0]
+
+
+def test_probabilities_fit_a_narrow_terminal(tiny_run: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert main(["generate", str(tiny_run), "abc\n", *ARGS, "--probabilities"]) == 0
+    out = capsys.readouterr().out
+    assert "%" in out
+    assert max(map(len, out.splitlines()[1:])) <= 60
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["abc", "--temperature", "-1"], "temperature"),
+        (["abc", "--top-p", "0"], "top_p"),
+        (["abc", "--repetition-penalty", "0"], "repetition_penalty"),
+        (["abc", "--stop", ""], "--stop"),
+        (["a" * 200], "context"),
+        (["abc€"], "alphabet"),
+        ([], "type a prompt"),
+        (["abc", "--device", "tpu"], "device"),
+    ],
+)
+def test_wrong_input_is_one_line(tiny_run: Path, capsys: Capture, args: list[str], message: str) -> None:
+    assert main(["generate", str(tiny_run), *args]) == 2
+    assert message in told(capsys)
+
+
+def test_no_model_is_one_line(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["generate", str(tmp_path), "abc"]) == 2
+    told(capsys)
