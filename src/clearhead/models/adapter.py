@@ -1,0 +1,175 @@
+"""LoRA updates in files as PEFT has them: adapter_model.safetensors and adapter_config.json.
+
+Theirs names a module of a Hugging Face model, ours a part of a fused matrix. Where their matrix is the fused one, as in
+GPT-2, the updates of our n parts are one of rank n r: their A's one below the other, their B's along the diagonal.
+Deliberately not here: other kinds of adapters; a file that asks for one is refused.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from clearhead.errors import UserError
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.huggingface import family_of, sources
+from clearhead.nn.lora import LoraConfig, LoraLinear, merged, places
+
+TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+PREFIX = "base_model.model."
+FACTORS = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight")
+REFUSED = ("use_dora", "modules_to_save", "layer_replication", "megatron_config", "trainable_token_indices")
+
+
+class Theirs(NamedTuple):
+    """One matrix in Hugging Face's naming: the rows of ours that it is."""
+
+    name: str
+    rows: slice
+
+
+def family_or_llama(config: DecoderConfig) -> str:
+    """The family whose names to use; a decoder that belongs to none is named as a Llama, for ourselves to read."""
+    try:
+        return family_of(config)
+    except UserError:
+        return "llama"
+
+
+def their_parts(config: DecoderConfig, family: str, ours: str) -> Iterator[Theirs]:
+    """The matrices that our matrix `ours`, such as blocks.0.attention.qkv, is made of."""
+    source = sources(config, family)[f"{ours}.weight"]
+    names, sizes = source.names, source.rows
+    if not config.gated and len(names) == 2:  # a Llama's gate, which this decoder does without
+        names, sizes = names[1:], sizes[1:]
+    start = 0
+    for name, size in zip(names, sizes, strict=True):
+        yield Theirs(name.removesuffix(".weight"), slice(start, start + size))
+        start += size
+
+
+def tensors_of(decoder: Decoder) -> dict[str, Tensor]:
+    """All updates under PEFT's names."""
+    family = family_or_llama(decoder.config)
+    found: dict[str, Tensor] = {}
+    for place in places(decoder):
+        layer = getattr(place.module, place.attribute)
+        if not isinstance(layer, LoraLinear):
+            continue
+        for theirs in their_parts(decoder.config, family, place.name):
+            names = [n for n in layer.a if theirs.rows.start <= layer.rows[n].start < theirs.rows.stop]
+            if names:
+                b = _placed([(layer.b[n].detach(), layer.rows[n]) for n in names], theirs.rows)
+                found[f"{PREFIX}{theirs.name}.lora_A.weight"] = torch.cat([layer.a[n].detach() for n in names])
+                found[f"{PREFIX}{theirs.name}.lora_B.weight"] = b
+    return {name: tensor.float().cpu().contiguous() for name, tensor in found.items()}
+
+
+def _placed(parts: list[tuple[Tensor, slice]], rows: slice) -> Tensor:
+    """Each B in its own rows and its own columns; nothing where they meet others'."""
+    rank = sum(b.shape[1] for b, _ in parts)
+    whole = parts[0][0].new_zeros(rows.stop - rows.start, rank)
+    column = 0
+    for b, own in parts:
+        whole[own.start - rows.start : own.stop - rows.start, column : column + b.shape[1]] = b
+        column += b.shape[1]
+    return whole
+
+
+def config_of(decoder: Decoder, lora: LoraConfig, base: str) -> dict[str, Any]:
+    """adapter_config.json for these updates of the model that `base` names."""
+    family = family_or_llama(decoder.config)
+    ranks: dict[str, int] = {}
+    for name, tensor in tensors_of(decoder).items():
+        if name.endswith("lora_A.weight"):
+            module = ".".join(name.removesuffix(".lora_A.weight").split(".")[-2:])  # such as self_attn.q_proj
+            ranks[module] = tensor.shape[0]
+    unusual = {module: rank for module, rank in ranks.items() if rank != lora.rank}
+    return {
+        "peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": base, "r": lora.rank,
+        "lora_alpha": lora.alpha, "lora_dropout": lora.dropout, "target_modules": sorted(ranks), "bias": "none",
+        "rank_pattern": unusual, "alpha_pattern": {module: lora.scale * rank for module, rank in unusual.items()},
+        "fan_in_fan_out": family in ("gpt2", "openai-gpt"), "inference_mode": True, "init_lora_weights": True,
+        "use_dora": False, "use_rslora": False, "modules_to_save": None,
+    }  # fmt: skip
+
+
+def apply_adapter(decoder: Decoder, folder: Path) -> None:
+    """Merge the updates of a PEFT folder into the decoder. UserError, and nothing changed, if they do not fit."""
+    config = read_config(folder)
+    updates = _read_updates(folder)
+    weights, family = dict(decoder.named_parameters()), family_or_llama(decoder.config)
+    new: list[tuple[Tensor, Tensor]] = []
+    for place in places(decoder):
+        for theirs in their_parts(decoder.config, family, place.name):
+            if theirs.name not in updates:
+                continue
+            a, b = updates.pop(theirs.name)
+            rows = weights[f"{place.name}.weight"].detach()[theirs.rows]
+            if a.ndim != 2 or b.shape != (rows.shape[0], a.shape[0]) or a.shape[1] != rows.shape[1]:
+                raise UserError(
+                    f"{folder}: the update of {theirs.name} is {tuple(b.shape)} x {tuple(a.shape)}, but the matrix is "
+                    f"{tuple(rows.shape)}; it was made for another model"
+                )
+            new.append((rows, merged(rows, a.to(rows.device), b.to(rows.device), _scale(config, theirs.name, len(a)))))
+    if updates:
+        raise UserError(
+            f"{folder}: the model has no matrix {min(updates)} that could be updated; take the model it names"
+        )
+    for rows, value in new:
+        rows.copy_(value)
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """adapter_config.json; UserError for what is no LoRA, or LoRA with something that is not read here."""
+    path = folder / CONFIG
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path} cannot be read: {error}; get it again") from None
+    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
+        raise UserError(f"{path} is no LoRA adapter; only these can be read")
+    for key in REFUSED:
+        if config.get(key):
+            raise UserError(f"{path}: {key} = {config[key]!r} cannot be honoured; merge the adapter where it was made")
+    if config.get("bias", "none") != "none":
+        raise UserError(f"{path}: bias = {config['bias']!r} cannot be honoured; merge the adapter where it was made")
+    return config
+
+
+def _read_updates(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
+    path = folder / TENSORS
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}; get it again") from None
+    factors: dict[str, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        told = FACTORS.fullmatch(name)
+        if told is None:
+            raise UserError(f"{path}: the tensor {name} belongs to no LoRA update of a matrix; it cannot be read here")
+        if not bool(tensor.isfinite().all()):
+            raise UserError(f"{path}: {name} holds numbers that are not finite; get the file again")
+        factors.setdefault(told[1], {})[told[2]] = tensor
+    halves = [name for name, both in factors.items() if len(both) != 2]
+    if halves or not factors:
+        raise UserError(
+            f"{path} holds {f'only half of the update of {halves[0]}' if halves else 'nothing'}; get it again"
+        )
+    return {name: (both["A"], both["B"]) for name, both in factors.items()}
+
+
+def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
+    """alpha / rank, or alpha / √rank for rank-stabilised updates (Kalajdzievski 2023); a pattern may set a module's."""
+    patterns = config.get("alpha_pattern") or {}
+    key = next((key for key in patterns if re.fullmatch(rf"(.*\.)?({key})", name)), None)
+    alpha = patterns[key] if key is not None else config.get("lora_alpha")
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool):
+        raise UserError(f"{CONFIG}: lora_alpha = {alpha!r} is no number; get the file again")
+    return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank

@@ -1,0 +1,166 @@
+"""LoRA: a frozen matrix and, beside it, an update of low rank that is trained in its place.
+
+A fused matrix holds several of the parts that people name (q, k and v; gate and up), and each part has an update of its
+own. Deliberately not here: files (models.adapter).
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from clearhead.errors import UserError
+from clearhead.nn.layers import MLP, Attention
+
+TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """The update is (alpha / rank) B A; its input is dropped out with probability `dropout` while training."""
+
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = TARGETS
+
+    def __post_init__(self) -> None:
+        if self.rank < 1:
+            raise UserError(f"rank = {self.rank} must be at least 1; a full fine-tuning needs no rank")
+        if not 0 < self.alpha < math.inf:
+            raise UserError(f"alpha = {self.alpha} must be a positive number; twice the rank is usual")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout = {self.dropout} must be at least 0 and below 1")
+        unknown = [name for name in self.targets if name not in TARGETS]
+        if unknown or not self.targets:
+            told = f"{unknown[0]!r} is no part of a block" if unknown else "there is no target"
+            raise UserError(f"{told}; choose among {', '.join(TARGETS)}")
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+def low_rank(
+    x: Float[Tensor, "*B D"], a: Float[Tensor, "R D"], b: Float[Tensor, "M R"], scale: float
+) -> Float[Tensor, "*B M"]:
+    """scale · x Aᵀ Bᵀ, O(R (D + M)) a row. Hu et al. 2021, equation 3, where scale = α / r."""
+    return scale * F.linear(F.linear(x, a), b)
+
+
+def merged(
+    weight: Float[Tensor, "M D"], a: Float[Tensor, "R D"], b: Float[Tensor, "M R"], scale: float
+) -> Float[Tensor, "M D"]:
+    """W + scale · B A, computed in float32 and rounded once."""
+    return (weight.float() + scale * (b.float() @ a.float())).to(weight.dtype)
+
+
+class LoraLinear(nn.Module):
+    """h = W x + bias + (α / r) B A x, for those rows of W that have an update. `a` and `b` hold one matrix a part.
+
+    A is uniform ±1/√D and B zero, so that training starts at the frozen layer.
+    """
+
+    def __init__(
+        self, linear: nn.Linear, rows: Mapping[str, slice], config: LoraConfig, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.weight, self.bias, self.config = linear.weight, linear.bias, config
+        self.rows = dict(rows)  # all parts of the matrix, in order, those without an update too
+        width, device = linear.in_features, linear.weight.device
+        self.a, self.b = nn.ParameterDict(), nn.ParameterDict()
+        for name, part in self.rows.items():
+            if name in config.targets:
+                a = torch.empty(config.rank, width).uniform_(-(width**-0.5), width**-0.5, generator=generator)
+                self.a[name] = nn.Parameter(a.to(device))
+                self.b[name] = nn.Parameter(torch.zeros(part.stop - part.start, config.rank, device=device))
+
+    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B M"]:
+        updates = [self.update(name, x) for name in self.rows]
+        return F.linear(x, self.weight, self.bias) + torch.cat(updates, -1)
+
+    def update(self, name: str, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B N"]:
+        """What one part adds to its rows; nothing where it has no update."""
+        if name not in self.a:
+            part = self.rows[name]
+            return x.new_zeros(*x.shape[:-1], part.stop - part.start)
+        dropped = F.dropout(x, self.config.dropout, self.training)
+        return low_rank(dropped, self.a[name].to(x.dtype), self.b[name].to(x.dtype), self.config.scale)
+
+    @torch.no_grad()
+    def merge(self) -> nn.Linear:
+        """The plain layer that computes the same; its weight is a new tensor."""
+        M, D = self.weight.shape
+        plain = nn.Linear(D, M, bias=self.bias is not None, device="meta")
+        weight = self.weight.detach().clone()
+        for name in self.a:
+            part = self.rows[name]
+            weight[part] = merged(weight[part], self.a[name], self.b[name], self.config.scale)
+        plain.weight = nn.Parameter(weight, requires_grad=False)
+        plain.bias = self.bias
+        return plain
+
+
+class Place(NamedTuple):
+    """A matrix of a block: the module that holds it, its name there and in the whole model, and its parts' rows."""
+
+    module: nn.Module
+    attribute: str
+    name: str
+    rows: dict[str, slice]
+
+
+def places(model: nn.Module) -> Iterator[Place]:
+    """Every matrix that may have an update, in the model's order."""
+    for name, module in model.named_modules():
+        if isinstance(module, Attention):
+            (H, G), C = module.heads, module.channels
+            yield Place(module, "qkv", f"{name}.qkv", _stacked({"q": H * C, "k": G * C, "v": G * C}))
+            yield Place(module, "out", f"{name}.out", _stacked({"o": module.out.weight.shape[0]}))
+        elif isinstance(module, MLP):
+            (wide, _), (width, hidden) = module.up.weight.shape, module.down.weight.shape
+            up = {"up": hidden} if wide == hidden else {"gate": hidden, "up": hidden}
+            yield Place(module, "up", f"{name}.up", _stacked(up))
+            yield Place(module, "down", f"{name}.down", _stacked({"down": width}))
+
+
+def _stacked(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """
+    >>> _stacked({"q": 4, "k": 2})
+    {'q': slice(0, 4, None), 'k': slice(4, 6, None)}
+    """
+    ends: dict[str, slice] = {}
+    start = 0
+    for name, size in sizes.items():
+        ends[name] = slice(start, start + size)
+        start += size
+    return ends
+
+
+def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
+    """Freeze the model, in place, and give the targets of every block an update that can be trained."""
+    model.requires_grad_(False)
+    generator = torch.Generator().manual_seed(seed)
+    found = list(places(model))
+    known = {part for place in found for part in place.rows}
+    missing = [target for target in config.targets if target not in known]
+    if missing and config.targets != TARGETS:  # all parts, whichever a model has
+        raise UserError(f"the blocks of this model have no {missing[0]!r}; they have {', '.join(sorted(known))}")
+    for place in found:
+        if not set(place.rows).isdisjoint(config.targets):
+            linear = getattr(place.module, place.attribute)
+            assert isinstance(linear, nn.Linear), place.name
+            setattr(place.module, place.attribute, LoraLinear(linear, place.rows, config, generator))
+
+
+def merge(model: nn.Module) -> None:
+    """Put every update into its matrix, in place: the same function without a cost beside the model's own."""
+    for place in list(places(model)):
+        layer = getattr(place.module, place.attribute)
+        if isinstance(layer, LoraLinear):
+            setattr(place.module, place.attribute, layer.merge())
