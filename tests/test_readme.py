@@ -25,6 +25,12 @@ def files(root: Path) -> set[str]:
     return modules | {str(path.relative_to(root)) for path in (root / "recipes").glob("*.toml")}
 
 
+def covered(tree: set[str], paths: list[str]) -> set[str]:
+    """The tree with every listed folder (`a/b/`), of many files of one kind, in place of the files that lie in it."""
+    folders = {path for path in paths if path.endswith("/")}
+    return {next((folder for folder in folders if path.startswith(folder)), path) for path in tree}
+
+
 def too_early(paths: list[str], sources: dict[str, str]) -> list[str]:
     """The files that stand in the list before one that they import."""
     place = {f"clearhead.{path[:-3].replace('/', '.')}": i for i, path in enumerate(paths) if path in sources}
@@ -40,7 +46,8 @@ def too_early(paths: list[str], sources: dict[str, str]) -> list[str]:
 def test_the_map_equals_the_tree() -> None:
     paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
     assert len(paths) == len(set(paths)), "a file is named twice"
-    missing, gone = sorted(files(ROOT) - set(paths)), sorted(set(paths) - files(ROOT))
+    tree = covered(files(ROOT), paths)
+    missing, gone = sorted(tree - set(paths)), sorted(set(paths) - tree)
     assert not missing, f"the README's reading order leaves out {missing}"
     assert not gone, f"the README's reading order names {gone}, which do not exist"
 
@@ -72,6 +79,10 @@ def test_only_a_captioned_entry_of_the_section_counts() -> None:
     assert mapped(readme) == ["b.py", "c/d.py"]
     with pytest.raises(AssertionError, match="no section"):
         mapped("# Clearhead\n- `a.py` - x\n")
+
+
+def test_a_listed_folder_stands_for_its_files() -> None:
+    assert covered({"a.py", "b/c.py", "b/d.py", "bb/e.py"}, ["a.py", "b/", "f/"]) == {"a.py", "b/", "bb/e.py"}
 
 
 def test_the_tree_is_modules_and_recipes(tmp_path: Path) -> None:

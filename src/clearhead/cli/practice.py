@@ -1,0 +1,211 @@
+"""`clearhead practice`: coding exercises, handed out as files and really graded."""
+
+import json
+import os
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+FAILED = 1  # exit code of a solution that is wrong
+LARGEST = 200_000  # bytes of a solution
+WIDTH = 78
+
+
+@click.group(
+    epilog=examples(
+        ("clearhead practice list", "the exercises, and what you have done"),
+        ("clearhead practice start softmax", "write practice/softmax.py"),
+        ("clearhead practice grade softmax", "run it, and say what is wrong where"),
+        ("clearhead practice hint softmax", "the next of three hints"),
+    )
+)
+def command() -> None:
+    """Practise the subject in code: each exercise is graded against the reference."""
+
+
+@command.command("list", epilog=examples(("clearhead practice list --json", "the same for a program")))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List the exercises by section, with what you have done."""
+    from clearhead.study.practice import exercise, progress
+
+    done = progress.read(_record())
+    rows = []
+    for name in exercise.names():
+        found = exercise.load(name)
+        rows.append({"name": name, "title": found.title, "section": found.section} | asdict(done.get(name, _none())))
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    width = max(len(row["name"]) for row in rows)
+    for section in dict.fromkeys(row["section"] for row in sorted(rows, key=lambda row: str(row["section"]))):
+        click.echo(section)
+        for row in rows:
+            if row["section"] == section:
+                mark = "✓" if row["passed"] else "·" if row["attempts"] else " "
+                click.echo(f" {mark} {row['name']:<{width}}  {row['title']}")
+    click.echo(f"{sum(row['passed'] for row in rows)} of {len(rows)} passed")
+
+
+@command.command(
+    epilog=examples(
+        ("clearhead practice start softmax", "write practice/softmax.py"),
+        ("clearhead practice start softmax --dir DIR", "write DIR/softmax.py"),
+    )
+)
+@click.argument("name")
+@click.option("--dir", "folder", default="practice", show_default=True, help="Where to write the file.")
+@click.option("--force", is_flag=True, help="Write over the file that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def start(name: str, folder: str, force: bool, as_json: bool) -> None:
+    """Write the file to work in: the statement, the shapes, the rules."""
+    from clearhead.study.practice import exercise
+
+    found = exercise.load(name)
+    path = _path(name, folder)
+    text = exercise.stub(found, name)
+    try:
+        if not path.parent.is_dir():
+            path.parent.mkdir(parents=True)
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError as error:
+        if not path.is_file():
+            raise UserError(f"cannot write {path}: {error.filename} is in the way") from None
+        raise UserError(f"{path} is there already; --force writes over it") from None
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from error
+    if as_json:
+        click.echo(json.dumps({"name": name, "path": str(path), "statement": found.statement.strip()}))
+        return
+    click.echo(f"{found.title}\n\n{found.statement.strip()}\n")
+    click.echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
+
+
+@command.command(
+    epilog=examples(
+        ("clearhead practice grade softmax", "grade practice/softmax.py"),
+        ("clearhead practice grade softmax --file mine.py", "grade another file"),
+        ("clearhead practice grade softmax --seed 1", "draw the same cases again"),
+    )
+)
+@click.argument("name")
+@click.option("--dir", "folder", default="practice", show_default=True, help="Where the file lies.")
+@click.option("--file", "file", help="The file, where it has another name.")
+@click.option("--seed", type=click.IntRange(0), help="Of the random cases; a new one each time if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def grade(name: str, folder: str, file: str | None, seed: int | None, as_json: bool) -> int:
+    """Run your solution on random inputs and say what is wrong where. Exit code 1 if it is wrong."""
+    from rich.console import Console
+
+    from clearhead.study.practice import exercise, progress
+    from clearhead.study.practice.grade import grade as judge
+    from clearhead.study.practice.sandbox import run_apart
+
+    found = exercise.load(name)
+    path = Path(file) if file else _path(name, folder)
+    source = _source(path, name)
+    record = _record()
+    progress.read(record)  # so that a file that cannot be read is told before the work
+    with Console(stderr=True).status("running your solution"):
+        verdict = judge(found, source, run_apart, seed)
+    progress.changed(record, name, attempts=1, **({"passed": True} if verdict.passed else {}))
+    if as_json:
+        click.echo(json.dumps({"name": name} | asdict(verdict), ensure_ascii=False))
+        return 0 if verdict.passed else FAILED
+    if verdict.printed.strip():
+        click.echo(f"Your solution printed:\n{textwrap.indent(verdict.printed.rstrip(), '  ')}\n")
+    if verdict.passed:
+        click.echo(f"{name}: passed, {verdict.cases} cases")
+        return 0
+    click.echo(f"{name}: not yet")
+    for line in verdict.said:
+        click.echo(textwrap.fill(line, _width(), initial_indent="- ", subsequent_indent="  "))
+    if verdict.shown:
+        click.echo(f"\nThe smallest case that fails:\n{textwrap.indent(verdict.shown, '  ')}")
+    return FAILED
+
+
+@command.command(epilog=examples(("clearhead practice hint softmax", "the next hint")))
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def hint(name: str, as_json: bool) -> None:
+    """Give the next hint of three, each stronger than the one before."""
+    from clearhead.study.practice import exercise, progress
+
+    found = exercise.load(name)
+    seen = progress.read(_record()).get(name, _none()).hints
+    if seen < len(found.hints):
+        progress.changed(_record(), name, hints=1)
+    place = min(seen, len(found.hints) - 1)
+    if as_json:
+        click.echo(json.dumps({"name": name, "hint": place + 1, "of": len(found.hints), "text": found.hints[place]}))
+        return
+    last = " (there are no more)" if seen >= len(found.hints) else ""
+    click.echo(textwrap.fill(f"Hint {place + 1} of {len(found.hints)}{last}: {found.hints[place]}", _width()))
+
+
+@command.command(
+    epilog=examples(
+        ("clearhead practice solution softmax", "a right solution, once you have passed"),
+        ("clearhead practice solution softmax --torch", "in PyTorch"),
+    )
+)
+@click.argument("name")
+@click.option("--torch", "in_torch", is_flag=True, help="In PyTorch, not in NumPy.")
+@click.option("--yes", is_flag=True, help="Show it before you have passed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
+    """Print a right solution."""
+    from clearhead.study.practice import exercise, progress
+
+    found = exercise.load(name)
+    if not progress.read(_record()).get(name, _none()).passed:
+        if not yes:
+            raise UserError(f"you have not passed {name} yet; --yes shows the solution all the same")
+        progress.changed(_record(), name, solution_seen=True)
+    text = (found.torch if in_torch else found.solution).strip()
+    click.echo(json.dumps({"name": name, "source": text}, ensure_ascii=False) if as_json else text)
+
+
+def _none() -> Any:
+    from clearhead.study.practice.progress import Progress
+
+    return Progress()
+
+
+def _record() -> Path:
+    from clearhead.study.practice.progress import data_folder
+
+    return data_folder(os.environ) / "practice.json"
+
+
+def _path(name: str, folder: str) -> Path:
+    return Path(folder) / f"{name.replace('-', '_')}.py"
+
+
+def _told_folder(folder: str) -> str:
+    return "" if folder == "practice" else f" --dir {folder}"
+
+
+def _source(path: Path, name: str) -> str:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise UserError(f"{path} has {path.stat().st_size:,} bytes; a solution has at most {LARGEST:,}")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise UserError(f"there is no {path}; `clearhead practice start {name}` writes it") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
+
+
+def _width() -> int:
+    from shutil import get_terminal_size
+
+    return min(WIDTH, get_terminal_size().columns - 2)

@@ -1,0 +1,1 @@
+"""The exercises, one file each: statement, inputs, oracle, hints, solutions, and wrong solutions to be rejected."""

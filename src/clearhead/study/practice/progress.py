@@ -1,0 +1,80 @@
+"""What a learner has done so far: one small JSON file in the user's data folder, written whole or not at all."""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from clearhead.errors import UserError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Of one exercise."""
+
+    attempts: int = 0
+    passed: bool = False
+    hints: int = 0  # how many were read
+    solution_seen: bool = False  # before the first pass
+
+
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Where a user's own data lies: $CLEARHEAD_DATA, else $XDG_DATA_HOME/clearhead, else ~/.local/share/clearhead.
+
+    >>> data_folder({"CLEARHEAD_DATA": "/a"}), data_folder({"XDG_DATA_HOME": "/b", "HOME": "/c"})
+    (PosixPath('/a'), PosixPath('/b/clearhead'))
+    """
+    if environment.get("CLEARHEAD_DATA"):
+        return Path(environment["CLEARHEAD_DATA"])
+    shared = environment.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "clearhead"
+
+
+def read(path: Path) -> dict[str, Progress]:
+    """Progress by exercise; none where there is no file yet. UserError: a file that is no progress of ours."""
+    if not path.exists():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {str(name): _one(given) for name, given in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} holds no progress that can be read; move it away to begin anew ({error})") from error
+
+
+def write(path: Path, progress: Mapping[str, Progress]) -> None:
+    """Put the file in place whole. UserError: the folder cannot be written to."""
+    text = json.dumps({name: asdict(one) for name, one in progress.items()}, indent=1, sort_keys=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; set CLEARHEAD_DATA to a folder of yours") from error
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def changed(path: Path, name: str, **changes: Any) -> Progress:
+    """Change one exercise's progress and write it down; `attempts=1` and `hints=1` count one more."""
+    progress = read(path)
+    before = progress.get(name, Progress())
+    counted = {key: getattr(before, key) + changes.pop(key) for key in ("attempts", "hints") if key in changes}
+    after = replace(before, **counted, **changes)
+    write(path, progress | {name: after})
+    return after
+
+
+def _one(given: Any) -> Progress:
+    found = Progress(**given)
+    if any(type(getattr(found, part.name)) is not type(part.default) for part in fields(found)):
+        raise TypeError("a value of the wrong kind")
+    return found

@@ -1,0 +1,90 @@
+"""Rules that can be read off the source: what is imported, and what is called by name. Nothing is run.
+
+What a name hides (a method of a tensor, a call inside a library) is caught while the solution runs.
+"""
+
+import ast
+import sys
+
+OTHERS = {"numpy", "torch", "jaxtyping", "einops"}
+HARMFUL = {
+    "ctypes", "fcntl", "gc", "importlib", "inspect", "marshal", "mmap", "multiprocessing", "os", "pickle", "posix",
+    "resource", "runpy", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "tracemalloc",
+    "builtins", "concurrent", "asyncio", "pathlib", "urllib", "http", "code", "pdb", "_thread",
+}  # fmt: skip
+NAMES = {"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "open", "vars", "__builtins__"}
+INNER = {"__builtins__", "__closure__", "__code__", "__globals__", "__subclasses__", "f_back", "f_globals", "tb_frame"}
+
+
+def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
+    """One sentence for each rule that the source breaks, with its line. SyntaxError: it is no Python.
+
+    >>> violations("import numpy as np\\nx = np.linalg.lstsq(a, b)", ("numpy.linalg.lstsq",))
+    ['line 2: numpy.linalg.lstsq may not be called']
+    >>> violations("from os import remove", ())
+    ['line 1: imports os; an exercise needs numpy or torch and the harmless part of the standard library']
+    """
+    tree = ast.parse(source)
+    aliases: dict[str, str] = {}
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            modules = [alias.name for alias in node.names]
+            for alias in node.names:
+                aliases[alias.asname or alias.name.split(".")[0]] = (
+                    alias.name if alias.asname else alias.name.split(".")[0]
+                )
+        elif isinstance(node, ast.ImportFrom):
+            modules = [node.module or "."]
+            aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {
+                f"line {node.lineno}: {node.module}.{alias.name} may not be called": None
+                for alias in node.names
+                if _matches(f"{node.module}.{alias.name}", forbidden)
+            }
+        else:
+            continue
+        for module in modules:
+            top = module.split(".")[0]
+            if top in HARMFUL or top not in sys.stdlib_module_names | OTHERS:
+                told = "an exercise needs numpy or torch and the harmless part of the standard library"
+                found[f"line {node.lineno}: imports {module}; {told}"] = None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
+            found[f"line {node.lineno}: {node.id} has no place in a solution"] = None
+        if isinstance(node, ast.Attribute):
+            if node.attr in INNER:
+                found[f"line {node.lineno}: {node.attr} has no place in a solution"] = None
+            dotted = _dotted(node, aliases)
+            if dotted and _matches(dotted, forbidden):
+                found[f"line {node.lineno}: {dotted} may not be called"] = None
+    return list(found)
+
+
+def framework(source: str) -> str:
+    """`torch` where the file imports it, `numpy` otherwise: which kind of arrays the solution is given.
+
+    >>> framework("import torch.nn as nn"), framework("import numpy as np")
+    ('torch', 'numpy')
+    """
+    for node in ast.walk(ast.parse(source)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        if any(name.split(".")[0] == "torch" for name in names):
+            return "torch"
+    return "numpy"
+
+
+def _dotted(node: ast.expr, aliases: dict[str, str]) -> str:
+    """`np.linalg.lstsq` as `numpy.linalg.lstsq`; nothing for what does not begin with an imported name."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name) or node.id not in aliases:
+        return ""
+    return ".".join([aliases[node.id], *reversed(parts)])
+
+
+def _matches(dotted: str, forbidden: tuple[str, ...]) -> bool:
+    return any(dotted == name or dotted.startswith(f"{name}.") for name in forbidden)
