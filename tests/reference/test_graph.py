@@ -6,12 +6,15 @@ import pytest
 from against import check_vjp, close
 
 from clearhead.reference.graph import (
+    averaged,
     graph_convolution,
     graph_convolution_vjp,
+    largest,
     message_passing,
     normalised_adjacency,
     smoothing,
     spread,
+    summed,
 )
 
 RNG = np.random.default_rng(1)
@@ -42,6 +45,25 @@ def test_messages() -> None:
     close(message_passing(A, np.ones((34, 1)), lambda x, y: y, lambda x, m: m)[:, 0], [d for _, d in CLUB.degree()])
     lonely = message_passing(np.zeros((2, 2)), X[:2], lambda x, y: y, lambda x, m: x + m)
     close(lonely, X[:2])
+
+
+def test_what_is_gathered_and_what_is_lost() -> None:
+    """Every way against a loop over neighbours; a mean cannot count, a maximum cannot even tell shares."""
+    for gather, numpy in ((summed, np.sum), (averaged, np.mean), (largest, np.max)):
+        found = message_passing(A, X, lambda x, y: y, lambda x, m: m, gather)
+        close(found, np.stack([numpy(X[sorted(CLUB[node])], axis=0) for node in CLUB]))
+        order = RNG.permutation(34)
+        close(message_passing(A[np.ix_(order, order)], X[order], lambda x, y: y, lambda x, m: m, gather), found[order])
+        assert not gather(np.zeros((0, 2)), np.zeros(0, int), 3).any()
+    once, twice = np.array([[1.0], [2.0]]), np.array([[1.0], [2.0], [1.0], [2.0]])
+    more = np.array([[1.0], [2.0], [2.0]])
+
+    def at_one(gather, sent):
+        return gather(sent, np.zeros(len(sent), int), 1).item()
+
+    assert at_one(summed, once) != at_one(summed, twice)
+    assert at_one(averaged, once) == at_one(averaged, twice) != at_one(averaged, more)
+    assert at_one(largest, once) == at_one(largest, twice) == at_one(largest, more)
 
 
 def test_depth_makes_all_nodes_alike() -> None:

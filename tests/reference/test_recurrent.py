@@ -11,6 +11,7 @@ from clearhead.reference.recurrent import (
     Weights,
     gradient_bound,
     gradient_by_distance,
+    gradient_reach,
     gru,
     gru_vjp,
     lstm,
@@ -117,7 +118,42 @@ def test_an_open_forget_gate_carries_a_gradient_as_far_as_one_likes() -> None:
     assert np.abs(rnn_vjp(x, zero, plain, dy)[1]).max() < 1e-60
 
 
+def test_gates_carry_a_gradient_further() -> None:
+    """Small random weights, gates biased to keep: after 60 steps the plain cell hears nothing, the others do."""
+    x, zero = 0.1 * RNG.normal(size=(60, D)), np.zeros((1, F))
+    plain, keeping, updating = weights(1, 0.1), weights(4, 0.1), weights(3, 0.1)
+    keeping.b[F : 2 * F] = 4.0  # the forget gate
+    updating.b[F : 2 * F] = 4.0  # the update gate
+    none = np.zeros((F, F))
+
+    def rows(state):
+        return np.repeat(state, F, 0)
+
+    reach = {
+        "rnn": gradient_reach(lambda x, dy: rnn_vjp(x, rows(zero), plain, dy)[0], x, F),
+        "lstm": gradient_reach(lambda x, dy: lstm_vjp(x, rows(zero), rows(zero), keeping, dy, none)[0], x, F),
+        "gru": gradient_reach(lambda x, dy: gru_vjp(x, rows(zero), updating, dy)[0], x, F),
+    }
+    far = {name: found[-1] / found[0] for name, found in reach.items()}
+    assert far["rnn"] < 1e-15 and far["lstm"] > 0.01 and far["gru"] > 0.01, far
+
+
+def test_reach_is_the_jacobian_s_size() -> None:
+    """Against torch's Jacobian of the last state with respect to every input."""
+    x, w = RNG.normal(size=(5, D)), weights(4, 1.0)
+    cell = torch.nn.LSTM(D, F, batch_first=True).double()
+    with torch.no_grad():
+        for name, value in zip(("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), w, strict=True):
+            getattr(cell, name).copy_(torch.tensor(value.T))
+    jacobian = torch.autograd.functional.jacobian(lambda x: cell(x[None])[0][0, -1], torch.tensor(x))
+    zero = np.zeros((F, F))
+    found = gradient_reach(lambda x, dy: lstm_vjp(x, zero, zero, w, dy, zero)[0], x, F)
+    close(found, jacobian.norm(dim=(0, 2)).flip(0))
+
+
 def test_bad_input_is_named() -> None:
+    with pytest.raises(ValueError, match="holds no input"):
+        gradient_reach(lambda x, dy: x, np.zeros((0, D)), F)
     with pytest.raises(ValueError, match="distance = -1"):
         gradient_bound(np.eye(2), -1)
     with pytest.raises(ValueError, match="no step"):

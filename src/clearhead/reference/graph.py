@@ -6,7 +6,7 @@ A graph is a symmetric matrix A of 0 and 1, N nodes to a side.
 from collections.abc import Callable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from clearhead.reference import Array
 
@@ -54,12 +54,52 @@ Message = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (receivers "E D", se
 Update = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (nodes "N D", sums "N F") -> "N K"
 
 
-def message_passing(
-    a: Float[Array, "N N"], x: Float[Array, "N D"], message: Message, update: Update
-) -> Float[Array, "N K"]:
-    """x_i ← update(x_i, Σ_{j: A_ij > 0} A_ij message(x_i, x_j)): what graph networks have in common.
+Gather = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # (messages "E F", receivers "E", N) -> "N F"
 
-    The sum does not depend on the order of the neighbours, so neither does the result.
+
+def summed(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
+    """Σ of what each node is sent, 0 where nothing is: it knows how many neighbours there are.
+
+    >>> summed(np.array([[1.0], [3.0]]), np.array([0, 0]), 2).tolist()
+    [[4.0], [0.0]]
+
+    O(E F). Xu et al. 2019, section 4.
+    """
+    total = np.zeros((n, sent.shape[1]))
+    np.add.at(total, receivers, sent)
+    return total
+
+
+def averaged(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
+    """The mean of what each node is sent, 0 where nothing is: it knows the shares, not the number.
+
+    >>> averaged(np.array([[1.0], [3.0]]), np.array([0, 0]), 2).tolist()
+    [[2.0], [0.0]]
+
+    O(E F). Hamilton, Ying and Leskovec 2017, section 3.3.
+    """
+    return summed(sent, receivers, n) / np.maximum(np.bincount(receivers, minlength=n), 1)[:, None]
+
+
+def largest(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
+    """The largest of what each node is sent, unit by unit, 0 where nothing is: it knows what there is, not how often.
+
+    >>> largest(np.array([[1.0], [3.0]]), np.array([0, 0]), 2).tolist()
+    [[3.0], [0.0]]
+
+    O(E F). Hamilton, Ying and Leskovec 2017, section 3.3.
+    """
+    most = np.full((n, sent.shape[1]), -np.inf)
+    np.maximum.at(most, receivers, sent)
+    return np.where(np.isneginf(most), 0.0, most)
+
+
+def message_passing(
+    a: Float[Array, "N N"], x: Float[Array, "N D"], message: Message, update: Update, gather: Gather = summed
+) -> Float[Array, "N K"]:
+    """x_i ← update(x_i, gather_{j: A_ij ≠ 0} A_ij message(x_i, x_j)): what graph networks have in common.
+
+    Sum, mean and maximum do not depend on the order of the neighbours, so neither does the result.
 
     >>> path = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     >>> message_passing(path, np.array([[1.0], [2.0], [4.0]]), lambda x, y: y, lambda x, m: m)[:, 0].tolist()
@@ -68,10 +108,8 @@ def message_passing(
     O(E) messages. Gilmer et al. 2017, section 2, equations 1 and 2.
     """
     receivers, senders = np.nonzero(a)
-    sent = message(x[receivers], x[senders])
-    sums = np.zeros((len(x), sent.shape[1]))
-    np.add.at(sums, receivers, a[receivers, senders, None] * sent)
-    return update(x, sums)
+    sent = a[receivers, senders, None] * message(x[receivers], x[senders])
+    return update(x, gather(sent, receivers, len(x)))
 
 
 def spread(a: Float[Array, "N N"], x: Float[Array, "N D"]) -> float:

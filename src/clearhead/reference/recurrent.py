@@ -3,6 +3,7 @@
 Gates stand side by side in one matrix, in torch's order. What a gradient loses on the way back is measured at the end.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -10,6 +11,9 @@ from jaxtyping import Float
 
 from clearhead.reference import Array
 from clearhead.reference.activations import sigmoid
+
+Back = Callable[[Float[Array, "B T D"], Float[Array, "B T F"]], Float[Array, "B T D"]]
+"""(inputs, gradient with respect to the states) -> gradient with respect to the inputs"""
 
 
 class Weights(NamedTuple):
@@ -136,6 +140,24 @@ def gradient_by_distance(states: Float[Array, "T F"], u: Float[Array, "F F"]) ->
         jacobian = u @ np.diag(1 - h**2) @ jacobian
         sizes.append(float(np.linalg.norm(jacobian, 2)))
     return np.array(sizes)
+
+
+def gradient_reach(back: Back, x: Float[Array, "T D"], F: int) -> Float[Array, "T"]:
+    """‖∂h_T / ∂x_t‖ (Frobenius) for t = T, T - 1, …: how far back a cell's last state can tell what it read.
+
+    `back` is the cell's gradient with respect to its input; any recurrent network has one.
+
+    >>> w = Weights(np.eye(1), np.full((1, 1), 0.5), np.zeros(1), np.zeros(1))
+    >>> gradient_reach(lambda x, dy: rnn_vjp(x, np.zeros((1, 1)), w, dy)[0], np.zeros((4, 1)), 1).tolist()
+    [1.0, 0.5, 0.25, 0.125]
+
+    One backward pass of F rows. Hochreiter and Schmidhuber 1997, section 3.1. ValueError: no inputs.
+    """
+    if not len(x):
+        raise ValueError(f"x of shape {x.shape} holds no input; give at least one")
+    dy = np.zeros((F, len(x), F))
+    dy[:, -1] = np.eye(F)
+    return np.linalg.norm(back(np.repeat(x[None], F, 0), dy), axis=(0, 2))[::-1]
 
 
 def gradient_bound(u: Float[Array, "F F"], distance: int) -> float:
