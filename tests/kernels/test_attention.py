@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 
 from clearhead.kernels import attention
-from clearhead.kernels.attention import causal_attend, causal_bias, fused_attention, plain_attention
+from clearhead.kernels.attention import (
+    Pattern,
+    causal_attend,
+    causal_bias,
+    fused_attention,
+    halved_attention,
+    plain_attention,
+)
 
 SEGMENTS = torch.tensor([[1, 1, 1, 2, 2, 3, 0, 0], [1, 1, 1, 1, 1, 1, 1, 1]])
 
@@ -43,7 +50,7 @@ def test_two_tokens_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("heads", "groups"), [(4, 4), (4, 2), (6, 1)])
-@pytest.mark.parametrize("kernel", [plain_attention, fused_attention])
+@pytest.mark.parametrize("kernel", [plain_attention, fused_attention, halved_attention])
 def test_float64_equals_the_loop(heads: int, groups: int, kernel) -> None:
     q, k, v = qkv(heads, groups, torch.float64)
     out = kernel(q, k, v, causal_bias(SEGMENTS, torch.float64))
@@ -64,10 +71,37 @@ def error(kernel, dtype: torch.dtype, T: int) -> list[float]:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_fused_errs_at_most_twice_as_much_as_plain(dtype: torch.dtype) -> None:
-    plain, fused = error(plain_attention, dtype, T=96), error(fused_attention, dtype, T=96)
+@pytest.mark.parametrize("kernel", [fused_attention, halved_attention])
+def test_each_kernel_errs_at_most_twice_as_much_as_plain(dtype: torch.dtype, kernel) -> None:
+    plain, fast = error(plain_attention, dtype, T=96), error(kernel, dtype, T=96)
     assert all(p > 0 for p in plain)
-    assert all(f <= 2 * p for f, p in zip(fused, plain, strict=True)), (fused, plain)
+    assert all(f <= 2 * p for f, p in zip(fast, plain, strict=True)), (fast, plain)
+
+
+def test_windows_and_caps_by_hand() -> None:
+    """Scores 0, ln 3 and 0 for the last of three queries, whose window holds two; a cap of 1 makes ln 3 its tanh."""
+    q = torch.ones(1, 3, 1, 1, dtype=torch.float64)
+    k = torch.tensor([0.0, math.log(3), 0.0], dtype=torch.float64).view(1, 3, 1, 1)
+    v = torch.tensor([4.0, 8.0, 16.0], dtype=torch.float64).view(1, 3, 1, 1)
+    out = causal_attend()(0, q, k, v, Pattern(window=2)).flatten()
+    torch.testing.assert_close(out, torch.tensor([4.0, 7.0, 8 * 0.75 + 16 * 0.25], dtype=torch.float64))
+    weight = math.exp(math.tanh(math.log(3)))
+    out = causal_attend()(0, q, k, v, Pattern(softcap=1.0)).flatten()
+    expected = (4 + 8 * weight + 16) / (2 + weight)
+    torch.testing.assert_close(out[2], torch.tensor(expected, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("plain_up_to", [0, 2048])
+@pytest.mark.parametrize("pattern", [Pattern(window=3), Pattern(softcap=2.0), Pattern(window=3, softcap=2.0)])
+def test_every_way_honours_the_pattern(pattern: Pattern, plain_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = qkv(4, 2, torch.float64)
+    seen = causal_bias(SEGMENTS, torch.float64, pattern.window)
+    expected = plain_attention(q, k, v, seen, pattern.softcap)
+    monkeypatch.setattr(attention, "PLAIN_UP_TO", plain_up_to)
+    for halves_from in (4, 1000):
+        monkeypatch.setattr(attention, "HALVES_FROM", halves_from)
+        out = causal_attend(SEGMENTS)(0, q, k, v, pattern)
+        torch.testing.assert_close(out, expected, rtol=0, atol=1e-14)
 
 
 def test_bias_is_the_picture() -> None:
@@ -100,7 +134,7 @@ def test_no_segments_means_one_document(plain_up_to: int, monkeypatch: pytest.Mo
 def test_length_and_device_choose_the_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     used: list[str] = []
     for name in ("plain_attention", "fused_attention"):
-        monkeypatch.setattr(attention, name, lambda q, k, v, bias, name=name: (used.append(name), q)[1])
+        monkeypatch.setattr(attention, name, lambda q, k, v, bias, cap=0.0, name=name: (used.append(name), q)[1])
     monkeypatch.setattr(attention, "PLAIN_UP_TO", 8)
     for T in (8, 9):
         q = torch.zeros(1, T, 1, 2)

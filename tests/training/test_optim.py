@@ -7,13 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.training.optim import BETAS, EPS, Optimizer, adamw, is_hidden_matrix, muon, orthogonal
+from clearhead.training.optim import BETAS, EPS, Optimizer, adamw, adamw_, is_hidden_matrix, muon, orthogonal
 
 CONFIG = DecoderConfig(vocab=11, **PRESETS["tiny"])  # type: ignore[arg-type]
 
 
 def matrices(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def test_adamw_in_place_is_the_same_bits() -> None:
+    w, m, v = matrices(40, 30).float(), torch.zeros(40, 30), torch.zeros(40, 30)
+    mine = [x.clone() for x in (w, m, v)]
+    for t in range(1, 6):
+        g = matrices(40, 30, seed=t).float()
+        w, m, v = adamw(w, g, m, v, t, 0.003, 0.1)
+        adamw_(*mine[:1], g, *mine[1:], t, 0.003, 0.1)
+        assert all(torch.equal(a, b) for a, b in zip(mine, (w, m, v), strict=True))
 
 
 def test_adamw_is_torchs() -> None:
@@ -61,9 +71,10 @@ def test_hidden_matrices_are_those_of_the_blocks() -> None:
     assert not is_hidden_matrix("blocks.0.gain", torch.ones(3))
 
 
+@pytest.mark.parametrize("channels", [16, 12])  # as many as the width has for each of 2 heads, and fewer
 @pytest.mark.parametrize("rule", ["muon", "adamw"])
-def test_each_parameter_gets_its_rule(rule: str) -> None:
-    model = Decoder(CONFIG, seed=1).double()
+def test_each_parameter_gets_its_rule(rule: str, channels: int) -> None:
+    model = Decoder(replace(CONFIG, head_channels=channels), seed=1).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     gradients = {name: matrices(*p.shape, seed=i) for i, (name, p) in enumerate(before.items())}
     optimizer = Optimizer(model, rule, lr=0.02, adam_lr=0.003, decay=0.5, dtype=torch.float64)
@@ -73,7 +84,8 @@ def test_each_parameter_gets_its_rule(rule: str) -> None:
         decay = 0.5 if "blocks" in name else 0.0
         expected = adamw(w, g, zero, zero, 1, 0.5 * 0.003, decay)[0]
         if rule == "muon" and "blocks" in name:
-            parts = [(0, 32), (32, 48), (48, 64)] if "qkv" in name else [(0, len(w))]  # 2 heads, 1 group, 16 channels
+            c = channels
+            parts = [(0, 2 * c), (2 * c, 3 * c), (3 * c, 4 * c)] if "qkv" in name else [(0, len(w))]  # 2 heads, 1 group
             expected = torch.cat([
                 muon(w[None, a:b], g[None, a:b], zero[None, a:b], 0.5 * 0.02, decay, torch.float64)[0][0]
                 for a, b in parts

@@ -32,6 +32,7 @@ class Attend(Protocol):
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor: ...
 
 
+HALVES_FROM = 256  # keys; below, what halving saves is lost again on smaller products
 PLAIN_UP_TO = 2048  # keys; on a CPU plain products win up to there, and then their T x S weights fill the memory
 
 
@@ -53,6 +54,28 @@ def plain_attention(
     scores = capped(q @ k.mT, softcap).view(B, H, T, S)
     weights = (scores + bias[:, None]).softmax(-1)
     return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, C).transpose(1, 2)
+
+
+def halved_attention(
+    q: Float[Tensor, "B T H C"],
+    k: Float[Tensor, "B T G C"],
+    v: Float[Tensor, "B T G C"],
+    bias: Float[Tensor, "#B T T"],
+    softcap: float = 0.0,
+) -> Float[Tensor, "B T H C"]:
+    """`plain_attention` of causal rows in two products: no query of the first half looks at the second half.
+
+    A quarter of the scores is never made. The bias must hide the later keys.
+    """
+    (B, T, H, C), G = q.shape, k.shape[2]
+    q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G, T, C)
+    k, v = (x.transpose(1, 2).reshape(B * G, T, C) for x in (k, v))
+    halves = []
+    for first, end in ((0, T // 2), (T // 2, T)):
+        scores = q[:, :, first:end].reshape(B * G, -1, C) @ k[:, :end].mT
+        weights = (capped(scores, softcap).view(B, H, -1, end) + bias[:, None, first:end, :end]).softmax(-1)
+        halves.append((weights.view(B * G, -1, end) @ v[:, :end]).view(B, H, -1, C))
+    return torch.cat(halves, 2).transpose(1, 2)
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
@@ -119,8 +142,9 @@ def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
         if kind not in biases:
             documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
             biases[kind] = causal_bias(documents, q.dtype, window)
-        if pattern.softcap:  # the fused kernel has no place for it
-            return plain_attention(q, k, v, biases[kind], pattern.softcap)
-        return (plain_attention if plain else fused_attention)(q, k, v, biases[kind])
+        if plain or pattern.softcap:  # the fused kernel has no place for a cap
+            kernel = halved_attention if q.shape[1] >= HALVES_FROM else plain_attention
+            return kernel(q, k, v, biases[kind], pattern.softcap)
+        return fused_attention(q, k, v, biases[kind])
 
     return attend

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clearhead.nn.layers import Attention
+
 BETAS = (0.9, 0.95)
 EPS = 1e-10
 MOMENTUM = 0.95
@@ -30,6 +32,15 @@ def adamw(
     v = v.lerp(g * g, 1 - beta2)
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
     return w * (1 - lr * decay) - lr * m_hat / (v_hat.sqrt() + EPS), m, v
+
+
+def adamw_(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, lr: float, decay: float) -> None:
+    """`adamw` in place, the same operations in the same order and so the same bits, with a third of the memory."""
+    beta1, beta2 = BETAS
+    m.lerp_(g, 1 - beta1)
+    v.lerp_(g * g, 1 - beta2)
+    root = (v / (1 - beta2**t)).sqrt_().add_(EPS)
+    w.mul_(1 - lr * decay).sub_((m / (1 - beta1**t)).mul_(lr).div_(root))
 
 
 def muon(
@@ -69,13 +80,14 @@ def is_hidden_matrix(name: str, weight: Tensor) -> bool:
     return weight.ndim == 2 and "blocks" in name.split(".")
 
 
-def pieces(name: str, weight: Float[Tensor, "rows columns"]) -> list[slice]:
-    """The rows that are a matrix of their own: q, k and v share a weight only to be one product; q is square."""
-    rows, columns = weight.shape
-    if not name.endswith("qkv.weight"):
-        return [slice(0, rows)]
-    middle = columns + (rows - columns) // 2
-    return [slice(0, columns), slice(columns, middle), slice(middle, rows)]
+def pieces(model: nn.Module) -> dict[str, list[slice]]:
+    """For each weight that is several matrices, their rows: q, k and v share one only to be one product."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, Attention):
+            H, G = (heads * module.channels for heads in module.heads)
+            found[f"{name}.qkv.weight"] = [slice(0, H), slice(H, H + G), slice(H + G, H + 2 * G)]
+    return found
 
 
 class Optimizer:
@@ -94,8 +106,9 @@ class Optimizer:
         self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
         hidden = [name for name, w in self.weights.items() if is_hidden_matrix(name, w)]
         by_shape: dict[tuple[int, int], list[tuple[str, slice]]] = {}
+        several = pieces(model)
         for name in hidden if rule == "muon" else ():
-            for rows in pieces(name, self.weights[name]):
+            for rows in several.get(name, [slice(0, self.weights[name].shape[0])]):
                 by_shape.setdefault((rows.stop - rows.start, self.weights[name].shape[1]), []).append((name, rows))
         self.muon_groups = list(by_shape.values())
         self.adam_names = [name for name in self.weights if rule != "muon" or name not in hidden]
@@ -108,11 +121,9 @@ class Optimizer:
         """Update the weights in place; t counts from 1, `scale` multiplies both learning rates."""
         w, state = self.weights, self.state
         for name in self.adam_names:
-            m, v = state[f"m/{name}"], state[f"v/{name}"]
             decay = self.decay if name in self.decayed else 0.0
-            new = adamw(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay)
-            for old, value in zip((w[name], m, v), new, strict=True):
-                old.copy_(value)
+            m, v = state[f"m/{name}"], state[f"v/{name}"]
+            adamw_(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay)
         for group in self.muon_groups:
             ws = [w[name][rows] for name, rows in group]
             gs = [gradients[name][rows] for name, rows in group]
