@@ -60,6 +60,7 @@ def command(
     from clearhead.generation.decode import Writer
     from clearhead.generation.language_model import SampleConfig
     from clearhead.generation.writing import Writing, prompt_tokens, several
+    from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
     from clearhead.text.subword import readable
 
@@ -149,18 +150,4 @@ def spelt(tokenizer: "Tokenizer", token: int) -> str:
     text = tokenizer.decode([token]) or f"<{token}>"
     return "".join(
         "␣" if char == " " else char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
-def load_model(name: str, device: "torch.device", dtype: "torch.dtype | None") -> Any:
-    from pathlib import Path
-    from types import SimpleNamespace
-
-    from clearhead.pipeline.rundir import RunDir
-    from clearhead.pipeline.stages import load_policy, load_tokenizer
-
-    run = RunDir(Path(name))
-    decoder = load_policy(run, device).requires_grad_(False)
-    return SimpleNamespace(
-        decoder=decoder if dtype is None else decoder.to(dtype), tokenizer=load_tokenizer(run), template=None
     )

@@ -19,6 +19,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "solve": ("clearhead.cli.solve", "Solve problems of your own with a trained run."),
     "eval": ("clearhead.cli.eval", "Compare ways of reasoning at equal compute."),
     "generate": ("clearhead.cli.generate", "Let a language model go on with a text."),
+    "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),

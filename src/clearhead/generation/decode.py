@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.sampling import Token, apply_filters, cumulative, described, draw, uniforms
-from clearhead.kernels.attention import Attend, fused_attention, plain_attention
+from clearhead.kernels.attention import FULL, Attend, Pattern, capped, fused_attention, plain_attention
 from clearhead.kernels.linear import linear, packed, packed_product, packs
 from clearhead.models.decoder import Decoder
 
@@ -82,7 +82,8 @@ class Writer:
             raise UserError("an empty prompt has nothing to continue; give at least one character")
         if len(text) > self.config.max_positions:
             raise UserError(
-                f"the text is {len(text)} tokens long, but the model's context is {self.config.max_positions}; shorten it"
+                f"the text is {len(text)} tokens long, but the model's context is {self.config.max_positions}; "
+                "shorten it"
             )
         same = common(self.tokens, text[:-1])
         del self.tokens[same:]
@@ -91,7 +92,7 @@ class Writer:
         return self._logits(hidden[-1:])[0].to(torch.promote_types(self.dtype, torch.float32))
 
     def _logits(self, hidden: Float[Tensor, "1 D"]) -> Float[Tensor, "1 V"]:
-        return self._head(hidden)
+        return capped(self._head(hidden), self.config.logit_softcap)
 
     def _read(self, tokens: list[int]) -> Float[Tensor, "T D"]:
         start, end = len(self.tokens), len(self.tokens) + len(tokens)
@@ -106,7 +107,7 @@ class Writer:
         """Write keys and values of positions start to end into the block; each sees itself and what came before."""
         biases: dict[int, Tensor] = {}
 
-        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: tuple[int, float] = (0, 0.0)) -> Tensor:
+        def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
             window, softcap = pattern
             keys, values = self._keys[layer], self._values[layer]  # G S C
             keys[:, start:end] = k.transpose(0, 1)
@@ -120,7 +121,7 @@ class Writer:
                 biases[window] = bias_of(start, end, first, window).to(q)
             k, v = keys.transpose(1, 2), values.transpose(1, 2)  # 1 S G C
             if softcap:
-                return plain_attention(q[None], k, v, biases[window], softcap)[0]  # type: ignore[call-arg]
+                return plain_attention(q[None], k, v, biases[window], softcap)[0]
             return fused_attention(q[None], k, v, biases[window])[0]
 
         return attend

@@ -13,7 +13,7 @@ from clearhead.errors import UserError
 
 @dataclass(frozen=True)
 class SampleConfig:
-    """How the next token is drawn: repetition penalty, temperature, top-k, top-p, min-p, each on what the last one left.
+    """How a token is drawn: repetition penalty, temperature, top-k, top-p and min-p, each on what the last one left.
 
     temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 keep every token, and a repetition_penalty of 1 spares those
     that the text already has. `max_tokens` bounds one continuation.

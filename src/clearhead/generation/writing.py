@@ -68,7 +68,7 @@ def check_room(prompt: Sequence[int], decoder: Decoder) -> None:
 
 
 class Writing:
-    """One text, piece by piece: go through it once, then ask for `text`. Stopped half-way, it is the part until then."""
+    """One text in pieces: go through it once, then ask for `text`. Stopped half-way, it is the part until then."""
 
     def __init__(
         self,

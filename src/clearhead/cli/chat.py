@@ -1,0 +1,197 @@
+"""`clearhead chat`: a conversation at the terminal, or from a pipe."""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.cli.generate import dtype_named, printable
+from clearhead.errors import UserError
+
+if TYPE_CHECKING:
+    from clearhead.generation.conversation import Conversation
+    from clearhead.generation.language_model import SampleConfig
+
+COMMANDS = {
+    "/help": "these lines",
+    "/reset": "begin again, with the same instructions",
+    "/system TEXT": "give other instructions and begin again; without TEXT none",
+    "/save FILE": "write the conversation as a line of JSON",
+    "/quit": "leave, as does Ctrl-D; Ctrl-C stops an answer",
+}
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead chat smollm2", "talk to a package's model"),
+        ('clearhead chat DIR --system "Answer in French."', "with instructions"),
+        ('clearhead chat model.gguf --message "Who are you?"', "one question, one answer"),
+        ("clearhead chat DIR --json < questions.txt", "each line a turn"),
+    )
+)
+@click.argument("model")
+@click.option(
+    "--message", "messages", multiple=True, help="A turn in place of the terminal; may be given several times."
+)
+@click.option("--system", help="Instructions before the conversation.")
+@click.option(
+    "--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of an answer at most."
+)
+@click.option("--temperature", type=float, default=0.7, show_default=True, help="0: always the likeliest token.")
+@click.option("--top-k", type=int, default=0, show_default=True, help="Of the k likeliest only; 0: all.")
+@click.option("--top-p", type=float, default=0.95, show_default=True, help="Of the likeliest that hold p together.")
+@click.option("--min-p", type=float, default=0.0, show_default=True, help="Of those p times as likely as the first.")
+@click.option("--repetition-penalty", type=float, default=1.0, show_default=True,
+              help="Above 1: tokens that the chat has already are less likely.")  # fmt: skip
+@click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
+              help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
+def command(
+    model: str, messages: tuple[str, ...], system: str | None, tokens: int, temperature: float, top_k: int,
+    top_p: float, min_p: float, repetition_penalty: float, stop: tuple[str, ...], seed: int, dtype: str, device: str,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
+
+    Turns come from the terminal, from --message, or from the lines of standard input. When the conversation outgrows
+    the model's context, its oldest turns are dropped, and that is said.
+    """
+    from clearhead.generation.conversation import Conversation
+    from clearhead.generation.decode import Writer
+    from clearhead.generation.language_model import SampleConfig
+    from clearhead.pipeline.model import load_model
+    from clearhead.pipeline.run import choose_device
+
+    sampling = SampleConfig(temperature, top_k, top_p, min_p, tokens, repetition_penalty)
+    if "" in stop:
+        raise UserError("--stop '' would end every answer at once; leave it out")
+    if any(not message.strip() for message in messages):
+        raise UserError("--message is empty; say something")
+    at_terminal = not messages and sys.stdin.isatty()
+    if at_terminal and as_json:
+        raise UserError("--json is for programs; give the turns by --message or on standard input")
+    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    if loaded.template is None:
+        raise UserError(
+            f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "
+            "let it go on with a text, or `clearhead solve` for the problems of a run"
+        )
+    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system)
+    if at_terminal:
+        talk(chat, model, sampling, seed, stop)
+        return
+    settings = {**asdict(sampling), "seed": seed, "stop": list(stop)}
+    for message in messages or lines():
+        turn(chat, message, sampling, seed, stop, settings if as_json else None)
+
+
+def lines() -> Iterator[str]:
+    """The lines of standard input that say something."""
+    from clearhead.text.subword import readable
+
+    for line in sys.stdin.buffer:
+        if message := readable(line).strip():
+            yield message
+
+
+def turn(
+    chat: "Conversation", message: str, sampling: "SampleConfig", seed: int, stop: Sequence[str],
+    settings: dict[str, Any] | None,
+) -> None:  # fmt: skip
+    """One message and its answer: streamed, or with settings as one line of JSON."""
+    started = time.perf_counter()
+    pieces = chat.say(message, sampling, seed, stop)
+    if chat.forgotten and settings is None:
+        click.echo(forgotten(chat), err=True)
+    with contextlib.closing(pieces):  # so that an answer that was stopped is noted before anything else happens
+        for piece in pieces:
+            if settings is None:
+                click.echo(printable(piece), nl=False)
+                sys.stdout.flush()
+    if settings is None:
+        click.echo()
+        return
+    answer = chat.last
+    assert answer is not None
+    click.echo(json.dumps({
+        "message": message, "answer": answer.text, "ended": answer.ended, "tokens": len(answer.tokens),
+        "read": chat.read, "dropped_turns": chat.forgotten, "seconds": round(time.perf_counter() - started, 3),
+        "settings": settings,
+    }, ensure_ascii=False))  # fmt: skip
+    sys.stdout.flush()
+
+
+def forgotten(chat: "Conversation") -> str:
+    turns = "turn was" if chat.forgotten == 1 else f"{chat.forgotten} turns were"
+    return f"(the conversation outgrew the model's context: its oldest {turns} dropped)"
+
+
+def talk(chat: "Conversation", model: str, sampling: "SampleConfig", seed: int, stop: Sequence[str]) -> None:
+    """The loop at a terminal. Ctrl-C stops an answer or clears the line, Ctrl-D leaves."""
+    import readline  # noqa: F401 - makes `input` edit its line and remember earlier ones
+
+    click.echo(f"{model}. /help lists what you can do, Ctrl-D leaves.")
+    while True:
+        try:
+            typed = input("> ").strip()
+        except EOFError:
+            click.echo()
+            return
+        except KeyboardInterrupt:
+            click.echo()
+            continue
+        if typed == "/quit":
+            return
+        try:
+            if typed.startswith("/"):
+                obey(chat, typed)
+            elif typed:
+                turn(chat, typed, sampling, seed, stop, None)
+        except KeyboardInterrupt:
+            click.echo("\n(stopped)")
+        except UserError as error:
+            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+
+
+def obey(chat: "Conversation", typed: str) -> None:
+    """One of COMMANDS."""
+    verb, _, rest = typed.partition(" ")
+    rest = rest.strip()
+    if verb == "/help" and not rest:
+        width = max(map(len, COMMANDS))
+        for name, meaning in COMMANDS.items():
+            click.echo(f"  {name:<{width}}  {meaning}")
+    elif verb == "/reset" and not rest:
+        chat.restart(chat.system)
+        click.echo("(begun again)")
+    elif verb == "/system":
+        chat.restart(rest or None)
+        click.echo("(begun again, with these instructions)" if rest else "(begun again, without instructions)")
+    elif verb == "/save" and rest:
+        save(chat, Path(rest).expanduser())
+        click.echo(f"({len(chat.messages)} messages in {rest})")
+    else:
+        raise UserError(f"{typed!r} is no command here; /help lists them")
+
+
+def save(chat: "Conversation", path: Path) -> None:
+    """The conversation as one line of JSON, {"messages": [...]}, the form in which `clearhead tune` reads chats."""
+    from clearhead.pipeline.rundir import write_text
+
+    if path.is_dir() or not path.parent.is_dir():
+        raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}")
+    try:
+        write_text(path, json.dumps({"messages": chat.messages}, ensure_ascii=False) + os.linesep)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; give a path that can be") from None
