@@ -20,8 +20,9 @@ from clearhead.text import chat_worker
 
 SECONDS = 20.0  # for one chat, the start of the process included; a long one takes milliseconds
 CHATML = (  # for models that come without a template; Qwen, SmolLM and many others use the same
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% generation %}"
-    "{{ message['content'] + '<|im_end|>' }}{% endgeneration %}{{ '\n' }}{% endfor %}"
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' }}{% if message['role'] == 'assistant' %}"
+    "{% generation %}{{ message['content'] + '<|im_end|>' }}{% endgeneration %}"
+    "{% else %}{{ message['content'] + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 

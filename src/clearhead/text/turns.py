@@ -1,0 +1,199 @@
+"""Examples to tune a model with: chats or prompts with responses, and which of their tokens the model is to write.
+
+A row is {"messages": [{"role": ..., "content": ...}, ...]} or {"prompt": ..., "response": ...}. Only what the assistant
+writes is learned, together with the token that ends its turn. Deliberately not here: packing, and the loss.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from clearhead.errors import UserError
+from clearhead.text.chat import ChatTemplate
+from clearhead.text.protocol import Tokenizer
+from clearhead.text.subword import SubwordTokenizer
+
+ANSWERS = ("response", "completion")  # two names that are in use
+Message = Mapping[str, Any]
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a file: a chat, whose last message is the assistant's, and the tools that it was told of."""
+
+    line: int
+    messages: tuple[Message, ...]
+    tools: tuple[Any, ...] = ()
+
+    @property
+    def opening(self) -> str:
+        """What the first user said: rows that share it belong on one side of a split."""
+        return next((str(m["content"]) for m in self.messages if m["role"] == "user"), "")
+
+
+class Example(NamedTuple):
+    """Token ids, and which of them the model is to write."""
+
+    tokens: list[int]
+    learned: list[bool]
+
+
+def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+    """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name a JSONL file of chats or prompts") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}, line {line}: this is not UTF-8 text; save the file as UTF-8") from None
+    rows: list[Row] = []
+    wrong: list[str] = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            try:
+                rows.append(row_of(number, line))
+            except UserError as error:
+                wrong.append(f"{path}, line {number}: {error}")
+    if not rows and not wrong:
+        raise UserError(f"{path} is empty; give one JSON object a line, such as {{'prompt': ..., 'response': ...}}")
+    return rows, wrong
+
+
+def row_of(number: int, line: str) -> Row:
+    """The row that a line of JSON holds; UserError, without the place, for what cannot be learned from."""
+    try:
+        fields = json.loads(line)
+    except ValueError:
+        raise UserError("this is not JSON; write one object a line") from None
+    except RecursionError:
+        raise UserError("this JSON is nested too deeply") from None
+    if not isinstance(fields, dict):
+        raise UserError("this is not an object; write {'messages': [...]} or {'prompt': ..., 'response': ...}")
+    if "messages" in fields:
+        messages = _messages(fields["messages"])
+    else:
+        answer = next((name for name in ANSWERS if name in fields), "response")
+        messages = [{"role": "user", "content": _said(fields, "prompt")}]
+        messages.append({"role": "assistant", "content": _said(fields, answer)})
+    tools = fields.get("tools") or []
+    if not isinstance(tools, list):
+        raise UserError(f"tools is {tools!r:.60}; it must be a list")
+    return Row(number, tuple(messages), tuple(tools))
+
+
+def _said(fields: Mapping[str, Any], name: str) -> str:
+    if name not in fields:
+        names = ", ".join(map(repr, fields))[:100] or "none"
+        raise UserError(f"there is neither 'messages' nor {name!r} among its fields ({names})")
+    if not isinstance(fields[name], str) or not fields[name].strip():
+        raise UserError(f"{name} is {fields[name]!r:.60}; it must be text that is not empty")
+    return fields[name]
+
+
+def _messages(given: Any) -> list[Message]:
+    """The messages up to the assistant's last: nothing is learned from what follows it."""
+    if not isinstance(given, list) or not given:
+        raise UserError(f"messages is {given!r:.60}; it must be a list of messages")
+    for i, message in enumerate(given, start=1):
+        if not isinstance(message, dict):
+            raise UserError(f"message {i} is {message!r:.60}; write {{'role': ..., 'content': ...}}")
+        role, content = message.get("role"), message.get("content")
+        if not isinstance(role, str) or not role.strip():
+            raise UserError(f"message {i} has no role; give it one, such as user or assistant")
+        calls = role == "assistant" and bool(message.get("tool_calls"))
+        if not (isinstance(content, str) and content.strip()) and not (calls and content in (None, "")):
+            raise UserError(f"message {i}, of the {role}, has the content {content!r:.60}; it must be text, not empty")
+    last = max((i for i, message in enumerate(given) if message["role"] == "assistant"), default=-1)
+    if last < 0:
+        raise UserError("no message is the assistant's; there is nothing to learn")
+    return given[: last + 1]
+
+
+def examples(row: Row, tokenizer: Tokenizer, template: ChatTemplate | None) -> list[Example]:
+    """The row as tokens: one example, or one for each answer where the template rewrites earlier turns.
+
+    Without a template a prompt and its response are plain text, and the tokenizer's end token closes them.
+    """
+    if template is None:
+        return [plain_example(row, tokenizer)]
+    if not isinstance(tokenizer, SubwordTokenizer):
+        raise UserError("a chat template needs a tokenizer with special tokens, and the model's has none")
+    return [learned(tokenizer, text, spans) for text, spans in answers(template, row)]
+
+
+def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
+    """Prompt and response one after the other, as the model sees them when it is asked to go on."""
+    if [message["role"] for message in row.messages] != ["user", "assistant"]:
+        raise UserError(
+            "the model has no chat template, so it learns from a prompt and a response; this is a longer chat"
+        )
+    prompt, response = (tokenizer.encode(message["content"]) for message in row.messages)
+    if tokenizer.end_id is not None:
+        response = [*response, tokenizer.end_id]
+    return Example([*prompt, *response], [False] * len(prompt) + [True] * len(response))
+
+
+def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
+    """Texts to train on, and where in each the assistant writes.
+
+    A template that marks it with {% generation %} is believed. Else an answer is what rendering the chat with it adds
+    to rendering the chat before it, and these are stretches of the whole chat as long as each text begins the next. A
+    template that rewrites earlier turns breaks that: then every answer has a text of its own, the one that the model
+    would have read when it gave that answer.
+    """
+    variables = {"tools": list(row.tools)} if row.tools else {}
+    whole = template.render(row.messages, **variables)
+    if whole.written:
+        return [(whole.text, whole.written)]
+    found: list[tuple[str, Span]] = []
+    for i in (i for i, message in enumerate(row.messages) if message["role"] == "assistant"):
+        before = template.render(row.messages[:i], add_generation_prompt=True, **variables).text
+        after = template.render(row.messages[: i + 1], **variables).text
+        if not after.startswith(before):
+            raise UserError(
+                f"the chat template writes message {i + 1} differently from the prompt it answers; "
+                "use a template that marks it with {% generation %}"
+            )
+        found.append((after, (len(before), len(after))))
+    if all(whole.text.startswith(text) for text, _ in found):
+        return [(whole.text, [span for _, span in found])]
+    return [(text, [span]) for text, span in found]
+
+
+def learned(tokenizer: SubwordTokenizer, text: str, spans: Sequence[Span]) -> Example:
+    """A rendered chat as tokens; those with a character inside a span are learned, up to the token that ends the turn.
+
+    A special token with only white space after it in the span ends the turn, and that white space is the template's.
+    Where there is none, a special token right behind the span ends it, and at the end of the text the tokenizer's own.
+    """
+    pieces = tokenizer.pieces(text, special=True)
+    mask = [False] * len(pieces)
+    for start, end in spans:
+        inside = [i for i, piece in enumerate(pieces) if piece.end > start and piece.start < end]
+        closing = max((i for i in inside if pieces[i].id in tokenizer.specials), default=None)
+        if closing is not None and not text[pieces[closing].end : end].strip():
+            inside = [i for i in inside if i <= closing]
+        elif inside and inside[-1] + 1 < len(pieces) and pieces[inside[-1] + 1].id in tokenizer.specials:
+            inside.append(inside[-1] + 1)
+        for i in inside:
+            mask[i] = True
+    tokens = [piece.id for piece in pieces]
+    if mask and mask[-1] and tokens[-1] not in tokenizer.specials and tokenizer.end_id is not None:
+        return Example([*tokens, tokenizer.end_id], [*mask, True])
+    return Example(tokens, mask)
+
+
+def prompts(row: Row, template: ChatTemplate | None) -> Iterator[tuple[str, str]]:
+    """For each answer of the row, the text that the model reads before it, and the answer itself."""
+    for i, message in enumerate(row.messages):
+        if message["role"] == "assistant" and isinstance(message.get("content"), str):
+            before = row.messages[:i]
+            if template is None:
+                yield "".join(str(m["content"]) for m in before), message["content"]
+            else:
+                variables = {"tools": list(row.tools)} if row.tools else {}
+                yield template.render(before, add_generation_prompt=True, **variables).text, message["content"]
