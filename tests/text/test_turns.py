@@ -14,7 +14,7 @@ from clearhead.text.chat import CHATML, ChatTemplate
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
-from clearhead.text.turns import Row, examples, plain_example, prompts, read_rows, row_of
+from clearhead.text.turns import Row, examples, plain_example, read_rows, row_of, turns
 
 SPECIALS = (
     "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
@@ -162,7 +162,7 @@ def test_without_a_template_the_response_and_the_end_are_learned() -> None:
     tokenizer = CharTokenizer("12+=")
     row = row_of(1, '{"prompt": "1+1=", "response": "2"}')
     assert plain_example(row, tokenizer) == ([2, 4, 2, 5, 3, 1], [False] * 4 + [True] * 2)
-    assert list(prompts(row, None)) == [("1+1=", "2")]
+    assert list(turns(row, None)) == [("1+1=", "1+1=", "2")]
     with pytest.raises(UserError, match="no chat template"):
         plain_example(Row(1, tuple(FOUR)), tokenizer)
     with pytest.raises(UserError, match="special tokens"):
@@ -182,7 +182,8 @@ def test_tools_reach_the_template_and_calls_need_no_content() -> None:
 
 
 def test_prompts_are_what_the_model_reads_before_each_answer() -> None:
-    read, said = zip(*prompts(Row(1, tuple(FOUR)), template(CHATML)), strict=True)
+    read, asked, said = zip(*turns(Row(1, tuple(FOUR)), template(CHATML)), strict=True)
+    assert asked == ("What is 2 + 3?", "And é 👋?\nassistant")
     assert said == ("It is 5.", "Nothing, 🙂.")
     assert read[0] == "<|im_start|>user\nWhat is 2 + 3?<|im_end|>\n<|im_start|>assistant\n"
     assert read[1].startswith(read[0] + "It is 5.<|im_end|>\n") and read[1].endswith("<|im_start|>assistant\n")

@@ -16,6 +16,7 @@ from torch import nn
 
 from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
+from clearhead.nn.lora import LoraConfig, add_lora
 from clearhead.text.packing import Batch, Document, PackedStream
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
@@ -345,3 +346,43 @@ def test_compiled_it_is_as_exact_and_resumes_to_the_same_bits(run_python: Callab
     result = json.loads(run_python(COMPILED, str(Path(__file__).parent), str(tmp_path), timeout=300))
     assert result["same_bytes"] and result["same_numbers"]
     assert all(0 < result["compiled"][name] <= 2 * eager for name, eager in result["eager"].items())
+
+
+def test_frozen_weights_are_left_alone_and_out_of_the_checkpoint(tmp_path: Path) -> None:
+    def lora() -> Decoder:
+        model = Decoder(MODEL, seed=1)
+        with torch.no_grad():
+            for i, weight in enumerate(model.parameters()):
+                weight.add_(0.1 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(i)))
+        add_lora(model, LoraConfig(rank=2, dropout=0.3))
+        return model
+
+    held_out = [stream(seed=9).batch(0)]
+
+    def tuned(folder: Path, batches: Callable[[int], Any]) -> Decoder:
+        model = lora()
+        config = replace(CONFIG, optimizer="adamw")
+        train(config, model, batches, checkpoint=folder / "c", record=Record(folder / "r.jsonl"), held_out=held_out)
+        return model
+
+    whole = tuned(tmp_path / "a", stream().batch)
+    fresh = dict(lora().named_parameters())
+    for name, p in whole.named_parameters():
+        assert torch.equal(p, fresh[name]) != p.requires_grad, name
+    tensors, _ = checkpoint.load(tmp_path / "a" / "c")
+    trained = {n for n, p in whole.named_parameters() if p.requires_grad}
+    assert set(tensors) == {f"{kind}/{n}" for n in trained for kind in ("model", "optimizer/m", "optimizer/v")}
+
+    class Stop(Exception):
+        pass
+
+    def failing(i: int) -> Any:
+        if i == 7:
+            raise Stop
+        return stream().batch(i)
+
+    with pytest.raises(Stop):
+        tuned(tmp_path / "b", failing)
+    resumed = tuned(tmp_path / "b", stream().batch)
+    assert all(torch.equal(p, dict(resumed.named_parameters())[n]) for n, p in whole.named_parameters())
+    assert same_numbers(tmp_path / "a" / "r.jsonl", tmp_path / "b" / "r.jsonl")  # held-out losses too: no dropout there

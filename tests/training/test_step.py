@@ -48,7 +48,7 @@ def test_the_loss_is_the_mean_surprise_of_the_solutions() -> None:
         for segment in range(1, packed.segments[row].max() + 1):
             where = packed.segments[row] == segment
             alone = to_tensors(Batch(*(array[row : row + 1, where] for array in packed)), CPU)
-            hidden = model(alone.tokens, alone.positions, lambda layer, q, k, v: seen_by_hand(q, k, v))
+            hidden = model(alone.tokens, alone.positions, lambda layer, q, k, v, **_: seen_by_hand(q, k, v))
             log_p = model.logits(hidden).log_softmax(-1)[0]
             surprises += [-log_p[t, target].item() for t, target in enumerate(alone.targets[0].tolist()) if target >= 0]
     assert len(surprises) == (packed.targets >= 0).sum()
@@ -169,3 +169,28 @@ def test_equal_presets_learn_the_same_whatever_the_type_says() -> None:
     _, found = Gradients(model, language_model_loss, torch.bfloat16, compiled=False)([batch()])
     assert found.keys() == dict(model.named_parameters()).keys()
     assert found["place.weight"].abs().max() >= 0 and found["embed.weight"].abs().max() > 0
+
+
+class Half(nn.Module):
+    """A frozen matrix, a trained one, and a frozen table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(5, 4).requires_grad_(False)
+        self.frozen = nn.Linear(4, 4, bias=False).requires_grad_(False)
+        self.trained = nn.Linear(4, 4, bias=False)
+
+
+def test_frozen_weights_of_the_right_type_are_shared_and_others_rounded() -> None:
+    model = Half()
+    before = {name: p.clone() for name, p in model.named_parameters()}
+    same = Gradients(model, lambda work, x: work.trained(work.frozen(x.x)).sum(), torch.float32, compiled=False)
+    assert same.work.frozen.weight is model.frozen.weight and same.work.table.weight is model.table.weight
+    assert same.work.trained.weight is not model.trained.weight
+    rounded = Gradients(model, lambda work, x: work.trained(work.frozen(x.x)).sum(), torch.bfloat16, compiled=False)
+    assert rounded.work.frozen.weight.dtype == rounded.work.trained.weight.dtype == torch.bfloat16
+    assert rounded.work.table.weight is model.table.weight
+    batch = NamedTuple("Named", [("x", np.ndarray)])(np.ones((2, 4), np.float32))
+    _, gradients = same([batch])
+    assert set(gradients) == {"trained.weight"}
+    assert all(torch.equal(p, before[name]) and p.dtype == torch.float32 for name, p in model.named_parameters())

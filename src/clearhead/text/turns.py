@@ -33,6 +33,11 @@ class Row:
         """What the first user said: rows that share it belong on one side of a split."""
         return next((str(m["content"]) for m in self.messages if m["role"] == "user"), "")
 
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What the template is told besides the messages."""
+        return {"tools": list(self.tools)} if self.tools else {}
+
 
 class Example(NamedTuple):
     """Token ids, and which of them the model is to write."""
@@ -48,8 +53,8 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name a JSONL file of chats or prompts") from None
     except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}, line {line}: this is not UTF-8 text; save the file as UTF-8") from None
+        at = error.object[: error.start].count(b"\n") + 1
+        raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
     rows: list[Row] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -145,7 +150,7 @@ def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
     template that rewrites earlier turns breaks that: then every answer has a text of its own, the one that the model
     would have read when it gave that answer.
     """
-    variables = {"tools": list(row.tools)} if row.tools else {}
+    variables = row.variables
     whole = template.render(row.messages, **variables)
     if whole.written:
         return [(whole.text, whole.written)]
@@ -187,13 +192,21 @@ def learned(tokenizer: SubwordTokenizer, text: str, spans: Sequence[Span]) -> Ex
     return Example(tokens, mask)
 
 
-def prompts(row: Row, template: ChatTemplate | None) -> Iterator[tuple[str, str]]:
-    """For each answer of the row, the text that the model reads before it, and the answer itself."""
+class Turn(NamedTuple):
+    """The text that the model reads before an answer, what was said last in it, and the answer."""
+
+    prompt: str
+    question: str
+    answer: str
+
+
+def turns(row: Row, template: ChatTemplate | None) -> Iterator[Turn]:
+    """One for each answer of the row."""
     for i, message in enumerate(row.messages):
         if message["role"] == "assistant" and isinstance(message.get("content"), str):
             before = row.messages[:i]
-            if template is None:
-                yield "".join(str(m["content"]) for m in before), message["content"]
-            else:
-                variables = {"tools": list(row.tools)} if row.tools else {}
-                yield template.render(before, add_generation_prompt=True, **variables).text, message["content"]
+            question = str(before[-1]["content"]) if before else ""
+            prompt = "".join(str(m["content"]) for m in before)
+            if template is not None:
+                prompt = template.render(before, add_generation_prompt=True, **row.variables).text
+            yield Turn(prompt, question, message["content"])

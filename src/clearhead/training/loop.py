@@ -90,6 +90,8 @@ def train(
 ) -> None:
     """Train the float32 weights of `model` in place, from `checkpoint` if that file exists, and leave it there.
 
+    Weights that require no gradient are frozen, and are not in the checkpoint either.
+
     batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
     """
@@ -176,8 +178,11 @@ class _Run:
         numbers: dict[str, Any] = {}
         self.gradients.refresh()
         if held_out:
+            work, training = self.gradients.work, self.gradients.work.training
+            work.eval()  # without dropout
             with torch.no_grad():
-                losses = [self.loss_fn(self.gradients.work, to_tensors(b, self.device)).item() for b in held_out]
+                losses = [self.loss_fn(work, to_tensors(b, self.device)).item() for b in held_out]
+            work.train(training)
             numbers["held_out_loss"] = sum(losses) / len(losses)
         if on_eval:
             numbers |= on_eval(self.model, self.step)
@@ -195,7 +200,8 @@ class _Run:
         self.tell("checkpoint", False, path=str(self.checkpoint))
 
     def _tensors(self) -> dict[str, Tensor]:
-        weights = {files.WEIGHTS + name: p.detach() for name, p in self.model.named_parameters()}
+        trained = ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
+        weights = {files.WEIGHTS + name: p.detach() for name, p in trained}
         return weights | {f"optimizer/{name}": value for name, value in self.optimizer.state.items()}
 
     def _accept(self, meta: Mapping[str, Any]) -> None:

@@ -80,12 +80,19 @@ def keep_freed_memory() -> None:
 
 
 def working_copy(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The model in the compute type, but embeddings: the gradient of one row is a sum over all its occurrences."""
-    work = copy.deepcopy(model).to(dtype)
-    for module in work.modules():
-        if isinstance(module, nn.Embedding):
-            module.float()
-    return work
+    """The model in the compute type, but embeddings: the gradient of one row is a sum over all its occurrences.
+
+    A frozen weight that has the right type is not copied but shared.
+    """
+    tables = {id(p) for module in model.modules() if isinstance(module, nn.Embedding) for p in module.parameters()}
+    memo: dict[int, object] = {}
+    for p in model.parameters():
+        kind = torch.float32 if id(p) in tables else dtype
+        shared = p.dtype == kind and not p.requires_grad
+        memo[id(p)] = p if shared else nn.Parameter(p.detach().to(kind, copy=True), p.requires_grad)
+    for buffer in model.buffers():
+        memo[id(buffer)] = buffer.to(dtype, copy=True) if buffer.is_floating_point() else buffer.clone()
+    return copy.deepcopy(model, memo)
 
 
 class Gradients:
@@ -96,9 +103,8 @@ class Gradients:
         self.loss_fn = loss_fn
         self.names = [name for name, p in model.named_parameters() if p.requires_grad]
         masters, copies = dict(model.named_parameters()), dict(self.work.named_parameters())
-        self.masters = [masters[name].detach() for name in masters]
-        self.copies: list[Tensor] = [copies[name] for name in masters]
-        self.trained = [copies[name] for name in self.names]
+        self.masters = [masters[name].detach() for name in self.names]
+        self.copies: list[Tensor] = [copies[name] for name in self.names]
         self.device = self.masters[0].device
         self.compute = torch.compile(loss_fn, dynamic=False) if compiled else loss_fn
 
@@ -114,8 +120,8 @@ class Gradients:
         for batch in micro_batches:
             loss = self.compute(self.work, to_tensors(batch, self.device))
             loss.backward()
-            gradients = [torch.zeros_like(p).float() if p.grad is None else p.grad.float() for p in self.trained]
-            for p in self.trained:
+            gradients = [torch.zeros_like(p).float() if p.grad is None else p.grad.float() for p in self.copies]
+            for p in self.copies:
                 p.grad = None
             sums = [total + g for total, g in zip(sums, gradients, strict=True)] if sums else gradients
             loss_sum += loss.item()

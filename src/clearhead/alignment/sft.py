@@ -1,0 +1,90 @@
+"""Supervised fine-tuning: batches of packed examples, epoch after epoch, and the loss on the answers in them.
+
+Deliberately not here: chats and which of their tokens are answers (text.turns), and the loop.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from clearhead.errors import UserError
+from clearhead.kernels.attention import causal_attend
+from clearhead.text.packing import NO_TARGET, Batch, Document, fill_rows, lay_out, sizes
+from clearhead.text.turns import Example
+from clearhead.training.step import to_tensors
+
+
+def lay_out_examples(examples: Sequence[Example], placed: Sequence[int], rows: int, length: int) -> Batch:
+    """The rows, each example in the row that `placed` says; a token is a target where it is learned."""
+    batch = lay_out([Document([], e.tokens) for e in examples], placed, rows, length)
+    marks = lay_out([Document([], [int(on) for on in e.learned]) for e in examples], placed, rows, length)
+    batch.targets[marks.targets != 1] = NO_TARGET  # the mark of the next token, or of none
+    return batch
+
+
+def pack_examples(examples: Sequence[Example], length: int) -> Batch:
+    """All examples in as few rows as `fill_rows` finds."""
+    placed = fill_rows([len(e.tokens) - 1 for e in examples], length)
+    return lay_out_examples(examples, placed, max(placed) + 1, length)
+
+
+@dataclass(frozen=True)
+class Epochs:
+    """Every example once an epoch, packed and shuffled anew; batch(i) depends on the seed and i alone.
+
+    The rows of an epoch, as many each time, are dealt out evenly: a batch has `rows` of them, or fewer.
+    """
+
+    examples: Sequence[Example]
+    rows: int
+    length: int
+    seed: int
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        return sizes([Document([], example.tokens) for example in self.examples], self.length)
+
+    @cached_property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        if not self.examples:
+            raise UserError("there is no example to learn from; give some")
+        return -(-(max(fill_rows(self.lengths, self.length)) + 1) // self.rows)
+
+    def batch(self, i: int) -> Batch:
+        epoch, within = divmod(i, self.steps)
+        rng = random.Random(f"{self.seed}/{epoch}")
+        order = list(range(len(self.examples)))
+        rng.shuffle(order)
+        placed = fill_rows([self.lengths[j] for j in order], self.length)
+        rows = list(range(max(placed) + 1))
+        rng.shuffle(rows)
+        chosen = [int(row) for row in np.array_split(rows, self.steps)[within]]
+        new = {row: k for k, row in enumerate(chosen)}
+        here = [(self.examples[j], new[row]) for j, row in zip(order, placed, strict=True) if row in new]
+        return lay_out_examples([e for e, _ in here], [row for _, row in here], len(chosen), self.length)
+
+
+def answer_loss(model: Any, batch: Any) -> Tensor:
+    """Mean of -log p(token | what the example says before it) over the answers' tokens; no other logit is computed."""
+    hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
+    learned = batch.targets != NO_TARGET
+    return F.cross_entropy(model.logits(hidden[learned]).float(), batch.targets[learned])
+
+
+@torch.no_grad()
+def mean_loss(model: Any, batches: Sequence[Batch], device: torch.device) -> float:
+    """Nats per token of the answers, each token counting alike, without dropout."""
+    training = model.training
+    model.eval()
+    counts = [int((batch.targets != NO_TARGET).sum()) for batch in batches]
+    losses = [answer_loss(model, to_tensors(batch, device)).item() for batch in batches]
+    model.train(training)
+    return float(np.average(losses, weights=counts))

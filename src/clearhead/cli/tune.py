@@ -1,0 +1,146 @@
+"""`clearhead tune`: a model goes on learning from chats or prompts with responses."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+SHOWN_ROWS = 20  # bad ones, each in a line
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead tune smollm2 --data chats.jsonl", "LoRA on all matrices"),
+        ("clearhead tune DIR --data qa.jsonl --targets q,v", "some of them"),
+        ("clearhead tune DIR --data qa.jsonl --full --lr 1e-5", "all weights"),
+        ("clearhead tune DIR --data qa.jsonl --resume", "go on after a stop"),
+        ("clearhead tune DIR --data qa.jsonl --set warmup=20", "other settings"),
+    )
+)
+@click.argument("model")
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="JSONL: messages, or prompt and response.")
+@click.option("--held-out", type=click.Path(path_type=Path), help="Rows to measure with. Default: a tenth of --data.")
+@click.option("--out", type=click.Path(path_type=Path), help="The result's directory. Default: runs/tune-NAME.")
+@click.option("--full", is_flag=True, help="Train every weight instead of LoRA.")
+@click.option("--rank", type=int, help="Rank of the update of each matrix. Default: 8.")
+@click.option("--alpha", type=float, help="The update counts alpha / rank. Default: 16.")
+@click.option("--dropout", type=float, help="Of the update's input. Default: 0.")
+@click.option("--targets", help="Of q,k,v,o,gate,up,down. Default: all.")
+@click.option("--epochs", type=float, help="Times through the data. Default: 3.")
+@click.option("--steps", type=int, help="Steps, instead of epochs.")
+@click.option("--lr", type=float, help="Learning rate. Default: 0.0005; 0.00003 with --full.")
+@click.option("--batch", type=int, help="Tokens in a step. Default: 1024.")
+@click.option("--max-length", type=int, help="Longest example in tokens. Default: the model's context.")
+@click.option("--seed", type=int, help="Seed of everything random. Default: 0.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of tune.toml.")
+@click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON at the end.")
+def command(
+    model: str, data: Path, held_out: Path | None, out: Path | None, targets: str | None, settings: tuple[str, ...],
+    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, **given: Any,
+) -> None:  # fmt: skip
+    """Tune MODEL on the answers in a file, and show what it says before and after.
+
+    MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. A row of the file is
+    {"messages": [{"role": "user", "content": ...}, {"role": "assistant", ...}]} or {"prompt": ..., "response": ...}.
+    Only what the assistant writes is learned. The result is an adapter that `peft` can load, and a report.
+    """
+    from clearhead.config import build, override
+
+    plain: dict[str, Any] = {"model": model, "data": str(data), "full": full}
+    plain |= {name: value for name, value in given.items() if value is not None}
+    if held_out:
+        plain["held_out"] = str(held_out)
+    if targets is not None:
+        plain["targets"] = [target.strip() for target in targets.split(",")]
+    lora_only = [name for name in ("rank", "alpha", "dropout", "targets") if name in plain]
+    if full and lora_only:
+        raise UserError(f"--{lora_only[0]} is LoRA's and --full trains every weight; leave out one of them")
+    if "epochs" in plain and "steps" in plain:
+        raise UserError("--epochs and --steps both say how long; leave out one of them")
+    if not data.is_file():
+        raise UserError(f"cannot read {data}: there is no such file; name a JSONL file of chats or prompts")
+
+    from clearhead.cli.display import Display
+    from clearhead.pipeline import tune as pipeline
+    from clearhead.pipeline.run import choose_device
+
+    config = build(pipeline.TuneConfig, override(plain, settings))
+    display = Display()
+    chosen = choose_device(device)
+    folder = out or default_folder(model, resume)
+    prepared = prepare(config, model, chosen, skip_bad, display)
+    pipeline.open_folder(folder, config, resume)
+    display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
+    context = pipeline.Context(folder, chosen, display.say, display.watch, display.progress)
+    try:
+        result = pipeline.tune(prepared, context)
+    except KeyboardInterrupt:
+        again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
+        again += [] if out else ["--out", str(folder)]
+        display.say(f"stopped; go on with: {shlex.join(['clearhead', *again])}")
+        raise
+    if as_json:
+        click.echo(json.dumps({**result, "directory": str(folder)}, ensure_ascii=False))
+        return
+    show(result, folder)
+
+
+def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) -> Any:
+    """The model and its examples; each bad row is told in a line."""
+    import torch
+
+    from clearhead.pipeline import tune as pipeline
+    from clearhead.pipeline.model import load_model
+
+    loaded = load_model(model, device, torch.float32 if config.full else None)
+    try:
+        return pipeline.prepare(config, loaded, skip_bad, display.say)
+    except pipeline.BadRows as bad:
+        for line in bad.lines[:SHOWN_ROWS]:
+            display.say(line)
+        if len(bad.lines) > SHOWN_ROWS:
+            display.say(f"and {len(bad.lines) - SHOWN_ROWS} more")
+        raise
+
+
+def default_folder(model: str, resume: bool) -> Path:
+    """runs/tune-NAME, or the first free name after it; with `resume`, the newest of them."""
+    from clearhead.pipeline.rundir import free_path
+    from clearhead.pipeline.tune import SETTINGS
+
+    parent, name = Path("runs"), f"tune-{Path(model).name or 'model'}"
+    if not resume:
+        return free_path(parent, name)
+    found = [path for path in parent.glob(f"{name}*") if (path / SETTINGS).is_file()]
+    if not found:
+        raise UserError(f"there is no run {name} in {parent}/ to resume; leave out --resume, or name it with --out")
+    return max(found, key=lambda path: (path / SETTINGS).stat().st_mtime)
+
+
+def show(result: dict[str, Any], folder: Path) -> None:
+    """The figures, and the first answers."""
+    loss, sizes = result["held_out_loss"], result["parameters"]
+    for answer in result["answers"][:3]:
+        click.echo(f"asked   {one_line(answer['question'])}")
+        click.echo(f"before  {one_line(answer['before'])}")
+        click.echo(f"after   {one_line(answer['after'])}\n")
+    click.echo(f"held-out loss {loss['before']:.4f} -> {loss['after']:.4f} nats a token")
+    click.echo(
+        f"{sizes['trainable']:,} of {sizes['total']:,} parameters trained, {result['steps']} steps, "
+        f"{result['seconds']:.0f} s, peak memory {result['peak_memory'] / 2**30:.2f} GiB"
+    )
+    click.echo(f"result: {folder}")
+
+
+def one_line(text: str, width: int = 160) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[:width] + "…"

@@ -1,0 +1,327 @@
+"""Fine-tuning, from a file of examples to a directory with the adapter or the tuned model.
+
+    tune.toml                   the settings            tune.jsonl          everything measured in training
+    before.json                 the untouched model     tune.json           the result in figures
+    tune.checkpoint.safetensors to go on from           report.html         before and after, side by side
+    adapter_model.safetensors, adapter_config.json      LoRA, as PEFT writes it
+
+Deliberately not here: what is learned of an example (text.turns), the loss (alignment.sft), LoRA (nn.lora).
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors.torch import save as to_bytes
+
+from clearhead.alignment.sft import Epochs, answer_loss, mean_loss
+from clearhead.config import build, load_toml, save_toml, to_dict
+from clearhead.errors import UserError
+from clearhead.generation.decode import Writer
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.writing import Writing
+from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
+from clearhead.models.decoder import Decoder
+from clearhead.nn.lora import TARGETS, LoraConfig, add_lora
+from clearhead.pipeline.model import LoadedModel
+from clearhead.pipeline.rundir import read_json, write_bytes, write_json
+from clearhead.text.corpus import held_out
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
+from clearhead.training.loop import TrainConfig, train
+from clearhead.training.record import Observer, Record
+
+SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
+CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
+HELD_OUT = 0.1  # of the rows, where no file is given for it
+SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
+LORA_LR, FULL_LR = 5e-4, 3e-5
+Encoded = tuple[Row, list[Example]]
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """How to tune. 0 leaves a choice open: `steps` to the epochs, `lr` to the method, `max_length` to the model."""
+
+    model: str
+    data: Path
+    held_out: Path | None = None
+    full: bool = False
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = TARGETS
+    epochs: float = 3.0
+    steps: int = 0
+    lr: float = 0.0
+    batch: int = 1024
+    max_length: int = 0
+    seed: int = 0
+    warmup: int = 5
+    decay_from: float = 0.1
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    save_every: int = 20
+    eval_every: int = 0
+    samples: int = 6
+    sample_tokens: int = 64
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "save_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
+        for name in ("steps", "lr", "max_length", "eval_every", "samples", "sample_tokens"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
+        if not 0 < self.epochs < math.inf:
+            raise UserError(f"epochs = {self.epochs} must be a positive number")
+        if not self.full:
+            _ = self.lora
+
+    @property
+    def lora(self) -> LoraConfig:
+        return LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model and examples that fit it; `turns` are held out, with the answers that the file gives."""
+
+    config: TuneConfig
+    loaded: LoadedModel
+    training: list[Example]
+    held: list[Example]
+    turns: list[Turn]
+    end_id: int | None
+    rewritten: int
+
+    @property
+    def length(self) -> int:
+        """Tokens in a row: the longest example's, or a usual number."""
+        longest = max(len(example.tokens) for example in (*self.training, *self.held)) - 1
+        return max(longest, min(SHORTEST_ROW, self.loaded.decoder.config.max_positions))
+
+    @property
+    def epochs(self) -> Epochs:
+        return Epochs(self.training, max(1, self.config.batch // self.length), self.length, self.config.seed)
+
+    @property
+    def digest(self) -> str:
+        """Of everything that is learned: a run goes on with the same examples only."""
+        told = json.dumps([self.training, self.held], separators=(",", ":")).encode()
+        return hashlib.blake2b(told, digest_size=16).hexdigest()
+
+
+class BadRows(UserError):
+    """Rows that cannot be learned from, one line for each."""
+
+    def __init__(self, path: Path, lines: Sequence[str], rows: int) -> None:
+        super().__init__(
+            f"{path}: {len(lines)} of {rows} rows cannot be used; mend them, or leave them out with --skip-bad"
+        )
+        self.lines = list(lines)
+
+
+def prepare(
+    config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print
+) -> Prepared:
+    """Everything that can be wrong with the data is told here, before a file is written."""
+    limit = config.max_length or loaded.decoder.config.max_positions
+    if limit > loaded.decoder.config.max_positions:
+        raise UserError(
+            f"max_length = {limit} is more than the model's context of {loaded.decoder.config.max_positions}; lower it"
+        )
+    training = read(config.data, loaded, limit, skip_bad, say)
+    if config.held_out:
+        held = read(config.held_out, loaded, limit, skip_bad, say)
+    else:
+        training, held = split(training)
+    if not training:
+        raise UserError(f"{config.data} has one example; give at least two, one to learn from and one to measure with")
+    rewritten = sum(len(found) > 1 for _, found in (*training, *held))
+    if rewritten:
+        say(f"the template rewrites earlier turns in {rewritten} chats: each of their answers is an example by itself")
+    asked = [turn for row, _ in held[: config.samples] for turn in turns(row, loaded.template)][: config.samples]
+    learned = [example for _, found in training for example in found]
+    last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
+    return Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
+
+
+def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+    """To learn from, and to measure with; rows that begin with the same question are on one side."""
+    openings = {row.opening for row, _ in rows}
+    held = {text for text in openings if held_out(text, HELD_OUT)} or {rows[-1][0].opening}
+    return [pair for pair in rows if pair[0].opening not in held], [pair for pair in rows if pair[0].opening in held]
+
+
+def read(path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None]) -> list[Encoded]:
+    """The rows of a file with their examples; BadRows, or what is left without them."""
+    rows, wrong = read_rows(path)
+    found: list[Encoded] = []
+    for row in rows:
+        try:
+            encoded = examples(row, loaded.tokenizer, loaded.template)
+            longest = max(len(example.tokens) for example in encoded) - 1
+            if longest > limit:
+                raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
+            if not all(any(example.learned[1:]) for example in encoded):
+                raise UserError("the chat template leaves nothing of the answer to learn; use another")
+            found.append((row, encoded))
+        except UserError as error:
+            wrong.append(f"{path}, line {row.line}: {error}")
+    if wrong and (not skip_bad or not found):
+        raise BadRows(path, wrong, len(found) + len(wrong))
+    for line in wrong:
+        say(f"left out: {line}")
+    return found
+
+
+@dataclass(frozen=True)
+class Context:
+    """Where results go and who watches."""
+
+    folder: Path
+    device: torch.device
+    say: Callable[[str], None]
+    watch: Callable[[str], AbstractContextManager[Observer]]
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
+    """A new directory, or the one of a run with the same settings."""
+    plain = to_dict(config)
+    if resume:
+        if not (folder / SETTINGS).is_file():
+            raise UserError(f"{folder} holds no run of `clearhead tune` to go on with; leave out --resume")
+        before = to_dict(build(TuneConfig, load_toml(folder / SETTINGS), str(folder / SETTINGS)))
+        for key in sorted({*plain, *before}):
+            if before.get(key) != plain.get(key):
+                raise UserError(
+                    f"{folder} was begun with {key} = {before.get(key)!r}, not {plain.get(key)!r}; "
+                    "resume with the same settings, or choose another --out"
+                )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} already exists and is not empty; add --resume to go on, or choose another --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    save_toml(plain, folder / SETTINGS)
+
+
+def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
+    """Measure, train, measure again, and write the result, which is returned as plain data."""
+    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.folder
+    epochs, held = prepared.epochs, Epochs(prepared.held, 4, prepared.length, 0)
+    held_batches = [held.batch(i) for i in range(held.steps)]
+    started = time.perf_counter()
+    if not (folder / BEFORE).is_file():
+        loss = mean_loss(decoder, held_batches, context.device)
+        context.say(f"held-out loss before: {loss:.4f} nats a token")
+        write_json(folder / BEFORE, {"held_out_loss": loss, "answers": answers(prepared, context, "answers before")})
+    before = read_json(folder / BEFORE)
+    make_trainable(decoder, config)
+    sizes = parameters(decoder)
+    share = sizes["trainable"] / sizes["total"]
+    context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
+    steps = config.steps or max(1, round(config.epochs * epochs.steps))
+    settings = train_config(config, steps, epochs)
+    meta = {"digest": prepared.digest, "lora": None if config.full else to_dict(config.lora)}
+    decoder.train()
+    with context.watch("tuning") as watcher:
+        train(
+            settings, decoder, epochs.batch, answer_loss, checkpoint=folder / CHECKPOINT,
+            record=Record(folder / RECORD), observers=[watcher], meta=meta,
+            on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, context.device)},
+        )  # fmt: skip
+    decoder.eval()
+    after = mean_loss(decoder, held_batches, context.device)
+    written = answers(prepared, context, "answers after")
+    result = {
+        "model": prepared.loaded.name, "method": "full" if config.full else "LoRA", "settings": to_dict(config),
+        "parameters": sizes, "peak_memory": peak_memory(context.device), "steps": steps,
+        "examples": len(prepared.training), "held_out_examples": len(prepared.held),
+        "answer_tokens": sum(map(sum, (e.learned for e in prepared.training))),
+        "held_out_loss": {"before": before["held_out_loss"], "after": after},
+        "seconds": time.perf_counter() - started,
+        "answers": [
+            {**turn._asdict(), "before": old, "after": new}
+            for turn, old, new in zip(prepared.turns, before["answers"], written, strict=True)
+        ],
+    }  # fmt: skip
+    save(prepared, context)
+    write_json(folder / RESULT, result)
+    return result
+
+
+def make_trainable(decoder: Decoder, config: TuneConfig) -> None:
+    if config.full:
+        decoder.requires_grad_(True)
+    else:
+        add_lora(decoder, config.lora, config.seed)
+
+
+def parameters(decoder: Decoder) -> dict[str, int]:
+    sizes = [(p.numel(), p.requires_grad) for p in decoder.parameters()]
+    return {"trainable": sum(n for n, trained in sizes if trained), "total": sum(n for n, _ in sizes)}
+
+
+def train_config(config: TuneConfig, steps: int, epochs: Epochs) -> TrainConfig:
+    lr = config.lr or (FULL_LR if config.full else LORA_LR)
+    return TrainConfig(
+        steps=steps, rows=epochs.rows, tokens=epochs.length, optimizer="adamw", lr=lr, adam_lr=lr,
+        weight_decay=config.weight_decay, warmup=min(config.warmup, steps - 1), decay_from=config.decay_from,
+        clip=config.clip, eval_every=config.eval_every or max(1, steps // 5), save_every=config.save_every,
+        compile="off", dtype=config.dtype, seed=config.seed,
+    )  # fmt: skip
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: of the GPU, or the most that this process has held."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
+    """What the model, as it is now, says to the held-out prompts, always the likeliest token."""
+    tokenizer = prepared.loaded.tokenizer
+    if isinstance(tokenizer, SubwordTokenizer):
+        tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
+    writer = Writer(prepared.loaded.decoder.eval())
+    sampling = SampleConfig(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
+    written = []
+    with context.progress(label, len(prepared.turns)) as done:
+        for turn in prepared.turns:
+            ids = prompt_ids(prepared, turn.prompt)
+            writing = Writing(writer, tokenizer, ids, sampling, prepared.config.seed)
+            written.append("".join(writing))
+            done(1)
+    return written
+
+
+def prompt_ids(prepared: Prepared, prompt: str) -> list[int]:
+    tokenizer = prepared.loaded.tokenizer
+    if prepared.loaded.template is None or not isinstance(tokenizer, SubwordTokenizer):
+        return tokenizer.encode(prompt)
+    return tokenizer.encode(prompt, special=True)
+
+
+def save(prepared: Prepared, context: Context) -> None:
+    """The adapter as PEFT writes it."""
+    config, decoder = prepared.config, prepared.loaded.decoder
+    if config.full:
+        return
+    base = str(prepared.loaded.path.resolve())
+    write_bytes(context.folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
+    write_json(context.folder / CONFIG, config_of(decoder, config.lora, base))

@@ -1,0 +1,194 @@
+"""Tuning a tiny model: the loss falls, peft reads the result with the same logits, and a stopped run goes on."""
+
+import json
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from chatty import rows, write_model, write_rows
+from safetensors.torch import load_file
+
+from clearhead.errors import UserError
+from clearhead.kernels.attention import causal_attend
+from clearhead.models.adapter import CONFIG, TENSORS, apply_adapter
+from clearhead.pipeline.model import load_model
+from clearhead.pipeline.tune import (
+    BEFORE,
+    CHECKPOINT,
+    RECORD,
+    RESULT,
+    SETTINGS,
+    BadRows,
+    Context,
+    TuneConfig,
+    open_folder,
+    prepare,
+    tune,
+)  # fmt: skip
+from clearhead.training.record import Event, read
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tune")
+    write_model(folder / "model")
+    write_rows(folder / "data.jsonl", rows(40))
+    return folder
+
+
+def settings(place: Path, **changes: Any) -> TuneConfig:
+    plain = TuneConfig(
+        model=str(place / "model"), data=place / "data.jsonl", steps=30, lr=0.02, batch=512, rank=4, dropout=0.1,
+        samples=2, sample_tokens=8, save_every=7, dtype="float32",
+    )  # fmt: skip
+    return replace(plain, **changes)
+
+
+def run(config: TuneConfig, folder: Path, resume: bool = False, stop_at: int = 0) -> tuple[dict[str, Any], list[str]]:
+    told: list[str] = []
+
+    @contextmanager
+    def watch(label: str) -> Iterator[Any]:
+        def see(event: Event) -> None:
+            if stop_at and event["kind"] == "step" and event["step"] == stop_at:
+                raise KeyboardInterrupt
+
+        yield see
+
+    @contextmanager
+    def progress(label: str, total: int) -> Iterator[Any]:
+        yield lambda count: None
+
+    prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=told.append)
+    open_folder(folder, config, resume)
+    return tune(prepared, Context(folder, CPU, told.append, watch, progress)), told
+
+
+@pytest.fixture(scope="module")
+def tuned(place: Path) -> tuple[Path, dict[str, Any], list[str]]:
+    return (place / "out", *run(settings(place), place / "out"))
+
+
+def test_the_held_out_loss_falls_and_the_figures_are_told(tuned: tuple[Path, dict[str, Any], list[str]]) -> None:
+    folder, result, told = tuned
+    assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"] - 1
+    assert 0 < result["parameters"]["trainable"] < result["parameters"]["total"] / 2
+    assert result["peak_memory"] > 2**20 and result["steps"] == 30
+    assert result["examples"] + result["held_out_examples"] == 40
+    assert any("trainable: 3,712 of" in line for line in told)
+    assert json.loads((folder / RESULT).read_text()) == result
+    first = result["answers"][0]
+    assert first["answer"] in ("red", "blue", "green", "tall", "small", "old", "new", "soft")
+    assert first["before"] != first["after"]
+    assert {SETTINGS, BEFORE, RESULT, RECORD, CHECKPOINT, TENSORS, CONFIG} <= {p.name for p in folder.iterdir()}
+    evaluated = [event["held_out_loss"] for event in read(folder / RECORD) if event["kind"] == "eval"]
+    assert evaluated[-1] == pytest.approx(result["held_out_loss"]["after"], rel=1e-6)
+
+
+def test_peft_loads_the_result_with_the_same_logits(place: Path, tuned: tuple[Path, Any, Any]) -> None:
+    import peft
+    import transformers
+
+    folder = tuned[0]
+    tokens = torch.arange(60).view(1, 60)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        base = transformers.AutoModelForCausalLM.from_pretrained(place / "model")
+        theirs = peft.PeftModel.from_pretrained(base, str(folder)).eval()
+    with torch.no_grad():
+        expected = theirs(tokens).logits
+    assert Path(json.loads((folder / CONFIG).read_text())["base_model_name_or_path"]) == place / "model"
+    decoder = load_model(str(place / "model"), CPU).decoder
+    with torch.no_grad():
+        untouched = decoder.logits(decoder(tokens, torch.arange(60)[None], causal_attend()))
+        apply_adapter(decoder, folder)
+        found = decoder.logits(decoder(tokens, torch.arange(60)[None], causal_attend()))
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert (found - untouched).abs().max() > 0.5
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(place: Path, tuned: tuple[Path, dict[str, Any], Any]) -> None:
+    folder = place / "stopped"
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(place), folder, stop_at=17)
+    assert not (folder / TENSORS).exists() and not (folder / RESULT).exists()
+    result, _ = run(settings(place), folder, resume=True)
+    ours, whole = load_file(folder / TENSORS), load_file(tuned[0] / TENSORS)
+    assert all(torch.equal(ours[name], tensor) for name, tensor in whole.items())
+    told = {key: value for key, value in result.items() if key not in ("seconds", "peak_memory")}
+    assert told == {key: value for key, value in tuned[1].items() if key in told}
+
+
+def test_other_settings_and_other_data_do_not_go_on(place: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "half"
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(place), folder, stop_at=9)
+    with pytest.raises(UserError, match=r"begun with lr = 0\.02, not 0\.01"):
+        run(settings(place, lr=0.01), folder, resume=True)
+    with pytest.raises(UserError, match="not empty; add --resume"):
+        run(settings(place), folder)
+    with pytest.raises(UserError, match="no run of `clearhead tune`"):
+        run(settings(place), tmp_path / "none", resume=True)
+    data = place / "data.jsonl"
+    shutil.copy(data, tmp_path / "kept")
+    try:
+        write_rows(data, rows(41))
+        with pytest.raises(UserError, match="digest"):
+            run(settings(place), folder, resume=True)
+    finally:
+        shutil.copy(tmp_path / "kept", data)
+
+
+def test_bad_rows_are_told_and_nothing_is_written(place: Path, tmp_path: Path) -> None:
+    data = tmp_path / "bad.jsonl"
+    long = {"prompt": "red " * 200, "response": "blue"}
+    good = rows(6)
+    write_rows(data, [*good, long, {"prompt": "x"}])
+    config = settings(place, data=data)
+    loaded = load_model(config.model, CPU)
+    with pytest.raises(BadRows, match="2 of 8 rows cannot be used") as raised:
+        run(config, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    lines = sorted(raised.value.lines)
+    assert lines[0].startswith(f"{data}, line 7: ") and "tokens are too long; 128 are possible" in lines[0]
+    assert lines[1].startswith(f"{data}, line 8: ")
+    told: list[str] = []
+    prepared = prepare(config, loaded, skip_bad=True, say=told.append)
+    assert len(prepared.training) + len(prepared.held) == 6
+    assert [line.startswith("left out: ") for line in told] == [True, True]
+    write_rows(data, [long])
+    with pytest.raises(BadRows, match="1 of 1 rows"):
+        prepare(config, loaded, skip_bad=True, say=told.append)
+    write_rows(data, good[:1])
+    with pytest.raises(UserError, match="has one example"):
+        prepare(config, loaded, say=told.append)
+    with pytest.raises(UserError, match="max_length = 999"):
+        prepare(replace(config, max_length=999), loaded, say=told.append)
+
+
+def test_the_same_question_is_on_one_side(place: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "twice.jsonl", [*rows(40), *rows(40)])
+    loaded = load_model(str(place / "model"), CPU)
+    prepared = prepare(settings(place, data=data), loaded)
+    held = {tuple(example.tokens) for example in prepared.held}
+    assert held and held.isdisjoint(tuple(example.tokens) for example in prepared.training)
+
+
+def test_a_model_without_a_template_learns_prompts_and_responses(place: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", chats=False)
+    data = write_rows(tmp_path / "d.jsonl", [{"prompt": f"say {i}: ", "response": "red"} for i in range(20)])
+    config = settings(place, model=str(model), data=data, full=True, steps=20, lr=0.01)
+    result, _ = run(config, tmp_path / "out")
+    assert result["parameters"]["trainable"] == result["parameters"]["total"]
+    assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"] - 1
+    assert result["answers"][0]["after"] == "red"  # and ended there
+    with pytest.raises(BadRows):
+        prepare(replace(config, data=place / "data.jsonl"), load_model(str(model), CPU), say=print)
