@@ -1,6 +1,5 @@
 """Bahdanau's attention."""
 
-from typing import Any
 
 import numpy as np
 
