@@ -1,6 +1,5 @@
 """Bahdanau's attention."""
 
-
 import numpy as np
 
 from clearhead.reference.seq2seq import additive_scores, attend
