@@ -49,6 +49,18 @@ def test_probabilities_fit_a_narrow_terminal(tiny_run: Path, capsys: Capture, mo
     assert max(map(len, out.splitlines()[1:])) <= 60
 
 
+def test_beams_come_best_first(tiny_run: Path, capsys: Capture) -> None:
+    args = ["--beams", "4", "--tokens", "12", "--length-penalty", "0"]
+    assert main(["generate", str(tiny_run), "abc\n", *args, "--n", "4", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["settings"] == {"beams": 4, "length_penalty": 0, "max_tokens": 12, "n": 4, "stop": []}
+    scores = [text["logprob"] for text in data["texts"]]
+    assert len(scores) == 4
+    assert scores == sorted(scores, reverse=True)
+    assert main(["generate", str(tiny_run), "abc\n", *args]) == 0
+    assert capsys.readouterr().out == data["texts"][0]["text"] + "\n"
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -60,6 +72,12 @@ def test_probabilities_fit_a_narrow_terminal(tiny_run: Path, capsys: Capture, mo
         (["abc€"], "alphabet"),
         ([], "type a prompt"),
         (["abc", "--device", "tpu"], "device"),
+        (["abc", "--beams", "2", "--temperature", "0.7"], "--temperature is for sampling"),
+        (["abc", "--beams", "2", "--repetition-penalty", "1.1"], "--repetition-penalty is for sampling"),
+        (["abc", "--beams", "2", "--seed", "0"], "--seed is for sampling"),
+        (["abc", "--beams", "2", "--n", "3"], "--n 3"),
+        (["abc", "--beams", "2", "--length-penalty", "-1"], "length penalty"),
+        (["abc", "--length-penalty", "1"], "--beams"),
     ],
 )
 def test_wrong_input_is_one_line(tiny_run: Path, capsys: Capture, args: list[str], message: str) -> None:

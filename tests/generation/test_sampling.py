@@ -13,10 +13,12 @@ from clearhead.generation.sampling import (
     apply_filters,
     cumulative,
     draw,
+    keep_largest,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     mixed,
+    penalise,
     temper,
     uniforms,
 )
@@ -205,3 +207,30 @@ def test_uniforms_of_neighbours_are_independent(axis: str) -> None:
     assert u.max() < 1
     grid = np.histogram2d(u[:-1], u[1:], bins=8, range=[[0, 1], [0, 1]])[0]
     assert ((grid - n / 64) ** 2 / (n / 64)).sum() < 103.4  # 63 degrees of freedom, p = 0.001
+
+
+def test_a_repetition_penalty_is_transformers() -> None:
+    from transformers import RepetitionPenaltyLogitsProcessor
+
+    logits = random_logits(6, 50, seed=3)
+    texts = torch.randint(0, 50, (6, 20), generator=torch.Generator().manual_seed(4))
+    seen = torch.zeros(6, 50, dtype=torch.bool).scatter(1, texts, value=True)
+    for penalty in (0.5, 1.0, 1.3):
+        want = RepetitionPenaltyLogitsProcessor(penalty)(texts, logits.clone())
+        assert torch.equal(penalise(logits, seen, penalty), want)
+    config = SampleConfig(temperature=0.0, repetition_penalty=1.3)
+    want = RepetitionPenaltyLogitsProcessor(1.3)(texts, logits.clone()).argmax(-1)
+    assert torch.equal(apply_filters(logits, config, seen).argmax(-1), want)
+
+
+def test_so_many_are_kept_in_each_row_and_the_smaller_ids_among_equals() -> None:
+    logits = torch.tensor([[1.0, 3.0, 3.0, 3.0, -math.inf], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    assert kept(keep_largest(logits, torch.tensor([2, 4]))) == [{1, 2}, {0, 1, 2, 3}]
+    assert kept(keep_largest(logits, torch.tensor([4, 1]))) == [{0, 1, 2, 3}, {0}]
+
+
+def test_a_nucleus_larger_than_what_is_sorted_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clearhead.generation.sampling.LIKELIEST", 4)
+    logits = random_logits(8, 30, seed=5)
+    for p in (0.1, 0.7, 0.95, 0.9999):
+        assert kept(keep_top_p(logits, p)) == [slow_top_p(row, p) for row in logits.tolist()]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from clearhead.generation.writing import Text
     from clearhead.text.protocol import Tokenizer
 
+LENGTH_PENALTY = 0.6  # as in Wu et al. 2016, section 7
 SHOWN = 4  # of the likeliest tokens at each place
 
 
@@ -42,6 +44,8 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.option("--stop", multiple=True, help="End before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
+@click.option("--beams", type=click.IntRange(min=1), help="Search for the likeliest texts with so many beams.")
+@click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favours longer texts. Default: 0.6.")
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
@@ -49,8 +53,8 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, the settings used included.")
 def command(
     model: str, prompt: str | None, tokens: int, temperature: float, top_k: int, top_p: float, min_p: float,
-    repetition_penalty: float, stop: tuple[str, ...], seed: int, n: int, probabilities: bool, dtype: str,
-    device: str, as_json: bool,
+    repetition_penalty: float, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
+    length_penalty: float | None, probabilities: bool, dtype: str, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
 
@@ -59,7 +63,7 @@ def command(
     """
     from clearhead.generation.decode import Writer
     from clearhead.generation.language_model import SampleConfig
-    from clearhead.generation.writing import Writing, prompt_tokens, several
+    from clearhead.generation.writing import Writing, by_beams, prompt_tokens, several
     from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
     from clearhead.text.subword import readable
@@ -68,11 +72,17 @@ def command(
     if "" in stop:
         raise UserError("--stop '' would end every text at once; leave it out")
     typed = readable(sys.stdin.buffer.read()).removesuffix("\n") if prompt == "-" else prompt or ""
+    refuse_together(beams, length_penalty, n)
     loaded = load_model(model, choose_device(device), dtype_named(dtype))
     ids = prompt_tokens(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0
     started = time.perf_counter()
-    if n == 1:
+    if beams is not None:
+        alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
+        texts = by_beams(loaded.decoder, loaded.tokenizer, ids, beams, tokens, alpha, n, stop, show)
+        if n == 1 and not as_json:
+            click.echo(printable(texts[0].text))
+    elif n == 1:
         writing = Writing(Writer(loaded.decoder), loaded.tokenizer, ids, sampling, seed, stop, show)
         for piece in writing:
             if not as_json:
@@ -85,7 +95,9 @@ def command(
         texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
     seconds = time.perf_counter() - started
     if as_json:
-        settings = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
+        settings: dict[str, Any] = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
+        if beams is not None:
+            settings = {"beams": beams, "length_penalty": alpha, "max_tokens": tokens, "n": n, "stop": list(stop)}
         click.echo(json.dumps({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
             "seconds": round(seconds, 3), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
@@ -96,6 +108,20 @@ def command(
             click.echo(f"--- {i} of {n}\n{printable(text.text)}")
         if probabilities:
             show_tokens(text.tokens, loaded.tokenizer)
+
+
+def refuse_together(beams: int | None, length_penalty: float | None, n: int) -> None:
+    """UserError for an option that beam search, or sampling, has no use for."""
+    if beams is None:
+        if length_penalty is not None:
+            raise UserError("--length-penalty is for beam search; add --beams, or leave it out")
+        return
+    context = click.get_current_context()
+    for name in ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed"):
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise UserError(f"--{name.replace('_', '-')} is for sampling, and beam search draws nothing; leave one out")
+    if n > beams:
+        raise UserError(f"--n {n} texts cannot come from --beams {beams}; raise --beams to {n} or more")
 
 
 def dtype_named(name: str) -> "torch.dtype | None":

@@ -105,6 +105,11 @@ class LocalEngine:
         """Where the nodes lie in `trie`, for another model that reads the same texts."""
         return np.array([place.slot for place in self._nodes.find(nodes)], np.int32)
 
+    def at_slots(self, slots: Sequence[int], node: int) -> list[int]:
+        """New references to places in `trie`, in the tree that `node` is in; to be released like all others."""
+        (place,) = self._nodes.find([node])
+        return self._nodes.give(slots, [place.tree] * len(slots))
+
     def tokens(self, node: int) -> list[int]:
         """The whole text of a node, prompt included."""
         return self.trie.tokens(int(self.slots([node])[0])).tolist()

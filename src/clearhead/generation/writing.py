@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-
 from clearhead.errors import UserError
+from clearhead.generation.beam import beam_search
 from clearhead.generation.decode import Writer
 from clearhead.generation.engine import LocalEngine, textless
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import StopRule
 from clearhead.generation.streaming import Detokenizer, StopStrings
 from clearhead.models.decoder import Decoder
 from clearhead.text.protocol import Tokenizer
@@ -117,6 +117,34 @@ class Writing:
         return "tokens" if len(self.tokens) == self._limit else "context"
 
 
+def by_beams(
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    prompt: Sequence[int],
+    beams: int,
+    limit: int,
+    alpha: float,
+    n: int,
+    stop: Sequence[str] = (),
+    show: int = 0,
+) -> list[Text]:
+    """The n best of the texts that beam search finds."""
+    check_room(prompt, decoder)
+    engine = LocalEngine(decoder, tokenizer, dtype=decoder.dtype)
+    (root,) = engine.open_tokens([prompt])
+    rule = StopRule(tokenizer, stop)
+    texts = []
+    for found in beam_search(engine, root, beams, limit, alpha, stop)[:n]:
+        tokens = engine.described(found.node, found.tokens, show)
+        is_end = tokens[-1].id == tokenizer.end_id
+        text = tokenizer.decode([token.id for token in tokens[: len(tokens) - is_end]])
+        ended: Ended = "end" if is_end else "stop"
+        if not found.ended:
+            ended = "tokens" if len(tokens) == limit else "context"
+        texts.append(Text(text[: rule.find(text)], tuple(tokens), ended))
+    return texts
+
+
 def several(
     decoder: Decoder,
     tokenizer: Tokenizer,
@@ -126,11 +154,10 @@ def several(
     n: int,
     stop: Sequence[str] = (),
     show: int = 0,
-    dtype: torch.dtype | None = None,
 ) -> list[Text]:
     """n samples, all written together; the first is the one that `Writing` writes."""
     check_room(prompt, decoder)
-    engine = LocalEngine(decoder, tokenizer, dtype=dtype or next(decoder.blocks.parameters()).dtype)
+    engine = LocalEngine(decoder, tokenizer, dtype=decoder.dtype)
     (drawn,) = engine.extend(engine.open_tokens([prompt]), n, sampling, [seed], stop=tuple(stop) or None)
     texts = []
     for one in drawn:
