@@ -47,3 +47,14 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     clearhead("run", write_recipe(folder), "--out", "run", cwd=folder)
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a whole finished run on text; copy it before changing anything."""
+    from tiny import clearhead
+    from tiny_text import write_text_recipe
+
+    folder = tmp_path_factory.mktemp("text")
+    clearhead("run", write_text_recipe(folder), "--out", "run", cwd=folder)
+    return folder / "run"

@@ -9,7 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearhead.errors import UserError
-from clearhead.text.corpus import DOCUMENT, LONGEST, default_corpus, documents, files_of, held_out, split
+from clearhead.text.corpus import (
+    DOCUMENT,
+    LONGEST,
+    default_corpus,
+    docstrings,
+    documents,
+    files_of,
+    held_out,
+    python_documentation,
+    split,
+)
 
 
 def test_plain_text_comes_back_whole_and_is_cut_at_blank_lines(tmp_path: Path) -> None:
@@ -126,6 +136,26 @@ def test_neither_side_is_empty() -> None:
 def test_the_default_corpus_is_there_without_a_download() -> None:
     texts = list(default_corpus())
     assert len(texts) > 50 and sum(map(len, texts)) > 300_000
+
+
+def test_docstrings_of_a_file_and_nothing_else(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text(
+        '"""Top.\n\n    In."""\nclass A:\n    "Of A."\n    def f(self):\n        "Of f."\nx = "none"  # no\n'
+    )
+    assert docstrings(file) == "Top.\n\nIn.\n\nOf A.\n\nOf f."
+    file.write_text("def broken(:\n")
+    assert docstrings(file) == ""
+    file.write_text('"""old \\d"""')  # a spelling that Python warns of
+    assert docstrings(file) == "old \\d"
+
+
+def test_the_documentation_goes_on_with_the_library(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("json/__init__.py", "test/test_json.py", "site-packages/numpy.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(f'"""{name}"""')
+    monkeypatch.setattr("clearhead.text.corpus.sysconfig.get_path", lambda name: str(tmp_path))
+    assert list(python_documentation()) == [*default_corpus(), "json/__init__.py"]
 
 
 def test_a_large_file_is_never_held_whole(tmp_path: Path, run_python: Callable[..., str]) -> None:

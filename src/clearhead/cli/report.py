@@ -29,11 +29,13 @@ def command(directory: Path, as_json: bool) -> None:
 
 def write_report(run: "RunDir") -> dict[str, Any]:
     """report.json and report.html; returns the headline figures."""
+    from clearhead.pipeline import summary, text_summary
     from clearhead.pipeline.rundir import write_json
-    from clearhead.pipeline.summary import headline, report_data
+    from clearhead.pipeline.text_recipe import TextRecipe
     from clearhead.report import write
 
-    data = report_data(run)
+    told = text_summary if isinstance(run.any_recipe(), TextRecipe) else summary
+    data = told.report_data(run)
     write_json(run.report_data, data)
     write(data, run.report)
-    return headline(run, data)
+    return told.headline(run, data)

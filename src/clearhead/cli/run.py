@@ -16,6 +16,7 @@ from clearhead.errors import UserError
         ("clearhead run demo", "the main job: ten minutes on two cores"),
         ("clearhead run recipes/game24.toml --out runs/mine", "another recipe, a directory of your choice"),
         ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
+        ("clearhead run text --set data.files=PATH", "a language model of any text"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run demo --resume", "go on where a stopped run was"),
     )
@@ -37,11 +38,13 @@ def command(
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
-    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task.
+    A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
+
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text.
     """
     from clearhead.config import find_recipe, load_toml, override
     from clearhead.pipeline.data import load_tasks
-    from clearhead.pipeline.recipe import parse
+    from clearhead.pipeline.text_recipe import TextRecipe, parse_any
 
     path = find_recipe(recipe)
     data = override(load_toml(path), settings)
@@ -49,14 +52,20 @@ def command(
         data["seed"] = seed
     for holdout in holdouts:
         _hold_out(data, holdout)
-    resolved = parse(data, str(path))
-    load_tasks(resolved)  # a missing file or an unknown task must be told before anything is written
+    resolved = parse_any(data, str(path))
+    if isinstance(resolved, TextRecipe):  # a missing file or an unknown task must be told before anything is written
+        from clearhead.text.corpus import files_of
+
+        files_of(resolved.data.paths)
+    else:
+        load_tasks(resolved)
 
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
     from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.stages import Context
+    from clearhead.pipeline.text_stages import TextContext
 
     chosen = pipeline.choose_device(device)
     parent = Path("runs")
@@ -67,9 +76,12 @@ def command(
         run = create(out or free_path(parent, resolved.name), resolved, pipeline.facts(command_line, chosen))
     display = Display()
     display.say(f"run directory: {run.path}")
-    context = Context(resolved, run, chosen, display.watch, display.say, display.progress)
+    shown = (run, chosen, display.watch, display.say, display.progress)
     try:
-        pipeline.go(context)
+        if isinstance(resolved, TextRecipe):
+            pipeline.go(TextContext(resolved, *shown), pipeline.TEXT_STAGES)
+        else:
+            pipeline.go(Context(resolved, *shown), pipeline.STAGES)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: clearhead run {shlex.quote(recipe)} --resume --out {run.path}")
         raise

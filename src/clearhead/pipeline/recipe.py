@@ -79,12 +79,16 @@ class Recipe:
     report: ReportConfig
 
     def decoder(self, vocab: int) -> DecoderConfig:
-        """The decoder's configuration: the preset's values, overridden by what the section names."""
-        chosen = dict(self.model)
-        preset = chosen.pop("preset", "demo")
-        if preset not in PRESETS:
-            raise UserError(f"model.preset = {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
-        return build(DecoderConfig, {**PRESETS[preset], **chosen, "vocab": vocab}, "model")
+        return decoder_config(self.model, vocab)
+
+
+def decoder_config(model: Mapping[str, Any], vocab: int) -> DecoderConfig:
+    """The preset's values, overridden by what the section `model` names."""
+    chosen = dict(model)
+    preset = chosen.pop("preset", "demo")
+    if preset not in PRESETS:
+        raise UserError(f"model.preset = {preset!r} is unknown; choose one of {', '.join(PRESETS)}")
+    return build(DecoderConfig, {**PRESETS[preset], **chosen, "vocab": vocab}, "model")
 
 
 SECTIONS = {
@@ -105,14 +109,14 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
         if key not in known:
             build(_TopLevel, {key: data[key]}, where)
     top = build(_TopLevel, {key: data[key] for key in ("name", "seed") if key in data}, where)
-    tasks = tuple(_task(name, section) for name, section in _table(data, "tasks").items())
+    tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
-    sections: dict[str, Any] = {key: build(cls, _table(data, key), key) for key, cls in SECTIONS.items()}
+    sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
-    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=_table(data, "model"), **sections)
+    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=table(data, "model"), **sections)
     recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
 
@@ -133,11 +137,11 @@ class _TopLevel:
     seed: int = 0
 
 
-def _table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    table = data.get(key, {})
-    if not isinstance(table, Mapping):
-        raise UserError(f"{key} = {table!r} must be a section: write [{key}] with its keys below")
-    return table
+def table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = data.get(key, {})
+    if not isinstance(found, Mapping):
+        raise UserError(f"{key} = {found!r} must be a section: write [{key}] with its keys below")
+    return found
 
 
 def _task(name: str, section: Any) -> TaskConfig:

@@ -3,17 +3,19 @@
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
 import clearhead
 from clearhead.errors import UserError
+from clearhead.pipeline import text_measure, text_stages
 from clearhead.pipeline.measure import evaluation_stage
 from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, rollouts_stage, tokenizer_stage
+from clearhead.pipeline.text_stages import TextContext
 
 STAGES: tuple[tuple[str, Callable[[Context], None]], ...] = (
     ("tokenizer", tokenizer_stage),
@@ -24,9 +26,19 @@ STAGES: tuple[tuple[str, Callable[[Context], None]], ...] = (
 )
 
 
-def go(context: Context) -> None:
+TEXT_STAGES: tuple[tuple[str, Callable[[TextContext], None]], ...] = (
+    ("corpus", text_stages.corpus_stage),
+    ("tokenizer", text_stages.tokenizer_stage),
+    ("shards", text_stages.shards_stage),
+    ("pretrain", text_stages.pretrain_stage),
+    ("evaluation", text_measure.evaluation_stage),
+)
+C = TypeVar("C", Context, TextContext)
+
+
+def go(context: C, stages: Sequence[tuple[str, Callable[[C], None]]]) -> None:
     """Do every stage that is not done yet."""
-    for name, stage in STAGES:
+    for name, stage in stages:
         if context.run.finished(name):
             context.say(f"{name}: done before")
             continue

@@ -7,6 +7,8 @@ A kill at any moment loses at most a stage's last unsaved piece.
     policy.safetensors     the language model           reward.safetensors
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
     report.json            the data of the report       report.html
+
+A run on text has no rollouts and no reward model, but corpus.json and a folder `tokens`.
 """
 
 import json
@@ -19,7 +21,8 @@ from typing import Any
 
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
-from clearhead.pipeline.recipe import Recipe, parse, to_plain
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,26 @@ class RunDir:
         """Where a training stage keeps its last resumable state."""
         return self.path / f"{stage}.checkpoint.safetensors"
 
-    def recipe(self) -> Recipe:
+    @property
+    def corpus(self) -> Path:
+        return self.path / "corpus.json"
+
+    @property
+    def tokens(self) -> Path:
+        """The shards of a run on text."""
+        return self.path / "tokens"
+
+    def any_recipe(self) -> Recipe | TextRecipe:
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run: it has no config.toml; make one with `clearhead run RECIPE`")
-        return parse(load_toml(self.config), str(self.config))
+        return parse_any(load_toml(self.config), str(self.config))
+
+    def recipe(self) -> Recipe:
+        """The recipe of a run on tasks."""
+        recipe = self.any_recipe()
+        if isinstance(recipe, TextRecipe):
+            raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
+        return recipe
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state) if self.state.is_file() else {"stages": []}
@@ -87,22 +106,22 @@ class RunDir:
         write_json(self.state, state)
 
 
-def create(path: Path, recipe: Recipe, facts: Mapping[str, Any]) -> RunDir:
+def create(path: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
     """A new run directory; refuses one that already holds something."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} already exists and is not empty; add --resume to go on, or choose another --out")
     path.mkdir(parents=True, exist_ok=True)
     run = RunDir(path)
     write_json(run.state, {"stages": [], **facts})
-    save_toml(to_plain(recipe), run.config)
+    save_toml(plain(recipe), run.config)
     return run
 
 
-def reopen(path: Path, recipe: Recipe | None) -> RunDir:
+def reopen(path: Path, recipe: Recipe | TextRecipe | None) -> RunDir:
     """The directory of a run that stopped half-way; its recipe must be the one it was started with."""
     run = RunDir(path)
-    before = to_plain(run.recipe())
-    if recipe is not None and (now := to_plain(recipe)) != before:
+    before = plain(run.any_recipe())
+    if recipe is not None and (now := plain(recipe)) != before:
         changed = sorted(_differences(before, now))
         raise UserError(
             f"{path} was started with other settings ({', '.join(changed[:4])}); "

@@ -26,8 +26,10 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_text
 from clearhead.pipeline.workers import do_jobs
 from clearhead.tasks.task import Task
+from clearhead.text import load as text_files
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import PackedStream
+from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
 from clearhead.training.loop import train
@@ -52,18 +54,21 @@ class Context:
         return load_tasks(self.recipe)
 
     def tokenizer(self) -> CharTokenizer:
-        return load_tokenizer(self.run)
+        tokenizer = load_tokenizer(self.run)
+        assert isinstance(tokenizer, CharTokenizer)
+        return tokenizer
 
 
-def load_tokenizer(run: RunDir) -> CharTokenizer:
+def load_tokenizer(run: RunDir) -> CharTokenizer | SubwordTokenizer:
+    """The tokenizer of a run: characters where it learned tasks, whatever its recipe says where it learned text."""
     if not run.tokenizer.is_file():
         raise UserError(f"{run.path} has no tokenizer.json; the run stopped before it was trained, go on with --resume")
-    return CharTokenizer.from_json(run.tokenizer.read_text(encoding="utf-8"))
+    return text_files.load_tokenizer(run.tokenizer)
 
 
 def load_policy(run: RunDir, device: torch.device) -> Decoder:
     """The language model of a run."""
-    decoder = Decoder(run.recipe().decoder(load_tokenizer(run).vocab_size))
+    decoder = Decoder(run.any_recipe().decoder(load_tokenizer(run).vocab_size))
     load_weights(decoder, run.policy, run)
     return decoder.to(device)
 
@@ -198,4 +203,5 @@ def reward_stage(context: Context) -> None:
 def engine_and_judge(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalJudge | None]:
     """The trained models of a run, ready to answer."""
     tokenizer, reward = load_tokenizer(run), load_reward(run, device)
+    assert isinstance(tokenizer, CharTokenizer)
     return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalJudge(reward, tokenizer)

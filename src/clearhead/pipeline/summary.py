@@ -14,7 +14,8 @@ from clearhead.pipeline.stages import load_tokenizer, read_rollouts
 from clearhead.reasoning.evaluate import Row, Unit, compare, label, table
 from clearhead.reasoning.strategies import SAMPLED, SEARCHES, family
 from clearhead.tasks.task import Task
-from clearhead.text.tokenizer import SPECIALS
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import SPECIALS, CharTokenizer
 from clearhead.training.record import read
 
 CURVE_POINTS = 300  # more cannot be seen in a plot
@@ -82,11 +83,16 @@ def model_info(run: RunDir, recipe: Recipe, pretrain: Sequence[Mapping[str, Any]
         "parameters": config.parameters,
         "flops_per_token": 3 * config.flops_per_token(keys=recipe.pretrain.tokens // 2),
         "config": {**vars(config)},
-        "alphabet": [*SPECIALS, *tokenizer.alphabet],
+        "alphabet": alphabet(tokenizer),
         "training_tokens": tokens,
         "training_seconds": seconds,
         "tokens_per_second": recipe.pretrain.rows * recipe.pretrain.tokens * recipe.pretrain.accumulate / usual,
     }
+
+
+def alphabet(tokenizer: CharTokenizer | SubwordTokenizer) -> list[str]:
+    """The tokens, where they are so few that a person can look at them."""
+    return [*SPECIALS, *tokenizer.alphabet] if isinstance(tokenizer, CharTokenizer) else []
 
 
 def curve(recorded: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -267,6 +267,57 @@ class Attention:
 
 
 @dataclass(frozen=True)
+class Corpus:
+    """The text of a run: where it is from, and how much of it there is. `held_out` counts documents."""
+
+    source: str = ""
+    documents: float = NAN
+    bytes: float = NAN
+    held_out: float = NAN
+    held_out_bytes: float = NAN
+    train_tokens: float = NAN
+    vocabulary: float = NAN
+    bytes_per_token: float = NAN
+
+
+@dataclass(frozen=True)
+class PositionLoss:
+    """The mean loss over `count` tokens that had about `seen` tokens before them."""
+
+    seen: float = NAN
+    loss: float = NAN
+    count: float = NAN
+
+
+@dataclass(frozen=True)
+class Written:
+    prompt: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """What one model makes of held-out text; `loss` is in nats a token, `tokens` and `bytes` are what was measured."""
+
+    name: str
+    tokens: float = NAN
+    bytes: float = NAN
+    bits_per_byte: float = NAN
+    loss: float = NAN
+    perplexity: float = NAN
+    by_position: list[PositionLoss] = field(default_factory=list)
+    samples: list[Written] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Text:
+    """A run on running text; the first model is the headline's."""
+
+    corpus: Corpus = field(default_factory=Corpus)
+    models: list[LanguageModel] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
@@ -279,6 +330,7 @@ class Report:
     trees: list[Tree] = field(default_factory=list)
     examples: dict[str, list[Example]] = field(default_factory=dict)
     attention: Attention | None = None
+    text: Text | None = None
 
 
 def read(report_data: Mapping[str, Any]) -> Report:

@@ -8,7 +8,7 @@ from clearhead.report.data import Report
 from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import FIRST, SEARCH, share_bar
 from clearhead.report.summary import first_try, headline, task_info, training_seconds, with_search
-from clearhead.report.wording import NARROW, big, count, duration, inside, known, moment, percent
+from clearhead.report.wording import NARROW, big, count, duration, inside, known, moment, number, percent
 
 
 def headline_section(report: Report) -> Html:
@@ -38,6 +38,9 @@ def _cards(report: Report) -> Html | None:
         if known(time):
             read = f" on {big(model.training_tokens)} tokens" if known(model.training_tokens) else ""
             cards.append((duration(time), f"of training{read}"))
+    for measured in report.text.models[:1] if report.text else ():
+        cards.append((number(measured.bits_per_byte), "bits a byte of held-out text, of the 8 that are written"))
+        cards.append((number(measured.perplexity), "perplexity: in doubt among so many tokens at each"))
     for name, evaluation in list(report.evaluation.items())[:1]:
         title = task_info(report, name).title
         first, search = first_try(evaluation), with_search(evaluation)

@@ -16,6 +16,7 @@ from typing import Any
 from clearhead.report.account import compute_section, reproduce_section
 from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
+from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
 from clearhead.report.markup import Html, join, tag
 from clearhead.report.opening import headline_section
@@ -27,6 +28,7 @@ HERE = Path(__file__).parent
 CONTENTS = {
     "trained": "Model",
     "learning": "Learning",
+    "text": "Held-out text",
     "search": "Search",
     "tree": "One thought",
     "examples": "Examples",
@@ -61,6 +63,7 @@ def build_page(report: Report) -> str:
     sections = {
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),
+        "text": text_section(report.text),
         "search": evaluation_section(report),
         "tree": tree_section(report.trees),
         "examples": examples_section(report),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from clearhead.report.data import Evaluation, Model, Point, Report, Run, Strategy, TaskInfo
-from clearhead.report.wording import big, count, inside, known, percent, plural, spoken_duration
+from clearhead.report.wording import big, count, inside, known, number, percent, plural, spoken_duration
 
 
 def task_info(report: Report, name: str) -> TaskInfo:
@@ -53,6 +53,9 @@ def headline(report: Report) -> str:
     time = training_seconds(model)
     trained = f", trained in {spoken_duration(time)}{_place(report.run)}," if known(time) else ""
     subject = f"A transformer{size}{trained}"
+    if report.text and report.text.models:
+        bits = number(report.text.models[0].bits_per_byte)
+        return f"{subject} needs {bits} bits for a byte of text that it has never seen."
     name = next((name for name, e in report.evaluation.items() if first_try(e) or with_search(e)), None)
     if name is None:
         return f"{subject.rstrip(',')}: not tested yet."

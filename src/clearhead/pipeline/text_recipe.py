@@ -1,0 +1,133 @@
+"""A recipe of the kind "text": what running text a run learns, how it is cut into tokens, and what is asked at the end.
+
+Deliberately not here: tasks, reward models and search, which are the other kind's (recipe.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from clearhead.config import build, to_dict
+from clearhead.errors import UserError
+from clearhead.models.decoder import DecoderConfig
+from clearhead.pipeline import recipe as tasks
+from clearhead.pipeline.recipe import Recipe, decoder_config, table
+from clearhead.text.training import LARGEST, SMALLEST
+from clearhead.training.loop import TrainConfig
+
+KIND = "text"
+
+
+@dataclass(frozen=True)
+class TextDataConfig:
+    """`files` are files or folders, one or a list; none: Python's documentation. `field` is that of JSONL and Parquet
+    rows. About `held_out` of the documents are never trained on.
+    """
+
+    files: str | tuple[str, ...] = ()
+    field: str = "text"
+    held_out: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out < 1:
+            raise UserError(f"data.held_out = {self.held_out} must be between 0 and 1, such as 0.05")
+
+    @property
+    def paths(self) -> list[Path]:
+        names = [self.files] if isinstance(self.files, str) else self.files
+        return [Path(name).expanduser() for name in names if name]
+
+
+@dataclass(frozen=True)
+class TextTokenizerConfig:
+    """Byte-level BPE of `vocab` tokens, or every character a token; `path`: one that exists already."""
+
+    kind: Literal["bpe", "char"] = "bpe"
+    vocab: int = 2048
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if not SMALLEST["bpe"] <= self.vocab <= LARGEST:
+            raise UserError(f"tokenizer.vocab = {self.vocab} must be {SMALLEST['bpe']} to {LARGEST}")
+
+
+@dataclass(frozen=True)
+class TextEvaluationConfig:
+    """At most `tokens` of the held-out text are measured, spread over all of it; each prompt is continued."""
+
+    tokens: int = 500_000
+    prompts: tuple[str, ...] = ("",)
+    sample_tokens: int = 120
+    temperature: float = 0.8
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "sample_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"evaluation.{name} = {getattr(self, name)} must be at least 1")
+        if not 0 <= self.temperature < 100:
+            raise UserError(f"evaluation.temperature = {self.temperature} must be 0 or a small positive number")
+
+
+@dataclass(frozen=True)
+class TextRecipe:
+    name: str
+    seed: int
+    data: TextDataConfig
+    tokenizer: TextTokenizerConfig
+    model: Mapping[str, Any]
+    pretrain: TrainConfig
+    evaluation: TextEvaluationConfig
+
+    def decoder(self, vocab: int) -> DecoderConfig:
+        return decoder_config(self.model, vocab)
+
+
+SECTIONS = {
+    "data": TextDataConfig,
+    "tokenizer": TextTokenizerConfig,
+    "pretrain": TrainConfig,
+    "evaluation": TextEvaluationConfig,
+}
+
+
+@dataclass(frozen=True)
+class _TopLevel:
+    """The keys of a recipe that stand outside sections."""
+
+    kind: Literal["text"]
+    name: str = "run"
+    seed: int = 0
+
+
+def parse_any(data: Mapping[str, Any], where: str = "recipe") -> Recipe | TextRecipe:
+    """A recipe of either kind: text if it says so, else tasks."""
+    return parse(data, where) if "kind" in data else tasks.parse(data, where)
+
+
+def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
+    """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
+    top = build(_TopLevel, {key: value for key, value in data.items() if key not in (*SECTIONS, "model")}, where)
+    sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
+    if sections["pretrain"].seed not in (0, top.seed):
+        raise UserError(f"pretrain.seed = {sections['pretrain'].seed}: a run has one seed; set it at the top")
+    sections["pretrain"] = replace(sections["pretrain"], seed=top.seed)
+    found = TextRecipe(top.name, top.seed, model=table(data, "model"), **sections)
+    context = found.decoder(vocab=8).max_positions
+    if found.pretrain.tokens > context:
+        raise UserError(
+            f"pretrain.tokens = {found.pretrain.tokens} is more than the model's context; "
+            f"lower it, or raise model.max_positions = {context}"
+        )
+    return found
+
+
+def to_plain(recipe: TextRecipe) -> dict[str, Any]:
+    """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
+    plain: dict[str, Any] = {"kind": KIND, "name": recipe.name, "seed": recipe.seed, "model": dict(recipe.model)}
+    return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+
+
+def plain(recipe: Recipe | TextRecipe) -> dict[str, Any]:
+    """`to_plain` of either kind."""
+    return to_plain(recipe) if isinstance(recipe, TextRecipe) else tasks.to_plain(recipe)

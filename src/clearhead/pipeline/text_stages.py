@@ -1,0 +1,177 @@
+"""The stages of a run on text: corpus, tokenizer, shards, pretraining.
+
+A stage reads what the earlier ones left in the run directory and leaves its own result there. The text itself is only
+streamed, and after the shards are written it is not needed any more.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from clearhead.errors import UserError
+from clearhead.generation.decode import Writer
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.writing import Writing, prompt_tokens
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.pipeline.stages import load_tokenizer
+from clearhead.pipeline.text_recipe import TextDataConfig, TextEvaluationConfig, TextRecipe
+from clearhead.text import load as text_files
+from clearhead.text.corpus import documents, files_of, held_out, python_documentation
+from clearhead.text.packing import Batch
+from clearhead.text.protocol import Tokenizer
+from clearhead.text.shards import Shards, write_shards
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.training import train_tokenizer
+from clearhead.training import checkpoint
+from clearhead.training.loop import train
+from clearhead.training.record import Observer, Record
+
+TOKENIZER_CHARACTERS = 50_000_000  # that a tokenizer is learned from, spread over all of the text
+PYTHON_DOCUMENTATION = 2_100_000  # bytes, more or less
+WATCHED = 8  # batches of held-out text that are tried while training
+
+
+@dataclass(frozen=True)
+class TextContext:
+    """What every stage is handed; the last three show a person what is going on, as in a run on tasks."""
+
+    recipe: TextRecipe
+    run: RunDir
+    device: torch.device
+    watch: Callable[[str], AbstractContextManager[Observer]]
+    say: Callable[[str], None]
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+    def shards(self) -> Shards:
+        return Shards(self.run.tokens)
+
+
+def read_documents(data: TextDataConfig) -> Iterator[str]:
+    return documents(data.paths, data.field) if data.paths else python_documentation()
+
+
+def corpus_stage(context: TextContext) -> None:
+    """Read all of the text once and count it, so that what is wrong with it is told before anything is made of it."""
+    data = context.recipe.data
+    total = sum(file.stat().st_size for file in files_of(data.paths)) or PYTHON_DOCUMENTATION
+    counts = {"documents": 0, "characters": 0, "bytes": 0, "held_out": 0}
+    with context.progress("corpus", total) as advance:
+        for document in read_documents(data):
+            size = len(document.encode("utf-8", "replace"))
+            advance(min(size, max(total - counts["bytes"], 0)))  # a packed file holds more than its size
+            held = held_out(document, data.held_out)
+            for key, number in (("documents", 1), ("characters", len(document)), ("bytes", size), ("held_out", held)):
+                counts[key] += number
+    if not 0 < counts["held_out"] < counts["documents"]:
+        raise UserError(
+            f"of {counts['documents']} documents {counts['held_out']} are held out by data.held_out = {data.held_out}; "
+            "some must be held out and some not: give more text, or change the share"
+        )
+    write_json(context.run.corpus, counts)
+    context.say(f"corpus: {counts['documents']:,} documents, {counts['bytes']:,} bytes, {counts['held_out']} held out")
+
+
+def tokenizer_stage(context: TextContext) -> None:
+    """Learn the tokenizer from the training text, or take the one that is named."""
+    config, run = context.recipe.tokenizer, context.run
+    if config.path:
+        tokenizer: Tokenizer = _given(config.path)
+        if isinstance(tokenizer, SubwordTokenizer) and tokenizer.end_id is not None:
+            ends = {"eos_token": tokenizer.backend.id_to_token(tokenizer.end_id)}
+            write_text(run.tokenizer.with_name(text_files.CONFIG), json.dumps(ends))
+    elif config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
+        tokenizer = CharTokenizer.train(read_documents(context.recipe.data))
+    else:
+        tokenizer = train_tokenizer("bpe", _sample(context.recipe.data, run), config.vocab)
+    assert isinstance(tokenizer, CharTokenizer | SubwordTokenizer)
+    write_text(run.tokenizer, tokenizer.to_json())
+    context.say(f"tokenizer: {tokenizer.vocab_size:,} tokens")
+
+
+def _given(path: str) -> Tokenizer:
+    from_file = text_files.load_tokenizer(Path(path).expanduser())
+    if isinstance(from_file, SubwordTokenizer) and not from_file.is_byte_level:
+        raise UserError(f"the tokenizer {path} cannot spell every text; bits per byte need one of bytes or characters")
+    return from_file
+
+
+def _sample(data: TextDataConfig, run: RunDir) -> Iterator[str]:
+    """Training documents of about TOKENIZER_CHARACTERS in all, chosen by their texts."""
+    share = TOKENIZER_CHARACTERS / read_json(run.corpus)["characters"]
+    for document in read_documents(data):
+        if not held_out(document, data.held_out) and held_out(f"tokenizer {document}", share):
+            yield document
+
+
+def shards_stage(context: TextContext) -> None:
+    """All of the text as tokens on the disk, which training reads without holding it."""
+    tokenizer, total = load_tokenizer(context.run), read_json(context.run.corpus)["documents"]
+    with context.progress("shards", total) as advance:
+
+        def counted() -> Iterator[str]:
+            for document in read_documents(context.recipe.data):
+                yield document
+                advance(1)
+
+        shards = write_shards(context.run.tokens, counted(), tokenizer, context.recipe.data.held_out)
+    index = shards.index
+    context.say(f"shards: {index.train.tokens:,} tokens to train on, {index.held.tokens:,} held out")
+
+
+def pretrain_stage(context: TextContext) -> None:
+    """Train the decoder on windows of the text, with the held-out loss and a sample now and then."""
+    recipe, run, tokenizer, shards = context.recipe, context.run, load_tokenizer(context.run), context.shards()
+    config = recipe.pretrain
+    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=recipe.seed).to(context.device)
+
+    def batch(step: int) -> Batch:
+        return shards.batch(config.rows, config.tokens, recipe.seed, step)
+
+    def on_eval(model: Any, step: int) -> Mapping[str, Any]:
+        return {"sample": continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1])[0]}
+
+    with context.watch("decoder") as watch:
+        train(
+            config, decoder, batch, checkpoint=run.checkpoint("pretrain"), record=Record(run.record("pretrain")),
+            observers=[watch], held_out=held_batches(shards, config.rows, config.tokens, WATCHED), on_eval=on_eval,
+        )  # fmt: skip
+    checkpoint.save(run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
+
+
+def held_batches(shards: Shards, rows: int, length: int, most: int) -> list[Batch]:
+    """At most `most` batches of held-out windows, spread evenly over all there are."""
+    there = sum(-(-(tokens - 1) // length) for tokens in shards.index.held.shards)
+    every = max(1, -(-there // rows) // most)
+    return list(islice(shards.windows("held", rows, length), 0, every * most, every))
+
+
+def continuations(
+    decoder: Decoder,
+    tokenizer: CharTokenizer | SubwordTokenizer,
+    config: TextEvaluationConfig,
+    prompts: tuple[str, ...],
+) -> list[str]:
+    """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
+    writer = Writer(decoder)
+    sampling = SampleConfig(temperature=config.temperature, max_tokens=config.sample_tokens)
+    texts = []
+    for prompt in prompts:
+        begun = opening(tokenizer, prompt)[-decoder.config.max_positions + 1 :]
+        texts.append(prompt + "".join(Writing(writer, tokenizer, begun, sampling, seed=0)))
+    return texts
+
+
+def opening(tokenizer: CharTokenizer | SubwordTokenizer, prompt: str) -> list[int]:
+    """The prompt's tokens; the end of a text before, where there is no prompt."""
+    if prompt:
+        return prompt_tokens(tokenizer, prompt)
+    assert tokenizer.end_id is not None
+    return [tokenizer.end_id]

@@ -1,0 +1,53 @@
+"""Recipes for text are checked whole before anything runs, and are told from those with tasks."""
+
+from pathlib import Path
+
+import pytest
+
+from clearhead.errors import UserError
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.text_recipe import TextRecipe, parse, parse_any, to_plain
+
+GOOD = {"kind": "text", "model": {"max_positions": 256}}
+
+
+def test_the_kind_decides() -> None:
+    assert isinstance(parse_any(GOOD), TextRecipe)
+    assert isinstance(parse_any({"tasks": {"game24": {}}}), Recipe)
+    with pytest.raises(UserError, match="kind is 'txt'; expected 'text'"):
+        parse_any({"kind": "txt"})
+
+
+def test_a_recipe_survives_being_saved() -> None:
+    recipe = parse(GOOD | {"seed": 3, "data": {"files": ["a", "b"]}, "tokenizer": {"kind": "char"}})
+    assert parse(to_plain(recipe)) == recipe
+    assert recipe.pretrain.seed == 3
+
+
+@pytest.mark.parametrize(
+    ("files", "paths"), [("a.txt", ["a.txt"]), (["a", "b"], ["a", "b"]), ("", []), ([], []), ("~/x", None)]
+)
+def test_one_file_or_several(files: object, paths: list[str] | None) -> None:
+    wanted = [Path.home() / "x"] if paths is None else list(map(Path, paths))
+    assert parse(GOOD | {"data": {"files": files}}).data.paths == wanted
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"tasks": {"game24": {}}}, "tasks is not a setting"),
+        ({"data": {"file": "x"}}, "data.file is not a setting; did you mean 'files'"),
+        ({"data": {"held_out": 0.0}}, "data.held_out = 0.0"),
+        ({"data": {"files": 3}}, "data.files is 3"),
+        ({"tokenizer": {"kind": "words"}}, "tokenizer.kind is 'words'"),
+        ({"tokenizer": {"vocab": 10}}, "tokenizer.vocab = 10"),
+        ({"model": {"preset": "huge"}}, "huge"),
+        ({"pretrain": {"tokens": 512}}, "pretrain.tokens = 512 is more than the model's context"),
+        ({"pretrain": {"seed": 3}}, "pretrain.seed"),
+        ({"evaluation": {"tokens": 0}}, "evaluation.tokens = 0"),
+        ({"evaluation": {"temperature": -1.0}}, "evaluation.temperature"),
+    ],
+)
+def test_a_wrong_recipe_is_told_by_its_key(change: dict, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        parse(GOOD | change)

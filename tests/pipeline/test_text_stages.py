@@ -1,0 +1,162 @@
+"""A whole run on text: it learns, it can be killed at any moment, and what is wrong with the text is told at once."""
+
+import json
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import clearhead, start
+from tiny_text import write_text_recipe
+
+from clearhead.cli.main import main
+from clearhead.errors import UserError
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_policy, load_tokenizer
+from clearhead.pipeline.text_recipe import TextEvaluationConfig
+from clearhead.pipeline.text_stages import continuations, held_batches, opening
+from clearhead.text.corpus import documents, held_out
+from clearhead.text.packing import NO_TARGET
+from clearhead.text.shards import Shards
+from clearhead.training.record import read
+
+
+def results(run: Path) -> dict[str, object]:
+    """Everything a run has made, without times."""
+    made: dict[str, object] = {
+        name: (run / name).read_bytes() for name in ("policy.safetensors", "tokenizer.json", "corpus.json")
+    }
+    made |= {path.name: path.read_bytes() for folder in ("tokens", "evaluation") for path in (run / folder).iterdir()}
+    events = read(run / "pretrain.jsonl")
+    made["record"] = [{k: v for k, v in e.items() if k != "seconds"} for e in events if e["kind"] != "start"]
+    return made
+
+
+def test_it_learned(text_run: Path) -> None:
+    evals = [event["held_out_loss"] for event in read(text_run / "pretrain.jsonl") if event["kind"] == "eval"]
+    assert len(evals) == 4
+    assert evals[-1] < 0.5 * evals[0]
+    samples = [event["sample"] for event in read(text_run / "pretrain.jsonl") if event["kind"] == "eval"]
+    assert "the " in samples[-1]
+
+
+def test_held_out_documents_are_only_held_out(text_run: Path) -> None:
+    (file,) = text_run.parent.glob("*.jsonl")
+    texts, tokenizer = set(documents([file])), load_tokenizer(RunDir(text_run))
+    for split, wanted in (("train", False), ("held", True)):
+        stream = np.concatenate([np.load(path) for path in sorted((text_run / "tokens").glob(f"{split}-*"))])
+        pieces = {tokenizer.decode(piece.tolist()) for piece in np.split(stream, np.flatnonzero(stream == 1))} - {""}
+        assert pieces == {text for text in texts if held_out(text, 0.2) == wanted}
+
+
+def test_a_run_killed_in_any_stage_ends_with_the_same_bits(text_run: Path, tmp_path: Path) -> None:
+    shutil.copy(text_run.parent / "tiny.toml", tmp_path)
+    out = tmp_path / "run"
+    moments = (
+        lambda: (out / "tokenizer.json").is_file(),
+        lambda: (out / "pretrain.jsonl").is_file() and len(read(out / "pretrain.jsonl")) > 37,
+    )
+    for moment in moments:
+        flags = ["--resume"] if (out / "config.toml").is_file() else []
+        process = start("run", "tiny.toml", "--out", out, *flags, cwd=tmp_path)
+        while process.poll() is None and not moment():
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "it was over before it could be killed"
+    clearhead("run", "tiny.toml", "--out", out, "--resume", cwd=tmp_path)
+    assert results(out) == results(text_run)
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    recipe = write_text_recipe(tmp_path)
+    process = start("run", recipe, "--set", "pretrain.steps=100000", "--out", "mine", cwd=tmp_path)
+    while not (tmp_path / "mine" / "pretrain.jsonl").is_file() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "--resume --out mine" in err
+    assert "Traceback" not in err
+    assert (tmp_path / "mine" / "pretrain.checkpoint.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("none.txt", None, "does not exist"),
+        ("empty.txt", b" \n", "is empty"),
+        ("binary.txt", b"a\0b", "is binary"),
+        ("latin.txt", "caf\xe9".encode("latin-1"), "no UTF-8"),
+        ("bad.jsonl", b'{"text": 3}\n', "no text in the field"),
+        ("short.txt", b"just one document", "of 1 documents"),
+    ],
+)
+def test_text_that_cannot_be_learned_is_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes | None, told: str
+) -> None:
+    recipe = write_text_recipe(tmp_path)
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    assert main(["run", str(recipe), "--set", f"data.files={tmp_path / name}", "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [err.splitlines()[-1]]
+    assert told in err
+    assert content is not None or not (tmp_path / "run").exists()
+
+
+def test_a_character_tokenizer_knows_held_out_characters(tmp_path: Path) -> None:
+    recipe = write_text_recipe(tmp_path)
+    settings = ["--set", "tokenizer.kind=char", "--set", "pretrain.steps=12"]
+    assert main(["run", str(recipe), *settings, "--out", str(tmp_path / "run")]) == 0
+    run = RunDir(tmp_path / "run")
+    tokenizer, text = load_tokenizer(run), "".join(documents([tmp_path / "grammar.jsonl"]))
+    assert tokenizer.vocab_size == 2 + len(set(text))
+    index = Shards(run.tokens).index
+    assert index.train.tokens + index.held.tokens == len(text) + 150 + 2
+
+
+def test_a_tokenizer_of_ones_own_keeps_its_end(text_run: Path, tmp_path: Path) -> None:
+    recipe = write_text_recipe(tmp_path)
+    given = json.loads((text_run / "tokenizer.json").read_text())
+    text = json.dumps(given).replace("<end>", "<fin>")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "tokenizer.json").write_text(text)
+    (tmp_path / "own" / "tokenizer_config.json").write_text('{"eos_token": "<fin>"}')
+    settings = ["--set", f"tokenizer.path={tmp_path / 'own'}", "--set", "pretrain.steps=12"]
+    assert main(["run", str(recipe), *settings, "--out", str(tmp_path / "run")]) == 0
+    assert load_tokenizer(RunDir(tmp_path / "run")).end_id == 1
+
+
+def test_a_run_on_text_knows_no_tasks(text_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["solve", "1", "--run", str(text_run)]) == 2
+    assert "is a run on text and knows no tasks" in capsys.readouterr().err
+    with pytest.raises(UserError, match="knows no tasks"):
+        RunDir(text_run).recipe()
+
+
+def test_what_is_watched_is_spread_over_the_held_out_text(text_run: Path) -> None:
+    shards = Shards(text_run / "tokens")
+    every = list(shards.windows("held", 2, 10))
+    assert len(every) > 20
+    some = held_batches(shards, 2, 10, 8)
+    at = [i for batch in some for i, other in enumerate(every) if np.array_equal(batch.tokens, other.tokens)]
+    assert 6 <= len(some) <= 8 and at[0] == 0 and at[-1] > 0.7 * len(every)
+    assert sum(int((b.targets != NO_TARGET).sum()) for b in held_batches(shards, 2, 10, 10**6)) == sum(
+        tokens - 1 for tokens in shards.index.held.shards
+    )
+
+
+def test_samples_begin_with_their_prompts_and_repeat(text_run: Path) -> None:
+    run = RunDir(text_run)
+    model, tokenizer = load_policy(run, torch.device("cpu")), load_tokenizer(run)
+    config = TextEvaluationConfig(sample_tokens=8, temperature=0.0)
+    first, second = continuations(model, tokenizer, config, ("", "the cat"))
+    assert second.startswith("the cat") and len(second) > len("the cat")
+    assert continuations(model, tokenizer, config, ("the cat",)) == [second]
+    assert first and opening(tokenizer, "") == [1]
+    long = "the cat sees the dog. " * 40
+    assert continuations(model, tokenizer, config, (long,))[0].startswith(long), "only its end is read"
