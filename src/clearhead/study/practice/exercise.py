@@ -121,7 +121,7 @@ def stub(exercise: Exercise, command_name: str) -> str:
     rules.append("Only the standard library's harmless modules, numpy and torch may be imported.")
     body = exercise.signature.strip("\n")
     if body.endswith(":"):
-        body += "\n    raise NotImplementedError"
+        body = _wrapped(body) + "\n    raise NotImplementedError"
     ast.parse(body)
     return "\n".join([
         f'"""{exercise.title}.', "", exercise.statement.strip(), "", *rules, "",
@@ -130,8 +130,23 @@ def stub(exercise: Exercise, command_name: str) -> str:
     ])  # fmt: skip
 
 
+def _wrapped(head: str) -> str:
+    """The head of a function, one argument a line where it is long.
+
+    >>> _wrapped('def f(x: "float[T]", n: int) -> float:')
+    'def f(x: "float[T]", n: int) -> float:'
+    """
+    if max(map(len, head.splitlines())) <= 100:
+        return head
+    function = ast.parse(f"{head} pass").body[0]
+    assert isinstance(function, ast.FunctionDef) and function.returns is not None
+    arguments = "".join(f"    {ast.unparse(argument)},\n" for argument in function.args.args)
+    return f"def {function.name}(\n{arguments}) -> {ast.unparse(function.returns)}:".replace("'", '"')
+
+
 def _floats(exercise: Exercise) -> list[tuple[str, str]]:
-    head = exercise.signature.partition("->")[0] if exercise.signature.lstrip().startswith("def") else ""
+    """The arrays that the signature names; with a drive the inputs are the drive's, and `draw` makes all of them."""
+    head = "" if exercise.drive else exercise.signature.partition("->")[0]
     return ANNOTATION.findall(head)
 
 
