@@ -565,3 +565,54 @@ def test_broken_weights_are_told(make_decoder: MakeDecoder, tokenizer: CharToken
 
 def test_a_tokenizer_of_another_model_is_refused(decoder: Decoder) -> None:
     refused("14 tokens but the model only 12", lambda: LocalEngine(decoder, CharTokenizer("0123456789+-")))
+
+
+# --- tokenizers of other kinds ----------------------------------------------------------------------------------------
+
+
+class Vocabulary:
+    """Tokens are letters; what ends and fills is chosen."""
+
+    def __init__(self, end_id: int | None, pad_id: int | None) -> None:
+        self.vocab_size, self.end_id, self.pad_id, self.decoded = 10, end_id, pad_id, 0
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(char) - ord("a") for char in text]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        self.decoded += 1
+        return "".join(chr(ord("a") + i) for i in ids)
+
+
+@pytest.mark.parametrize(("end_id", "pad_id"), [(None, None), (3, None), (3, 3), (3, 5), (None, 5)])
+def test_end_and_padding_are_the_tokenizers(make_decoder: MakeDecoder, end_id: int | None, pad_id: int | None) -> None:
+    engine = LocalEngine(make_decoder(), Vocabulary(end_id, pad_id), dtype=torch.float32)
+    (drawn,) = engine.extend(engine.open(["b"]), 200, SampleConfig(2.0, max_tokens=30), [0], stop=None)
+    tokens = [engine.tokens(one.node)[1:] for one in drawn]
+    met = {token for text in tokens for token in text}
+    assert met == set(range(10)) - ({pad_id} if pad_id != end_id else set())
+    for text, one in zip(tokens, drawn, strict=True):
+        assert one.done == (end_id is not None and end_id in text)
+        assert end_id not in text[:-1]
+        assert one.truncated != one.done
+
+
+def test_no_token_is_decoded_to_look_for_no_stop_string(make_decoder: MakeDecoder) -> None:
+    tokenizer = Vocabulary(None, None)
+    engine = LocalEngine(make_decoder(), tokenizer, dtype=torch.float32)
+    engine.extend(engine.open(["b"]), 5, PLAIN, [0], stop=None)
+    assert tokenizer.decoded == 5  # the texts
+
+
+def test_a_repetition_penalty_counts_prompt_and_text(make_decoder: MakeDecoder, full_forward: FullForward) -> None:
+    decoder, text = make_decoder(), [1, 2]
+    engine = LocalEngine(decoder, Vocabulary(None, None), dtype=torch.float32)
+    config = replace(GREEDY, max_tokens=8, repetition_penalty=1.7)
+    drawn = engine.extend(engine.open(["bc", "bcd"]), 1, config, [0, 0], stop=None)
+    for _ in range(8):
+        logits = decoder.logits(full_forward(decoder, text)[-1]).detach()
+        logits[10:] = float("-inf")
+        for token in set(text):
+            logits[token] *= 1.7 if logits[token] < 0 else 1 / 1.7
+        text.append(int(logits.argmax()))
+    assert engine.tokens(drawn[0][0].node) == text

@@ -82,7 +82,8 @@ class LocalEngine:
         for text in texts:
             if not len(text):
                 raise UserError("an empty prompt has nothing to continue; give at least one character")
-            self._check_length(self.tokenizer.decode(text[-40:]), len(text))
+            if len(text) > self.max_positions:
+                self._check_length(self.tokenizer.decode(text[-40:]), len(text))
         slots = self.trie.insert(np.full(len(texts), ROOT), texts)
         return self._nodes.give(slots.tolist(), [self._ledger.open() for _ in texts])
 
