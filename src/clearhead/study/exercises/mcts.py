@@ -46,8 +46,9 @@ repeat `simulations` times:
 1. select: from the root, as long as the node has children, go to the child with the largest mean +
    c sqrt(ln N / n), with n its visits and N its parent's; a child without visits comes first; the first among equals;
 2. expand: all proposals for the node reached become its children;
-3. evaluate and back up: for each new child in turn, call value once and add it to the total, and 1 to the visits, of
-   the child and of every node above it up to the root. Where there were no proposals, judge and back up the node itself.
+3. evaluate and back up: for each new child in turn, call value once and add it to the total, and 1 to the visits,
+   of the child and of every node above it up to the root. Where there were no proposals, judge and back up the node
+   itself.
 Return (state, visits, mean) for each child of the root, in order.
 """,
     signature='def mcts(root: str, propose, value, simulations: int, c: float) -> "list[tuple[str, int, float]]":',

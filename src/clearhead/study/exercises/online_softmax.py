@@ -15,9 +15,9 @@ exercise = Exercise(
     title="Online softmax",
     section="Long sequences",
     statement="""
-A row of logits comes in blocks, and only two numbers per row are kept between them: m, the largest so far, and l, the
-sum of exp(z - m) so far. They start at m = -inf and l = 0. Take in one more block and return the new (m, l). A block may
-hold -inf (masked logits), even throughout: then no NaN may arise.
+A row of logits comes in blocks, and only two numbers per row are kept between them: m, the largest so far, and l,
+the sum of exp(z - m) so far. They start at m = -inf and l = 0. Take in one more block and return the new (m, l). A
+block may hold -inf (masked logits), even throughout: then no NaN may arise.
 """,
     signature='def online_softmax(m: "float[B]", l: "float[B]", block: "float[B, K]") -> "m, l":',
     draw=lambda rng, n: {"z": 3 * rng.normal(size=(n.B, n.S)), "block": int(rng.integers(1, 4))},

@@ -36,10 +36,10 @@ exercise = Exercise(
     section="Decoding",
     statement="""
 A draft model proposed the tokens drafted[0], drafted[1], ... with the distributions q[0], q[1], ...; p[n] is the
-target's distribution at the same place, and p[-1] the one after the last drafted token. Token n stands if u[n] < p/q of it (all
-before it standing). The first that does not stand is replaced by a token drawn from max(0, p - q), made to sum to
-1, and nothing follows; if all stand, a token drawn from p[-1] follows. To draw from a distribution, take the first
-token whose cumulative sum exceeds `last`. Return the tokens.
+target's distribution at the same place, and p[-1] the one after the last drafted token. Token n stands if u[n] <
+p/q of it (all before it standing). The first that does not stand is replaced by a token drawn from max(0, p - q),
+made to sum to 1, and nothing follows; if all stand, a token drawn from p[-1] follows. To draw from a distribution,
+take the first token whose cumulative sum exceeds `last`. Return the tokens.
 """,
     signature='def speculative_acceptance(p: "float[T + 1, V]", q: "float[T, V]", drafted: "list[int]", u: "list[float]", last: float) -> "list[int]":',
     sizes={"T": (1, 4), "V": (3, 6)},
