@@ -20,7 +20,6 @@ from clearhead.models.adapter import CONFIG, TENSORS, apply_adapter
 from clearhead.pipeline.model import load_model
 from clearhead.pipeline.tune import (
     BEFORE,
-    CHECKPOINT,
     RECORD,
     RESULT,
     SETTINGS,
@@ -46,8 +45,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(place: Path, **changes: Any) -> TuneConfig:
     plain = TuneConfig(
-        model=str(place / "model"), data=place / "data.jsonl", steps=30, lr=0.02, batch=512, rank=4, dropout=0.1,
-        samples=2, sample_tokens=8, save_every=7, dtype="float32",
+        model=str(place / "model"), data=place / "data.jsonl", steps=15, lr=0.03, batch=256, rank=4, dropout=0.1,
+        samples=2, sample_tokens=8, save_every=4, dtype="float32",
     )  # fmt: skip
     return replace(plain, **changes)
 
@@ -81,14 +80,16 @@ def test_the_held_out_loss_falls_and_the_figures_are_told(tuned: tuple[Path, dic
     folder, result, told = tuned
     assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"] - 1
     assert 0 < result["parameters"]["trainable"] < result["parameters"]["total"] / 2
-    assert result["peak_memory"] > 2**20 and result["steps"] == 30
+    assert result["peak_memory"] > 2**20 and result["steps"] == 15
     assert result["examples"] + result["held_out_examples"] == 40
     assert any("trainable: 3,712 of" in line for line in told)
     assert json.loads((folder / RESULT).read_text()) == result
     first = result["answers"][0]
     assert first["answer"] in ("red", "blue", "green", "tall", "small", "old", "new", "soft")
     assert first["before"] != first["after"]
-    assert {SETTINGS, BEFORE, RESULT, RECORD, CHECKPOINT, TENSORS, CONFIG} <= {p.name for p in folder.iterdir()}
+    assert {p.name for p in folder.iterdir()} == {SETTINGS, BEFORE, RESULT, RECORD, TENSORS, CONFIG}
+    again, told = run(settings(folder.parent), folder, resume=True)
+    assert again == result and told == ["done before"]
     evaluated = [event["held_out_loss"] for event in read(folder / RECORD) if event["kind"] == "eval"]
     assert evaluated[-1] == pytest.approx(result["held_out_loss"]["after"], rel=1e-6)
 
@@ -118,7 +119,7 @@ def test_peft_loads_the_result_with_the_same_logits(place: Path, tuned: tuple[Pa
 def test_a_stopped_run_goes_on_to_the_same_bits(place: Path, tuned: tuple[Path, dict[str, Any], Any]) -> None:
     folder = place / "stopped"
     with pytest.raises(KeyboardInterrupt):
-        run(settings(place), folder, stop_at=17)
+        run(settings(place), folder, stop_at=10)
     assert not (folder / TENSORS).exists() and not (folder / RESULT).exists()
     result, _ = run(settings(place), folder, resume=True)
     ours, whole = load_file(folder / TENSORS), load_file(tuned[0] / TENSORS)
@@ -185,10 +186,66 @@ def test_the_same_question_is_on_one_side(place: Path, tmp_path: Path) -> None:
 def test_a_model_without_a_template_learns_prompts_and_responses(place: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", chats=False)
     data = write_rows(tmp_path / "d.jsonl", [{"prompt": f"say {i}: ", "response": "red"} for i in range(20)])
-    config = settings(place, model=str(model), data=data, full=True, steps=20, lr=0.01)
+    config = settings(place, model=str(model), data=data, full=True, steps=15, lr=0.02)
     result, _ = run(config, tmp_path / "out")
     assert result["parameters"]["trainable"] == result["parameters"]["total"]
     assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"] - 1
     assert result["answers"][0]["after"] == "red"  # and ended there
+    assert same(load_model(str(tmp_path / "out"), CPU), load_model(str(tmp_path / "out"), CPU))
+    assert not same(load_model(str(tmp_path / "out"), CPU), load_model(str(model), CPU))
     with pytest.raises(BadRows):
         prepare(replace(config, data=place / "data.jsonl"), load_model(str(model), CPU), say=print)
+
+
+def same(a: Any, b: Any) -> bool:
+    state = b.decoder.state_dict()
+    return all(torch.equal(value, state[name]) for name, value in a.decoder.state_dict().items())
+
+
+def test_the_result_is_a_model_by_its_name(place: Path, tuned: tuple[Path, Any, Any]) -> None:
+    by_adapter = load_model(str(tuned[0]), CPU)
+    assert by_adapter.template is not None and by_adapter.path == tuned[0]
+    result, _ = run(settings(place, merge=True), place / "merged")
+    assert result["held_out_loss"] == tuned[1]["held_out_loss"]
+    assert not (place / "merged" / TENSORS).exists()
+    merged = load_model(str(place / "merged"), CPU)
+    assert same(merged, by_adapter) and not same(merged, load_model(str(place / "model"), CPU))
+    assert merged.template is not None and merged.template.source == by_adapter.template.source
+    import transformers
+
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(place / "merged").eval()
+    tokens = torch.arange(40).view(1, 40)
+    with torch.no_grad():
+        found = merged.decoder.logits(merged.decoder(tokens, torch.arange(40)[None], causal_attend()))
+        torch.testing.assert_close(found, theirs(tokens).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_an_adapter_without_its_model_is_told(place: Path, tuned: tuple[Path, Any, Any], tmp_path: Path) -> None:
+    shutil.copytree(tuned[0], tmp_path / "a")
+    config = json.loads((tmp_path / "a" / CONFIG).read_text())
+
+    def told(base: Any) -> str:
+        (tmp_path / "a" / CONFIG).write_text(json.dumps({**config, "base_model_name_or_path": base}))
+        with pytest.raises(UserError) as raised:
+            load_model(str(tmp_path / "a"), CPU)
+        return str(raised.value)
+
+    assert "adapter for another model, and that cannot be had" in told(str(tmp_path / "gone"))
+    assert "does not say which model" in told(None)
+    assert "which is one itself" in told(str(tmp_path / "a"))
+
+
+def test_a_run_is_tuned_to_a_run(place: Path, tiny_run: Path, tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "d.jsonl", [{"prompt": f"{w}\n", "response": w} for w in ("ab", "ba", "abc", "fed")])
+    config = settings(place, model=str(tiny_run), data=data, merge=True, steps=10)
+    result, _ = run(config, tmp_path / "out")
+    assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"]
+    before, after = load_model(str(tiny_run), CPU), load_model(str(tmp_path / "out"), CPU)
+    assert not same(before, after)
+    run(replace(config, merge=False), tmp_path / "adapter")
+    assert same(load_model(str(tmp_path / "adapter"), CPU), after)
+
+
+def test_what_cannot_be_written_is_told_before_any_work(place: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nothing to merge"):
+        settings(place, full=True, merge=True)

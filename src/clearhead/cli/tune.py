@@ -28,6 +28,7 @@ SHOWN_ROWS = 20  # bad ones, each in a line
 @click.option("--held-out", type=click.Path(path_type=Path), help="Rows to measure with. Default: a tenth of --data.")
 @click.option("--out", type=click.Path(path_type=Path), help="The result's directory. Default: runs/tune-NAME.")
 @click.option("--full", is_flag=True, help="Train every weight instead of LoRA.")
+@click.option("--merge", is_flag=True, help="Write the tuned model instead of an adapter.")
 @click.option("--rank", type=int, help="Rank of the update of each matrix. Default: 8.")
 @click.option("--alpha", type=float, help="The update counts alpha / rank. Default: 16.")
 @click.option("--dropout", type=float, help="Of the update's input. Default: 0.")
@@ -45,7 +46,8 @@ SHOWN_ROWS = 20  # bad ones, each in a line
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON at the end.")
 def command(
     model: str, data: Path, held_out: Path | None, out: Path | None, targets: str | None, settings: tuple[str, ...],
-    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, **given: Any,
+    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Tune MODEL on the answers in a file, and show what it says before and after.
 
@@ -55,7 +57,7 @@ def command(
     """
     from clearhead.config import build, override
 
-    plain: dict[str, Any] = {"model": model, "data": str(data), "full": full}
+    plain: dict[str, Any] = {"model": model, "data": str(data), "full": full, "merge": merge}
     plain |= {name: value for name, value in given.items() if value is not None}
     if held_out:
         plain["held_out"] = str(held_out)
@@ -88,6 +90,7 @@ def command(
         again += [] if out else ["--out", str(folder)]
         display.say(f"stopped; go on with: {shlex.join(['clearhead', *again])}")
         raise
+    write_report(folder)
     if as_json:
         click.echo(json.dumps({**result, "directory": str(folder)}, ensure_ascii=False))
         return
@@ -126,6 +129,17 @@ def default_folder(model: str, resume: bool) -> Path:
     return max(found, key=lambda path: (path / SETTINGS).stat().st_mtime)
 
 
+def write_report(folder: Path) -> None:
+    """report.html, from what the directory holds."""
+    from clearhead.pipeline.rundir import read_json
+    from clearhead.pipeline.tune import RECORD, REPORT, RESULT
+    from clearhead.report.page import write_page
+    from clearhead.report.tuning import render
+    from clearhead.training.record import read
+
+    write_page(render(read_json(folder / RESULT), read(folder / RECORD)), folder / REPORT)
+
+
 def show(result: dict[str, Any], folder: Path) -> None:
     """The figures, and the first answers."""
     loss, sizes = result["held_out_loss"], result["parameters"]
@@ -138,7 +152,7 @@ def show(result: dict[str, Any], folder: Path) -> None:
         f"{sizes['trainable']:,} of {sizes['total']:,} parameters trained, {result['steps']} steps, "
         f"{result['seconds']:.0f} s, peak memory {result['peak_memory'] / 2**30:.2f} GiB"
     )
-    click.echo(f"result: {folder}")
+    click.echo(f"result: {folder}, report: {folder / 'report.html'}")
 
 
 def one_line(text: str, width: int = 160) -> str:

@@ -7,7 +7,7 @@ one. Deliberately not here: how families name their parts (models.huggingface), 
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from clearhead.errors import UserError
+from clearhead.models.adapter import CONFIG as ADAPTER
+from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import config_from, fill
 from clearhead.pipeline.rundir import RunDir
@@ -58,10 +60,27 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
         return LoadedModel(name, path, decoder if dtype is None else decoder.to(dtype), load_tokenizer(run))
     if (path / "config.json").is_file():
         return from_folder(name, path, device, dtype)
+    if (path / ADAPTER).is_file():
+        return with_adapter(name, path, device, dtype)
     raise UserError(
         f"{name} is no model: neither a run's directory (config.toml) nor a folder with a config.json; "
         "name one of these, or an id of the Hugging Face hub"
     )
+
+
+def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """The model that an adapter was made for, with its updates merged in."""
+    base = read_config(path).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
+        raise UserError(f"{path / ADAPTER} does not say which model it is for; set base_model_name_or_path in it")
+    if (Path(base) / ADAPTER).is_file() and not (Path(base) / "config.json").is_file():
+        raise UserError(f"{path} is an adapter for {base}, which is one itself; merge that one first")
+    try:
+        loaded = load_model(base, device, dtype)
+    except UserError as error:
+        raise UserError(f"{path} is an adapter for another model, and that cannot be had: {error}") from None
+    apply_adapter(loaded.decoder, path)
+    return replace(loaded, name=name, path=path)
 
 
 def from_hub(name: str) -> Path:

@@ -3,7 +3,8 @@
     tune.toml                   the settings            tune.jsonl          everything measured in training
     before.json                 the untouched model     tune.json           the result in figures
     tune.checkpoint.safetensors to go on from           report.html         before and after, side by side
-    adapter_model.safetensors, adapter_config.json      LoRA, as PEFT writes it
+    adapter_model.safetensors, adapter_config.json      LoRA, as PEFT writes it; or, of a tuning in full or merged,
+    model.safetensors, config.json, tokenizer.json      the model, a run's as a run
 
 Deliberately not here: what is learned of an example (text.turns), the loss (alignment.sft), LoRA (nn.lora).
 """
@@ -19,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -32,7 +33,8 @@ from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.writing import Writing
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
-from clearhead.nn.lora import TARGETS, LoraConfig, add_lora
+from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
+from clearhead.pipeline import export
 from clearhead.pipeline.model import LoadedModel
 from clearhead.pipeline.rundir import read_json, write_bytes, write_json
 from clearhead.text.corpus import held_out
@@ -74,6 +76,7 @@ class TuneConfig:
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     save_every: int = 20
     eval_every: int = 0
+    merge: bool = False
     samples: int = 6
     sample_tokens: int = 64
 
@@ -86,6 +89,8 @@ class TuneConfig:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         if not 0 < self.epochs < math.inf:
             raise UserError(f"epochs = {self.epochs} must be a positive number")
+        if self.full and self.merge:
+            raise UserError("full tuning has nothing to merge; leave out merge")
         if not self.full:
             _ = self.lora
 
@@ -142,6 +147,8 @@ def prepare(
         raise UserError(
             f"max_length = {limit} is more than the model's context of {loaded.decoder.config.max_positions}; lower it"
         )
+    if config.full or config.merge:
+        export.check(loaded)
     training = read(config.data, loaded, limit, skip_bad, say)
     if config.held_out:
         held = read(config.held_out, loaded, limit, skip_bad, say)
@@ -221,6 +228,9 @@ def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
     config, decoder, folder = prepared.config, prepared.loaded.decoder, context.folder
+    if (folder / RESULT).is_file():
+        context.say("done before")
+        return cast(dict[str, Any], read_json(folder / RESULT))
     epochs, held = prepared.epochs, Epochs(prepared.held, 4, prepared.length, 0)
     held_batches = [held.batch(i) for i in range(held.steps)]
     started = time.perf_counter()
@@ -260,6 +270,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     }  # fmt: skip
     save(prepared, context)
     write_json(folder / RESULT, result)
+    (folder / CHECKPOINT).unlink(missing_ok=True)  # as large as the weights it trains and their moments
     return result
 
 
@@ -318,10 +329,12 @@ def prompt_ids(prepared: Prepared, prompt: str) -> list[int]:
 
 
 def save(prepared: Prepared, context: Context) -> None:
-    """The adapter as PEFT writes it."""
-    config, decoder = prepared.config, prepared.loaded.decoder
-    if config.full:
+    """The adapter as PEFT writes it, or the whole model."""
+    config, decoder, loaded = prepared.config, prepared.loaded.decoder, prepared.loaded
+    if config.full or config.merge:
+        merge(decoder)
+        export.write_model(loaded, context.folder)
         return
-    base = str(prepared.loaded.path.resolve())
+    base = str(loaded.path.resolve()) if Path(loaded.name).exists() else loaded.name
     write_bytes(context.folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
     write_json(context.folder / CONFIG, config_of(decoder, config.lora, base))

@@ -18,7 +18,7 @@ from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
 from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
-from clearhead.report.markup import Html, join, tag
+from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.opening import headline_section
 from clearhead.report.results import evaluation_section, examples_section, tree_section
 from clearhead.report.scoring import reward_section
@@ -45,8 +45,12 @@ def render(report_data: Mapping[str, Any]) -> str:
 
 
 def write(report_data: Mapping[str, Any], path: str | Path) -> None:
-    """Write the report whole or not at all: a reader, or a crash at any instant, never sees half a page."""
-    path, text = Path(path), render(report_data)
+    """Write the report of a run; see `write_page`."""
+    write_page(render(report_data), Path(path))
+
+
+def write_page(text: str, path: Path) -> None:
+    """Write a page whole or not at all: a reader, or a crash at any instant, never sees half of it."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(part, "w", encoding="utf-8", newline="\n") as file:
@@ -74,17 +78,19 @@ def build_page(report: Report) -> str:
     }
     shown = {anchor: body for anchor, body in sections.items() if body}
     links = [tag("a", CONTENTS[anchor], href=f"#{anchor}") for anchor in shown]
-    body = tag(
-        "main",
-        headline_section(report),
-        tag("nav", *links, aria_label="Contents") if len(links) > 1 else None,
-        *shown.values(),
-    )
+    contents = tag("nav", *links, aria_label="Contents") if len(links) > 1 else None
+    title = report.run.name or "Clearhead report"
+    return document(title, headline(report), headline_section(report), contents, *shown.values())
+
+
+def document(title: str, description: str, *body: Child) -> str:
+    """A whole page with this in its body."""
+    main = tag("main", *body)
     end = tag("footer", tag("p", "Made by Clearhead. This page is one file and loads nothing from anywhere."))
-    return f"<!DOCTYPE html>\n{tag('html', _head(report), tag('body', body, end, _script()), lang='en')}\n"
+    return f"<!DOCTYPE html>\n{tag('html', _head(title, description), tag('body', main, end, _script()), lang='en')}\n"
 
 
-def _head(report: Report) -> Html:
+def _head(title: str, description: str) -> Html:
     script = base64.b64encode(hashlib.sha256(_read("report.js").encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'; base-uri 'none'"
@@ -95,8 +101,8 @@ def _head(report: Report) -> Html:
         tag("meta", http_equiv="Content-Security-Policy", content=policy),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
-        tag("title", report.run.name or "Clearhead report"),
-        tag("meta", name="description", content=headline(report)),
+        tag("title", title),
+        tag("meta", name="description", content=description),
         tag("style", Html(_read("style.css"))),
     )
 

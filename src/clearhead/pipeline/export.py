@@ -1,0 +1,106 @@
+"""A tuned model as a directory that stands for itself: a Hugging Face folder, or a run with other weights.
+
+Deliberately not here: GGUF, and models that no family of Hugging Face has.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from clearhead.errors import UserError
+from clearhead.models.huggingface import config_to, family_of, tensors_to
+from clearhead.pipeline.model import WEIGHTS, LoadedModel, json_object
+from clearhead.pipeline.rundir import RunDir, write_json, write_text
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.training import checkpoint
+
+BESIDE = (  # what a folder says about its text
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
+    "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "generation_config.json",
+)  # fmt: skip
+
+
+def check(loaded: LoadedModel) -> None:
+    """UserError, before any work, if such a model has no form to be written in."""
+    if not is_run(loaded.path):
+        family_of(loaded.decoder.config)
+
+
+def is_run(path: Path) -> bool:
+    return (path / "config.toml").is_file()
+
+
+def write_model(loaded: LoadedModel, folder: Path) -> None:
+    """The model as it is in memory, in the form in which it was found. Its weights are written last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if is_run(loaded.path):
+        old, new = RunDir(loaded.path), RunDir(folder)
+        for file, copy in ((old.config, new.config), (old.state, new.state), (old.tokenizer, new.tokenizer)):
+            write_text(copy, file.read_text(encoding="utf-8"))
+        _, meta = checkpoint.load(old.policy)
+        checkpoint.save(new.policy, dict(loaded.decoder.state_dict()), meta)
+        return
+    write_json(folder / "config.json", config_of(loaded))
+    write_text_files(loaded, folder)
+    family = family_of_source(loaded)
+    write_tensors(folder / WEIGHTS, tensors_to(loaded.decoder, family))
+
+
+def family_of_source(loaded: LoadedModel) -> str:
+    source = loaded.path / "config.json"
+    return str(json_object(source)["model_type"]) if source.is_file() else family_of(loaded.decoder.config)
+
+
+def config_of(loaded: LoadedModel) -> dict[str, Any]:
+    """The folder's own config.json, with the type that the weights have now; made anew if there is none."""
+    source = loaded.path / "config.json"
+    plain = json_object(source) if source.is_file() else config_to(loaded.decoder.config)
+    kind = str(loaded.decoder.dtype).removeprefix("torch.")
+    plain.pop("torch_dtype", None)
+    plain.pop("quantization_config", None)
+    if loaded.tokenizer.end_id is not None:
+        plain.setdefault("eos_token_id", loaded.tokenizer.end_id)
+    return {**plain, "dtype": kind}
+
+
+def write_text_files(loaded: LoadedModel, folder: Path) -> None:
+    """Tokenizer and chat template."""
+    for name in BESIDE:
+        if loaded.path.is_dir() and (loaded.path / name).is_file():
+            copy_file(loaded.path / name, folder / name)
+    if not (folder / "tokenizer.json").is_file():
+        tokenizer = loaded.tokenizer
+        if not isinstance(tokenizer, SubwordTokenizer):
+            raise UserError(f"{loaded.name} has a tokenizer that has no form in a folder of Hugging Face")
+        write_text(folder / "tokenizer.json", tokenizer.to_json())
+    if not (folder / "tokenizer_config.json").is_file():
+        write_json(folder / "tokenizer_config.json", tokenizer_config(loaded))
+
+
+def tokenizer_config(loaded: LoadedModel) -> dict[str, Any]:
+    told: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    if loaded.template is not None:
+        told |= {**loaded.template.tokens, "chat_template": loaded.template.source}
+    if isinstance(loaded.tokenizer, SubwordTokenizer):
+        for name, i in (("eos_token", loaded.tokenizer.end_id), ("pad_token", loaded.tokenizer.pad_id)):
+            if i is not None:
+                told.setdefault(name, loaded.tokenizer.backend.id_to_token(i))
+    return told
+
+
+def copy_file(source: Path, target: Path) -> None:
+    aside = target.with_name(target.name + ".tmp")
+    shutil.copyfile(source, aside)
+    os.replace(aside, target)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Whole or not at all, without holding the bytes a second time."""
+    aside = path.with_name(path.name + ".tmp")
+    save_file(dict(tensors), aside, {"format": "pt"})
+    os.replace(aside, path)
