@@ -14,7 +14,7 @@ from texts import CORPUS, TEXTS
 from tokenizers import Tokenizer, normalizers
 
 from clearhead.errors import UserError
-from clearhead.text.gguf_metadata import read_metadata
+from clearhead.formats.gguf import read_metadata
 from clearhead.text.gguf_vocab import chat_template, from_metadata, load_gguf
 from clearhead.text.training import train_tokenizer
 

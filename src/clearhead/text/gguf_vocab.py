@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from clearhead.errors import UserError
-from clearhead.text.gguf_metadata import read_metadata
+from clearhead.formats.gguf import read_metadata
 from clearhead.text.patterns import pattern
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import cut_to_bytes

@@ -13,7 +13,8 @@ from typing import Any
 import tokenizers
 
 from clearhead.errors import UserError
-from clearhead.text import gguf_metadata, gguf_vocab
+from clearhead.formats import gguf
+from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable
@@ -31,7 +32,7 @@ PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
 def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | CharTokenizer:
     """The tokenizer at `path`; `cut` names the pattern of a rank file that is not known here."""
     file = _in_folder(path) if path.is_dir() else path
-    if _begins(file, len(gguf_metadata.MAGIC)) == gguf_metadata.MAGIC:
+    if _begins(file, len(gguf.MAGIC)) == gguf.MAGIC:
         _refuse_cut(cut, file)
         return gguf_vocab.load_gguf(file)
     data = _read(file)
@@ -57,8 +58,8 @@ def load_chat_template(path: Path) -> ChatTemplate | None:
         tokens = {name: _content(value) for name, value in told.items() if name.endswith("_token")}
         told_tokens = {name: token for name, token in tokens.items() if token is not None}
         return None if source is None else ChatTemplate(source, told_tokens)
-    if _begins(path, len(gguf_metadata.MAGIC)) == gguf_metadata.MAGIC:
-        metadata = gguf_metadata.read_metadata(path)
+    if _begins(path, len(gguf.MAGIC)) == gguf.MAGIC:
+        metadata = gguf.read_metadata(path)
         source = gguf_vocab.chat_template(metadata)
         return None if source is None else ChatTemplate(source, gguf_vocab.special_tokens(metadata))
     return load_chat_template(path.parent) if path.name == NAMES[0] else None

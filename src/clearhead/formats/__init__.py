@@ -1,0 +1,1 @@
+"""Files of weights, read lazily and checked before they are believed."""

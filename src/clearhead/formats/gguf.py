@@ -1,0 +1,271 @@
+"""GGUF files: names and values, then the tensors, each read from the mapped file when it is asked for.
+
+Every size in the file is checked against what the file still holds before it is believed. A list of text or numbers
+is read at once: the vocabulary of a real model takes a moment, where the gguf package takes seconds. What quantised
+blocks stand for is the package's business. Format: ggml/docs/gguf.md, versions 2 and 3, little-endian.
+"""
+
+import importlib
+import math
+import mmap
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from clearhead.errors import UserError
+
+MAGIC = b"GGUF"
+VERSIONS = (2, 3)
+SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+STRING, ARRAY = 8, 9
+ALIGNMENT = 32  # of tensors, unless general.alignment says otherwise
+MOST_DIMENSIONS = 4
+PLAIN: dict[int, tuple[str, np.dtype[Any]]] = {
+    0: ("F32", np.dtype("<f4")),
+    1: ("F16", np.dtype("<f2")),
+    30: ("BF16", np.dtype("<u2")),
+}
+# type: (name, weights in a block, bytes of a block)
+BLOCKS = {
+    2: ("Q4_0", 32, 18), 3: ("Q4_1", 32, 20), 6: ("Q5_0", 32, 22), 7: ("Q5_1", 32, 24), 8: ("Q8_0", 32, 34),
+    12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210),
+}  # fmt: skip
+PACKAGE = "gguf"
+WRITTEN = ("F32", "F16", "Q8_0")
+AT_ONCE = 1 << 20  # weights of a tensor that are unpacked together: the package's steps each make a copy
+
+
+class TensorInfo(NamedTuple):
+    """Where a tensor lies and how; `shape` with the rows first, as NumPy and torch have it."""
+
+    shape: tuple[int, ...]
+    kind: int
+    start: int
+    nbytes: int
+
+    @property
+    def dtype(self) -> str:
+        return PLAIN[self.kind][0] if self.kind in PLAIN else BLOCKS[self.kind][0]
+
+
+class Truncated(Exception):
+    """A size in the file points beyond its end."""
+
+
+@dataclass
+class _Reader:
+    """A cursor over the bytes of a file, which are read as they are asked for."""
+
+    data: mmap.mmap | bytes
+    at: int = 0
+
+    def take(self, count: int) -> bytes:
+        if count > len(self.data) - self.at:
+            raise Truncated
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def number(self, code: str) -> Any:
+        return struct.unpack("<" + code, self.take(struct.calcsize("<" + code)))[0]
+
+    def text(self) -> str:
+        return self.take(self.number("Q")).decode("utf-8", "surrogateescape")
+
+    def value(self, kind: int) -> Any:
+        if kind in SCALARS:
+            return self.number(SCALARS[kind])
+        if kind == STRING:
+            return self.text()
+        if kind != ARRAY:
+            raise UserError(f"a value of the unknown type {kind}")
+        inner, count = self.number("I"), self.number("Q")
+        if inner in SCALARS:
+            code = np.dtype("<" + SCALARS[inner])
+            return np.frombuffer(self.take(count * code.itemsize), code).tolist()
+        if inner != STRING:
+            raise UserError(f"a list of lists or of the unknown type {inner}")
+        return [self.text() for _ in range(count)]
+
+
+class GGUF:
+    """An opened file. Nothing of a tensor is read before `read`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        reader = _open(path)
+        self._data = reader.data
+        try:
+            self.metadata, count = _metadata(reader)
+            self.tensors = _tensors(reader, count, self.metadata.get("general.alignment", ALIGNMENT))
+        except Truncated:
+            raise UserError(f"{path} ends too early; it is cut off or broken, fetch it again") from None
+        except UserError as error:
+            raise UserError(f"{path} is no GGUF file that can be read: {error}") from None
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor: F32 and F16 as they lie in the file, not to be written to; everything else as float32."""
+        info = self.tensors[name]
+        if info.kind in PLAIN:
+            flat = np.frombuffer(self._data, PLAIN[info.kind][1], math.prod(info.shape), info.start)
+            if info.dtype == "BF16":  # the upper half of a float32
+                flat = (flat.astype(np.uint32) << 16).view(np.float32)
+            return flat.reshape(info.shape)
+        package = _package()
+        _, weights, size = BLOCKS[info.kind]
+        kind, found = package.GGMLQuantizationType(info.kind), np.empty(math.prod(info.shape), np.float32)
+        blocks = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
+        for first in range(0, len(blocks), AT_ONCE // weights):
+            part = package.quants.dequantize(blocks[first : first + AT_ONCE // weights], kind)
+            found[first * weights : first * weights + part.size] = part.reshape(-1)
+        return found.reshape(info.shape)
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Every name and value."""
+    try:
+        return _metadata(_open(path))[0]
+    except Truncated:
+        raise UserError(f"{path} ends in the middle of its metadata; it is cut off or broken, fetch it again") from None
+    except UserError as error:
+        raise UserError(f"{path} is no GGUF file that can be read: {error}") from None
+
+
+def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndarray], kind: str) -> None:
+    """A new file, there whole or not at all. Matrices are written as `kind`, vectors as F32, as llama.cpp wants them.
+
+    Whole numbers become uint32, lists of them int32; the architecture must be named. UserError for an unknown kind and
+    for a matrix whose rows are no whole blocks.
+    """
+    if kind not in WRITTEN:
+        raise UserError(f"the type {kind!r} cannot be written; choose one of {', '.join(WRITTEN)}")
+    package = _package()
+    stored = package.GGMLQuantizationType[kind]
+    for name, tensor in tensors.items():
+        if kind == "Q8_0" and tensor.ndim > 1 and tensor.shape[-1] % 32:
+            raise UserError(f"{name} has rows of {tensor.shape[-1]} weights, not whole blocks of 32; write F16 instead")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        writer = package.GGUFWriter(temporary, metadata["general.architecture"])
+        writer.add_file_type({"F32": 0, "F16": 1, "Q8_0": 7}[kind])
+        for key, value in metadata.items():
+            if key not in ("general.architecture", "general.file_type"):
+                writer.add_key_value(key, value, *_value_type(package, value))
+        for name, tensor in tensors.items():
+            as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32
+            plain = {"F32": np.float32, "F16": np.float16}.get(as_kind.name)
+            if plain is not None:
+                writer.add_tensor(name, np.ascontiguousarray(tensor, plain))
+            else:
+                writer.add_tensor(name, package.quants.quantize(tensor.astype(np.float32), stored), raw_dtype=stored)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from None
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _value_type(package: ModuleType, value: Any) -> tuple[Any, ...]:
+    """The type of a value in the file, and for a list that of its entries."""
+    kinds = package.GGUFValueType
+    if isinstance(value, list):
+        inner = {bool: kinds.BOOL, int: kinds.INT32, float: kinds.FLOAT32, str: kinds.STRING}[type(value[0])]
+        return kinds.ARRAY, inner
+    return ({bool: kinds.BOOL, int: kinds.UINT32, float: kinds.FLOAT32, str: kinds.STRING}[type(value)],)
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether it begins as one."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
+
+
+def _package() -> ModuleType:
+    """The gguf package, which is an extra: for quantised tensors, and to write."""
+    try:
+        importlib.import_module(f"{PACKAGE}.quants")
+        return importlib.import_module(PACKAGE)
+    except ImportError:
+        raise UserError("this GGUF file needs the package gguf: pip install 'clearhead[interop]'") from None
+
+
+def _open(path: Path) -> _Reader:
+    try:
+        with open(path, "rb") as file:
+            empty = os.fstat(file.fileno()).st_size == 0  # nothing to map
+            return _Reader(b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}; name a GGUF file") from None
+
+
+def _metadata(reader: _Reader) -> tuple[dict[str, Any], int]:
+    """Names with values, and the number of tensors; the cursor is left behind them."""
+    if reader.data[:4] != MAGIC:
+        raise UserError("it does not begin with GGUF")
+    reader.at = len(MAGIC)
+    version = reader.number("I")
+    if version not in VERSIONS:
+        raise UserError(f"version {version} is unknown; versions {VERSIONS[0]} and {VERSIONS[1]} can be read")
+    tensors, count = reader.number("Q"), reader.number("Q")
+    found: dict[str, Any] = {}
+    for _ in range(count):
+        name = reader.text()
+        if name in found:
+            raise UserError(f"the name {name[:60]!r} is there twice")
+        found[name] = reader.value(reader.number("I"))
+    return found, tensors
+
+
+def _tensors(reader: _Reader, count: int, alignment: Any) -> dict[str, TensorInfo]:
+    """Every tensor's place; none leaves the file, overlaps another, or has a type that is not known."""
+    if not isinstance(alignment, int) or alignment < 8 or alignment % 8:
+        raise UserError(f"general.alignment = {alignment!r} is no multiple of 8")
+    listed: dict[str, tuple[tuple[int, ...], int, int]] = {}
+    for _ in range(count):
+        name, dimensions = reader.text(), reader.number("I")
+        if name in listed:
+            raise UserError(f"the tensor {name[:60]!r} is there twice")
+        if not 1 <= dimensions <= MOST_DIMENSIONS:
+            raise UserError(
+                f"the tensor {name[:60]!r} has {dimensions} dimensions; 1 to {MOST_DIMENSIONS} are possible"
+            )
+        shape = tuple(reader.number("Q") for _ in range(dimensions))[::-1]
+        listed[name] = (shape, reader.number("I"), reader.number("Q"))
+    base = -(-reader.at // alignment) * alignment
+    found: dict[str, TensorInfo] = {}
+    end = base
+    for name, (shape, kind, offset) in sorted(listed.items(), key=lambda item: item[1][2]):
+        start, nbytes = base + offset, _nbytes(name, shape, kind)
+        if offset % alignment or start < end:
+            raise UserError(f"the tensor {name[:60]!r} lies at {offset}, inside another or off the grid of {alignment}")
+        if start + nbytes > len(reader.data):
+            raise Truncated
+        end = start + nbytes
+        found[name] = TensorInfo(shape, kind, start, nbytes)
+    return {name: found[name] for name in listed}
+
+
+def _nbytes(name: str, shape: tuple[int, ...], kind: int) -> int:
+    if 0 in shape:
+        raise UserError(f"the tensor {name[:60]!r} is empty")
+    if kind in PLAIN:
+        return math.prod(shape) * PLAIN[kind][1].itemsize
+    if kind not in BLOCKS:
+        known = ", ".join([*(plain[0] for plain in PLAIN.values()), *(block[0] for block in BLOCKS.values())])
+        raise UserError(f"the tensor {name[:60]!r} is of type {kind}; {known} can be read")
+    _, weights, size = BLOCKS[kind]
+    if shape[-1] % weights:
+        raise UserError(f"the tensor {name[:60]!r} has rows of {shape[-1]} weights, not whole blocks of {weights}")
+    return math.prod(shape) // weights * size
