@@ -12,10 +12,12 @@ import torch
 from clearhead.kernels.attention import causal_attend
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
-from clearhead.pipeline.text_measure import batches, by_position, token_bytes
-from clearhead.pipeline.text_recipe import TextEvaluationConfig
+from clearhead.pipeline.text_measure import batches, by_position, embedding_gradient, reach, token_bytes, whole_windows
+from clearhead.pipeline.text_models import load_kind
+from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.corpus import documents, held_out
 from clearhead.text.shards import Shards
+from clearhead.training.step import hidden_states, to_tensors
 
 
 def test_bits_per_byte_by_the_definition(text_run: Path) -> None:
@@ -70,3 +72,42 @@ def test_bytes_of_tokens_are_the_bytes_of_the_text(text_run: Path) -> None:
     text = "the 猫 sees füchse"
     assert token_bytes(tokenizer)[tokenizer.encode(text)].sum() == len(text.encode())
     assert token_bytes(tokenizer)[:2].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["decoder", "lstm", "rnn"])
+def test_the_gradient_at_an_embedding_by_differences(text_run: Path, kind: str) -> None:
+    """Nudge the embedding of a token that occurs once in its row, and see the loss of the last place change."""
+    run, cpu = RunDir(text_run), torch.device("cpu")
+    recipe = run.any_recipe()
+    assert isinstance(recipe, TextRecipe)
+    model = load_kind(run, recipe, kind, cpu).double()
+    windows = whole_windows(Shards(run.tokens), 12, 4)
+    assert windows is not None
+    batch = to_tensors(windows, cpu)
+    gradient = embedding_gradient(model, batch)
+    row, at = next((r, t) for t in (8, 7, 6, 5) for r in range(4) if (batch.tokens[r] == batch.tokens[r, t]).sum() == 1)
+    direction = torch.randn(gradient.shape[-1], generator=torch.Generator().manual_seed(0)).double()
+    one = type(batch)(*(part[row : row + 1] for part in batch))
+
+    def loss(step: float) -> float:
+        with torch.no_grad():
+            model.embed.weight[batch.tokens[row, at]] += step * direction
+            log_p = model.logits(hidden_states(model, one))[0, -1].log_softmax(-1)
+            model.embed.weight[batch.tokens[row, at]] -= step * direction
+        return -float(log_p[one.targets[0, -1]])
+
+    slope = (loss(1e-5) - loss(-1e-5)) / 2e-5
+    assert float(gradient[row, at] @ direction) == pytest.approx(slope, rel=1e-3, abs=1e-9)
+    assert gradient[row].any(-1).all()
+
+
+def test_reach_begins_at_the_last_token(text_run: Path) -> None:
+    run = RunDir(text_run)
+    recipe = run.any_recipe()
+    assert isinstance(recipe, TextRecipe)
+    model = load_kind(run, recipe, "rnn", torch.device("cpu"))
+    places = reach(model, Shards(run.tokens), 12)
+    assert places[0] == {"distance": 0.0, "share": 1.0}
+    assert [place["distance"] for place in places] == sorted(place["distance"] for place in places)
+    assert places[-1]["share"] < 0.5, "through a plain state it fades"
+    assert reach(model, Shards(run.tokens), 4000) == [], "no document is so long"

@@ -24,6 +24,15 @@ def test_a_recipe_survives_being_saved() -> None:
     assert recipe.pretrain.seed == 3
 
 
+def test_kinds_of_models() -> None:
+    assert parse(GOOD).kinds == ("decoder",)
+    for kind, kinds in (("lstm", ("lstm",)), (["decoder", "rnn"], ("decoder", "rnn"))):
+        recipe = parse(GOOD | {"model": {"kind": kind, "max_positions": 256, "d_model": 96}})
+        assert recipe.kinds == kinds
+        assert parse(to_plain(recipe)) == recipe
+        assert recipe.recurrent("lstm", 500).parameters == pytest.approx(recipe.decoder(500).parameters, rel=0.01)
+
+
 @pytest.mark.parametrize(
     ("files", "paths"), [("a.txt", ["a.txt"]), (["a", "b"], ["a", "b"]), ("", []), ([], []), ("~/x", None)]
 )
@@ -42,6 +51,10 @@ def test_one_file_or_several(files: object, paths: list[str] | None) -> None:
         ({"tokenizer": {"kind": "words"}}, "tokenizer.kind is 'words'"),
         ({"tokenizer": {"vocab": 10}}, "tokenizer.vocab = 10"),
         ({"model": {"preset": "huge"}}, "huge"),
+        ({"model": {"kind": "gru", "max_positions": 256}}, "model.kind = 'gru'"),
+        ({"model": {"kind": ["lstm", "lstm"], "max_positions": 256}}, "each once"),
+        ({"model": {"kind": [], "max_positions": 256}}, "model.kind = \\[\\]"),
+        ({"model": {"kind": 3, "max_positions": 256}}, "model.kind = 3"),
         ({"pretrain": {"tokens": 512}}, "pretrain.tokens = 512 is more than the model's context"),
         ({"pretrain": {"seed": 3}}, "pretrain.seed"),
         ({"evaluation": {"tokens": 0}}, "evaluation.tokens = 0"),

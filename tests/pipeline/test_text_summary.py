@@ -8,7 +8,7 @@ import pytest
 
 from clearhead.cli.main import main
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.text_summary import headline, report_data
+from clearhead.pipeline.text_summary import headline, held_out_curve, report_data
 
 
 def test_the_headline_is_what_was_measured(text_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -26,11 +26,26 @@ def test_the_headline_is_what_was_measured(text_run: Path, tmp_path: Path, capsy
 
 def test_tokens_are_counted_as_they_were_read(text_run: Path) -> None:
     data = report_data(RunDir(text_run))
-    assert data["model"]["training_tokens"] == 100 * 8 * 48
-    assert [point["tokens"] for point in data["training"]["evals"]] == [9600, 19200, 28800, 38400]
+    assert data["model"]["training_tokens"] == 80 * 8 * 48
+    assert [point["tokens"] for point in data["training"]["evals"]] == [7680, 15360, 23040, 30720]
     corpus = data["text"]["corpus"]
     assert corpus["documents"] == 150 and corpus["vocabulary"] <= 300
     assert 1 < corpus["bytes_per_token"] < 5
+
+
+def test_seconds_are_those_of_the_steps(text_run: Path) -> None:
+    events = [
+        {"kind": "step", "step": 1, "tokens": 10, "seconds": 60.0},  # compiled
+        {"kind": "step", "step": 2, "tokens": 10, "seconds": 2.0},
+        {"kind": "eval", "step": 2, "held_out_loss": 3.0},
+        {"kind": "step", "step": 3, "tokens": 10, "seconds": 2.0},
+        {"kind": "eval", "step": 3, "held_out_loss": 2.0},
+    ]
+    assert held_out_curve(events) == [
+        {"tokens": 20, "seconds": 4.0, "loss": 3.0}, {"tokens": 30, "seconds": 6.0, "loss": 2.0},
+    ]  # fmt: skip
+    for model in report_data(RunDir(text_run))["text"]["models"]:
+        assert [point["tokens"] for point in model["curve"]] == [7680, 15360, 23040, 30720]
 
 
 def test_a_run_that_has_just_begun_has_a_report(text_run: Path, tmp_path: Path) -> None:

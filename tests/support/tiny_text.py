@@ -17,14 +17,15 @@ vocab = 300
 
 [model]
 preset = "tiny"
+kind = ["decoder", "lstm", "rnn"]
 max_positions = 64
 
 [pretrain]
-steps = 100
+steps = 80
 rows = 8
 tokens = 48
 warmup = 10
-eval_every = 25
+eval_every = 20
 save_every = 10
 compile = "off"
 dtype = "float32"

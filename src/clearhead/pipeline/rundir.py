@@ -69,6 +69,10 @@ class RunDir:
     def report_data(self) -> Path:
         return self.path / "report.json"
 
+    def model(self, kind: str) -> Path:
+        """The weights of one kind of language model; the decoder's are the policy."""
+        return self.policy if kind == "decoder" else self.path / f"{kind}.safetensors"
+
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its last resumable state."""
         return self.path / f"{stage}.checkpoint.safetensors"

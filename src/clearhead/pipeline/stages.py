@@ -67,7 +67,9 @@ def load_tokenizer(run: RunDir) -> CharTokenizer | SubwordTokenizer:
 
 
 def load_policy(run: RunDir, device: torch.device) -> Decoder:
-    """The language model of a run."""
+    """The language model of a run; UserError where it has trained none that is a decoder."""
+    if not run.policy.is_file() and any((run.path / f"{kind}.safetensors").is_file() for kind in ("lstm", "rnn")):
+        raise UserError(f"{run.path} has trained recurrent models alone; this needs a run whose model.kind has decoder")
     decoder = Decoder(run.any_recipe().decoder(load_tokenizer(run).vocab_size))
     load_weights(decoder, run.policy, run)
     return decoder.to(device)

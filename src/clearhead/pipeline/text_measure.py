@@ -13,44 +13,53 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
+from torch.func import functional_call
 
 from clearhead.errors import UserError
-from clearhead.kernels.attention import causal_attend
 from clearhead.pipeline.rundir import write_json
-from clearhead.pipeline.stages import load_policy, load_tokenizer
+from clearhead.pipeline.stages import load_tokenizer
+from clearhead.pipeline.text_models import AnyTokenizer, LanguageModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
-from clearhead.pipeline.text_stages import TextContext, continuations
-from clearhead.text.packing import NO_TARGET
+from clearhead.pipeline.text_stages import TextContext
+from clearhead.text.packing import NO_TARGET, Batch
 from clearhead.text.shards import Shards
-from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
-from clearhead.training.step import to_tensors
+from clearhead.training.step import hidden_states, to_tensors
 
 LOGITS = 1 << 24  # in memory at once
 ROWS = 32
+REACH_WINDOWS = 64  # of held-out text, from whose last loss a gradient is followed back
 
 
 def evaluation_stage(context: TextContext) -> None:
-    recipe, run = context.recipe, context.run
-    tokenizer, model = load_tokenizer(run), load_policy(run, context.device)
-    found = measure(context, model, tokenizer)
-    written = continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts)
-    found["samples"] = [
-        {"prompt": prompt, "text": text} for prompt, text in zip(recipe.evaluation.prompts, written, strict=True)
-    ]
-    write_json(run.evaluation / "decoder.json", found)
+    """Every model that has no file yet."""
+    recipe, run, tokenizer = context.recipe, context.run, load_tokenizer(context.run)
+    prompts, length = recipe.evaluation.prompts, recipe.pretrain.tokens
+    for kind in recipe.kinds:
+        path = run.evaluation / f"{kind}.json"
+        if path.is_file():
+            continue
+        model = load_kind(run, recipe, kind, context.device)
+        written = continuations(model, tokenizer, recipe.evaluation, prompts)
+        found = {
+            **measure(context, kind, model, tokenizer),
+            "parameters": model.config.parameters,
+            "reach": reach(model, context.shards(), length),
+            "samples": [{"prompt": p, "text": text} for p, text in zip(prompts, written, strict=True)],
+        }
+        write_json(path, found)
 
 
 @torch.no_grad()
-def measure(context: TextContext, model: Any, tokenizer: CharTokenizer | SubwordTokenizer) -> dict[str, Any]:
+def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: AnyTokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
     shards, length, config = context.shards(), context.recipe.pretrain.tokens, context.recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
     sizes, sums, counts = token_bytes(tokenizer), np.zeros(length), np.zeros(length, np.int64)
     measured, every = batches(shards, rows, length, config)
     size = 0
-    with context.progress("evaluation", measured) as advance:
+    with context.progress(f"evaluation: {kind}", measured) as advance:
         for batch in islice(shards.windows("held", rows, length), 0, None, every):
             losses = token_losses(model, to_tensors(batch, context.device)).double().cpu().numpy()
             learned = batch.targets != NO_TARGET
@@ -75,13 +84,13 @@ def batches(shards: Shards, rows: int, length: int, config: TextEvaluationConfig
     return -(-there // every), every
 
 
-def token_losses(model: Any, batch: Any) -> Float[Tensor, "B T"]:
+def token_losses(model: LanguageModel, batch: Any) -> Float[Tensor, "B T"]:
     """-log p of each target in nats, 0 where there is none. `batch` holds tensors."""
-    logits = model.logits(model(batch.tokens, batch.positions, causal_attend(batch.segments))).float()
+    logits = model.logits(hidden_states(model, batch)).float()
     return F.cross_entropy(logits.mT, batch.targets, ignore_index=NO_TARGET, reduction="none")
 
 
-def token_bytes(tokenizer: CharTokenizer | SubwordTokenizer) -> Int[np.ndarray, "V"]:
+def token_bytes(tokenizer: AnyTokenizer) -> Int[np.ndarray, "V"]:
     """How many bytes of UTF-8 each token spells; none for special tokens.
 
     >>> token_bytes(CharTokenizer("aé")).tolist()
@@ -108,3 +117,59 @@ def by_position(sums: Float[np.ndarray, "T"], counts: Int[np.ndarray, "T"]) -> l
             seen = float((np.arange(low, high) + 1) @ counts[low:high]) / n  # the token before the target counts
             found.append({"seen": round(seen, 2), "loss": float(sums[low:high].sum()) / n, "count": n})
     return found
+
+
+def reach(model: LanguageModel, shards: Shards, length: int) -> list[dict[str, float]]:
+    """How much of the last loss's gradient arrives at the token k places before: |d loss_T / d e_{T-k}| over k.
+
+    e is the embedding that the model reads. The root of the mean square over windows, as a share of k = 0, the token
+    that the last target follows; in stretches as in `by_position`. Pascanu, Mikolov and Bengio 2013, section 2.1.
+    """
+    windows = whole_windows(shards, length, REACH_WINDOWS)
+    if windows is None:
+        return []
+    device = next(model.parameters()).device
+    squares = np.zeros(length)
+    for start in range(0, len(windows.tokens), ROWS // 4):
+        part = Batch(*(array[start : start + ROWS // 4] for array in windows))
+        g = embedding_gradient(model, to_tensors(part, device)).double().cpu().numpy()
+        squares += (g**2).sum((0, 2))[::-1]  # k = 0 first
+    if not squares[0] > 0:
+        return []
+    stretches = by_position(squares, np.ones(length, np.int64))
+    return [{"distance": s["seen"] - 1, "share": math.sqrt(s["loss"] / squares[0])} for s in stretches]
+
+
+def embedding_gradient(model: LanguageModel, batch: Any) -> Float[Tensor, "B T D"]:
+    """d loss_T / d e_t of the last position T, row by row.
+
+    The model reads a table in which every place of the batch is a token of its own, so any model will do.
+    """
+    rows = model.embed.weight.detach()[batch.tokens].flatten(0, 1).requires_grad_()
+    places = torch.arange(len(rows), device=rows.device).view(batch.tokens.shape)
+    hidden = functional_call(_Reader(model), {"model.embed.weight": rows}, (batch._replace(tokens=places),))
+    loss = F.cross_entropy(model.logits(hidden[:, -1]), batch.targets[:, -1], reduction="sum")
+    return torch.autograd.grad(loss, rows)[0].unflatten(0, batch.tokens.shape)
+
+
+class _Reader(nn.Module):
+    """A model that reads a batch, as `functional_call` wants it."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Any) -> Tensor:
+        return hidden_states(self.model, batch)
+
+
+def whole_windows(shards: Shards, length: int, most: int) -> Batch | None:
+    """Held-out windows that lie in one document and hold no padding, at most `most`; None if there is none."""
+    found: list[Batch] = []
+    for batch in shards.windows("held", ROWS, length):
+        whole = (batch.segments == 1).all(1) & (batch.targets != NO_TARGET).all(1)
+        found.append(Batch(*(array[whole] for array in batch)))
+        if sum(len(part.tokens) for part in found) >= most:
+            break
+    windows = Batch(*(np.concatenate(arrays)[:most] for arrays in zip(*found, strict=True)))
+    return windows if len(windows.tokens) else None

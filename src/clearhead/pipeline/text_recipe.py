@@ -11,12 +11,15 @@ from typing import Any, Literal
 from clearhead.config import build, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.recurrent import RecurrentConfig, matched
+from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
 from clearhead.pipeline.recipe import Recipe, decoder_config, table
 from clearhead.text.training import LARGEST, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
+MODELS = ("decoder", "lstm", "rnn")
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,18 @@ class TextRecipe:
     pretrain: TrainConfig
     evaluation: TextEvaluationConfig
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The models to train on the same text: decoder, lstm, rnn."""
+        kind = self.model.get("kind", "decoder")
+        return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
+
     def decoder(self, vocab: int) -> DecoderConfig:
-        return decoder_config(self.model, vocab)
+        return decoder_config({key: value for key, value in self.model.items() if key != "kind"}, vocab)
+
+    def recurrent(self, kind: Cell, vocab: int) -> RecurrentConfig:
+        """As large as the decoder."""
+        return matched(kind, vocab, self.decoder(vocab).parameters)
 
 
 SECTIONS = {
@@ -113,6 +126,11 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
         raise UserError(f"pretrain.seed = {sections['pretrain'].seed}: a run has one seed; set it at the top")
     sections["pretrain"] = replace(sections["pretrain"], seed=top.seed)
     found = TextRecipe(top.name, top.seed, model=table(data, "model"), **sections)
+    wrong = [kind for kind in found.kinds if kind not in MODELS]
+    if wrong or not found.kinds or len(set(found.kinds)) < len(found.kinds):
+        raise UserError(
+            f"model.kind = {found.model['kind']!r}: write one or several, each once, of {', '.join(MODELS)}"
+        )
     context = found.decoder(vocab=8).max_positions
     if found.pretrain.tokens > context:
         raise UserError(
@@ -124,7 +142,8 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
 
 def to_plain(recipe: TextRecipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
-    plain: dict[str, Any] = {"kind": KIND, "name": recipe.name, "seed": recipe.seed, "model": dict(recipe.model)}
+    model = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.model.items()}
+    plain: dict[str, Any] = {"kind": KIND, "name": recipe.name, "seed": recipe.seed, "model": model}
     return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
 
 

@@ -7,7 +7,7 @@ streamed, and after the shards are written it is not needed any more.
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,10 @@ from typing import Any
 import torch
 
 from clearhead.errors import UserError
-from clearhead.generation.decode import Writer
-from clearhead.generation.language_model import SampleConfig
-from clearhead.generation.writing import Writing, prompt_tokens
-from clearhead.models.decoder import Decoder
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_recipe import TextDataConfig, TextEvaluationConfig, TextRecipe
+from clearhead.pipeline.text_models import continuations, new_model, record_name
+from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
 from clearhead.text.corpus import documents, files_of, held_out, python_documentation
 from clearhead.text.packing import Batch
@@ -31,7 +28,7 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
 from clearhead.training import checkpoint
-from clearhead.training.loop import train
+from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Observer, Record
 
 TOKENIZER_CHARACTERS = 50_000_000  # that a tokenizer is learned from, spread over all of the text
@@ -127,10 +124,18 @@ def shards_stage(context: TextContext) -> None:
 
 
 def pretrain_stage(context: TextContext) -> None:
-    """Train the decoder on windows of the text, with the held-out loss and a sample now and then."""
+    """Train each kind of model on the same windows."""
+    for kind in context.recipe.kinds:
+        if not context.run.model(kind).is_file():
+            pretrain(context, kind)
+
+
+def pretrain(context: TextContext, kind: str) -> None:
+    """One model, with its held-out loss and a sample now and then."""
     recipe, run, tokenizer, shards = context.recipe, context.run, load_tokenizer(context.run), context.shards()
-    config = recipe.pretrain
-    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=recipe.seed).to(context.device)
+    config = recipe.pretrain if kind == "decoder" else recurrent_config(recipe.pretrain)
+    model = new_model(recipe, kind, tokenizer.vocab_size).to(context.device)
+    name = record_name(kind)
 
     def batch(step: int) -> Batch:
         return shards.batch(config.rows, config.tokens, recipe.seed, step)
@@ -138,12 +143,20 @@ def pretrain_stage(context: TextContext) -> None:
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
         return {"sample": continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1])[0]}
 
-    with context.watch("decoder") as watch:
+    with context.watch(kind) as watch:
         train(
-            config, decoder, batch, checkpoint=run.checkpoint("pretrain"), record=Record(run.record("pretrain")),
-            observers=[watch], held_out=held_batches(shards, config.rows, config.tokens, WATCHED), on_eval=on_eval,
+            config, model, batch, checkpoint=run.checkpoint(name), record=Record(run.record(name)), observers=[watch],
+            held_out=held_batches(shards, config.rows, config.tokens, WATCHED), on_eval=on_eval,
         )  # fmt: skip
-    checkpoint.save(run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
+    checkpoint.save(run.model(kind), model.state_dict(), {"model": asdict(model.config)})
+
+
+def recurrent_config(config: TrainConfig) -> TrainConfig:
+    """Torch's fused layers gain nothing from a compiler, and their steps one after the other nothing from bfloat16.
+
+    AdamW learns all of them: Muon's rule is for matrices that a block reads and writes once a token.
+    """
+    return replace(config, compile="off", dtype="float32")
 
 
 def held_batches(shards: Shards, rows: int, length: int, most: int) -> list[Batch]:
@@ -151,27 +164,3 @@ def held_batches(shards: Shards, rows: int, length: int, most: int) -> list[Batc
     there = sum(-(-(tokens - 1) // length) for tokens in shards.index.held.shards)
     every = max(1, -(-there // rows) // most)
     return list(islice(shards.windows("held", rows, length), 0, every * most, every))
-
-
-def continuations(
-    decoder: Decoder,
-    tokenizer: CharTokenizer | SubwordTokenizer,
-    config: TextEvaluationConfig,
-    prompts: tuple[str, ...],
-) -> list[str]:
-    """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
-    writer = Writer(decoder)
-    sampling = SampleConfig(temperature=config.temperature, max_tokens=config.sample_tokens)
-    texts = []
-    for prompt in prompts:
-        begun = opening(tokenizer, prompt)[-decoder.config.max_positions + 1 :]
-        texts.append(prompt + "".join(Writing(writer, tokenizer, begun, sampling, seed=0)))
-    return texts
-
-
-def opening(tokenizer: CharTokenizer | SubwordTokenizer, prompt: str) -> list[int]:
-    """The prompt's tokens; the end of a text before, where there is no prompt."""
-    if prompt:
-        return prompt_tokens(tokenizer, prompt)
-    assert tokenizer.end_id is not None
-    return [tokenizer.end_id]

@@ -6,6 +6,7 @@ from typing import Any
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.summary import alphabet, curve, events
+from clearhead.pipeline.text_models import new_model, record_name
 from clearhead.pipeline.text_recipe import TextRecipe, to_plain
 from clearhead.text.shards import Shards
 
@@ -14,14 +15,14 @@ def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
     recipe, state = run.any_recipe(), run.read_state()
     assert isinstance(recipe, TextRecipe)
-    recorded = events(run, "pretrain")
+    recorded = events(run, record_name(recipe.kinds[0]))
     data: dict[str, Any] = {
         "run": {
             "name": recipe.name, "seed": recipe.seed, "recipe": to_plain(recipe), "stages": state["stages"],
             "seconds": sum(stage["seconds"] for stage in state["stages"]),
             **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
         },
-        "text": {"corpus": corpus(run, recipe), "models": models(run)},
+        "text": {"corpus": corpus(run, recipe), "models": models(run, recipe)},
     }  # fmt: skip
     if recorded:
         data["model"] = model_info(run, recipe, recorded)
@@ -44,17 +45,38 @@ def corpus(run: RunDir, recipe: TextRecipe) -> dict[str, Any]:
     return found
 
 
-def models(run: RunDir) -> list[dict[str, Any]]:
-    keys = ("tokens", "bytes", "bits_per_byte", "loss", "perplexity", "by_position", "samples")
-    paths = [run.evaluation / "decoder.json"]
-    measured = {path.stem: read_json(path) for path in paths if path.is_file()}
-    return [{"name": name, **{key: found[key] for key in keys}} for name, found in measured.items()]
+def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
+    keys = ("parameters", "tokens", "bytes", "bits_per_byte", "loss", "perplexity", "by_position", "reach", "samples")
+    found = []
+    for kind in recipe.kinds:
+        path = run.evaluation / f"{kind}.json"
+        if path.is_file():
+            measured = read_json(path)
+            progress = held_out_curve(events(run, record_name(kind)))
+            found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
+    return found
+
+
+def held_out_curve(recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The held-out loss against tokens and seconds of training. The first step, in which code may be compiled, counts
+    as much as the usual one.
+    """
+    steps = [event for event in recorded if event["kind"] == "step"]
+    usual = sorted(event["seconds"] for event in steps)[len(steps) // 2] if steps else 0.0
+    points, tokens, seconds = [], 0, 0.0
+    for event in recorded:
+        if event["kind"] == "step":
+            tokens += event["tokens"]
+            seconds += event["seconds"] if event["step"] > 1 else usual
+        elif event["kind"] == "eval":
+            points.append({"tokens": tokens, "seconds": seconds, "loss": event["held_out_loss"]})
+    return points
 
 
 def model_info(run: RunDir, recipe: TextRecipe, recorded: list[dict[str, Any]]) -> dict[str, Any]:
     steps = [event for event in recorded if event["kind"] == "step"]
     tokenizer = load_tokenizer(run)
-    config = recipe.decoder(tokenizer.vocab_size)
+    config = new_model(recipe, recipe.kinds[0], tokenizer.vocab_size).config
     usual = sorted(event["seconds"] for event in steps)[len(steps) // 2] if steps else float("nan")
     return {
         "parameters": config.parameters,
@@ -81,10 +103,10 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
     """The figures for the terminal and for `--json`."""
     measured = data["text"]["models"]
     lines = [
-        f"{model['name']:>8}  {model['bits_per_byte']:.4f} bits per byte of held-out text, perplexity "
-        f"{model['perplexity']:,.2f} per token, {model['loss']:.4f} nats per token"
+        f"{model['name']:>8}  {model['parameters']:,} parameters, {model['bits_per_byte']:.4f} bits per byte of "
+        f"held-out text, perplexity {model['perplexity']:,.2f} and {model['loss']:.4f} nats per token"
         for model in measured
     ]
-    keys = ("bits_per_byte", "perplexity", "loss", "tokens", "bytes")
+    keys = ("parameters", "bits_per_byte", "perplexity", "loss", "tokens", "bytes")
     figures = {model["name"]: {key: model[key] for key in keys} for model in measured}
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "models": figures}

@@ -290,6 +290,23 @@ class PositionLoss:
 
 
 @dataclass(frozen=True)
+class HeldOutPoint:
+    """The held-out loss after so many tokens and seconds of training."""
+
+    tokens: float = NAN
+    seconds: float = NAN
+    loss: float = NAN
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The gradient of the last loss at the embedding `distance` tokens earlier, as a share of that at distance 0."""
+
+    distance: float = NAN
+    share: float = NAN
+
+
+@dataclass(frozen=True)
 class Written:
     prompt: str = ""
     text: str = ""
@@ -300,12 +317,15 @@ class LanguageModel:
     """What one model makes of held-out text; `loss` is in nats a token, `tokens` and `bytes` are what was measured."""
 
     name: str
+    parameters: float = NAN
     tokens: float = NAN
     bytes: float = NAN
     bits_per_byte: float = NAN
     loss: float = NAN
     perplexity: float = NAN
     by_position: list[PositionLoss] = field(default_factory=list)
+    curve: list[HeldOutPoint] = field(default_factory=list)
+    reach: list[Reach] = field(default_factory=list)
     samples: list[Written] = field(default_factory=list)
 
 

@@ -1,20 +1,44 @@
-"""The section about a language model of running text: what it was measured on, how well it predicts, what it writes."""
+"""The section about language models of running text: what they were measured on, how they predict, what they write.
+
+Where several kinds were trained, the decoder and recurrent ones stand side by side: loss against tokens and seconds,
+by place in the context, and how far back the gradient of a loss reaches.
+"""
 
 from __future__ import annotations
 
+import math
+
 from clearhead.report.data import Corpus, LanguageModel, Text
 from clearhead.report.markup import Child, Html, tag
-from clearhead.report.parts import Column, facts, figure, section, table
+from clearhead.report.parts import Column, facts, figure, notes, section, table
 from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import count, known, number, percent, visible
+from clearhead.report.wording import big, count, duration, known, listing, number, percent, visible
+
+FAR = 32  # tokens: past this, earlier text helps only those who can remember it
+TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN"}
 
 
 def text_section(text: Text | None) -> Html | None:
     if text is None:
         return None
-    told = _corpus(text.corpus)
-    measured = [_figures(text.models), _position_figure(text.models), *(_written(model) for model in text.models)]
-    return section("text", "What it makes of text that it has never seen", told, *measured)
+    models = text.models
+    figures = [_loss_figure(models, "tokens"), _loss_figure(models, "seconds")] if len(models) > 1 else []
+    drawn = [f for f in figures if f]
+    return section(
+        "text",
+        "What it makes of text that it has never seen",
+        _corpus(text.corpus),
+        _figures(models),
+        notes(findings(models)),
+        tag("div", *drawn, cls="pair") if drawn else None,
+        _position_figure(models),
+        _reach_figure(models),
+        *(_written(model) for model in models),
+    )
+
+
+def title(model: LanguageModel) -> str:
+    return TITLES.get(model.name, model.name)
 
 
 def _corpus(corpus: Corpus) -> list[Child]:
@@ -41,30 +65,80 @@ def _corpus(corpus: Corpus) -> list[Child]:
 def _figures(models: list[LanguageModel]) -> Html | None:
     if not models:
         return None
-    columns = [
-        Column("model", numeric=False),
-        Column("bits per byte"),
-        Column("of the size"),
-        Column("perplexity per token"),
-        Column("nats per token"),
-        Column("bytes measured"),
-    ]
+    names = ("parameters", "bits per byte", "of the size", "perplexity per token", "nats per token", "time of training")
     rows = [
         [
-            m.name, f"{m.bits_per_byte:.3f}", percent(m.bits_per_byte / 8), number(m.perplexity), number(m.loss, 4),
-            count(m.bytes),
+            title(m), count(m.parameters), f"{m.bits_per_byte:.3f}", percent(m.bits_per_byte / 8),
+            number(m.perplexity), number(m.loss, 4), duration(m.curve[-1].seconds if m.curve else math.nan),
         ]
         for m in models
     ]  # fmt: skip
-    return table("held-out text", columns, rows, stacked=True)
+    return table("held-out text", [Column("model", numeric=False), *map(Column, names)], rows, stacked=True)
+
+
+def findings(models: list[LanguageModel]) -> list[tuple[str, str]]:
+    """What the comparison shows, whichever way it went; nothing where there is none."""
+    if len(models) < 2:
+        return []
+    ordered = sorted(models, key=lambda m: m.bits_per_byte)
+    told = listing([f"the {title(m)} {number(m.bits_per_byte)}" for m in ordered])
+    found = [("plain", f"At equal size, after the same text: bits per byte of held-out text are {told}.")]
+    gains = {title(m): gain_from_afar(m) for m in models}
+    if all(map(known, gains.values())):
+        told = listing([f"the {name}'s " + _fall(gain) for name, gain in gains.items()])
+        found.append(("plain", f"Beyond {FAR} tokens of earlier text the loss falls on: {told}."))
+    far = {title(m): m.reach[-1] for m in models if m.reach}
+    if len(far) == len(models):
+        told = listing([f"in the {name} {_share(place.share)}" for name, place in far.items()])
+        distance = count(next(iter(far.values())).distance)
+        found.append(("plain", f"Of a loss's gradient, {distance} tokens back there arrives {told}."))
+    return found
+
+
+def gain_from_afar(model: LanguageModel) -> float:
+    """By how much the loss is lower at the end of the context than where FAR tokens were seen."""
+    near = [p.loss for p in model.by_position if p.seen >= FAR]
+    return near[0] - near[-1] if len(near) > 1 else math.nan
+
+
+def _fall(nats: float) -> str:
+    return f"by {nats:.2f} nats" if nats >= 0.005 else "not at all"
+
+
+def _share(share: float) -> str:
+    return percent(share) if share >= 0.001 else number(share, 2)
+
+
+def _loss_figure(models: list[LanguageModel], along: str) -> Html | None:
+    points = {title(m): [(getattr(p, along), p.loss) for p in m.curve] for m in models}
+    furthest = max((x for line in points.values() for x, _ in line if known(x)), default=0.0)
+    scale = 1e6 if along == "tokens" and furthest >= 1e6 else 1.0
+    word = "million tokens read" if scale > 1 else "tokens read" if along == "tokens" else "seconds of training"
+    series = []
+    for i, (name, line) in enumerate(points.items()):
+        tips = [f"{name}: {number(y)} after {big(x)} {along}" for x, y in line]
+        series.append(Series(name, [x / scale for x, _ in line], [y for _, y in line], tips=tips, colour=i))
+    name = f"Held-out loss against {along}"
+    svg = line_chart(series, Axis(word, low=0.0), Axis("held-out loss in nats a token"), 380.0, 280.0, name)
+    if svg is None:
+        return None
+    caption = {
+        "tokens": "The same text in the same order: what each model learns from a token.",
+        "seconds": "What each learns in a second on this machine. Attention reads a whole row at once; a recurrent"
+        " model must take its tokens one after the other. The decoder is compiled, the others are torch's fused layers;"
+        " the compiler's start is not counted.",
+    }[along]
+    columns = [Column("model", numeric=False), Column(along), Column("held-out loss")]
+    rows = [[name, count(x), number(y, 4)] for name, line in points.items() for x, y in line]
+    return figure(svg, caption, table(name, columns, rows))
 
 
 def _position_figure(models: list[LanguageModel]) -> Html | None:
     series = []
     for i, model in enumerate(models):
-        tips = [f"{model.name}: {number(p.loss)} nats after {number(p.seen)} tokens" for p in model.by_position]
+        tips = [f"{title(model)}: {number(p.loss)} nats after {number(p.seen)} tokens" for p in model.by_position]
         at, losses = [p.seen for p in model.by_position], [p.loss for p in model.by_position]
-        series.append(Series(model.name, at, losses, tips=tips, colour=i))
+        series.append(Series(title(model), at, losses, tips=tips, colour=i))
     axes = Axis("tokens that it has seen of the text", log=True), Axis("loss in nats a token")
     svg = line_chart(series, *axes, 760.0, 300.0, "Loss by position")
     if svg is None:
@@ -73,12 +147,35 @@ def _position_figure(models: list[LanguageModel]) -> Html | None:
         "How much earlier text helps. Each point is the mean loss of the tokens that have about so many tokens of"
         " their document before them."
     )
-    columns = [Column("tokens seen"), *(Column(m.name) for m in models)]
+    columns = [Column("tokens seen"), *(Column(title(m)) for m in models)]
     rows = [
         [number(places[0].seen), *(number(p.loss) for p in places)]
         for places in zip(*(m.by_position for m in models), strict=False)
     ]
     return figure(svg, caption, table("loss by position", columns, rows))
+
+
+def _reach_figure(models: list[LanguageModel]) -> Html | None:
+    series = []
+    for i, model in enumerate(models):
+        shown = [(p.distance + 1, p.share) for p in model.reach]
+        tips = [f"{title(model)}: {_share(y)} arrives {number(x - 1)} tokens back" for x, y in shown]
+        series.append(Series(title(model), [x for x, _ in shown], [y for _, y in shown], tips=tips, colour=i))
+    axes = Axis("tokens back, the last one being 1", log=True), Axis("share of the gradient", log=True)
+    svg = line_chart(series, *axes, 760.0, 300.0, "Gradient reach")
+    if svg is None:
+        return None
+    caption = (
+        "How far back a loss can teach. The gradient of the loss at the last token is followed to the embeddings of"
+        " the tokens before it, and its size drawn as a share of that at the last one. Through a recurrent state it has"
+        " to pass every step between, and shrinks at each; attention leads straight there."
+    )
+    columns = [Column("tokens back"), *(Column(title(m)) for m in models)]
+    rows = [
+        [number(places[0].distance), *(_share(p.share) for p in places)]
+        for places in zip(*(m.reach for m in models), strict=False)
+    ]
+    return figure(svg, caption, table("gradient reach", columns, rows))
 
 
 def _written(model: LanguageModel) -> Html | None:
@@ -88,5 +185,5 @@ def _written(model: LanguageModel) -> Html | None:
         tag("div", tag("dt", f"after {visible(w.prompt)}"), tag("dd", tag("pre", tag("code", w.text))))
         for w in model.samples
     ]
-    caption = f"What the {model.name} writes when it has nothing (∅) or a few letters to begin with."
-    return tag("figure", tag("dl", *rows, cls="samples"), tag("figcaption", caption))
+    caption = f"What the {title(model)} writes when it has nothing (∅) or a few letters to begin with."
+    return tag("figure", tag("dl", *rows, cls="samples wide"), tag("figcaption", caption))

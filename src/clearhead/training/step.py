@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
+from clearhead.models.recurrent import Recurrent
 
 LossFn = Callable[[Any, Any], Tensor]
 """(model, batch of tensors) -> mean loss, a scalar."""
@@ -26,10 +27,16 @@ EAGER_SECONDS_WORTH_COMPILING = 150  # compiling takes 20-60 s on two cores and 
 EAGER_FLOPS_PER_SECOND = 100e9  # what two such cores reach in an eager step
 
 
+def hidden_states(model: Any, batch: Any) -> Tensor:
+    """What a language model makes of each token and those before it: the one place that tells its kinds apart."""
+    if isinstance(model, Recurrent):
+        return model(batch.tokens)
+    return model(batch.tokens, batch.positions, causal_attend(batch.segments))
+
+
 def language_model_loss(model: Any, batch: Any) -> Tensor:
-    """Mean of -log p(target | earlier tokens of its document) over the positions that have a target."""
-    hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
-    logits = model.logits(hidden).float()
+    """Mean of -log p(target | earlier tokens) over the positions that have a target."""
+    logits = model.logits(hidden_states(model, batch)).float()
     return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=-1)
 
 
