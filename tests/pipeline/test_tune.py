@@ -132,7 +132,7 @@ def test_other_settings_and_other_data_do_not_go_on(place: Path, tmp_path: Path)
     folder = tmp_path / "half"
     with pytest.raises(KeyboardInterrupt):
         run(settings(place), folder, stop_at=9)
-    with pytest.raises(UserError, match=r"begun with lr = 0\.02, not 0\.01"):
+    with pytest.raises(UserError, match=r"begun with lr = 0\.03, not 0\.01"):
         run(settings(place, lr=0.01), folder, resume=True)
     with pytest.raises(UserError, match="not empty; add --resume"):
         run(settings(place), folder)
