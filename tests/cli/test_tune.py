@@ -32,6 +32,11 @@ def test_an_adapter_and_its_figures(place: Path) -> None:
     assert result["settings"]["rank"] == 2 and result["directory"] == "runs/tune-model"
     assert (place / "runs/tune-model/adapter_model.safetensors").is_file()
     assert "trainable: " in err and "held-out loss before" in err
+    page = place / "runs/tune-model/report.html"
+    page.unlink()
+    out, _ = clearhead("report", "runs/tune-model", cwd=place)
+    assert f"-> {result['held_out_loss']['after']:.4f} nats a token" in out and "GiB" in out
+    assert page.read_text().startswith("<!DOCTYPE html>")
 
 
 def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
@@ -46,6 +51,8 @@ def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
     _, err = process.communicate(timeout=100)
     assert process.returncode == 130 and "go on with: clearhead tune model" in err and "--resume" in err
     assert not (place / "half" / "adapter_model.safetensors").exists()
+    _, err = clearhead("report", "half", cwd=place, expect=2)
+    assert "half is not tuned to its end" in err
     _, err = clearhead(*args, "--resume", "--set", "steps=4001", cwd=place, expect=2)
     assert "begun with steps = 4000, not 4001" in err
 

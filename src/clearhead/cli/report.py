@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON.")
 def command(directory: Path, as_json: bool) -> None:
-    """Write the report of the run in DIRECTORY as one HTML page, finished or not."""
+    """Write the report of the run in DIRECTORY as one HTML page, finished or not; of a tuning, when it is finished."""
     from clearhead.cli.display import Display
     from clearhead.pipeline.rundir import RunDir
 
+    if (directory / "tune.toml").is_file():
+        from clearhead.cli import tune
+
+        tune.report_again(directory, as_json)
+        return
     Display().headline(write_report(RunDir(directory)), as_json)
 
 

@@ -129,6 +129,21 @@ def default_folder(model: str, resume: bool) -> Path:
     return max(found, key=lambda path: (path / SETTINGS).stat().st_mtime)
 
 
+def report_again(folder: Path, as_json: bool) -> None:
+    """For `clearhead report`."""
+    from clearhead.pipeline.rundir import read_json
+    from clearhead.pipeline.tune import RESULT
+
+    if not (folder / RESULT).is_file():
+        raise UserError(f"{folder} is not tuned to its end; go on with `clearhead tune ... --resume --out {folder}`")
+    write_report(folder)
+    result = read_json(folder / RESULT)
+    if as_json:
+        click.echo(json.dumps({**result, "directory": str(folder)}, ensure_ascii=False))
+    else:
+        show(result, folder)
+
+
 def write_report(folder: Path) -> None:
     """report.html, from what the directory holds."""
     from clearhead.pipeline.rundir import read_json
