@@ -9,6 +9,8 @@ from guide_answers import Place, check_answer, places
 COVERAGE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "coverage-a.toml").read_text(encoding="utf-8"))
 SIDE = ("to do", "appendix")
 QUESTIONS = {
+    "ML Fundamentals": 1,
+    "Linear Regression": 4,
     "Logistic Regression": 5,
     "Neural Networks": 8,
     "Graph Neural Networks": 1,
