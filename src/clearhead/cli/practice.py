@@ -23,6 +23,7 @@ WIDTH = 78
         ("clearhead practice start softmax", "write practice/softmax.py"),
         ("clearhead practice grade softmax", "run it, and say what is wrong where"),
         ("clearhead practice hint softmax", "the next of three hints"),
+        ("clearhead practice problems bayes", "a pen-and-paper problem with fresh numbers"),
     )
 )
 def command() -> None:
@@ -172,6 +173,73 @@ def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
         progress.changed(_record(), name, solution_seen=True)
     text = (found.torch if in_torch else found.solution).strip()
     click.echo(json.dumps({"name": name, "source": text}, ensure_ascii=False) if as_json else text)
+
+
+@command.command(
+    epilog=examples(
+        ("clearhead practice problems", "the problems there are"),
+        ("clearhead practice problems softmax", "one of them, with fresh numbers"),
+        ("clearhead practice problems bayes --seed 3", "with the numbers of seed 3"),
+        ("clearhead practice problems bayes --seed 3 --answer 2/13", "and your answer to it"),
+    )
+)
+@click.argument("name", required=False)
+@click.option("--seed", type=click.IntRange(0), help="Of the numbers; new ones each time if not given.")
+@click.option("--answer", help="Your answer to the problem of that seed; else it is asked for.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, and ask for nothing.")
+def problems(name: str | None, seed: int | None, answer: str | None, as_json: bool) -> int:
+    """Pose a pen-and-paper problem and check your answer; without a name, list them. Exit code 1 if it is wrong."""
+    import numpy as np
+
+    from clearhead.study.practice.problem_set import PROBLEMS, find
+    from clearhead.study.practice.problems import check, question
+
+    if name is None:
+        if answer is not None or seed is not None:
+            raise UserError("--seed and --answer need a problem: clearhead practice problems NAME")
+        rows = [{"name": key, "title": problem.title} for key, problem in PROBLEMS.items()]
+        width = max(map(len, PROBLEMS))
+        click.echo(json.dumps(rows) if as_json else "\n".join(f"{r['name']:<{width}}  {r['title']}" for r in rows))
+        return 0
+    problem = find(name)
+    if answer is not None and seed is None:
+        raise UserError("--answer needs --seed, which says what the numbers were")
+    chosen = int(np.random.default_rng().integers(10_000)) if seed is None else seed
+    numbers = problem.draw(np.random.default_rng(chosen))
+    told = {"name": name, "seed": chosen, "question": question(problem, numbers)}
+    if as_json and answer is None:
+        click.echo(json.dumps(told, ensure_ascii=False))
+        return 0
+    if not as_json:
+        for line in str(told["question"]).splitlines():
+            click.echo(textwrap.fill(line, _width()))
+        click.echo(f"(seed {chosen}; a number, a fraction, a vector 1, 2 or a formula)")
+    reply = None if answer is None else check(problem, numbers, answer)
+    while reply is None:
+        try:
+            reply = check(problem, numbers, click.prompt("answer", type=str))
+        except UserError as error:  # a slip of the pen is no answer
+            click.echo(str(error))
+    if as_json:
+        lines = [line._asdict() for line in reply.lines]
+        found = {"right": reply.right, "said": reply.said, "wrong_line": reply.wrong_line, "solution": lines}
+        click.echo(json.dumps(told | found, ensure_ascii=False))
+    else:
+        click.echo("Right." if reply.right else f"Not yet: {reply.said}.\n{_solved(reply)}")
+    return 0 if reply.right else FAILED
+
+
+def _solved(reply: Any) -> str:
+    """The worked solution, with an arrow at the line that went wrong."""
+    from clearhead.reference.worked import say
+
+    width = max(len(line.name) for line in reply.lines)
+    at = [i for i, line in enumerate(reply.lines) if line.name == reply.wrong_line]
+    return "\n".join(
+        f"{'→' if at and i == at[-1] else ' '} {line.name:<{width}}  {line.how}"
+        + ("" if reply.is_formula else f"  = {line.value if isinstance(line.value, str) else say(line.value)}")
+        for i, line in enumerate(reply.lines)
+    )
 
 
 def _none() -> Any:

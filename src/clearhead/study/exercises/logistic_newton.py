@@ -53,13 +53,11 @@ def logistic_newton(x, y, steps, penalty):
     ones = torch.cat((x, torch.ones(len(x), 1, dtype=x.dtype)), 1)
     theta = torch.zeros(ones.shape[1], dtype=x.dtype)
 
-    def loss(theta):
-        z = ones @ theta
-        return (torch.nn.functional.softplus(z) - y * z).mean() + penalty * (theta[:-1] ** 2).sum()
-
+    shrink = 2 * penalty * torch.diag(torch.tensor([1.0] * x.shape[1] + [0.0], dtype=x.dtype))
     for _ in range(steps):
-        gradient = torch.func.grad(loss)(theta)
-        theta = theta - torch.linalg.solve(torch.func.hessian(loss)(theta), gradient)
+        p = (ones @ theta).sigmoid()
+        hessian = torch.einsum("n,ni,nj->ij", p * (1 - p), ones, ones) / len(x) + shrink
+        theta = theta - torch.linalg.solve(hessian, ones.T @ (p - y) / len(x) + shrink @ theta)
     return theta[:-1], theta[-1]
 """,
     wrong={

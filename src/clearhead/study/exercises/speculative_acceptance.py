@@ -44,6 +44,13 @@ take the first token whose cumulative sum exceeds `last`. Return the tokens.
     signature='def speculative_acceptance(p: "float[T + 1, V]", q: "float[T, V]", drafted: "list[int]", u: "list[float]", last: float) -> "list[int]":',
     sizes={"T": (1, 4), "V": (3, 6)},
     draw=_draw,
+    edges=lambda rng: [
+        {
+            "p": np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]), "q": np.array([[0.9, 0.05, 0.05]]),
+            "drafted": [0], "u": [u], "last": 0.3,
+        }
+        for u in (0.52, 0.7)
+    ],
     oracle=_oracle,
     hints=(
         "The rule is made so that what comes out has exactly the target's distribution, whatever the draft is.",

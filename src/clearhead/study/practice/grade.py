@@ -150,25 +150,26 @@ def _diagnoses(exercise: Exercise, cases: list[_Case], outcome: Outcome, wrong: 
     ]  # fmt: skip
     if not small:
         return []
-    found = []
-    rng = np.random.default_rng(0)
-    for sentence in exercise.wrong:
-        source = mutant(exercise, sentence)
-        if framework(source) == "torch" or violations(source, exercise.forbidden):
-            continue
-        request = _request(exercise, source, "numpy", [cases[i] for i in small], rng)
-        theirs = run_here(request, exercise.seconds)
-        same = not theirs.called and not theirs.broken
-        for place, i in enumerate(small):
-            mine = theirs.cases.get(place, {})
-            same = (
-                same
-                and "value" in mine
-                and not difference(outcome.cases[i]["value"], mine["value"], exercise.tolerance)
-            )
-        if same:
-            found.append(sentence)
-    return found
+    first, *others = small
+    return [
+        sentence
+        for sentence in exercise.wrong
+        if _gives_the_same(exercise, sentence, [cases[first]], [outcome.cases[first]["value"]])
+        and _gives_the_same(exercise, sentence, [cases[i] for i in others], [outcome.cases[i]["value"] for i in others])
+    ]
+
+
+def _gives_the_same(exercise: Exercise, sentence: str, cases: list[_Case], got: list[Any]) -> bool:
+    """Whether a known wrong solution returns these results too."""
+    source = mutant(exercise, sentence)
+    if framework(source) == "torch" or violations(source, exercise.forbidden):
+        return False
+    theirs = run_here(_request(exercise, source, "numpy", cases, np.random.default_rng(0)), exercise.seconds)
+    values = [theirs.cases.get(i, {}) for i in range(len(cases))]
+    return not theirs.called and all(
+        "value" in one and not difference(mine, one["value"], exercise.tolerance)
+        for mine, one in zip(got, values, strict=True)
+    )
 
 
 def _error(error: list[str], when: str) -> str:
