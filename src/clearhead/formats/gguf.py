@@ -121,7 +121,8 @@ class GGUF:
         kind, found = package.GGMLQuantizationType(info.kind), np.empty(math.prod(info.shape), np.float32)
         blocks = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
         for first in range(0, len(blocks), AT_ONCE // weights):
-            part = package.quants.dequantize(blocks[first : first + AT_ONCE // weights], kind)
+            row = blocks[first : first + AT_ONCE // weights].reshape(1, -1)  # the package goes row by row
+            part = package.quants.dequantize(row, kind)
             found[first * weights : first * weights + part.size] = part.reshape(-1)
         return found.reshape(info.shape)
 

@@ -165,14 +165,15 @@ class Decoder(nn.Module):
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(config.vocab, config.d_model)
-        self.place = nn.Embedding(config.max_positions, config.d_model) if config.positions == "learned" else None
+        self.embed = table(config.vocab, config.d_model)
+        self.place = table(config.max_positions, config.d_model) if config.positions == "learned" else None
         self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
         if config.positions == "rotary":
             self.add_rotary_tables()
-        initialise(self, seed)
+        if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
+            initialise(self, seed)
 
     def add_rotary_tables(self) -> None:
         """Looked up, one row a position: the compiler would compute the table again in every layer."""
@@ -225,6 +226,11 @@ class Decoder(nn.Module):
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         weight = self.embed.weight if self.head is None else self.head.weight
         return capped(nn.functional.linear(hidden, weight.to(hidden.dtype)), self.config.logit_softcap)
+
+
+def table(rows: int, width: int) -> nn.Embedding:
+    """Not set to anything yet: `initialise` does that, or a file."""
+    return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 def norm_of(config: DecoderConfig, width: int) -> Norm:
