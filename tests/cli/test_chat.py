@@ -61,7 +61,10 @@ def test_turns_as_arguments_and_as_lines(model: Path, capsys: Capture, tmp_path:
     assert turns[0]["settings"]["max_tokens"] == 8
     assert turns[1]["read"] < turns[0]["read"] + len("user\nwhy?\nassistant\n")
     assert main(["chat", str(model), "--message", "hi", *ARGS]) == 0
-    assert capsys.readouterr().out == turns[0]["answer"] + "\n"
+    shown = capsys.readouterr()
+    assert shown.out == turns[0]["answer"] + "\n"
+    assert turns[0]["ended"] == "tokens"
+    assert shown.err == "(cut off: --tokens allows no more)\n"
 
     path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(

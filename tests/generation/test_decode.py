@@ -1,5 +1,6 @@
 """The fast path against no cache at all and against the engine, token by token."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -107,6 +108,20 @@ def test_weights_are_shared_unless_their_type_changes(make_decoder: MakeDecoder)
     got, want = other.logits_after([3, 4, 5]), shared.logits_after([3, 4, 5])
     assert got.dtype == torch.float32
     assert (got - want).norm() < 0.1 * want.norm()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bfloat16_is_no_further_from_the_truth_than_plain_layers(
+    make_decoder: MakeDecoder, full_forward: FullForward, seed: int
+) -> None:
+    decoder, text = make_decoder(seed), [3, 1, 4, 1, 5, 9, 2, 6]
+    rounded = copy.deepcopy(decoder).bfloat16()
+    truth = copy.deepcopy(rounded).double()
+    want = truth.logits(full_forward(truth, text))
+    plain = (rounded.logits(full_forward(rounded, text)) - want).norm()
+    writer = Writer(decoder, torch.bfloat16)
+    got = torch.stack([writer.logits_after(text[: n + 1]) for n in range(len(text))])
+    assert (got - want).norm() <= 2 * plain
 
 
 def test_probabilities_of_a_token_and_of_the_likeliest(make_decoder: MakeDecoder, full_forward: FullForward) -> None:

@@ -28,6 +28,11 @@ COMMANDS = {
     "/quit": "leave, as does Ctrl-D; Ctrl-C stops an answer",
 }
 
+CUT = {  # why an answer is not whole, when it is not
+    "tokens": "(cut off: --tokens allows no more)",
+    "context": "(cut off: the model's context is full; /reset begins again)",
+}
+
 
 @click.command(
     epilog=examples(
@@ -119,11 +124,13 @@ def turn(
             if settings is None:
                 click.echo(printable(piece), nl=False)
                 sys.stdout.flush()
-    if settings is None:
-        click.echo()
-        return
     answer = chat.last
     assert answer is not None
+    if settings is None:
+        click.echo()
+        if answer.ended in CUT:
+            click.echo(CUT[answer.ended], err=True)
+        return
     click.echo(json.dumps({
         "message": message, "answer": answer.text, "ended": answer.ended, "tokens": len(answer.tokens),
         "read": chat.read, "dropped_turns": chat.forgotten, "seconds": round(time.perf_counter() - started, 3),

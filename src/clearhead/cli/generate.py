@@ -3,6 +3,8 @@
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +81,8 @@ def command(
     started = time.perf_counter()
     if beams is not None:
         alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
-        texts = by_beams(loaded.decoder, loaded.tokenizer, ids, beams, tokens, alpha, n, stop, show)
+        with patience(f"searching with {beams} beams"):
+            texts = by_beams(loaded.decoder, loaded.tokenizer, ids, beams, tokens, alpha, n, stop, show)
         if n == 1 and not as_json:
             click.echo(printable(texts[0].text))
     elif n == 1:
@@ -92,7 +95,8 @@ def command(
         if not as_json:
             click.echo()
     else:
-        texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
+        with patience(f"writing {n} texts together"):
+            texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
     seconds = time.perf_counter() - started
     if as_json:
         settings: dict[str, Any] = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
@@ -108,6 +112,15 @@ def command(
             click.echo(f"--- {i} of {n}\n{printable(text.text)}")
         if probabilities:
             show_tokens(text.tokens, loaded.tokenizer)
+
+
+@contextmanager
+def patience(doing: str) -> Iterator[None]:
+    """A sign on standard error, if that is a terminal, while nothing can be shown yet."""
+    from rich.console import Console
+
+    with Console(stderr=True).status(doing):
+        yield
 
 
 def refuse_together(beams: int | None, length_penalty: float | None, n: int) -> None:
