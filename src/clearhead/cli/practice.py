@@ -30,7 +30,11 @@ def command() -> None:
     """Practise the subject in code: each exercise is graded against the reference."""
 
 
-@command.command("list", epilog=examples(("clearhead practice list --json", "the same for a program")))
+@command.command(
+    "list",
+    short_help="The exercises, and what you have done.",
+    epilog=examples(("clearhead practice list --json", "the same for a program")),
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(as_json: bool) -> None:
     """List the exercises by section, with what you have done."""
@@ -55,10 +59,11 @@ def list_(as_json: bool) -> None:
 
 
 @command.command(
+    short_help="Write the file to work in.",
     epilog=examples(
         ("clearhead practice start softmax", "write practice/softmax.py"),
         ("clearhead practice start softmax --dir DIR", "write DIR/softmax.py"),
-    )
+    ),
 )
 @click.argument("name")
 @click.option("--dir", "folder", default="practice", show_default=True, help="Where to write the file.")
@@ -85,16 +90,20 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"name": name, "path": str(path), "statement": found.statement.strip()}))
         return
-    click.echo(f"{found.title}\n\n{found.statement.strip()}\n")
+    click.echo(f"{found.title}\n")
+    for paragraph in _paragraphs(found.statement):
+        click.echo(textwrap.fill(paragraph, _width()))
+    click.echo()
     click.echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
 
 
 @command.command(
+    short_help="Say what is wrong where.",
     epilog=examples(
         ("clearhead practice grade softmax", "grade practice/softmax.py"),
         ("clearhead practice grade softmax --file mine.py", "grade another file"),
         ("clearhead practice grade softmax --seed 1", "draw the same cases again"),
-    )
+    ),
 )
 @click.argument("name")
 @click.option("--dir", "folder", default="practice", show_default=True, help="Where the file lies.")
@@ -133,7 +142,9 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, as_json: b
     return FAILED
 
 
-@command.command(epilog=examples(("clearhead practice hint softmax", "the next hint")))
+@command.command(
+    short_help="The next of three hints.", epilog=examples(("clearhead practice hint softmax", "the next hint"))
+)
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def hint(name: str, as_json: bool) -> None:
@@ -176,12 +187,13 @@ def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
 
 
 @command.command(
+    short_help="A pen-and-paper problem.",
     epilog=examples(
         ("clearhead practice problems", "the problems there are"),
         ("clearhead practice problems softmax", "one of them, with fresh numbers"),
         ("clearhead practice problems bayes --seed 3", "with the numbers of seed 3"),
         ("clearhead practice problems bayes --seed 3 --answer 2/13", "and your answer to it"),
-    )
+    ),
 )
 @click.argument("name", required=False)
 @click.option("--seed", type=click.IntRange(0), help="Of the numbers; new ones each time if not given.")
@@ -227,6 +239,19 @@ def problems(name: str | None, seed: int | None, answer: str | None, as_json: bo
     else:
         click.echo("Right." if reply.right else f"Not yet: {reply.said}.\n{_solved(reply)}")
     return 0 if reply.right else FAILED
+
+
+def _paragraphs(text: str) -> list[str]:
+    """Lines joined to what can be wrapped anew: a short line ends a paragraph, and so does the next item of a list."""
+    found: list[str] = []
+    short = True
+    for line in text.strip().splitlines():
+        if short or line.startswith(("- ", "1. ", "2. ", "3. ")):
+            found.append(line)
+        else:
+            found[-1] += f" {line.strip()}"
+        short = len(line) < 90
+    return found
 
 
 def _solved(reply: Any) -> str:

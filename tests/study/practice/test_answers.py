@@ -24,7 +24,8 @@ def test_values(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("2 w x", 12.0), ("2*(w*x - 1)*x", 20.0), ("w^x", 9.0), ("exp(-w)", np.exp(-3)), ("2w", 6.0)]
+    ("text", "value"),
+    [("2 w x", 12.0), ("2*(w*x - 1)*x", 20.0), ("w^x", 9.0), ("exp(-w)", np.exp(-3)), ("2w", 6.0), ("2wx", 12.0)],
 )
 def test_formulas(text: str, value: float) -> None:
     assert float(read(text, {"w": 3.0, "x": 2.0})) == pytest.approx(value)

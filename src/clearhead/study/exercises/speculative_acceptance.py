@@ -47,9 +47,9 @@ take the first token whose cumulative sum exceeds `last`. Return the tokens.
     edges=lambda rng: [
         {
             "p": np.array([[0.5, 0.5, 0.0], [0.2, 0.3, 0.5]]), "q": np.array([[0.9, 0.05, 0.05]]),
-            "drafted": [0], "u": [u], "last": 0.3,
+            "drafted": [0], "u": [u], "last": last,
         }
-        for u in (0.52, 0.7)
+        for u, last in ((0.52, 0.3), (0.7, 0.3), (0.7, 0.9))
     ],
     oracle=_oracle,
     hints=(

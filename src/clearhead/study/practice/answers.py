@@ -44,7 +44,7 @@ def read(text: str, variables: Mapping[str, float] | None = None) -> np.ndarray:
     known = {"pi": math.pi, "e": math.e} | dict(variables or {})
     try:
         with np.errstate(all="ignore"):
-            return np.asarray(_value(ast.parse(_times(plain), mode="eval").body, known), float)
+            return np.asarray(_value(ast.parse(_times(plain, known), mode="eval").body, known), float)
     except UserError:
         raise
     except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
@@ -53,11 +53,15 @@ def read(text: str, variables: Mapping[str, float] | None = None) -> np.ndarray:
         ) from None
 
 
-def _times(text: str) -> str:
-    """Products that are written without a sign: `2 x`, `2(x)`, `) (`, and `a b`, but not `exp (x)`."""
+def _times(text: str, known: Mapping[str, float]) -> str:
+    """Products that are written without a sign: `2 x`, `2(x)`, `) (`, `a b` and `ab`, but not `exp (x)`."""
     found: list[str] = []
     before = ""
+    parts = []
     for part in words(text):
+        letters = part not in known and part not in FUNCTIONS and all(letter in known for letter in part)
+        parts += list(part) if letters else [part]
+    for part in parts:
         ends = before == ")" or (before[-1:].isalnum() and before not in FUNCTIONS)
         if ends and (part[0].isalnum() or part[0] in "_.("):
             found.append("*")

@@ -50,7 +50,7 @@ def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None)
     rng = np.random.default_rng(seed)
     cases = _cases(exercise, rng, kind)
     outcome = run(_request(exercise, source, kind, cases, rng), exercise.seconds)
-    return _verdict(exercise, cases, outcome)
+    return _verdict(exercise, cases, _with_lines(outcome, source))
 
 
 def _cases(exercise: Exercise, rng: np.random.Generator, kind: str) -> list[_Case]:
@@ -112,6 +112,9 @@ def _verdict(exercise: Exercise, cases: list[_Case], outcome: Outcome) -> Verdic
     got = outcome.cases[first].get("value")
     count = f"{len(wrong)} of {len(cases)} cases fail"
     case = cases[first]
+    unwritten = outcome.cases[first].get("error", [""])[0] == "NotImplementedError"
+    if unwritten:
+        return failed(said)
     shown = "" if case.measure else _shown(case.inputs, got, case.want, "error" in outcome.cases[first])
     return failed(*told, said, count, shown=shown)
 
@@ -172,13 +175,25 @@ def _gives_the_same(exercise: Exercise, sentence: str, cases: list[_Case], got: 
     )
 
 
+def _with_lines(outcome: Outcome, source: str) -> Outcome:
+    """The outcome with the text of the learner's line behind its number."""
+    lines = source.splitlines()
+    for error in [outcome.broken, *(found.get("error") for found in outcome.cases.values())]:
+        number = error[2].removeprefix("line ") if error else ""
+        if error and number.isdigit() and 0 < int(number) <= len(lines):
+            error[2] = f"line {number}: {lines[int(number) - 1].strip()}"
+    return outcome
+
+
 def _error(error: list[str], when: str) -> str:
     kind, message, place = error
+    if kind == "NotImplementedError":
+        return f"the solution is still to be written ({place})"
     if kind == "SystemExit":
         message = "the solution wants to end the program; return a value instead"
     if kind == "MemoryError":
         message = "more memory than the limit was asked for"
-    return f"{kind} {when}: {message}" + (f" ({place})" if place else "")
+    return f"{kind} {when}: {message}".rstrip(": ") + (f" ({place})" if place else "")
 
 
 def _sizes(given: dict[str, Any]) -> str:
