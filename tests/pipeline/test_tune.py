@@ -152,19 +152,19 @@ def test_bad_rows_are_told_and_nothing_is_written(place: Path, tmp_path: Path) -
     data = tmp_path / "bad.jsonl"
     long = {"prompt": "red " * 200, "response": "blue"}
     good = rows(6)
-    write_rows(data, [*good, long, {"prompt": "x"}])
+    write_rows(data, [*good[:5], long, {"prompt": "x"}, long, good[5]])
     config = settings(place, data=data)
     loaded = load_model(config.model, CPU)
-    with pytest.raises(BadRows, match="2 of 8 rows cannot be used") as raised:
+    with pytest.raises(BadRows, match="3 of 9 rows cannot be used") as raised:
         run(config, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    lines = sorted(raised.value.lines)
-    assert lines[0].startswith(f"{data}, line 7: ") and "tokens are too long; 128 are possible" in lines[0]
-    assert lines[1].startswith(f"{data}, line 8: ")
+    lines = raised.value.lines
+    assert lines[0].startswith(f"{data}, line 6: ") and "tokens are too long; 128 are possible" in lines[0]
+    assert [line.partition(":")[0][-1] for line in lines] == ["6", "7", "8"]
     told: list[str] = []
     prepared = prepare(config, loaded, skip_bad=True, say=told.append)
     assert len(prepared.training) + len(prepared.held) == 6
-    assert [line.startswith("left out: ") for line in told] == [True, True]
+    assert [line.startswith("left out: ") for line in told] == [True] * 3
     write_rows(data, [long])
     with pytest.raises(BadRows, match="1 of 1 rows"):
         prepare(config, loaded, skip_bad=True, say=told.append)

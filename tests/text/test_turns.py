@@ -60,6 +60,7 @@ FOUR = [
     {"role": "assistant", "content": "Nothing, 🙂."},
 ]
 SYSTEM = [{"role": "system", "content": "Be terse."}, *FOUR]
+SPELT = [FOUR[0], {"role": "assistant", "content": "it is <s> or <s>."}]
 THOUGHT = [*FOUR[:1], {"role": "assistant", "content": "<think>2+3</think>It is 5."}, *FOUR[2:]]
 
 
@@ -103,6 +104,8 @@ def learned(source: str, messages: list[dict[str, str]]) -> list[list[str]]:
         (THINKING, FOUR, [["It is 5.<|im_end|>", "Nothing, 🙂.<|im_end|>"]]),  # nothing is rewritten
         (ROLE_ONLY, FOUR, [["It is 5.<|user|>", "Nothing, 🙂.</s>"]]),
         (INSIDE, FOUR, [["It is 5.<|im_end|>", "Nothing, 🙂.<|im_end|>"]]),
+        (UNMARKED, SPELT, [["it is <s> or <s>.<|im_end|>"]]),  # a special token inside an answer ends nothing
+        (ROLE_ONLY, SPELT, [["it is <s> or <s>.</s>"]]),
         (CHATML, FOUR[1:], [["It is 5.<|im_end|>", "Nothing, 🙂.<|im_end|>"]]),  # the assistant begins
         (UNMARKED, FOUR[1:], [["It is 5.<|im_end|>", "Nothing, 🙂.<|im_end|>"]]),
         (UNMARKED, [*FOUR[:2], *FOUR[1:2]], [["It is 5.<|im_end|>", "It is 5.<|im_end|>"]]),  # twice in a row

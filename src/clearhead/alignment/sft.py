@@ -5,7 +5,7 @@ Deliberately not here: chats and which of their tokens are answers (text.turns),
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -39,13 +39,15 @@ def pack_examples(examples: Sequence[Example], length: int) -> Batch:
 class Epochs:
     """Every example once an epoch, packed and shuffled anew; batch(i) depends on the seed and i alone.
 
-    The rows of an epoch, as many each time, are dealt out evenly: a batch has `rows` of them, or fewer.
+    The rows of an epoch, as many each time, are dealt out evenly: a batch has `rows` of them, or fewer. The last epoch
+    that was asked for is kept.
     """
 
     examples: Sequence[Example]
     rows: int
     length: int
     seed: int
+    _rows: dict[int, list[list[int]]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def lengths(self) -> list[int]:
@@ -60,16 +62,24 @@ class Epochs:
 
     def batch(self, i: int) -> Batch:
         epoch, within = divmod(i, self.steps)
+        if epoch not in self._rows:
+            self._rows.clear()
+            self._rows[epoch] = self.packed(epoch)
+        chosen = np.array_split(np.arange(len(self._rows[epoch])), self.steps)[within]
+        here = [(self.examples[j], k) for k, row in enumerate(chosen) for j in self._rows[epoch][row]]
+        return lay_out_examples([e for e, _ in here], [k for _, k in here], len(chosen), self.length)
+
+    def packed(self, epoch: int) -> list[list[int]]:
+        """The examples of each row of an epoch."""
         rng = random.Random(f"{self.seed}/{epoch}")
         order = list(range(len(self.examples)))
         rng.shuffle(order)
         placed = fill_rows([self.lengths[j] for j in order], self.length)
-        rows = list(range(max(placed) + 1))
+        rows: list[list[int]] = [[] for _ in range(max(placed) + 1)]
+        for j, row in zip(order, placed, strict=True):
+            rows[row].append(j)
         rng.shuffle(rows)
-        chosen = [int(row) for row in np.array_split(rows, self.steps)[within]]
-        new = {row: k for k, row in enumerate(chosen)}
-        here = [(self.examples[j], new[row]) for j, row in zip(order, placed, strict=True) if row in new]
-        return lay_out_examples([e for e, _ in here], [row for _, row in here], len(chosen), self.length)
+        return rows
 
 
 def answer_loss(model: Any, batch: Any) -> Tensor:

@@ -106,7 +106,7 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
     try:
-        return pipeline.prepare(config, loaded, skip_bad, display.say)
+        return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress)
     except pipeline.BadRows as bad:
         for line in bad.lines[:SHOWN_ROWS]:
             display.say(line)

@@ -16,8 +16,8 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -47,6 +47,7 @@ SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
 CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
+MANY_ROWS = 500  # from here on, reading them shows a bar
 LORA_LR, FULL_LR = 5e-4, 3e-5
 Encoded = tuple[Row, list[Example]]
 
@@ -138,9 +139,19 @@ class BadRows(UserError):
         self.lines = list(lines)
 
 
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+
+@contextmanager
+def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Progress that nobody looks at."""
+    yield lambda count: None
+
+
 def prepare(
-    config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print
-) -> Prepared:
+    config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
+    progress: Progress = unseen,
+) -> Prepared:  # fmt: skip
     """Everything that can be wrong with the data is told here, before a file is written."""
     limit = config.max_length or loaded.decoder.config.max_positions
     if limit > loaded.decoder.config.max_positions:
@@ -149,9 +160,9 @@ def prepare(
         )
     if config.full or config.merge:
         export.check(loaded)
-    training = read(config.data, loaded, limit, skip_bad, say)
+    training = read(config.data, loaded, limit, skip_bad, say, progress)
     if config.held_out:
-        held = read(config.held_out, loaded, limit, skip_bad, say)
+        held = read(config.held_out, loaded, limit, skip_bad, say, progress)
     else:
         training, held = split(training)
     if not training:
@@ -172,26 +183,36 @@ def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
     return [pair for pair in rows if pair[0].opening not in held], [pair for pair in rows if pair[0].opening in held]
 
 
-def read(path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None]) -> list[Encoded]:
+def read(
+    path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None], progress: Progress = unseen
+) -> list[Encoded]:
     """The rows of a file with their examples; BadRows, or what is left without them."""
     rows, wrong = read_rows(path)
     found: list[Encoded] = []
-    for row in rows:
-        try:
-            encoded = examples(row, loaded.tokenizer, loaded.template)
-            longest = max(len(example.tokens) for example in encoded) - 1
-            if longest > limit:
-                raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
-            if not all(any(example.learned[1:]) for example in encoded):
-                raise UserError("the chat template leaves nothing of the answer to learn; use another")
-            found.append((row, encoded))
-        except UserError as error:
-            wrong.append(f"{path}, line {row.line}: {error}")
+    with (progress if len(rows) >= MANY_ROWS else unseen)(f"reading {path.name}", len(rows)) as done:
+        for row in rows:
+            try:
+                found.append((row, encoded(row, loaded, limit)))
+            except UserError as error:
+                wrong.append(f"{path}, line {row.line}: {error}")
+            done(1)
+    wrong.sort(key=lambda told: int(told.removeprefix(f"{path}, line ").partition(":")[0]))
     if wrong and (not skip_bad or not found):
         raise BadRows(path, wrong, len(found) + len(wrong))
     for line in wrong:
         say(f"left out: {line}")
     return found
+
+
+def encoded(row: Row, loaded: LoadedModel, limit: int) -> list[Example]:
+    """What is learned from a row; UserError if that is nothing, or too long."""
+    made = examples(row, loaded.tokenizer, loaded.template)
+    longest = max(len(example.tokens) for example in made) - 1
+    if longest > limit:
+        raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
+    if not all(any(example.learned[1:]) for example in made):
+        raise UserError("the chat template leaves nothing of the answer to learn; use another")
+    return made
 
 
 @dataclass(frozen=True)
@@ -202,7 +223,7 @@ class Context:
     device: torch.device
     say: Callable[[str], None]
     watch: Callable[[str], AbstractContextManager[Observer]]
-    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+    progress: Progress
 
 
 def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
