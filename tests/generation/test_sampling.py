@@ -225,8 +225,8 @@ def test_a_repetition_penalty_is_transformers() -> None:
 
 def test_so_many_are_kept_in_each_row_and_the_smaller_ids_among_equals() -> None:
     logits = torch.tensor([[1.0, 3.0, 3.0, 3.0, -math.inf], [0.0, 0.0, 0.0, 0.0, 0.0]])
-    assert kept(keep_largest(logits, torch.tensor([2, 4]))) == [{1, 2}, {0, 1, 2, 3}]
-    assert kept(keep_largest(logits, torch.tensor([4, 1]))) == [{0, 1, 2, 3}, {0}]
+    assert kept(keep_largest(logits, torch.tensor([2, 4]), torch.tensor([[3.0], [0.0]]))) == [{1, 2}, {0, 1, 2, 3}]
+    assert kept(keep_largest(logits, torch.tensor([4, 1]), torch.tensor([[1.0], [0.0]]))) == [{0, 1, 2, 3}, {0}]
 
 
 def test_a_nucleus_larger_than_what_is_sorted_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,10 +49,13 @@ def penalise(logits: Float[Tensor, "N V"], seen: Bool[Tensor, "#N V"], penalty: 
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def keep_largest(logits: Float[Tensor, "N V"], counts: Int[Tensor, "N"]) -> Float[Tensor, "N V"]:
-    """The `counts` largest of each row, exactly so many: among equals the smaller token id wins. O(V), no sort."""
-    most = int(counts.max())
-    least = logits.topk(most).values.gather(-1, counts[:, None] - 1)  # the smallest that stays
+def keep_largest(
+    logits: Float[Tensor, "N V"], counts: Int[Tensor, "N"], least: Float[Tensor, "N 1"]
+) -> Float[Tensor, "N V"]:
+    """The `counts` largest of each row, exactly so many: among equals the smaller token id wins. O(V), no sort.
+
+    `least` is the smallest that stays.
+    """
     room = counts[:, None] - (logits > least).sum(-1, keepdim=True)
     equal = logits == least
     return logits.masked_fill((logits < least) | (equal & (equal.cumsum(-1) > room)), -math.inf)
@@ -62,7 +65,8 @@ def keep_top_k(logits: Float[Tensor, "N V"], k: int) -> Float[Tensor, "N V"]:
     """The k largest, exactly k: among equals the smaller token id wins. k = 0 keeps all."""
     if not 0 < k < logits.shape[-1]:
         return logits
-    return keep_largest(logits, torch.full(logits.shape[:1], k, device=logits.device))
+    least = logits.topk(k).values[:, -1:]
+    return keep_largest(logits, torch.full(logits.shape[:1], k, device=logits.device), least)
 
 
 def keep_top_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
@@ -72,13 +76,16 @@ def keep_top_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
     """
     if p == 1 or not len(logits):
         return logits
-    probability = logits.double().softmax(-1)
-    for likeliest in (min(LIKELIEST, logits.shape[-1]), logits.shape[-1]):
-        largest = probability.topk(likeliest).values
-        stays = largest.cumsum(-1) - largest < p
+    total = logits.double().logsumexp(-1, keepdim=True)
+    V = logits.shape[-1]
+    for likeliest in (min(LIKELIEST, V), V):
+        largest = logits.sort(-1, descending=True).values if likeliest == V else logits.topk(likeliest).values
+        probability = (largest.double() - total).exp()
+        stays = probability.cumsum(-1) - probability < p
         if not stays[:, -1].any():
             break
-    return keep_largest(logits, stays.sum(-1))
+    counts = stays.sum(-1)
+    return keep_largest(logits, counts, largest.gather(-1, counts[:, None] - 1))
 
 
 def keep_min_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
