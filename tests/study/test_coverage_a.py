@@ -9,6 +9,7 @@ from guide_answers import Place, check_answer, places
 COVERAGE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "coverage-a.toml").read_text(encoding="utf-8"))
 SIDE = ("to do", "appendix")
 QUESTIONS = {
+    "Probability and Statistics": 9,
     "ML Fundamentals": 1,
     "Linear Regression": 4,
     "Logistic Regression": 5,
