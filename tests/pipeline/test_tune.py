@@ -204,7 +204,11 @@ def same(a: Any, b: Any) -> bool:
 
 def test_the_result_is_a_model_by_its_name(place: Path, tuned: tuple[Path, Any, Any]) -> None:
     by_adapter = load_model(str(tuned[0]), CPU)
-    assert by_adapter.template is not None and by_adapter.path == tuned[0]
+    assert by_adapter.template is not None and by_adapter.path == place / "model"
+    with pytest.raises(UserError, match="is an adapter, and one for it"):
+        run(settings(place, model=str(tuned[0])), place / "twice")
+    run(settings(place, model=str(tuned[0]), merge=True, steps=2), place / "twice")
+    assert not same(load_model(str(place / "twice"), CPU), by_adapter)
     result, _ = run(settings(place, merge=True), place / "merged")
     assert result["held_out_loss"] == tuned[1]["held_out_loss"]
     assert not (place / "merged" / TENSORS).exists()

@@ -79,18 +79,23 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
 
 
 def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
-    """The model that an adapter was made for, with its updates merged in."""
+    """The model that an adapter was made for, with its updates merged in; its path is that model's."""
     base = read_config(path).get("base_model_name_or_path")
     if not isinstance(base, str) or not base:
         raise UserError(f"{path / ADAPTER} does not say which model it is for; set base_model_name_or_path in it")
-    if (Path(base) / ADAPTER).is_file() and not (Path(base) / "config.json").is_file():
+    if is_adapter(Path(base)):
         raise UserError(f"{path} is an adapter for {base}, which is one itself; merge that one first")
     try:
         loaded = load_model(base, device, dtype)
     except UserError as error:
         raise UserError(f"{path} is an adapter for another model, and that cannot be had: {error}") from None
     apply_adapter(loaded.decoder, path)
-    return replace(loaded, name=name, path=path)
+    return replace(loaded, name=name)
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether a folder holds updates alone, and no model."""
+    return (path / ADAPTER).is_file() and not any((path / name).is_file() for name in ("config.json", "config.toml"))
 
 
 def smollm2() -> Path:

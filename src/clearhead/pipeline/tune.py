@@ -35,7 +35,7 @@ from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
 from clearhead.pipeline import export
-from clearhead.pipeline.model import LoadedModel
+from clearhead.pipeline.model import LoadedModel, is_adapter
 from clearhead.pipeline.rundir import read_json, write_bytes, write_json
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
@@ -153,6 +153,8 @@ def prepare(
     progress: Progress = unseen,
 ) -> Prepared:  # fmt: skip
     """Everything that can be wrong with the data is told here, before a file is written."""
+    if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
+        raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     limit = config.max_length or loaded.decoder.config.max_positions
     if limit > loaded.decoder.config.max_positions:
         raise UserError(
