@@ -87,7 +87,7 @@ def config_of(**changes: Any) -> Any:
     ("spoil", "told"),
     [
         (cut, "is broken"),
-        (pickled, "as pickle"),
+        (pickled, "is pickle"),
         (without_a_shard, "which is not there"),
         (config_of(model_type="bert"), "'bert' is not a family"),
         (config_of(intermediate_size=64), "is 48 x 32, but its configuration asks for 64 x 32"),

