@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from clearhead.study.practice import child, rules
+from clearhead.study.practice import child, rules, sandbox
 from clearhead.study.practice.exercise import load
 from clearhead.study.practice.grade import Verdict, grade
 from clearhead.study.practice.sandbox import run_apart
@@ -160,6 +160,17 @@ def search():
 """
     verdict = judged(f"print('found', search()); {RIGHT}", top)
     assert verdict.passed and "found []" in verdict.printed
+
+
+def test_a_frame_without_the_token_is_not_believed() -> None:
+    data = child.pack({"done": True})
+    frame = len(data).to_bytes(8, "little") + data
+    assert sandbox._frames(bytearray(b"t" * 16 + frame), b"t" * 16) == [{"done": True}]
+    assert sandbox._frames(bytearray((b"t" * 16 + frame)[:-1]), b"t" * 16) == []
+    with pytest.raises(ValueError, match="not a frame"):
+        sandbox._frames(bytearray(b"u" * 16 + frame), b"t" * 16)
+    with pytest.raises(ValueError, match="not a frame"):
+        sandbox._frames(bytearray(b"t" * 16 + b"\xff" * 8), b"t" * 16)
 
 
 def test_bytes_there_and_back() -> None:
