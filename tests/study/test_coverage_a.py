@@ -9,6 +9,9 @@ from guide_answers import Place, check_answer, places
 COVERAGE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "coverage-a.toml").read_text(encoding="utf-8"))
 SIDE = ("to do", "appendix")
 QUESTIONS = {
+    "Vector Knowledge": 7,
+    "Matrices": 5,
+    "Calculus and Optimization": 5,
     "Probability and Statistics": 9,
     "ML Fundamentals": 1,
     "Linear Regression": 4,
@@ -18,6 +21,7 @@ QUESTIONS = {
     "Optimization Algorithms": 6,
     "Regularization": 5,
 }
+SECOND_HALF: dict[str, Any] = tomllib.loads((Path(__file__).parent / "coverage-b.toml").read_text(encoding="utf-8"))
 
 
 def mapped() -> list[Place]:
@@ -40,3 +44,11 @@ def test_every_answer_explains_and_computes() -> None:
     found = places()
     for place in mapped():
         check_answer(place, found[place])
+
+
+def test_both_halves_are_120_questions_and_14_announcements() -> None:
+    halves = (COVERAGE, SECOND_HALF)
+    assert sum(len(part) for half in halves for name, part in half.items() if name not in SIDE) == 120
+    assert sum(len(half["to do"]) for half in halves) == 14
+    assert all(places for half in halves for places in half["to do"].values())
+    assert len(COVERAGE["appendix"]) == 3
