@@ -1,6 +1,7 @@
 """`clearhead run`: a whole recipe, from nothing to the report."""
 
 import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,10 @@ def command(
             pipeline.go(Context(resolved, *shown), pipeline.STAGES)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: clearhead run {shlex.quote(recipe)} --resume --out {run.path}")
+        raise
+    except UserError:
+        if not resume and not run.read_state()["stages"]:
+            shutil.rmtree(run.path)  # made a moment ago, and there is nothing in it to go on from
         raise
     summary = write_report(run)
     display.headline(summary, as_json)
