@@ -21,6 +21,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "generate": ("clearhead.cli.generate", "Let a language model go on with a text."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),
+    "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),

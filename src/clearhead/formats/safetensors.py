@@ -61,7 +61,7 @@ class Safetensors:
         try:
             with open(info.file, "rb", buffering=0) as file:
                 file.seek(info.start)
-                view, got = memoryview(data.numpy()), 0
+                view, got = data.numpy().data, 0
                 while got < info.nbytes and (count := file.readinto(view[got:])):  # at most 2 GiB come at once
                     got += count
         except OSError as error:

@@ -55,9 +55,7 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
     `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
     what is missing or broken.
     """
-    path = Path(name).expanduser()
-    if not path.exists():
-        path = smollm2() if name == SMOLLM2 else from_hub(name)
+    path = locate(name)
     if path.is_file():
         return from_gguf(name, path, device, dtype)
     if (path / "config.toml").is_file():
@@ -74,6 +72,14 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
         f"{name} is no model: neither a run's directory (config.toml), nor a folder with a config.json, nor one with a "
         "single GGUF file; name one of these, or an id of the Hugging Face hub"
     )
+
+
+def locate(name: str) -> Path:
+    """Where a model lies that is named by its path, as smollm2, or by its id at the hub."""
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    return smollm2() if name == SMOLLM2 else from_hub(name)
 
 
 def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:

@@ -1,0 +1,54 @@
+"""`clearhead inspect`: what a model is, without loading it."""
+
+import json
+import shutil
+import textwrap
+
+import click
+
+from clearhead.cli.examples import examples
+
+NARROWEST = 40  # columns
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead inspect runs/demo", "a run of yours"),
+        ("clearhead inspect model.gguf --tensors", "every tensor of a file"),
+        ("clearhead inspect DIR --json", "for a program"),
+    )
+)
+@click.argument("model")
+@click.option("--tensors", is_flag=True, help="List every tensor: shape, type, bytes.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+def command(model: str, tensors: bool, as_json: bool) -> None:
+    """Say what MODEL is: its family, sizes, types, memory, keys and values per token, tokenizer.
+
+    MODEL is a run's directory, a folder with a checkpoint, a .safetensors or GGUF file, a hub id, or smollm2. Only
+    tables are read, and checked; no weight is.
+    """
+    from clearhead.pipeline import inspection
+
+    found = inspection.inspect(model)
+    if as_json:
+        click.echo(json.dumps(inspection.as_json(found, tensors)))  # names of tensors may hold anything
+        return
+    click.echo(readable(str(found.path)))
+    width = max(NARROWEST, shutil.get_terminal_size().columns)
+    rows = list(inspection.lines(found))
+    column = max(len(name) for name, _ in rows) + 4
+    for name, value in rows:
+        start = f"  {name}".ljust(column)
+        click.echo(textwrap.fill(readable(value), width, initial_indent=start, subsequent_indent=" " * column))
+    if tensors:
+        click.echo()
+        longest = max((len(readable(tensor.name)) for tensor in found.tensors), default=0)
+        for tensor in found.tensors:
+            shape = " x ".join(map(str, tensor.shape)) or "a number"
+            line = f"{readable(tensor.name):<{longest}}  {tensor.dtype:<5} {shape}, {inspection.size(tensor.nbytes)}"
+            click.echo(textwrap.fill(line, width, subsequent_indent="    ", drop_whitespace=True))
+
+
+def readable(text: str) -> str:
+    """Without the characters by which a name could steer a terminal."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)
