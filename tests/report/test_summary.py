@@ -1,6 +1,18 @@
 import pytest
 
-from clearhead.report.data import Comparison, Evaluation, Machine, Model, Point, Report, Run, Strategy, TaskInfo
+from clearhead.report.data import (
+    Comparison,
+    Evaluation,
+    LanguageModel,
+    Machine,
+    Model,
+    Point,
+    Report,
+    Run,
+    Strategy,
+    TaskInfo,
+    Text,
+)
 from clearhead.report.summary import cheapest, dearest, headline, task_info, training_seconds, with_search
 from clearhead.report.wording import NARROW
 
@@ -32,6 +44,14 @@ def test_the_run_in_one_sentence():
         " unseen "
         "hard Game of 24 puzzles at first try and 88.0 % with tree search."
     )
+
+
+def test_a_run_on_text_in_one_sentence():
+    text = Text(models=[LanguageModel("decoder", bits_per_byte=1.68134)])
+    told = " needs 1.68 bits for a byte of text that it has never seen."
+    assert plain(headline(report(text=text))).startswith("A transformer of 1.8 million numbers, trained in 6 minutes")
+    assert headline(report(text=text)).endswith(told)
+    assert headline(report(text=text, model=Model(config={"cell": "lstm"}))) == f"An LSTM{told}"
 
 
 @pytest.mark.parametrize(

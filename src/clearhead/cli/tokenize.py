@@ -3,11 +3,9 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -126,13 +124,13 @@ def _tokenizers(
     from clearhead.text.corpus import default_corpus, documents
     from clearhead.text.load import load_tokenizer
     from clearhead.text.subword import SubwordTokenizer
-    from clearhead.text.training import train_tokenizer
+    from clearhead.text.training import interruptible, train_tokenizer
 
     found: dict[str, SubwordTokenizer] = {}
     if not paths or compare:
         for kind in kinds:
             texts = documents(training) if training else default_corpus()
-            found[kind] = _interruptible(partial(train_tokenizer, kind, texts, vocab))
+            found[kind] = interruptible(partial(train_tokenizer, kind, texts, vocab))
     for path in paths:
         loaded = load_tokenizer(path, pattern)
         if not isinstance(loaded, SubwordTokenizer):
@@ -141,20 +139,6 @@ def _tokenizers(
             )
         found[_name(path, found)] = loaded
     return found
-
-
-def _interruptible(job: "Callable[[], SubwordTokenizer]") -> "SubwordTokenizer":
-    """The job on a thread, so that Ctrl-C need not wait for the library, which hears of it only when it is done."""
-    done: Future[SubwordTokenizer] = Future()
-
-    def work() -> None:
-        try:
-            done.set_result(job())
-        except BaseException as error:
-            done.set_exception(error)
-
-    Thread(target=work, daemon=True).start()
-    return done.result()
 
 
 def _name(path: Path, taken: Mapping[str, object]) -> str:

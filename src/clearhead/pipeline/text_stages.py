@@ -6,8 +6,9 @@ streamed, and after the shards are written it is not needed any more.
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards, write_shards
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
-from clearhead.text.training import train_tokenizer
+from clearhead.text.training import interruptible, train_tokenizer
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Observer, Record
@@ -84,10 +85,13 @@ def tokenizer_stage(context: TextContext) -> None:
         if isinstance(tokenizer, SubwordTokenizer) and tokenizer.end_id is not None:
             ends = {"eos_token": tokenizer.backend.id_to_token(tokenizer.end_id)}
             write_text(run.tokenizer.with_name(text_files.CONFIG), json.dumps(ends))
-    elif config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
-        tokenizer = CharTokenizer.train(read_documents(context.recipe.data))
     else:
-        tokenizer = train_tokenizer("bpe", _sample(context.recipe.data, run), config.vocab)
+        with counted_documents(context, "tokenizer") as texts:
+            if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
+                tokenizer = CharTokenizer.train(texts)
+            else:
+                sample = _sample(texts, context.recipe.data, read_json(run.corpus)["characters"])
+                tokenizer = interruptible(partial(train_tokenizer, "bpe", sample, config.vocab))
     assert isinstance(tokenizer, CharTokenizer | SubwordTokenizer)
     write_text(run.tokenizer, tokenizer.to_json())
     context.say(f"tokenizer: {tokenizer.vocab_size:,} tokens")
@@ -100,25 +104,32 @@ def _given(path: str) -> Tokenizer:
     return from_file
 
 
-def _sample(data: TextDataConfig, run: RunDir) -> Iterator[str]:
-    """Training documents of about TOKENIZER_CHARACTERS in all, chosen by their texts."""
-    share = TOKENIZER_CHARACTERS / read_json(run.corpus)["characters"]
-    for document in read_documents(data):
-        if not held_out(document, data.held_out) and held_out(f"tokenizer {document}", share):
-            yield document
-
-
-def shards_stage(context: TextContext) -> None:
-    """All of the text as tokens on the disk, which training reads without holding it."""
-    tokenizer, total = load_tokenizer(context.run), read_json(context.run.corpus)["documents"]
-    with context.progress("shards", total) as advance:
+@contextmanager
+def counted_documents(context: TextContext, label: str) -> Iterator[Iterator[str]]:
+    """Every document again, with a bar that shows how many were read."""
+    with context.progress(label, read_json(context.run.corpus)["documents"]) as advance:
 
         def counted() -> Iterator[str]:
             for document in read_documents(context.recipe.data):
                 yield document
                 advance(1)
 
-        shards = write_shards(context.run.tokens, counted(), tokenizer, context.recipe.data.held_out)
+        yield counted()
+
+
+def _sample(texts: Iterator[str], data: TextDataConfig, characters: int) -> Iterator[str]:
+    """Training documents of about TOKENIZER_CHARACTERS in all, chosen by their texts."""
+    share = TOKENIZER_CHARACTERS / characters
+    for document in texts:
+        if not held_out(document, data.held_out) and held_out(f"tokenizer {document}", share):
+            yield document
+
+
+def shards_stage(context: TextContext) -> None:
+    """All of the text as tokens on the disk, which training reads without holding it."""
+    tokenizer = load_tokenizer(context.run)
+    with counted_documents(context, "shards") as texts:
+        shards = write_shards(context.run.tokens, texts, tokenizer, context.recipe.data.held_out)
     index = shards.index
     context.say(f"shards: {index.train.tokens:,} tokens to train on, {index.held.tokens:,} held out")
 

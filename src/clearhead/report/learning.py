@@ -10,7 +10,7 @@ from clearhead.report.data import CurvePoint, EvalPoint, Model, Report, Sample, 
 from clearhead.report.findings import training_findings
 from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, steps, table
-from clearhead.report.summary import task_info
+from clearhead.report.summary import MODELS, task_info
 from clearhead.report.svg import Axis, Series, line_chart
 from clearhead.report.wording import big, count, known, number, percent, plural, visible
 
@@ -47,8 +47,9 @@ def _model(model: Model) -> list[Child]:
         if letters and known(model.training_tokens)
         else ""
     )
+    subject = MODELS.get(str(model.config.get("cell")), "A transformer")
     told = (
-        "A transformer: a function with many adjustable numbers that, given the text so far, says how likely each next"
+        f"{subject}: a function with many adjustable numbers that, given the text so far, says how likely each next"
         f" token is. Training adjusts the numbers until it predicts the examples well.{reads}{read}"
     )
     pairs: list[tuple[str, Child]] = [("parameters", count(model.parameters))] if known(model.parameters) else []

@@ -7,6 +7,8 @@ import math
 from clearhead.report.data import Evaluation, Model, Point, Report, Run, Strategy, TaskInfo
 from clearhead.report.wording import big, count, inside, known, number, percent, plural, spoken_duration
 
+MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
+
 
 def task_info(report: Report, name: str) -> TaskInfo:
     """What is known of a task; a task that only an evaluation names goes by its name."""
@@ -52,7 +54,7 @@ def headline(report: Report) -> str:
     size = f" of {big(model.parameters)} numbers" if known(model.parameters) else ""
     time = training_seconds(model)
     trained = f", trained in {spoken_duration(time)}{_place(report.run)}," if known(time) else ""
-    subject = f"A transformer{size}{trained}"
+    subject = f"{MODELS.get(str(model.config.get('cell')), 'A transformer')}{size}{trained}"
     if report.text and report.text.models:
         bits = number(report.text.models[0].bits_per_byte)
         return f"{subject} needs {bits} bits for a byte of text that it has never seen."

@@ -28,7 +28,10 @@ class CharTokenizer:
     @classmethod
     def train(cls, texts: Iterable[str]) -> "CharTokenizer":
         """Collect every character that occurs, in code-point order."""
-        return cls("".join(sorted(set().union(*map(set, texts)))))
+        alphabet: set[str] = set()
+        for text in texts:
+            alphabet.update(text)
+        return cls("".join(sorted(alphabet)))
 
     @property
     def vocab_size(self) -> int:

@@ -4,7 +4,9 @@ Each has the padding token as 0, the end of a text as 1 and, where it can meet w
 as 2. The algorithms are the library's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from threading import Thread
 from typing import Literal, get_args
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -42,6 +44,20 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int = 8192, cut
     if backend.get_vocab_size() < smallest:
         raise UserError("there is no text to learn a tokenizer from; give some")
     return SubwordTokenizer(backend, backend.token_to_id(END_TOKEN), backend.token_to_id(PAD_TOKEN))
+
+
+def interruptible(job: Callable[[], SubwordTokenizer]) -> SubwordTokenizer:
+    """The job on a thread, so that Ctrl-C need not wait for the library, which hears of it only when it is done."""
+    done: Future[SubwordTokenizer] = Future()
+
+    def work() -> None:
+        try:
+            done.set_result(job())
+        except BaseException as error:
+            done.set_exception(error)
+
+    Thread(target=work, daemon=True).start()
+    return done.result()
 
 
 def _char(vocab_size: int) -> tuple[Tokenizer, trainers.Trainer]:
