@@ -5,10 +5,12 @@ keys of the architecture "llama" have their rotary pairs side by side, Gemma's g
 Deliberately not here: the file (formats.gguf) and the tokenizer in it (text.gguf_vocab).
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -41,6 +43,13 @@ LLAMA3_FACTORS = (8.0, 32.0, 4.0, 16.0)  # of Llama 3.1 and 3.2, and two more th
 ROPE_FREQS = "rope_freqs.weight"
 
 
+def as_tensor(array: np.ndarray) -> Tensor:
+    """The same memory, which may be a file's and must not be written to."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        return torch.from_numpy(array)
+
+
 def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
     """The decoder that a file describes. UserError names the first thing in it that we do not have."""
     arch = metadata.get("general.architecture")
@@ -58,7 +67,7 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
             value = value[0]
         if isinstance(value, bool | str):
             raise UserError(f"{arch}.{key} = {value!r:.40} must be a number")
-        return value
+        return float(str(np.float32(value))) if isinstance(value, float) else value  # 1e-6 again, not 9.99999997e-07
 
     heads, vocab = int(get("attention.head_count")), shapes.get("token_embd.weight", (0,))[0]
     sizes: dict[str, Any] = {

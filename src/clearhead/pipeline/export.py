@@ -1,6 +1,6 @@
-"""A tuned model as a directory that stands for itself: a Hugging Face folder, or a run with other weights.
+"""A model as files that stand for themselves: a folder of Hugging Face, a GGUF file, or a run with other weights.
 
-Deliberately not here: GGUF, and models that no family of Hugging Face has.
+Deliberately not here: models that no family has; they are told so.
 """
 
 import os
@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.formats.safetensors import write_folder
+from clearhead.formats import gguf, safetensors
+from clearhead.formats.gguf import is_gguf, read_metadata
+from clearhead.models import gguf as llama_cpp
 from clearhead.models.huggingface import config_to, family_of, tensors_to
 from clearhead.pipeline.model import LoadedModel, json_object
 from clearhead.pipeline.rundir import RunDir, write_json, write_text
+from clearhead.text.gguf_vocab import to_metadata
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training import checkpoint
 
@@ -34,18 +37,24 @@ def is_run(path: Path) -> bool:
 
 def write_model(loaded: LoadedModel, folder: Path) -> None:
     """The model as it is in memory, in the form in which it was found. Its weights are written last."""
-    folder.mkdir(parents=True, exist_ok=True)
     if is_run(loaded.path):
+        folder.mkdir(parents=True, exist_ok=True)
         old, new = RunDir(loaded.path), RunDir(folder)
         for file, copy in ((old.config, new.config), (old.state, new.state), (old.tokenizer, new.tokenizer)):
             write_text(copy, file.read_text(encoding="utf-8"))
         _, meta = checkpoint.load(old.policy)
         checkpoint.save(new.policy, dict(loaded.decoder.state_dict()), meta)
         return
+    write_folder(loaded, folder)
+
+
+def write_folder(loaded: LoadedModel, folder: Path) -> None:
+    """As a folder of Hugging Face, the weights last."""
+    family = family_of_source(loaded)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config_of(loaded))
     write_text_files(loaded, folder)
-    family = family_of_source(loaded)
-    write_folder(folder, tensors_to(loaded.decoder, family))
+    safetensors.write_folder(folder, tensors_to(loaded.decoder, family))
 
 
 def family_of_source(loaded: LoadedModel) -> str:
@@ -94,3 +103,18 @@ def copy_file(source: Path, target: Path) -> None:
     aside = target.with_name(target.name + ".tmp")
     shutil.copyfile(source, aside)
     os.replace(aside, target)
+
+
+def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:
+    """One file with weights, tokenizer and chat template. `kind`: F32, F16 or Q8_0, for the matrices."""
+    metadata = llama_cpp.metadata_of(loaded.decoder.config)
+    architecture = metadata["general.architecture"]
+    metadata["general.name"] = Path(loaded.name).name or loaded.name
+    if not isinstance(loaded.tokenizer, SubwordTokenizer):
+        raise UserError(f"{loaded.name} has a tokenizer that has no form in a GGUF file; keep it as it is")
+    if is_gguf(loaded.path):  # as it came, whatever its kind
+        metadata |= {k: v for k, v in read_metadata(loaded.path).items() if k.startswith("tokenizer.")}
+    else:
+        metadata |= to_metadata(loaded.tokenizer, loaded.template)
+    tensors = llama_cpp.tensors_to(loaded.decoder, architecture)
+    gguf.write(path, metadata, {name: tensor.float().cpu().numpy() for name, tensor in tensors.items()}, kind)

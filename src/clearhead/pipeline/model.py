@@ -7,7 +7,6 @@ one. Deliberately not here: how families name their parts (models.huggingface), 
 import importlib.util
 import json
 import re
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -138,17 +137,12 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
 def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
     """A file of llama.cpp: weights, tokenizer and chat template in one."""
     if not is_gguf(path):
-        raise UserError(
-            pickled(path)
-            if path.suffix in PICKLE_SUFFIXES
-            else f"{path} is no GGUF file; name one, or the folder that a .safetensors file lies in"
-        )
+        refuse_pickle(path)
+        raise UserError(f"{path} is no GGUF file; name one, or the folder that a .safetensors file lies in")
     file = GGUF(path)
 
     def read(key: str) -> Tensor:
-        with warnings.catch_warnings():  # the array cannot be written to, and nobody does
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            return torch.from_numpy(file.read(key))
+        return llama_cpp.as_tensor(file.read(key))
 
     shapes = {key: info.shape for key, info in file.tensors.items()}
     try:
@@ -161,6 +155,11 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     tokenizer = text.load_tokenizer(path)
     check_vocabulary(tokenizer, config, path)
     return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+
+
+def refuse_pickle(path: Path) -> None:
+    if path.suffix in PICKLE_SUFFIXES:
+        raise UserError(pickled(path))
 
 
 def check_vocabulary(tokenizer: Tokenizer, config: DecoderConfig, path: Path) -> None:
