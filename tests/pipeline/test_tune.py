@@ -241,7 +241,7 @@ def test_an_adapter_without_its_model_is_told(place: Path, tuned: tuple[Path, An
 
 def test_a_run_is_tuned_to_a_run(place: Path, tiny_run: Path, tmp_path: Path) -> None:
     data = write_rows(tmp_path / "d.jsonl", [{"prompt": f"{w}\n", "response": w} for w in ("ab", "ba", "abc", "fed")])
-    config = settings(place, model=str(tiny_run), data=data, merge=True, steps=10)
+    config = settings(place, model=str(tiny_run), data=data, held_out=data, merge=True, steps=10)
     result, _ = run(config, tmp_path / "out")
     assert result["held_out_loss"]["after"] < result["held_out_loss"]["before"]
     before, after = load_model(str(tiny_run), CPU), load_model(str(tmp_path / "out"), CPU)
