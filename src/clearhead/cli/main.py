@@ -27,7 +27,6 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),
     "practice": ("clearhead.cli.practice", "Coding exercises, graded against the reference."),
     "calc": ("clearhead.cli.calc", "Count parameters, arithmetic and memory of a decoder."),
-    "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
