@@ -91,10 +91,12 @@ def test_diff_names_the_first_layer_that_parts(
     [
         (["convert", "nowhere", "x"], "nowhere does not exist"),
         (["convert", "weights.bin", "x"], "is pickle"),
-        (["convert", "FOLDER", "x.gguf", "--dtype", "bf16"], "--dtype bf16 cannot be written into GGUF"),
         (["convert", "FOLDER", "x", "--dtype", "q8_0"], "--dtype q8_0 is for GGUF"),
-        (["convert", "FOLDER", "full"], "full is there already"),
-        (["convert", "FOLDER", "junk.safetensors"], "junk.safetensors is there already"),
+        (["convert", "FOLDER", "full"], "full already exists"),
+        (["convert", "FOLDER", "x.safetensors"], "is no name for what is written"),
+        (["convert", "FOLDER", "no/x"], "no is no folder"),
+        (["convert", "FOLDER", "junk.gguf", "--force"], "is a folder already"),
+        (["diff", "FOLDER", "junk.safetensors"], "junk.safetensors"),
         (["diff", "FOLDER", "nowhere"], "nowhere does not exist"),
         (["diff", "FOLDER", "FOLDER", "--prompt", ""], "empty prompt"),
         (["diff", "FOLDER", "FOLDER", "--prompt", "cat " * 90], "has a context of 64"),
@@ -108,6 +110,7 @@ def test_mistakes_are_one_line(
     Path("weights.bin").write_bytes(b"\x80\x04.")
     Path("junk.safetensors").write_bytes(b"\xff" * 40)
     Path("full").mkdir()
+    Path("junk.gguf").mkdir()
     Path("full/x").touch()
     before = sorted(tmp_path.rglob("*"))
     assert main([str(folder) if arg == "FOLDER" else arg for arg in args]) == 2

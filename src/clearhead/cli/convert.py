@@ -1,4 +1,4 @@
-"""`clearhead convert`: a model in another form."""
+"""`clearhead convert`: a model as a Hugging Face folder or as a GGUF file."""
 
 import json
 from pathlib import Path
@@ -6,52 +6,36 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.errors import UserError
-
-TYPES = ("f32", "f16", "bf16", "q8_0")
 
 
 @click.command(
     epilog=examples(
-        ("clearhead convert smollm2 smollm2-hf", "GGUF to a folder of Hugging Face"),
-        ("clearhead convert DIR model.gguf --dtype q8_0", "a folder to GGUF, eight bits a weight"),
-        ("clearhead convert runs/text my-model", "a run, for other programs"),
+        ("clearhead convert model.gguf DIR", "a folder for transformers"),
+        ("clearhead convert DIR model.gguf", "a file for llama.cpp"),
+        ("clearhead convert DIR small.gguf --dtype q8_0", "in a quarter of the room"),
     )
 )
-@click.argument("source")
-@click.argument("target", type=click.Path(path_type=Path))
-@click.option("--dtype", type=click.Choice(TYPES), help="Type of the matrices. Default: as they are; GGUF: f32.")
-@click.option("--force", is_flag=True, help="Write over what is there.")
-@click.option("--json", "as_json", is_flag=True, help="Say as JSON what was written.")
+@click.argument("source", metavar="SRC")
+@click.argument("target", metavar="DST", type=click.Path(path_type=Path))
+@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
+              help="Type of the weights. Default: as they are; f32 where they are quantised or mixed.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace what is at DST.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
 def command(source: str, target: Path, dtype: str | None, force: bool, as_json: bool) -> None:
-    """Write SOURCE (a run, a folder, a GGUF file, a hub id) as TARGET.
+    """Write the model SRC to DST: a GGUF file if DST ends in .gguf, else a folder as Hugging Face has it.
 
-    TARGET is a GGUF file if its name ends in .gguf, and a folder of Hugging Face otherwise. Tokenizer and chat template
-    travel along. What TARGET has no word for is an error, and then nothing is written.
+    SRC is a run's directory, a folder with a checkpoint or an adapter, a GGUF file, a hub id, or smollm2. Tokenizer and
+    chat template travel along. What the target cannot express is an error; DST is written whole or not at all.
     """
-    to_gguf = target.suffix == ".gguf"
-    if to_gguf and dtype == "bf16":
-        raise UserError("--dtype bf16 cannot be written into GGUF here; choose f32, f16 or q8_0")
-    if not to_gguf and dtype == "q8_0":
-        raise UserError("--dtype q8_0 is for GGUF files; end the target's name in .gguf, or choose f32, f16 or bf16")
-    if target.exists() and not force and (target.is_file() or any(target.iterdir())):
-        raise UserError(f"{target} is there already; name another place, or write over it with --force")
-    if target.exists() and target.is_file() != to_gguf:
-        raise UserError(f"{target} is a {'file' if target.is_file() else 'folder'}; a model cannot take its place")
-    import torch
+    from clearhead.cli.display import Display
+    from clearhead.pipeline.convert import convert
+    from clearhead.pipeline.inspection import size
 
-    from clearhead.pipeline.export import write_folder, write_gguf
-    from clearhead.pipeline.model import load_model
-
-    types = {None: None, "f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "q8_0": torch.float32}
-    loaded = load_model(source, torch.device("cpu"), torch.float32 if to_gguf else types[dtype])
-    if to_gguf:
-        write_gguf(loaded, target, (dtype or "f32").upper())
-        size = target.stat().st_size
-    else:
-        write_folder(loaded, target)
-        size = sum(file.stat().st_size for file in target.iterdir())
+    done = convert(source, target, dtype, force, Display().progress)
     if as_json:
-        click.echo(json.dumps({"source": source, "target": str(target), "bytes": size}))
-    else:
-        click.echo(f"{target}: {size / 1e6:,.1f} MB")
+        click.echo(json.dumps({
+            "path": str(done.path), "form": done.form, "dtype": done.dtype, "parameters": done.parameters,
+            "bytes": done.nbytes,
+        }, ensure_ascii=False))  # fmt: skip
+        return
+    click.echo(f"{done.path}: {done.form}, {done.parameters:,} parameters as {done.dtype}, {size(done.nbytes)}")

@@ -37,7 +37,7 @@ BLOCKS = {
     12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210),
 }  # fmt: skip
 PACKAGE = "gguf"
-WRITTEN = ("F32", "F16", "Q8_0")
+WRITTEN = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7}  # and what general.file_type calls a file of them
 AT_ONCE = 1 << 20  # weights of a tensor that are unpacked together: the package's steps each make a copy
 
 
@@ -109,8 +109,13 @@ class GGUF:
             raise UserError(f"{path} is no GGUF file that can be read: {error}") from None
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor: F32 and F16 as they lie in the file, not to be written to; everything else as float32."""
+        """The tensor: F32 and F16 as they lie in the file, not to be written to; everything else as float32.
+
+        What was read before stays valid, but its part of the file is no longer held in memory.
+        """
         info = self.tensors[name]
+        if isinstance(self._data, mmap.mmap):
+            self._data.madvise(mmap.MADV_DONTNEED)
         if info.kind in PLAIN:
             flat = np.frombuffer(self._data, PLAIN[info.kind][1], math.prod(info.shape), info.start)
             if info.dtype == "BF16":  # the upper half of a float32
@@ -153,7 +158,7 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         writer = package.GGUFWriter(temporary, metadata["general.architecture"])
-        writer.add_file_type({"F32": 0, "F16": 1, "Q8_0": 7}[kind])
+        writer.add_file_type(WRITTEN[kind])
         for key, value in metadata.items():
             if key not in ("general.architecture", "general.file_type"):
                 writer.add_key_value(key, value, *_value_type(package, value))

@@ -15,7 +15,7 @@ from clearhead.models import gguf as llama_cpp
 from clearhead.models.huggingface import config_to, family_of, tensors_to
 from clearhead.pipeline.model import LoadedModel, json_object
 from clearhead.pipeline.rundir import RunDir, write_json, write_text
-from clearhead.text.gguf_vocab import to_metadata
+from clearhead.text.gguf_export import to_metadata
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training import checkpoint
 
@@ -106,15 +106,18 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:
-    """One file with weights, tokenizer and chat template. `kind`: F32, F16 or Q8_0, for the matrices."""
+    """One file with weights, tokenizer and chat template. `kind`: F32, F16, BF16 or Q8_0, for the matrices."""
     metadata = llama_cpp.metadata_of(loaded.decoder.config)
-    architecture = metadata["general.architecture"]
-    metadata["general.name"] = Path(loaded.name).name or loaded.name
+    name = Path(loaded.name).name.removesuffix(".gguf") or "model"
+    told = {**metadata, "general.name": name, **text_metadata(loaded)}
+    tensors = llama_cpp.tensors_to(loaded.decoder, metadata["general.architecture"])
+    gguf.write(path, told, {key: tensor.float().cpu().numpy() for key, tensor in tensors.items()}, kind)
+
+
+def text_metadata(loaded: LoadedModel) -> dict[str, Any]:
+    """Tokenizer and chat template: those of a GGUF file as they are, others in its words."""
+    if is_gguf(loaded.path):
+        return {k: v for k, v in read_metadata(loaded.path).items() if k.startswith("tokenizer.")}
     if not isinstance(loaded.tokenizer, SubwordTokenizer):
-        raise UserError(f"{loaded.name} has a tokenizer that has no form in a GGUF file; keep it as it is")
-    if is_gguf(loaded.path):  # as it came, whatever its kind
-        metadata |= {k: v for k, v in read_metadata(loaded.path).items() if k.startswith("tokenizer.")}
-    else:
-        metadata |= to_metadata(loaded.tokenizer, loaded.template)
-    tensors = llama_cpp.tensors_to(loaded.decoder, architecture)
-    gguf.write(path, metadata, {name: tensor.float().cpu().numpy() for name, tensor in tensors.items()}, kind)
+        raise UserError(f"{loaded.name} has a tokenizer of single characters, for which a GGUF file has no words")
+    return to_metadata(loaded.tokenizer, loaded.template, loaded.decoder.config.vocab)

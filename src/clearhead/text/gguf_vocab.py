@@ -5,7 +5,6 @@ an error, because a wrong one gives wrong ids without a word. Tokens of the type
 of type user-defined are found in text before anything else (llama.cpp, llama_token_type).
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from clearhead.errors import UserError
 from clearhead.formats.gguf import read_metadata
-from clearhead.text.chat import ChatTemplate
-from clearhead.text.patterns import PATTERNS, pattern
+from clearhead.text.patterns import pattern
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import cut_to_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5  # types of tokens
 WORD_START = "▁"
-WRITTEN_AS = {"gpt2": "gpt-2", "llama3": "llama-bpe", "o200k": "gpt-4o"}  # our names and llama.cpp's, where they differ
-PLAIN_BYTE_LEVEL = [  # GPT-2's expression is built into the library, with and without its last field
-    {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": trim, "use_regex": True} for trim in (True, False)
-]
 PREFIX = "tokenizer.ggml."
 LLAMA3 = ("llama3", "llama-v3", "llama-bpe", "falcon3")  # a piece that is a token is that token; texts begin with one
 
@@ -74,48 +68,6 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     return SubwordTokenizer(
         backend, _token_id(metadata, "eos_token_id", tokens), _token_id(metadata, "padding_token_id", tokens)
     )
-
-
-def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None) -> dict[str, Any]:
-    """What a GGUF file says of a byte-level BPE tokenizer and of a chat template; others have no form here."""
-    told = json.loads(tokenizer.to_json())
-    model = told["model"]
-    if model.get("type") != "BPE" or model.get("byte_fallback"):
-        raise UserError(f"a {model.get('type')} tokenizer cannot be written into a GGUF file here; byte-level BPE can")
-    added = {entry["id"]: entry for entry in told.get("added_tokens", ())}
-    by_id = {i: token for token, i in model["vocab"].items()} | {i: entry["content"] for i, entry in added.items()}
-    tokens = [by_id.get(i, f"<unused {i}>") for i in range(tokenizer.vocab_size)]
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in model["merges"]]
-    found: dict[str, Any] = {
-        "model": "gpt2", "pre": _cut_name(told, bool(model.get("ignore_merges"))), "tokens": tokens, "merges": merges,
-        "token_type": [_token_type(i, by_id, added) for i in range(len(tokens))], "add_bos_token": False,
-    }  # fmt: skip
-    for name, i in (("eos", tokenizer.end_id), ("padding", tokenizer.pad_id)):
-        if i is not None:
-            found[f"{name}_token_id"] = i
-    if template is not None and template.tokens.get("bos_token") in tokens:
-        found["bos_token_id"] = tokens.index(template.tokens["bos_token"])
-    metadata = {PREFIX + name: value for name, value in found.items()}
-    return metadata | ({} if template is None else {"tokenizer.chat_template": template.source})
-
-
-def _token_type(i: int, by_id: Mapping[int, str], added: Mapping[int, Mapping[str, Any]]) -> int:
-    if i not in by_id:
-        return UNUSED
-    return NORMAL if i not in added else CONTROL if added[i].get("special") else USER_DEFINED
-
-
-def _cut_name(told: Mapping[str, Any], ignore_merges: bool) -> str:
-    """The name that llama.cpp has for how this tokenizer cuts text into pieces."""
-    cut = told.get("pre_tokenizer")
-    for name, expressions in PATTERNS.items():
-        same = Tokenizer(models.BPE())
-        same.pre_tokenizer = cut_to_bytes(expressions)
-        if json.loads(same.to_str())["pre_tokenizer"] == cut and ignore_merges == (name in LLAMA3):
-            return WRITTEN_AS.get(name, name)
-    if cut in PLAIN_BYTE_LEVEL and not ignore_merges:
-        return WRITTEN_AS["gpt2"]
-    raise UserError("how this tokenizer cuts text into pieces has no name in GGUF files; write a folder instead")
 
 
 def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:

@@ -1,0 +1,115 @@
+"""A tokenizer as GGUF metadata: the inverse of text.gguf_vocab, byte-level BPE and SentencePiece's BPE.
+
+A file can only name the way that text is cut, and says nothing of most other steps. So what is written is read again
+and tried on texts in many languages; a tokenizer that comes out another one is refused. One step is left out knowingly:
+GGUF has no word for composing characters (NFC), and the tokenizers of Qwen that llama.cpp reads do without.
+"""
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from clearhead.errors import UserError
+from clearhead.text.chat import ChatTemplate
+from clearhead.text.gguf_vocab import CONTROL, LLAMA3, NORMAL, PREFIX, UNKNOWN, UNUSED, USER_DEFINED, from_metadata
+from clearhead.text.patterns import pattern
+from clearhead.text.samples import SAMPLES
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.training import cut_to_bytes
+
+BYTE = 6  # the type of a token that is one byte
+CUTS = {"gpt-2": "gpt2", "smollm": "smollm", "qwen2": "qwen2", "llama-bpe": "llama3", "gpt-4o": "o200k"}
+TRIED = (
+    *SAMPLES.values(),
+    "Hello, world! It's 1234567 o'clock; WE'RE  here.\n\n\tdef f(x):\n        return x ** 2  # naïve café\r\n",
+    "a  b   c \n \n\n  d ", " leading", "trailing ", "x\n", "½ ² ３ 12345.678e-9 100%",
+    "👩‍👩‍👧 🇪🇺 e\u0301 \u200b\ufeff",
+    "ABCdef GHIjkl camelCase don't DON'T I'll", "//path/to/file?q=1&r=[2]{3}", "",
+)  # fmt: skip
+
+
+def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, vocab: int) -> dict[str, Any]:
+    """What a file says of the tokenizer of a model with `vocab` tokens. UserError for one that it has no words for."""
+    told = json.loads(tokenizer.to_json())
+    if told["model"]["type"] != "BPE":
+        raise UserError(f"a {told['model']['type']} tokenizer has no form in a decoder's GGUF file; only BPE has one")
+    composed = normalisers(told["normalizer"]) == ["NFC"]
+    body = _byte_level(tokenizer, told) if tokenizer.is_byte_level else _sentencepiece(tokenizer, told, vocab)
+    found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, template)}
+    again = from_metadata(found)
+    for given in TRIED:
+        text = unicodedata.normalize("NFC", given) if composed else given
+        if any(again.encode(text, frame=frame) != tokenizer.encode(text, frame=frame) for frame in (False, True)):
+            raise UserError(f"a GGUF file has no words for this tokenizer: {text!r:.40} would have other tokens in it")
+    if template is not None:
+        found["tokenizer.chat_template"] = template.source
+    return found
+
+
+def normalisers(told: Any) -> list[str]:
+    """The kinds of the steps that change characters, in order."""
+    if told is None:
+        return []
+    parts: Sequence[Any] = told["normalizers"] if told["type"] == "Sequence" else [told]
+    return [part["type"] for part in parts]
+
+
+def _tokens(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> dict[str, Any]:
+    """Every token with its type; a place of the model's that no token has gets one that is never used."""
+    tokens = [f"[PAD{i}]" for i in range(max(vocab, tokenizer.vocab_size))]
+    kinds = [UNUSED] * len(tokens)
+    unknown = tokenizer.unk_id
+    for token, i in told["model"]["vocab"].items():
+        is_byte = bool(told["model"].get("byte_fallback")) and len(token) == 6 and token.startswith("<0x")
+        tokens[i], kinds[i] = token, BYTE if is_byte else NORMAL
+    for added in told["added_tokens"]:
+        tokens[added["id"]] = added["content"]
+        kinds[added["id"]] = CONTROL if added["special"] else USER_DEFINED
+    if unknown is not None:
+        kinds[unknown] = UNKNOWN
+    return {PREFIX + "tokens": tokens, PREFIX + "token_type": kinds}
+
+
+def _byte_level(tokenizer: SubwordTokenizer, told: dict[str, Any]) -> dict[str, Any]:
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in told["model"]["merges"]]
+    theirs = tokenizer.backend.pre_tokenizer
+    for name, cut in CUTS.items():
+        ours = cut_to_bytes(pattern(cut))
+        if (name in LLAMA3) == bool(told["model"].get("ignore_merges")) and all(
+            theirs is not None and theirs.pre_tokenize_str(text) == ours.pre_tokenize_str(text) for text in TRIED
+        ):
+            return {PREFIX + "model": "gpt2", PREFIX + "pre": name, PREFIX + "merges": merges}
+    raise UserError(f"this tokenizer cuts text in a way that GGUF has no name for; {', '.join(CUTS)} have one")
+
+
+def _sentencepiece(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> dict[str, Any]:
+    """Scores in the order of the merges; what no merge makes comes after all of them."""
+    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in told["model"]["merges"]]
+    rank: dict[str, int] = {}
+    for i, (left, right) in enumerate(merges):
+        rank.setdefault(left + right, i)
+    scores = [-float(len(merges))] * max(vocab, tokenizer.vocab_size)
+    for token, i in told["model"]["vocab"].items():
+        scores[i] = -float(rank.get(token, len(merges)))
+    spaced = "Prepend" in normalisers(told["normalizer"])
+    return {PREFIX + "model": "llama", PREFIX + "scores": scores, PREFIX + "add_space_prefix": spaced}
+
+
+def _frame(tokenizer: SubwordTokenizer, template: ChatTemplate | None) -> dict[str, Any]:
+    """Which tokens begin, end and fill, and whether they are put around every text."""
+    plain, framed = tokenizer.encode("a"), tokenizer.encode("a", frame=True)
+    start = next((i for i in range(len(framed)) if framed[i : i + len(plain)] == plain), 0)
+    before, after = framed[:start], framed[start + len(plain) :]
+    if len(before) > 1 or len(after) > 1:
+        raise UserError("this tokenizer puts several tokens around every text; a GGUF file can ask for one")
+    named = (template.tokens if template else {}).get("bos_token")
+    first = before[0] if before else tokenizer.backend.token_to_id(named) if named else None
+    ids = {
+        "bos": first, "eos": after[0] if after else tokenizer.end_id, "padding": tokenizer.pad_id,
+        "unknown": tokenizer.unk_id,
+    }  # fmt: skip
+    return {
+        **{f"{PREFIX}{name}_token_id": i for name, i in ids.items() if i is not None},
+        PREFIX + "add_bos_token": bool(before), PREFIX + "add_eos_token": bool(after),
+    }  # fmt: skip

@@ -1,0 +1,178 @@
+"""Folder to file and back is the same bits, transformers reads what is written, and nothing is ever half there."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from clearhead.errors import UserError
+from clearhead.kernels.attention import causal_attend
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline import convert as module
+from clearhead.pipeline.convert import convert
+from clearhead.pipeline.inspection import inspect
+from clearhead.pipeline.model import load_model
+from clearhead.text.training import train_tokenizer
+
+CPU = torch.device("cpu")
+SIZES = {
+    "vocab_size": 310, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "max_position_embeddings": 64, "head_dim": 16,
+}  # fmt: skip
+GPT2 = {"vocab_size": 310, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 96}
+CONFIGS: dict[str, dict[str, Any]] = {
+    "Llama": {**SIZES, "tie_word_embeddings": True}, "Qwen2": SIZES, "Qwen3": SIZES, "Gemma": SIZES, "GPT2": GPT2,
+    "Gemma2": {**SIZES, "sliding_window": 8, "query_pre_attn_scalar": 16},
+}  # fmt: skip
+TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m['content'] }}{% endfor %}"
+
+
+@contextmanager
+def quiet(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda count: None
+
+
+def run(source: Path, target: Path, dtype: str | None = None, force: bool = False) -> module.Converted:
+    return convert(str(source), target, dtype, force, quiet)
+
+
+def write(path: Path, family: str, dtype: torch.dtype = torch.float32) -> Path:
+    """A tiny model as transformers saves it, gains and biases drawn as well."""
+    import transformers
+
+    torch.manual_seed(0)
+    head = "LMHeadModel" if family == "GPT2" else "ForCausalLM"
+    model = getattr(transformers, family + head)(getattr(transformers, f"{family}Config")(**CONFIGS[family]))
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(torch.randn_like(weight) * 0.3)
+    model.to(dtype).save_pretrained(path)
+    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 280)
+    (path / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
+    told = {"chat_template": TEMPLATE, "bos_token": "<end>", "eos_token": "<end>", "pad_token": "<pad>"}
+    (path / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("llama"), "Llama")
+
+
+def logits(decoder: Decoder) -> torch.Tensor:
+    tokens = torch.arange(20)[None]
+    return decoder.logits(decoder(tokens, tokens, causal_attend()))
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_folder_file_folder_is_the_same_bits(family: str, tmp_path: Path) -> None:
+    import transformers
+
+    source = write(tmp_path / "source", family)
+    before = load_file(source / "model.safetensors")
+    assert run(source, tmp_path / "copy").dtype == "f32"
+    copy = load_file(tmp_path / "copy" / "model.safetensors")
+    assert copy.keys() == before.keys() and all(torch.equal(copy[k], before[k]) for k in before)
+    assert run(source, tmp_path / "x.gguf").form == "GGUF file"
+    run(tmp_path / "x.gguf", tmp_path / "back")
+    back = load_file(tmp_path / "back" / "model.safetensors")
+    assert back.keys() == before.keys()
+    gains = family.startswith("Gemma")  # the file holds 1 + gain, which rounds
+    for key, tensor in before.items():
+        same = (1 + tensor) - 1 if gains and "norm" in key else tensor
+        assert torch.equal(back[key], same), key
+    assert torch.equal(
+        logits(load_model(str(tmp_path / "x.gguf"), CPU).decoder), logits(load_model(str(source), CPU).decoder)
+    )
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "back")
+    peer = transformers.AutoModelForCausalLM.from_pretrained(source)
+    with torch.no_grad():
+        tokens = torch.arange(20)[None]
+        torch.testing.assert_close(theirs(tokens).logits, peer(tokens).logits, rtol=1e-4, atol=1e-4)
+
+
+def test_text_travels_along(llama: Path, tmp_path: Path) -> None:
+    import transformers
+
+    run(llama, tmp_path / "x.gguf")
+    run(tmp_path / "x.gguf", tmp_path / "back")
+    before, there, back = (load_model(str(path), CPU) for path in (llama, tmp_path / "x.gguf", tmp_path / "back"))
+    chat = [{"role": "user", "content": "the mat"}]
+    for model in (there, back):
+        assert model.tokenizer.encode("the cat Ünder <end>") == before.tokenizer.encode("the cat Ünder <end>")
+        assert (model.tokenizer.end_id, model.tokenizer.pad_id) == (1, 0)
+        assert model.template is not None and model.template.render(chat).text == "<end>the mat"
+        model.template.close()
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "back")
+    assert theirs.encode("the cat") == before.tokenizer.encode("the cat")
+    assert theirs.apply_chat_template(chat, tokenize=False) == "<end>the mat"
+    assert theirs.eos_token == "<end>"
+
+
+def test_types_are_kept_or_chosen(tmp_path: Path) -> None:
+    source = write(tmp_path / "source", "Llama", torch.bfloat16)
+    before = load_file(source / "model.safetensors")
+    assert run(source, tmp_path / "copy").dtype == "bf16"
+    assert all(torch.equal(t, before[k]) for k, t in load_file(tmp_path / "copy" / "model.safetensors").items())
+    assert run(source, tmp_path / "x.gguf").dtype == "bf16"
+    assert set(inspect(str(tmp_path / "x.gguf")).dtypes) == {"BF16", "F32"}  # vectors are always F32 there
+    run(tmp_path / "x.gguf", tmp_path / "back", "bf16")
+    assert all(torch.equal(t, before[k]) for k, t in load_file(tmp_path / "back" / "model.safetensors").items())
+    small = run(source, tmp_path / "q.gguf", "q8_0")
+    assert set(inspect(str(tmp_path / "q.gguf")).dtypes) == {"Q8_0", "F32"} and small.nbytes < 100_000
+    assert run(tmp_path / "q.gguf", tmp_path / "whole").dtype == "f32"
+    run(source, tmp_path / "half", "f16")
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "float16"
+
+
+def test_what_cannot_be_said_is_refused(llama: Path, tiny_run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="q8_0 is for GGUF files"):
+        run(llama, tmp_path / "x", "q8_0")
+    with pytest.raises(UserError, match="no Hugging Face family has a decoder with"):
+        run(tiny_run, tmp_path / "x.gguf")
+    large = write(tmp_path / "large", "Llama")
+    tensors = load_file(large / "model.safetensors")
+    tensors["model.norm.weight"][3] = 7e4
+    save_file(tensors, large / "model.safetensors", {"format": "pt"})
+    with pytest.raises(UserError, match="f16 cannot hold"):
+        run(large, tmp_path / "x.gguf", "f16")
+    with pytest.raises(UserError, match="f16 cannot hold"):
+        run(large, tmp_path / "x", "f16")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["large"]
+
+
+def test_nothing_is_overwritten_unasked(llama: Path, tmp_path: Path) -> None:
+    run(llama, tmp_path / "x")
+    with pytest.raises(UserError, match="already exists; add --force"):
+        run(llama, tmp_path / "x")
+    (tmp_path / "x" / "config.json").write_text("old")
+    run(llama, tmp_path / "x", force=True)
+    assert json.loads((tmp_path / "x" / "config.json").read_text())["model_type"] == "llama"
+    (tmp_path / "x" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=r"'thesis.txt', which is no part of a model"):
+        run(llama, tmp_path / "x", force=True)
+    assert (tmp_path / "x" / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(UserError, match="is what is read"):
+        run(tmp_path / "x", tmp_path / "x", force=True)
+    with pytest.raises(UserError, match="no folder"):
+        run(llama, tmp_path / "no" / "x.gguf")
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_failure_half_way_leaves_the_old(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(llama, tmp_path / "x")
+    before = {file.name: file.read_bytes() for file in (tmp_path / "x").iterdir()}
+
+    def fail(*args: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.export, "write_folder", fail)
+    with pytest.raises(UserError, match="No space left on device"):
+        run(llama, tmp_path / "x", force=True)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "x").iterdir()} == before
+    assert [file.name for file in tmp_path.iterdir()] == ["x"]
