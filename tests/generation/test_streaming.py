@@ -84,9 +84,18 @@ def test_characters(text: str) -> None:
 def test_a_stop_string_never_shows(parts: list[str], strings: list[str]) -> None:
     stops = StopStrings(strings)
     out = "".join([stops.push(part) for part in parts]) + stops.finish()
-    places = [text.find(string) for text in ["".join(parts)] for string in strings if string in text]
-    assert out == "".join(parts)[: min(places, default=None)]
+    soonest = next((i for i in range(len(parts) + 1) if any(s in "".join(parts[:i]) for s in strings)), len(parts))
+    text = "".join(parts[:soonest])  # nothing is written after the first stop string is whole
+    places = [text.find(string) for string in strings if string in text]
+    assert out == text[: min(places, default=None)]
     assert (stops.found is not None) == bool(places)
+
+
+def test_the_string_that_is_whole_first_ends_the_text() -> None:
+    """A longer one that would have begun earlier never comes about."""
+    stops = StopStrings(["a", "bab"])
+    assert [stops.push(part) for part in "bab"] == ["", "b", ""]
+    assert stops.found == "a"
 
 
 def test_text_is_held_back_only_while_it_may_become_a_stop_string() -> None:
