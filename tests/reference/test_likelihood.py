@@ -75,6 +75,7 @@ def test_perplexity_and_bits() -> None:
 
 def test_schedules() -> None:
     assert [linear_decay(i, 0.1) for i in (0, 5, 20)] == [1, 0.5, 0]
+    assert linear_decay(5, 0.0) == 1  # it need not decay
     close(exponential_decay(10, 0.9), 0.9**10)
     close(inverse_sigmoid_decay(7, 3.0), 3 / (3 + math.exp(7 / 3)))
     values = [inverse_sigmoid_decay(i, 20.0) for i in range(300)]

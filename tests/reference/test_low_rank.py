@@ -96,3 +96,7 @@ def test_conditions() -> None:
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_smallest_factors() -> None:
+    assert low_rank_parameters(1, 1, 1) == 2
