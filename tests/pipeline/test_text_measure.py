@@ -2,6 +2,8 @@
 
 import json
 import math
+from contextlib import nullcontext
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,9 +14,18 @@ import torch
 from clearhead.kernels.attention import causal_attend
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
-from clearhead.pipeline.text_measure import batches, by_position, embedding_gradient, reach, token_bytes, whole_windows
+from clearhead.pipeline.text_measure import (
+    batches,
+    by_position,
+    embedding_gradient,
+    measure,
+    reach,
+    token_bytes,
+    whole_windows,
+)
 from clearhead.pipeline.text_models import load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
+from clearhead.pipeline.text_stages import TextContext
 from clearhead.text.corpus import documents, held_out
 from clearhead.text.shards import Shards
 from clearhead.training.step import hidden_states, to_tensors
@@ -111,3 +122,19 @@ def test_reach_begins_at_the_last_token(text_run: Path) -> None:
     assert [place["distance"] for place in places] == sorted(place["distance"] for place in places)
     assert places[-1]["share"] < 0.5, "through a plain state it fades"
     assert reach(model, Shards(run.tokens), 4000) == [], "no document is so long"
+
+
+def test_bytes_of_a_part_are_those_of_its_targets(text_run: Path) -> None:
+    run, cpu = RunDir(text_run), torch.device("cpu")
+    recipe = run.any_recipe()
+    assert isinstance(recipe, TextRecipe)
+    part = replace(recipe, evaluation=TextEvaluationConfig(tokens=400))
+    quiet = nullcontext(lambda count: None)
+    context = TextContext(part, run, cpu, lambda label: quiet, print, lambda label, total: quiet)
+    tokenizer, shards = load_tokenizer(run), Shards(run.tokens)
+    found = measure(context, "rnn", load_kind(run, recipe, "rnn", cpu), tokenizer)
+    every = batches(shards, 32, 48, part.evaluation)[1]
+    picked = list(shards.windows("held", 32, 48))[::every]
+    learned = np.concatenate([batch.targets[batch.targets != -1] for batch in picked])
+    assert every > 1 and found["tokens"] == len(learned)
+    assert found["bytes"] == len(tokenizer.decode(learned.tolist()).encode()), "whole characters, as it happens"

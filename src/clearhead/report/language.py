@@ -15,6 +15,8 @@ from clearhead.report.svg import Axis, Series, line_chart
 from clearhead.report.wording import big, count, duration, known, listing, number, percent, visible
 
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
+FAINT = 1e-6  # a gradient that is smaller is drawn at the edge
+SIZE = (380.0, 280.0)
 TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN"}
 
 
@@ -22,8 +24,9 @@ def text_section(text: Text | None) -> Html | None:
     if text is None:
         return None
     models = text.models
-    figures = [_loss_figure(models, "tokens"), _loss_figure(models, "seconds")] if len(models) > 1 else []
-    drawn = [f for f in figures if f]
+    several = len(models) > 1
+    figures = [_loss_figure(models, "tokens"), _loss_figure(models, "seconds")] if several else []
+    drawn = [f for f in (*figures, _position_figure(models), _reach_figure(models)) if f]
     return section(
         "text",
         "What it makes of text that it has never seen",
@@ -31,8 +34,6 @@ def text_section(text: Text | None) -> Html | None:
         _figures(models),
         notes(findings(models)),
         tag("div", *drawn, cls="pair") if drawn else None,
-        _position_figure(models),
-        _reach_figure(models),
         *(_written(model) for model in models),
     )
 
@@ -119,14 +120,14 @@ def _loss_figure(models: list[LanguageModel], along: str) -> Html | None:
         tips = [f"{name}: {number(y)} after {big(x)} {along}" for x, y in line]
         series.append(Series(name, [x / scale for x, _ in line], [y for _, y in line], tips=tips, colour=i))
     name = f"Held-out loss against {along}"
-    svg = line_chart(series, Axis(word, low=0.0), Axis("held-out loss in nats a token"), 380.0, 280.0, name)
+    svg = line_chart(series, Axis(word, low=0.0), Axis("held-out loss in nats a token"), *SIZE, name)
     if svg is None:
         return None
     caption = {
         "tokens": "The same text in the same order: what each model learns from a token.",
         "seconds": "What each learns in a second on this machine. Attention reads a whole row at once; a recurrent"
-        " model must take its tokens one after the other. The decoder is compiled, the others are torch's fused layers;"
-        " the compiler's start is not counted.",
+        " model must take its tokens one after the other. The decoder is compiled where that pays, the others are"
+        " torch's fused layers; the compiler's start is not counted.",
     }[along]
     columns = [Column("model", numeric=False), Column(along), Column("held-out loss")]
     rows = [[name, count(x), number(y, 4)] for name, line in points.items() for x, y in line]
@@ -139,8 +140,8 @@ def _position_figure(models: list[LanguageModel]) -> Html | None:
         tips = [f"{title(model)}: {number(p.loss)} nats after {number(p.seen)} tokens" for p in model.by_position]
         at, losses = [p.seen for p in model.by_position], [p.loss for p in model.by_position]
         series.append(Series(title(model), at, losses, tips=tips, colour=i))
-    axes = Axis("tokens that it has seen of the text", log=True), Axis("loss in nats a token")
-    svg = line_chart(series, *axes, 760.0, 300.0, "Loss by position")
+    axes = Axis("tokens seen of the text", log=True), Axis("loss in nats a token")
+    svg = line_chart(series, *axes, *SIZE, "Loss by position")
     if svg is None:
         return None
     caption = (
@@ -161,8 +162,8 @@ def _reach_figure(models: list[LanguageModel]) -> Html | None:
         shown = [(p.distance + 1, p.share) for p in model.reach]
         tips = [f"{title(model)}: {_share(y)} arrives {number(x - 1)} tokens back" for x, y in shown]
         series.append(Series(title(model), [x for x, _ in shown], [y for _, y in shown], tips=tips, colour=i))
-    axes = Axis("tokens back, the last one being 1", log=True), Axis("share of the gradient", log=True)
-    svg = line_chart(series, *axes, 760.0, 300.0, "Gradient reach")
+    axes = Axis("tokens back, the last one being 1", log=True), Axis("share of the gradient", log=True, low=FAINT)
+    svg = line_chart(series, *axes, *SIZE, "Gradient reach")
     if svg is None:
         return None
     caption = (
@@ -186,4 +187,4 @@ def _written(model: LanguageModel) -> Html | None:
         for w in model.samples
     ]
     caption = f"What the {title(model)} writes when it has nothing (∅) or a few letters to begin with."
-    return tag("figure", tag("dl", *rows, cls="samples wide"), tag("figcaption", caption))
+    return tag("figure", tag("dl", *rows, cls="samples prose"), tag("figcaption", caption))
