@@ -188,6 +188,12 @@ def test_noughts_and_crosses_by_rollouts(board: str) -> None:
     assert -minimax(move) == minimax(board)
 
 
+def test_priors_of_rollouts_need_not_sum_to_one() -> None:
+    game = Game(lambda s: [(1, 6.0), (0, 2.0)] if s < 0 else [], float, lambda s: s >= 0, 1.0)
+    rng = np.random.default_rng(0)
+    assert abs(np.mean([rollout(game, -1, rng) for _ in range(2000)]) - 0.75) < 0.04
+
+
 def test_rollouts_are_fair() -> None:
     """By its priors a walk goes right with ¼ at each of two steps; worth 1 where it goes right both times."""
     game = binary(2, 1.0, lambda s: float(s == "11"))
