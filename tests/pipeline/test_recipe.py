@@ -20,6 +20,14 @@ def test_the_shipped_recipes_are_whole_and_survive_being_saved(path: Path) -> No
     assert parse_any(plain(recipe)) == recipe
 
 
+def test_a_generator_takes_the_place_of_the_own_file() -> None:
+    """As README says: the recipe's other settings must not be a file's alone."""
+    plain = load_toml(next(path for path in RECIPES if path.stem == "own-task"))
+    plain["tasks"]["mine"]["source"] = "reasoning-gym:chain_sum"
+    (task,) = parse(plain).tasks
+    assert task.load().problems("train", 2, 0)
+
+
 def test_one_seed_seeds_everything() -> None:
     recipe = parse(GOOD | {"seed": 7})
     assert (recipe.pretrain.seed, recipe.reward.seed) == (7, 7)

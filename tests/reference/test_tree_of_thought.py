@@ -153,3 +153,8 @@ def test_dead_ends_and_the_start() -> None:
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_limit_of_one_state_enters_the_start_alone() -> None:
+    found = depth_first("", lambda s: [s + "a"], lambda s: 1.0, lambda s: len(s) == 3, 0.0, limit=1)
+    assert (found.solutions, found.entered) == ([], [""])
