@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARKS = ("training.py", "generation.py", "decoding.py", "shakespeare.py")
+BENCHMARKS = ("training.py", "generation.py", "decoding.py", "loading.py", "shakespeare.py")
 
 if __name__ == "__main__":
     waiting = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,12 @@ import torch
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
-from clearhead.pipeline.model import load_model
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.huggingface import FAMILIES
+from clearhead.pipeline import export
+from clearhead.pipeline.model import LoadedModel, load_model, smollm2
+from clearhead.text.load import load_tokenizer
+from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import train_tokenizer
 
 CPU = torch.device("cpu")
@@ -115,3 +121,72 @@ def test_the_hub_without_a_network_is_one_line(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"nobody/nothing is neither a path here nor to be had from the hub"):
         load_model("nobody/nothing", CPU)
+
+
+PEAK = """
+import re, sys
+import torch
+import gguf.quants
+from clearhead.pipeline.model import load_model
+
+def peak():  # of this process: what getrusage tells begins with the parent's
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024
+
+load_model(sys.argv[1], torch.device("cpu"))
+before = peak()
+decoder = load_model(sys.argv[2], torch.device("cpu")).decoder
+print((peak() - before) / sum(weight.nbytes for weight in decoder.parameters()))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells")
+@pytest.mark.parametrize("form", ["folder", "file.gguf"])
+def test_little_more_memory_than_the_weights(
+    folder: Path, tmp_path: Path, form: str, run_python: Callable[..., str]
+) -> None:
+    """A small model is loaded first, so that only the weights of the large one are new."""
+    large = DecoderConfig(vocab=300, d_model=512, n_layers=16, n_heads=8, n_kv_heads=8, d_ff=1024, **FAMILIES["llama"])
+    decoder = Decoder(large).requires_grad_(False)
+    tokenizer = load_tokenizer(folder)
+    assert isinstance(tokenizer, SubwordTokenizer)
+    loaded = LoadedModel("large", tmp_path / "none", decoder, tokenizer)
+    if form == "folder":
+        (tmp_path / form).mkdir()
+        export.write_folder(loaded, tmp_path / form)
+    else:
+        export.write_gguf(loaded, tmp_path / form, "F32")
+    peak = float(run_python(PEAK, str(folder), str(tmp_path / form)))
+    assert 0.9 < peak < 1.2
+
+
+def smollm2_is_installed() -> bool:
+    try:
+        return smollm2().is_file()
+    except UserError:
+        return False
+
+
+@pytest.mark.skipif(not smollm2_is_installed(), reason="`make models` installs it")
+def test_the_weights_of_smollm2_are_those_of_the_package() -> None:
+    """Another reader of the file, another order of its rows."""
+    import gguf
+
+    decoder = load_model("smollm2", CPU).decoder
+    theirs = {tensor.name: tensor for tensor in gguf.GGUFReader(smollm2()).tensors}
+
+    def weight(name: str) -> torch.Tensor:
+        return torch.from_numpy(gguf.quants.dequantize(theirs[name].data, theirs[name].tensor_type))
+
+    assert torch.equal(decoder.embed.weight, weight("token_embd.weight"))
+    q = weight("blk.3.attn_q.weight").reshape(9, 32, 2, 576)  # head, pair, which of the two
+    assert torch.equal(
+        decoder.get_parameter("blocks.3.attention.qkv.weight")[:576].reshape(9, 2, 32, 576)[:, 0], q[:, :, 0]
+    )
+    assert torch.equal(decoder.get_parameter("blocks.29.mlp.down.weight"), weight("blk.29.ffn_down.weight"))
+
+
+@pytest.mark.skipif(not smollm2_is_installed(), reason="`make models` installs it")
+def test_smollm2_knows_the_capital() -> None:
+    loaded = load_model("smollm2", CPU)
+    ids = torch.tensor([loaded.tokenizer.encode("The capital of France is")])
+    assert loaded.tokenizer.decode([int(logits(loaded.decoder, ids)[0, -1].argmax())]) == " Paris"

@@ -26,6 +26,7 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 STRING, ARRAY = 8, 9
 ALIGNMENT = 32  # of tensors, unless general.alignment says otherwise
 MOST_DIMENSIONS = 4
+LENGTH = struct.Struct("<Q")  # of a text
 PLAIN: dict[int, tuple[str, np.dtype[Any]]] = {
     0: ("F32", np.dtype("<f4")),
     1: ("F16", np.dtype("<f2")),
@@ -90,7 +91,21 @@ class _Reader:
             return np.frombuffer(self.take(count * code.itemsize), code).tolist()
         if inner != STRING:
             raise UserError(f"a list of lists or of the unknown type {inner}")
-        return [self.text() for _ in range(count)]
+        return self.texts(count)
+
+    def texts(self, count: int) -> list[str]:
+        """As many texts one after the other: a vocabulary has hundreds of thousands."""
+        data, at, size, found = self.data, self.at, len(self.data), []
+        for _ in range(count):
+            if at + LENGTH.size > size:
+                raise Truncated
+            start = at + LENGTH.size
+            at = start + LENGTH.unpack_from(data, at)[0]
+            if at > size:
+                raise Truncated
+            found.append(data[start:at].decode("utf-8", "surrogateescape"))
+        self.at = at
+        return found
 
 
 class GGUF:

@@ -170,9 +170,9 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
-        if config.positions == "rotary":
-            self.add_rotary_tables()
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
+            if config.positions == "rotary":
+                self.add_rotary_tables()
             initialise(self, seed)
 
     def add_rotary_tables(self) -> None:

@@ -61,11 +61,16 @@ def copy_in(
         for ours, source in mapping.items():
             for i, (name, part) in enumerate(zip(source.names, targets[ours].split(source.rows, 0), strict=True)):
                 tensor = read(name)
-                if not math.isfinite(tensor.sum(dtype=torch.float64)):  # a sum is finite when everything in it is
+                if not finite(tensor):
                     raise UserError(f"{where}: {name} holds numbers that are not finite; get the file again")
                 if heads := source.heads(i):
                     tensor = halves_from_pairs(tensor, heads)
                 part.copy_(tensor.T if source.transposed else tensor)
+
+
+def finite(tensor: Tensor) -> bool:
+    """Whether every number is. A sum is quickly had, and finite only if all in it are."""
+    return math.isfinite(tensor.sum(dtype=torch.float32)) or bool(tensor.isfinite().all())  # or it was too large
 
 
 def cut_out(decoder: Decoder, mapping: Mapping[str, Source], gain: str) -> dict[str, Tensor]:

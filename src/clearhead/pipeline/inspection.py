@@ -5,8 +5,9 @@ A model of a family that is not read here is described as far as its tensors tel
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from clearhead.pipeline.model import json_object, locate
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text import load as text
+from clearhead.text.chat import ChatTemplate
+from clearhead.text.gguf_vocab import from_metadata
+from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 
@@ -120,23 +124,24 @@ def _stored(file: Safetensors) -> tuple[Stored, ...]:
     return tuple(Stored(name, info.shape, info.dtype, info.nbytes) for name, info in file.tensors.items())
 
 
-def _described(tokenizer: SubwordTokenizer | CharTokenizer) -> tuple[str, int]:
+def _described(tokenizer: Tokenizer) -> tuple[str, int]:
     """Its kind in words, and its size."""
     if isinstance(tokenizer, CharTokenizer):
         return "characters", tokenizer.vocab_size
+    assert isinstance(tokenizer, SubwordTokenizer)
     kind = type(tokenizer.backend.model).__name__
     return ("byte-level BPE" if kind == "BPE" and tokenizer.is_byte_level else kind), tokenizer.vocab_size
 
 
-def _beside(path: Path) -> dict[str, Any]:
-    """What the tokenizer at this path and its chat template are, as far as they can be read."""
+def _text(tokenizer: Callable[[], Tokenizer], template: Callable[[], ChatTemplate | None]) -> dict[str, Any]:
+    """What tokenizer and chat template are, as far as they can be read."""
     found: dict[str, Any] = {}
     try:
-        found["tokenizer"], found["vocabulary"] = _described(text.load_tokenizer(path))
+        found["tokenizer"], found["vocabulary"] = _described(tokenizer())
     except UserError as error:
         found["tokenizer"] = f"none that can be read: {error}"
     try:
-        found["chat_template"] = text.load_chat_template(path) is not None
+        found["chat_template"] = template() is not None
     except UserError:
         found["chat_template"] = False
     return found
@@ -163,8 +168,9 @@ def _folder(path: Path) -> Inspection:
         config = huggingface.config_from(plain)
     except UserError as error:
         refused = str(error)
+    words = _text(partial(text.load_tokenizer, path), partial(text.load_chat_template, path))
     return Inspection(
-        path, "Hugging Face folder", str(plain.get("model_type", "unknown")), stored, config, refused, **_beside(path)
+        path, "Hugging Face folder", str(plain.get("model_type", "unknown")), stored, config, refused, **words
     )
 
 
@@ -178,7 +184,8 @@ def _gguf(path: Path) -> Inspection:
     except UserError as error:
         refused = str(error)
     architecture = str(file.metadata.get("general.architecture", "unknown"))
-    return Inspection(path, "GGUF file", architecture, stored, config, refused, **_beside(path))
+    words = _text(partial(from_metadata, file.metadata), partial(text.chat_template_of, file.metadata))
+    return Inspection(path, "GGUF file", architecture, stored, config, refused, **words)
 
 
 def _adapter(path: Path) -> Inspection:

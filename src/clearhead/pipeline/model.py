@@ -14,7 +14,7 @@ from typing import Any
 
 import huggingface_hub
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.formats.gguf import GGUF, is_gguf
@@ -28,6 +28,7 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.gguf_vocab import from_metadata
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.step import bfloat16_is_fast
 
@@ -127,10 +128,10 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     plain = json_object(path / "config.json")
     config = config_from(plain)
     tokenizer = text.load_tokenizer(path)
+    check_vocabulary(tokenizer, config, path)
     shapes, types, read = open_weights(path)
     decoder = empty_decoder(config, dtype or kind_type(types, device))
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
-    check_vocabulary(tokenizer, config, path)
     return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
 
 
@@ -147,14 +148,14 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     shapes = {key: info.shape for key, info in file.tensors.items()}
     try:
         config = llama_cpp.config_from(file.metadata, shapes, read)
+        tokenizer, template = from_metadata(file.metadata), text.chat_template_of(file.metadata)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
+    check_vocabulary(tokenizer, config, path)
     stored = {info.dtype for info in file.tensors.values() if len(info.shape) > 1}
     decoder = empty_decoder(config, dtype or kind_type(stored, device))
     llama_cpp.fill(decoder, str(file.metadata["general.architecture"]), shapes, read, str(path))
-    tokenizer = text.load_tokenizer(path)
-    check_vocabulary(tokenizer, config, path)
-    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+    return LoadedModel(name, path, decoder.to(device), tokenizer, template)
 
 
 def refuse_pickle(path: Path) -> None:
@@ -193,7 +194,10 @@ def empty_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
     """A decoder whose weights are not set to anything yet; no memory is touched before they are."""
     with torch.device("meta"):
         decoder = Decoder(config).to(dtype)
-    decoder = decoder.to_empty(device="cpu").requires_grad_(False).eval()
+    for module in decoder.modules():  # as nn.Module.to_empty, which needs a second to load a library
+        for name, weight in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype), requires_grad=False))
+    decoder.eval()
     if config.positions == "rotary":
         decoder.add_rotary_tables()
     return decoder

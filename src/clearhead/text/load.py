@@ -59,10 +59,14 @@ def load_chat_template(path: Path) -> ChatTemplate | None:
         told_tokens = {name: token for name, token in tokens.items() if token is not None}
         return None if source is None else ChatTemplate(source, told_tokens)
     if _begins(path, len(gguf.MAGIC)) == gguf.MAGIC:
-        metadata = gguf.read_metadata(path)
-        source = gguf_vocab.chat_template(metadata)
-        return None if source is None else ChatTemplate(source, gguf_vocab.special_tokens(metadata))
+        return chat_template_of(gguf.read_metadata(path))
     return load_chat_template(path.parent) if path.name == NAMES[0] else None
+
+
+def chat_template_of(metadata: Mapping[str, Any]) -> ChatTemplate | None:
+    """The chat template in the metadata of a GGUF file."""
+    source = gguf_vocab.chat_template(metadata)
+    return None if source is None else ChatTemplate(source, gguf_vocab.special_tokens(metadata))
 
 
 def _default_template(told: Any) -> str | None:
