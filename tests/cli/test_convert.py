@@ -83,7 +83,7 @@ def test_diff_names_the_first_layer_that_parts(
     assert main(["diff", str(folder), str(tmp_path / "b")]) == 1
     out = capsys.readouterr().out
     assert "blocks.1.mlp.down.weight: values differ by up to 0.5" in out
-    assert "they part at: layer 2, by " in out and "14 tensors are equal" in out
+    assert "they part at: layer 2, MLP, by " in out and "14 of 15 tensors are equal" in out
 
 
 @pytest.mark.parametrize(

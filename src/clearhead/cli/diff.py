@@ -15,40 +15,48 @@ PROMPT = "The quick brown fox jumps over the lazy dog."
     epilog=examples(
         ("clearhead diff DIR model.gguf", "settings, tensors, hidden states"),
         ('clearhead diff runs/a runs/b --prompt "17 × 24"', "on a text of yours"),
-        ("clearhead diff A B --json", "for a program"),
+        ("clearhead diff A B --layers", "how the difference grows"),
+        ("clearhead diff a.safetensors b.safetensors", "two files of tensors"),
     )
 )
 @click.argument("a")
 @click.argument("b")
 @click.option("--prompt", default=PROMPT, help="The text that both read.")
+@click.option("--layers", is_flag=True, help="Show every layer's difference.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(a: str, b: str, prompt: str, as_json: bool) -> int | None:
-    """Compare the models A and B. The exit code is 1 if they differ."""
-    import torch
+def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | None:
+    """Compare the models A and B: settings, tensors, and what they compute on a text.
 
+    A and B are runs, folders, GGUF files, hub ids or smollm2, in any mixture, or two files of tensors. The exit code is
+    1 if they differ.
+    """
     from clearhead.pipeline.difference import difference
-    from clearhead.pipeline.model import load_model
 
-    cpu = torch.device("cpu")
-    found = difference(load_model(a, cpu), load_model(b, cpu), prompt)
-    same = not (found.settings or found.tensors or found.parted)
+    found = difference(a, b, prompt)
+    code = None if found.same else 1
     if as_json:
         parted = None if found.parted is None else asdict(found.parted)
-        click.echo(json.dumps({"same": same, "parted": parted, **asdict(found)}))
-        return None if same else 1
+        click.echo(json.dumps({"same": found.same, "parted": parted, **asdict(found)}))
+        return code
     for name, (left, right) in found.settings.items():
         click.echo(f"{name}: {left} and {right}")
     for name, told in list(found.tensors.items())[:SHOWN]:
         click.echo(f"{name}: {told}")
     if len(found.tensors) > SHOWN:
         click.echo(f"and {len(found.tensors) - SHOWN} more tensors (--json lists them)")
-    click.echo(f"{found.equal} tensors are equal, bit by bit")
-    if not found.layers:
-        click.echo("hidden states cannot be compared: the widths differ, or the second does not know the tokens")
-    elif found.parted is None:
+    click.echo(f"{found.equal} of {found.equal + len(found.tensors)} tensors are equal, bit by bit")
+    if found.not_run:
+        click.echo(f"no text was run: {found.not_run}")
+        return code
+    if layers:
+        for step in found.steps:
+            click.echo(f"  {step.name:<20} {step.largest:10.3g} {step.relative:9.1e}")
+    if found.parted is None:
         click.echo("hidden states and logits are equal, bit by bit")
-    else:
-        first, last = found.parted, found.layers[-1]
-        click.echo(f"they part at: {first.name}, by {first.largest:.3g}, {first.relative:.1e} of the largest")
-        click.echo(f"{last.name}: apart by {last.largest:.3g}, {last.relative:.1e} of the largest")
-    return None if same else 1
+        return code
+    first, last = found.parted, found.steps[-1]
+    click.echo(f"they part at: {first.name}, by {first.largest:.3g}, {first.relative:.1e} of the largest")
+    click.echo(f"{last.name}: apart by {last.largest:.3g}, {last.relative:.1e} of the largest")
+    if found.next_tokens:
+        click.echo("likeliest next token: {!r} and {!r}".format(*found.next_tokens))
+    return code
