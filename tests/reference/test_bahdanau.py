@@ -51,6 +51,7 @@ def test_the_context_reaches_the_state() -> None:
 
 
 def test_edges() -> None:
+    assert np.array_equal(decode(W, WORDS[:, :1], STATES, MASK, FIRST), decode(W, WORDS, STATES, MASK, FIRST)[:, :1])
     assert decode(W, WORDS[:, :0], STATES, MASK, FIRST).shape == (B, 0, F)
     with pytest.raises(ValueError, match="row 1 has no source place"):
         decode(W, WORDS, STATES, np.array([[True] * S, [False] * S]), FIRST)

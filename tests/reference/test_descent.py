@@ -102,3 +102,7 @@ def test_newton() -> None:
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_no_steps_visit_the_start_alone() -> None:
+    assert gradient_descent(lambda x: x, START, 0.1, 0).tolist() == [START.tolist()]
