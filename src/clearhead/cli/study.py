@@ -1,0 +1,181 @@
+"""`clearhead study`: notes as decks of cards, and their review."""
+
+import hashlib
+import json
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.errors import UserError
+
+GUIDE = "guide"  # the deck that comes with Clearhead
+NAME = re.compile(r"[\w][\w .+-]{0,59}")
+SHOWN = 5  # questions named for each kind of change
+
+
+@click.group(
+    epilog=examples(
+        ("clearhead study import notes.md", "your notes as a deck"),
+        ("clearhead study list", "the decks, and what waits in them"),
+    ),
+)
+def command() -> None:
+    """Review notes of questions and answers: your own, and the guide that comes with Clearhead."""
+
+
+@command.command(
+    "import",
+    short_help="Notes as a deck, or a deck brought in line with its notes.",
+    epilog=examples(
+        ("clearhead study import notes.md", "a deck named notes"),
+        ("clearhead study import notes.md --deck exam", "a deck named exam"),
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--deck", "deck", help="Its name; that of the file if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def import_(file: Path, deck: str | None, as_json: bool) -> None:
+    """Read notes into a deck. Headings are sections; a line `1) question` at the margin begins a card, and what is
+    indented below it is the answer. Imported again, changed notes keep what you have learned."""
+    from clearhead.study.importing import import_notes
+    from clearhead.study.notes import read
+
+    name = deck_name(deck if deck is not None else re.sub(r"[^\w .+-]+", "-", file.stem).strip(" .-")[:60])
+    if name == GUIDE:
+        raise UserError(f"the deck {GUIDE!r} is Clearhead's own guide; give yours another name with --deck")
+    notes = read(file)
+    with opened() as db:
+        done = import_notes(db, name, notes)
+    unanswered = sum(not item.answer for item in notes.items)
+    if as_json:
+        told = {"deck": name, "questions": len(notes.items), "unanswered": unanswered, "todos": len(notes.todos)}
+        click.echo(json.dumps(told | asdict(done), ensure_ascii=False))
+        return
+    click.echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
+    for kind in ("added", "changed", "moved", "removed", "returned"):
+        found = getattr(done, kind)
+        if not found or (kind == "added" and not done.kept):
+            continue
+        click.echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
+        for question in found[:SHOWN]:
+            click.echo(f"  {_cut(question)}")
+        if len(found) > SHOWN:
+            click.echo(f"  and {len(found) - SHOWN} more")
+    click.echo(
+        f"{len(done.added)} new, {done.kept} kept" if done.kept else f"Review them: clearhead study --deck {name}"
+    )
+
+
+@command.command(
+    "list",
+    short_help="The decks, and what waits in them.",
+    epilog=examples(("clearhead study list --json", "the same for a program")),
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_(as_json: bool) -> None:
+    """List the decks, and how many of their cards wait."""
+    import time
+
+    from clearhead.study import deck as decks
+
+    with opened() as db:
+        guide(db)
+        rows = decks.counts(db, time.time())
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        return
+    width = max(len(row.deck) for row in rows)
+    click.echo(f"{'':<{width}}  cards   due   new")
+    for row in rows:
+        click.echo(f"{row.deck:<{width}}  {row.cards:>5} {row.due:>5} {row.new:>5}")
+
+
+@command.command(
+    epilog=examples(
+        ("clearhead study search softmax", "cards that speak of it"),
+        ("clearhead study search kv cache --deck guide", "in one deck only, with both words"),
+    ),
+)
+@click.argument("words", nargs=-1, required=True)
+@click.option("--deck", "deck", help="In this deck only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
+    """Find the cards that hold every one of WORDS, in question, answer or section."""
+    from clearhead.study import deck as decks
+
+    with opened() as db:
+        guide(db)
+        found = decks.search(db, " ".join(words), decks.decks(db) if deck is None else [known(db, deck)])
+    if as_json:
+        keys = ("deck", "section", "number", "question", "answer", "suspended")
+        click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in found], ensure_ascii=False))
+        return
+    for card in found:
+        click.echo(f"{card.deck}: {_cut(' / '.join(card.section[-2:]))}\n  {_cut(f'{card.number}) {card.question}')}")
+    click.echo(f"{len(found)} found")
+
+
+@contextmanager
+def opened() -> Iterator[sqlite3.Connection]:
+    """The user's decks."""
+    from clearhead.study import deck as decks
+    from clearhead.study.practice.progress import data_folder
+
+    with decks.opened(data_folder(os.environ) / "decks.db") as db:
+        yield db
+
+
+def guide(db: sqlite3.Connection) -> None:
+    """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
+    from clearhead.study import deck as decks
+    from clearhead.study.notes import Notes, parse
+
+    texts = [path.read_text(encoding="utf-8") for path in sorted(_chapters())]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    if decks.digest_of(db, GUIDE) == digest:
+        return
+    from clearhead.study.importing import import_notes
+
+    items = tuple(item for text in texts for item in parse(text).items)
+    import_notes(db, GUIDE, Notes("The guide", items, (), ()), digest)
+
+
+def known(db: sqlite3.Connection, name: str) -> str:
+    """The name of a deck that is there."""
+    from clearhead.config import nearest
+    from clearhead.study import deck as decks
+
+    names = decks.decks(db)
+    if name not in names:
+        raise UserError(f"no deck {name!r}{nearest(name, names)}; `clearhead study list` shows them")
+    return name
+
+
+def deck_name(name: str) -> str:
+    """A name that fits one line and one shell word."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name for a deck: up to 60 letters, digits, spaces and . + - _; give one with --deck"
+        )
+    return name
+
+
+def _chapters() -> Iterator[Path]:
+    from clearhead.study.examples import GUIDE as folder
+
+    return folder.glob("*.md")
+
+
+def _cut(text: str) -> str:
+    """On one line of the terminal."""
+    from shutil import get_terminal_size
+
+    width = get_terminal_size().columns - 3
+    return text if len(text) <= width else f"{text[: width - 1]}…"

@@ -1,0 +1,286 @@
+"""Decks of cards with what was ever answered, in one SQLite file: each change is a transaction, whole or not at all.
+
+A card keeps the words of its notes beside its own, so that what was edited here survives until the notes say something
+new. State of the scheduler is a text that this file passes on and never reads. Times are seconds since 1970.
+Deliberately not here: when a card comes next (`schedule.py`), and how notes become cards (`importing.py`).
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from clearhead.errors import UserError
+
+APPLICATION = 0x436C7264  # stands in the head of the file: it is a deck of ours
+VERSION = 1
+WAIT = 5.0  # seconds for another process to finish writing
+NEW_DAY = 4  # o'clock: who reviews after midnight has not begun the next day
+DAY = 86400.0
+SCHEMA = """
+create table decks (
+    name text primary key, digest text not null  -- of the source, to see that it changed
+) strict;
+create table cards (
+    id integer primary key,
+    deck text not null references decks,
+    section text not null,  -- JSON list of headings
+    number integer not null,
+    question text not null,
+    answer text not null,
+    source_question text not null,  -- as the notes had it
+    source_answer text not null,
+    position integer not null,
+    suspended integer not null default 0,
+    buried_until real not null default 0,
+    gone integer not null default 0,  -- no longer in the notes
+    state text,  -- null until the first review
+    due real
+) strict;
+create index cards_by_deck on cards (deck, position);
+create table reviews (
+    id integer primary key,
+    card integer not null references cards,
+    at real not null,
+    rating integer not null check (rating between 1 and 4),
+    state text,  -- of the card before
+    due real
+) strict;
+create index reviews_by_time on reviews (at);
+create index reviews_by_card on reviews (card);
+"""
+CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
+
+
+@dataclass(frozen=True)
+class Card:
+    """One question with where it is in being learned; `state` and `due` are None until its first review."""
+
+    id: int
+    deck: str
+    section: tuple[str, ...]
+    number: int
+    question: str
+    answer: str
+    position: int
+    suspended: bool
+    buried_until: float
+    gone: bool
+    state: str | None
+    due: float | None
+
+
+@dataclass(frozen=True)
+class Count:
+    """Of one deck: cards that are in the notes, and how many of them wait."""
+
+    deck: str
+    cards: int
+    new: int
+    due: int
+    suspended: int
+    gone: int
+    reviews: int
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
+    """The decks in a file, which is made where there is none.
+
+    UserError: the file is something else or damaged, another process holds it, or the folder cannot be written to.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"cannot write {path.parent}: {error.strerror}; set CLEARHEAD_DATA to a folder of yours"
+        ) from error
+    db = None
+    try:
+        db = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+        _prepare(db, path)
+        yield db
+    except sqlite3.Error as error:
+        raise UserError(_said(error, path)) from error
+    finally:
+        if db is not None:
+            db.close()
+
+
+@contextmanager
+def change(db: sqlite3.Connection) -> Iterator[None]:
+    """All that happens inside, or nothing of it."""
+    db.execute("begin immediate")
+    try:
+        yield
+        db.execute("commit")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("rollback")
+        raise
+
+
+def digest_of(db: sqlite3.Connection, deck: str) -> str | None:
+    """What the last import was told of its source; None where there is no such deck."""
+    row = db.execute("select digest from decks where name = ?", (deck,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def decks(db: sqlite3.Connection) -> list[str]:
+    """Names, in the order of their first import."""
+    return [str(name) for (name,) in db.execute("select name from decks order by rowid")]
+
+
+def cards(db: sqlite3.Connection, deck: str, gone: bool = False) -> list[Card]:
+    """Every card of a deck in the order of its notes; with `gone`, also those that left them, at the end."""
+    wanted = "" if gone else " and not gone"
+    return _cards(db, f"where deck = ?{wanted} order by gone, position", deck)
+
+
+def card(db: sqlite3.Connection, number: int) -> Card:
+    """One card by its id."""
+    return _cards(db, "where id = ?", number)[0]
+
+
+def due(
+    db: sqlite3.Connection, names: Sequence[str], now: float, section: str = "", new: int = 0, ahead: float = 0
+) -> list[Card]:
+    """Cards to review, most overdue first, and behind them up to `new` that were never seen, in the order of the notes.
+
+    `section` is part of a heading above them, in any case; `ahead` counts cards as due that many seconds early.
+    """
+    decks_ = ", ".join("?" * len(names))
+    ready = f"where deck in ({decks_}) and not gone and not suspended and buried_until <= ?"
+    seen = _cards(db, f"{ready} and due <= ? order by due, id", *names, now, now + ahead)
+    fresh = _cards(db, f"{ready} and state is null order by deck, position", *names, now) if new > 0 else []
+    fresh.sort(key=lambda one: names.index(one.deck))  # a stable sort: positions stay in order
+    return [*_inside(seen, section), *_inside(fresh, section)[:new]]
+
+
+def introduced(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
+    """How many cards had their first review today."""
+    row = db.execute(
+        f"select count(*) from reviews join cards on cards.id = card where deck in ({', '.join('?' * len(names))})"
+        " and reviews.state is null and at >= ?",
+        (*names, day_start(now)),
+    ).fetchone()
+    return int(row[0])
+
+
+def record_review(db: sqlite3.Connection, number: int, at: float, rating: int, state: str, due: float) -> int:
+    """Write down an answer and where it leaves the card; the id of the review."""
+    with change(db):
+        done = db.execute(
+            "insert into reviews (card, at, rating, state, due) select id, ?, ?, state, due from cards where id = ?",
+            (at, rating, number),
+        )
+        db.execute("update cards set state = ?, due = ? where id = ?", (state, due, number))
+        assert done.lastrowid is not None
+        return done.lastrowid
+
+
+def undo(db: sqlite3.Connection, review: int) -> int:
+    """Take an answer back, with all later ones of the same card; the card's id."""
+    with change(db):
+        number, state, when = db.execute("select card, state, due from reviews where id = ?", (review,)).fetchone()
+        db.execute("update cards set state = ?, due = ? where id = ?", (state, when, number))
+        db.execute("delete from reviews where card = ? and id >= ?", (number, review))
+    return int(number)
+
+
+def bury(db: sqlite3.Connection, number: int, until: float) -> None:
+    """Hide a card up to a time; 0 brings it back."""
+    db.execute("update cards set buried_until = ? where id = ?", (until, number))
+
+
+def suspend(db: sqlite3.Connection, number: int, suspended: bool = True) -> None:
+    """Hide a card until it is asked for again."""
+    db.execute("update cards set suspended = ? where id = ?", (int(suspended), number))
+
+
+def edit(db: sqlite3.Connection, number: int, question: str, answer: str) -> None:
+    """Change a card's words here; its notes stay as they are."""
+    db.execute("update cards set question = ?, answer = ? where id = ?", (question, answer, number))
+
+
+def search(db: sqlite3.Connection, words: str, names: Sequence[str]) -> list[Card]:
+    """Cards that hold every word, in question, answer or section, in any case; questions that do come first."""
+    wanted = words.casefold().split()
+    found = [one for name in names for one in cards(db, name) if all(word in _all_words(one) for word in wanted)]
+    return sorted(found, key=lambda one: not all(word in one.question.casefold() for word in wanted))
+
+
+def counts(db: sqlite3.Connection, now: float) -> list[Count]:
+    """Every deck in numbers."""
+    rows = db.execute(
+        """select name, count(c.id) filter (where not gone), count(c.id) filter (where not gone and state is null),
+            count(c.id) filter (where not gone and not suspended and buried_until <= ?1 and due <= ?1),
+            count(c.id) filter (where not gone and suspended), count(c.id) filter (where gone),
+            (select count(*) from reviews join cards on cards.id = card where cards.deck = name)
+        from decks left join cards c on c.deck = name group by name order by decks.rowid""",
+        (now,),
+    )
+    return [Count(*row) for row in rows]
+
+
+def day_start(now: float) -> float:
+    """When the day of study that `now` lies in began: at four in the morning, local time."""
+    moment = datetime.fromtimestamp(now) - timedelta(hours=NEW_DAY)
+    return moment.replace(hour=NEW_DAY, minute=0, second=0, microsecond=0).timestamp()
+
+
+def next_day(now: float) -> float:
+    """When the next day of study begins."""
+    began = datetime.fromtimestamp(day_start(now))
+    return (began + timedelta(days=1)).timestamp()
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make the tables in an empty file; look before anything is written."""
+    (application,) = db.execute("pragma application_id").fetchone()
+    (version,) = db.execute("pragma user_version").fetchone()
+    (tables,) = db.execute("select count(*) from sqlite_master").fetchone()
+    if application != APPLICATION and (application or version or tables):
+        raise UserError(f"{path} is a database of another program; move it away or set CLEARHEAD_DATA")
+    if version > VERSION:
+        raise UserError(f"{path} was written by a newer Clearhead (version {version}, this one reads {VERSION})")
+    db.execute("pragma foreign_keys = on")
+    db.execute("pragma synchronous = full")
+    if not tables:
+        with change(db):
+            if not db.execute("select count(*) from sqlite_master").fetchone()[0]:  # nobody was quicker
+                for statement in SCHEMA.split(";\n"):
+                    if statement.strip():
+                        db.execute(statement)
+                db.execute(f"pragma application_id = {APPLICATION}")
+                db.execute(f"pragma user_version = {VERSION}")
+
+
+def _said(error: sqlite3.Error, path: Path) -> str:
+    text = str(error)
+    if "locked" in text:
+        return f"{path} is in use by another clearhead; try again when that one has finished"
+    if "not a database" in text or "malformed" in text:
+        return f"{path} is no deck that can be read ({text}); move it away to begin anew"
+    return f"{path} cannot be used: {text}"
+
+
+def _cards(db: sqlite3.Connection, rest: str, *values: object) -> list[Card]:
+    found = []
+    for row in db.execute(f"select {CARD} from cards {rest}", values):
+        card_id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due = row
+        place = (card_id, deck, tuple(json.loads(section)), number)
+        found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), state, due))
+    return found
+
+
+def _inside(found: list[Card], section: str) -> list[Card]:
+    wanted = section.casefold()
+    return [one for one in found if not wanted or any(wanted in name.casefold() for name in one.section)]
+
+
+def _all_words(one: Card) -> str:
+    return " ".join((*one.section, one.question, one.answer)).casefold()

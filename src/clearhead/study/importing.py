@@ -1,0 +1,99 @@
+"""Notes into a deck, and changed notes into the same deck again, with no review lost."""
+
+import json
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clearhead.study.deck import change
+from clearhead.study.identity import Text, pair
+from clearhead.study.notes import Notes
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an import did, as questions. `moved` is to another section or out of order, with the same words."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    moved: tuple[str, ...]
+    removed: tuple[str, ...]
+    returned: tuple[str, ...]  # were removed once, and have their history again
+    kept: int  # cards that were there and are
+
+
+def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = "") -> Changes:
+    """Bring a deck in line with its notes. Cards that left the notes are kept, out of sight, with their history."""
+    with change(db):
+        db.execute("insert into decks values (?, ?) on conflict do update set digest = excluded.digest", (deck, digest))
+        old = db.execute(
+            "select id, section, source_question, source_answer, gone from cards where deck = ?"
+            " order by gone, position",
+            (deck,),
+        ).fetchall()
+        before = [Text(tuple(json.loads(row[1])), row[2], row[3]) for row in old]
+        after = [Text(item.section, item.question, item.answer) for item in notes.items]
+        found = pair(before, after)
+        in_order = _longest_rise([found[j] for j in sorted(found) if not old[found[j]][4]])
+        added: list[str] = []
+        changed: list[str] = []
+        moved: list[str] = []
+        returned: list[str] = []
+        for j, item in enumerate(notes.items):
+            section = json.dumps(item.section, ensure_ascii=False)
+            if j not in found:
+                added.append(item.question)
+                words = (item.question, item.answer)
+                db.execute(
+                    "insert into cards (deck, section, number, position, question, answer, source_question,"
+                    " source_answer) values (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (deck, section, item.number, j, *words, *words),
+                )
+                continue
+            i = found[j]
+            card = old[i][0]
+            if old[i][4]:
+                returned.append(item.question)
+            elif before[i][1:] != after[j][1:]:
+                changed.append(item.question)
+            elif before[i].section != after[j].section or i not in in_order:
+                moved.append(item.question)
+            db.execute(
+                "update cards set section = ?, number = ?, position = ?, gone = 0 where id = ?",
+                (section, item.number, j, card),
+            )
+            if before[i][1:] != after[j][1:]:
+                words = (item.question, item.answer)
+                db.execute(
+                    "update cards set question = ?, answer = ?, source_question = ?, source_answer = ? where id = ?",
+                    (*words, *words, card),
+                )
+        here = set(found.values())
+        left = [(row[0], row[2]) for i, row in enumerate(old) if i not in here and not row[4]]
+        db.executemany("update cards set gone = 1 where id = ?", [(card,) for card, _ in left])
+        removed = tuple(question for _, question in left)
+        kept = len(found) - len(returned)
+        return Changes(tuple(added), tuple(changed), tuple(moved), removed, tuple(returned), kept)
+
+
+def _longest_rise(places: Sequence[int]) -> set[int]:
+    """As many of `places`, all different, as stand in rising order; the others are those that were moved.
+
+    >>> sorted(_longest_rise([3, 0, 1, 2, 4]))
+    [0, 1, 2, 4]
+    """
+    lasts: list[int] = []  # the smallest place that ends a rise of each length
+    ends: list[int] = []  # and where in `places` it stands
+    before: list[int | None] = []
+    for at, place in enumerate(places):
+        length = bisect_left(lasts, place)
+        before.append(ends[length - 1] if length else None)
+        lasts[length : length + 1] = [place]
+        ends[length : length + 1] = [at]
+    rise = set()
+    at_: int | None = ends[-1] if ends else None
+    while at_ is not None:
+        rise.add(places[at_])
+        at_ = before[at_]
+    return rise

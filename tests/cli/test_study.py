@@ -1,0 +1,87 @@
+"""`clearhead study`: notes in, the guide on its own, and what goes wrong on the way."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from clearhead.cli.main import main
+from clearhead.study.examples import GUIDE
+
+Capture = pytest.CaptureFixture[str]
+NOTES = "# Animals\n\n1) What barks?\n\n    A dog.\n\n2) What has a trunk?\n\n    TODO an elephant\n\n3) What roars?\n"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLEARHEAD_DATA", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path)
+    Path("animals.md").write_text(NOTES)
+
+
+def answer(capsys: Capture, *args: str, code: int = 0) -> dict:
+    assert main(["study", *args, "--json"]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def test_import_and_import_again(capsys: Capture) -> None:
+    assert main(["study", "import", "animals.md"]) == 0
+    told = capsys.readouterr().out
+    assert told.splitlines()[0] == "animals: 3 questions, 1 without an answer, 1 TODOs"
+    assert "clearhead study --deck animals" in told and "added" not in told
+    Path("animals.md").write_text(NOTES.replace("What roars", "What is it that roars").replace("1) What barks?", ""))
+    assert main(["study", "import", "animals.md"]) == 0
+    told = capsys.readouterr().out
+    assert "1 changed\n  What is it that roars?" in told and "1 removed (their reviews are kept)" in told
+    again = answer(capsys, "import", "animals.md", "--deck", "zoo")
+    assert again["deck"] == "zoo" and len(again["added"]) == 2 and again["kept"] == 0
+    rows = {row["deck"]: row for row in answer(capsys, "list")}
+    assert rows["animals"]["cards"] == 2 and rows["animals"]["gone"] == 1 and rows["zoo"]["new"] == 2
+    assert rows["guide"]["cards"] > 100
+
+
+def test_the_guide_is_imported_again_when_it_changed(
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chapters = tmp_path / "guide"
+    chapters.mkdir()
+    (chapters / "01.md").write_text("# One\n\n1) First question?\n\n    Yes.\n")
+    monkeypatch.setattr("clearhead.study.examples.GUIDE", chapters)
+    assert [row["cards"] for row in answer(capsys, "list")] == [1]
+    (chapters / "02.md").write_text("# Two\n\n1) Second thing?\n\n    No.\n")
+    assert [row["cards"] for row in answer(capsys, "list")] == [2]
+    found = answer(capsys, "search", "two", "second")
+    assert [(card["deck"], card["section"], card["answer"]) for card in found] == [("guide", ["Two"], "No.")]
+
+
+def test_search_in_one_deck(capsys: Capture) -> None:
+    answer(capsys, "import", "animals.md")
+    assert main(["study", "search", "DOG", "barks", "--deck", "animals"]) == 0
+    assert capsys.readouterr().out == "animals: Animals\n  1) What barks?\n1 found\n"
+    assert len(answer(capsys, "search", "perplexity")) > 1 and GUIDE.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["import", "none.md"], "there is no none.md"),
+        (["import", "."], "--deck"),
+        (["import", "latin.md"], "UTF-8"),
+        (["import", "words.md"], "no questions"),
+        (["import", "animals.md", "--deck", "guide"], "another name"),
+        (["import", "animals.md", "--deck", "a\nb"], "no name"),
+        (["import", "animals.md", "--deck", ""], "no name"),
+        (["search", "dog", "--deck", "anmals"], "did you mean 'animals'?"),
+    ],
+)
+def test_a_mistake_is_one_line_and_the_deck_stays(args: list[str], said: str, capsys: Capture) -> None:
+    Path("latin.md").write_bytes(b"1) Q\xff?\n")
+    Path("words.md").write_text("# words\n")
+    answer(capsys, "import", "animals.md")
+    before = Path("data/decks.db").read_bytes()
+    assert main(["study", *args]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
+    if args[0] == "import":
+        assert Path("data/decks.db").read_bytes() == before and os.listdir("data") == ["decks.db"]
