@@ -10,10 +10,13 @@ import pytest
 import torch
 
 from clearhead.errors import UserError
+from clearhead.formats import gguf
+from clearhead.formats.gguf import GGUF
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import FAMILIES
 from clearhead.pipeline import export
+from clearhead.pipeline.inspection import inspect
 from clearhead.pipeline.model import LoadedModel, load_model, smollm2
 from clearhead.text.load import load_tokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -139,6 +142,15 @@ print((peak() - before) / sum(weight.nbytes for weight in decoder.parameters()))
 """
 
 
+def tiny(family: str, folder: Path) -> LoadedModel:
+    sizes = {"d_model": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 2, "d_ff": 32, "tied": True}
+    windows = {"window": 8, "global_every": 6, "rope_local_theta": 1e4} if family == "gemma3_text" else {}
+    config = DecoderConfig(vocab=300, **{**sizes, **windows, **FAMILIES[family]})
+    tokenizer = load_tokenizer(folder)
+    assert isinstance(tokenizer, SubwordTokenizer)
+    return LoadedModel("tiny", folder / "none", Decoder(config).requires_grad_(False), tokenizer)
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="only Linux tells")
 @pytest.mark.parametrize("form", ["folder", "file.gguf"])
 def test_little_more_memory_than_the_weights(
@@ -169,13 +181,13 @@ def smollm2_is_installed() -> bool:
 @pytest.mark.skipif(not smollm2_is_installed(), reason="`make models` installs it")
 def test_the_weights_of_smollm2_are_those_of_the_package() -> None:
     """Another reader of the file, another order of its rows."""
-    import gguf
+    import gguf as package
 
     decoder = load_model("smollm2", CPU).decoder
-    theirs = {tensor.name: tensor for tensor in gguf.GGUFReader(smollm2()).tensors}
+    theirs = {tensor.name: tensor for tensor in package.GGUFReader(smollm2()).tensors}
 
     def weight(name: str) -> torch.Tensor:
-        return torch.from_numpy(gguf.quants.dequantize(theirs[name].data, theirs[name].tensor_type))
+        return torch.from_numpy(package.quants.dequantize(theirs[name].data, theirs[name].tensor_type))
 
     assert torch.equal(decoder.embed.weight, weight("token_embd.weight"))
     q = weight("blk.3.attn_q.weight").reshape(9, 32, 2, 576)  # head, pair, which of the two
@@ -190,3 +202,39 @@ def test_smollm2_knows_the_capital() -> None:
     loaded = load_model("smollm2", CPU)
     ids = torch.tensor([loaded.tokenizer.encode("The capital of France is")])
     assert loaded.tokenizer.decode([int(logits(loaded.decoder, ids)[0, -1].argmax())]) == " Paris"
+
+
+WRONG = [0, -1, 2**31, 2**63, 2**70, 1e30, 1.5, float("nan"), float("inf"), "x", None, [], [1], {}, {"a": 1}, True]
+
+
+def opened(path: Path) -> None:
+    """Read it, or refuse it in a line; anything else is a defect."""
+    for use in (lambda: inspect(str(path)), lambda: load_model(str(path), CPU)):
+        try:
+            use()
+        except UserError as error:
+            assert "\n" not in str(error) and len(str(error)) < 600
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2"])
+def test_any_value_in_a_configuration(folder: Path, tmp_path: Path, family: str) -> None:
+    """Sizes that no computer holds, counts below one, text and lists for numbers."""
+    loaded = tiny(family, folder)
+    export.write_folder(loaded, tmp_path)
+    plain = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    for key in [*plain, "rope_parameters", "rope_scaling", "layer_types", "use_sliding_window", "sliding_window"]:
+        for value in WRONG:
+            (tmp_path / "config.json").write_text(json.dumps({**plain, key: value}), encoding="utf-8")
+            opened(tmp_path)
+
+
+def test_any_value_in_a_file(folder: Path, tmp_path: Path) -> None:
+    export.write_gguf(tiny("llama", folder), tmp_path / "x.gguf", "F32")
+    file = GGUF(tmp_path / "x.gguf")
+    told = {key: value for key, value in file.metadata.items() if key != "general.file_type"}
+    tensors = {name: file.read(name).copy() for name in file.tensors}
+    wrong = [0, 1, 2**32 - 1, 1e30, 1.5, float("nan"), float("inf"), "x", [1, 2], ["a"], [0.5], True]
+    for key in [*told, "llama.rope.scaling.type", "general.alignment"]:
+        for value in wrong if key != "general.architecture" else ["x"]:
+            gguf.write(tmp_path / "x.gguf", {**told, key: value}, tensors, "F32")
+            opened(tmp_path / "x.gguf")

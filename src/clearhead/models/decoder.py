@@ -26,6 +26,12 @@ ACTIVATIONS = {
 GATED = ("swiglu", "geglu")
 Rotation = tuple[Tensor, Tensor]
 BLOCKS: dict[str, Callable[..., nn.Module]] = {"pre": PreNormBlock, "post": PostNormBlock, "sandwich": SandwichBlock}
+MOST_LAYERS = 10_000  # far above what there is, and far below what brings a computer down before a mistake is seen
+LARGEST = {
+    "n_layers": MOST_LAYERS, "vocab": 1 << 24, "d_model": 1 << 20, "n_heads": 1 << 16, "n_kv_heads": 1 << 16,
+    "d_ff": 1 << 24, "head_channels": 1 << 16, "max_positions": 1 << 24, "window": 1 << 31, "global_every": 1 << 31,
+    "rope_original": 1 << 31,
+}  # fmt: skip
 NORMS_OF = {"pre": 2, "post": 2, "sandwich": 4}
 
 
@@ -73,11 +79,17 @@ class DecoderConfig:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
+        for name, most in LARGEST.items():
+            if getattr(self, name) > most:
+                raise UserError(f"{name} = {getattr(self, name)} is too large; at most {most} is possible")
+        for name in ("rope_theta", "norm_eps"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"{name} = {getattr(self, name)} must be a number above 0")
         for name in (
             "head_channels", "window", "global_every", "rope_local_theta", "attention_scale", "attention_softcap",
             "logit_softcap",
         ):  # fmt: skip
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must not be negative; 0 means none")
         if self.d_model % self.n_heads and not self.head_channels:
             raise UserError(f"d_model = {self.d_model} is not a multiple of n_heads = {self.n_heads}; change one")

@@ -5,6 +5,7 @@ keys of the architecture "llama" have their rotary pairs side by side, Gemma's g
 Deliberately not here: the file (formats.gguf) and the tokenizer in it (text.gguf_vocab).
 """
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,7 +19,7 @@ from clearhead.config import nearest
 from clearhead.errors import UserError
 from clearhead.models import huggingface
 from clearhead.models.decoder import Decoder, DecoderConfig, global_frequencies
-from clearhead.models.sources import Read, Shape, Source, copy_in, cut_out
+from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
 
 ARCHITECTURES = {
     "llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2",
@@ -65,7 +66,7 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
             if len(set(value)) != 1:
                 raise UserError(f"{arch}.{key} differs from layer to layer, which cannot be honoured")
             value = value[0]
-        if isinstance(value, bool | str):
+        if isinstance(value, bool | str) or not math.isfinite(value):
             raise UserError(f"{arch}.{key} = {value!r:.40} must be a number")
         return float(str(np.float32(value))) if isinstance(value, float) else value  # 1e-6 again, not 9.99999997e-07
 
@@ -183,7 +184,16 @@ def _name(theirs: str, table: Mapping[str, str]) -> str:
 
 def fill(decoder: Decoder, arch: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
     """Copy a file's tensors into our decoder; UserError as `copy_in`."""
-    copy_in(decoder, sources(decoder.config, arch), {k: v for k, v in shapes.items() if k != ROPE_FREQS}, read, where)
+    copy_in(decoder, sources(decoder.config, arch), _weights(shapes), read, where)
+
+
+def check(decoder: Decoder, arch: str, shapes: Mapping[str, Shape], where: str) -> None:
+    """UserError unless a file's tensors would fill our decoder, which may be without memory."""
+    check_shapes(decoder, sources(decoder.config, arch), _weights(shapes), where)
+
+
+def _weights(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    return {name: shape for name, shape in shapes.items() if name != ROPE_FREQS}
 
 
 def tensors_to(decoder: Decoder, arch: str) -> dict[str, Tensor]:

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
-from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.sources import Read, Shape, Source, copy_in, cut_out
+from clearhead.models.decoder import MOST_LAYERS, Decoder, DecoderConfig
+from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
 
 LLAMA = {"norm": "rms", "positions": "rotary", "mlp": "swiglu", "qk_norm": False, "block": "pre", "gain": "plain"}
 GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "gain": "plain", "bias": "all"}
@@ -43,6 +43,9 @@ def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
     family = str(plain.get("model_type"))
     if family not in FAMILIES:
         raise UserError(f"config.json: model_type = {family!r} is not a family read here{nearest(family, FAMILIES)}")
+    layers = plain.get("num_hidden_layers", plain.get("n_layer"))
+    if isinstance(layers, int | float) and not layers <= MOST_LAYERS:
+        raise UserError(f"config.json: {layers} layers are too many; {MOST_LAYERS} are possible")
     try:
         sizes = _gpt_sizes(plain) if family in ("gpt2", "openai-gpt") else _llama_sizes(plain, family)
         if sizes.get("head_channels", 0) * sizes["n_heads"] == sizes["d_model"]:
@@ -50,7 +53,7 @@ def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
         return DecoderConfig(**{**FAMILIES[family], **sizes})
     except KeyError as missing:
         raise UserError(f"config.json lacks {missing}, which a {family} model needs") from None
-    except (TypeError, ValueError) as wrong:
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as wrong:
         raise UserError(f"config.json has a value of the wrong kind: {wrong}") from None
 
 
@@ -91,7 +94,10 @@ def _llama_sizes(plain: Mapping[str, Any], family: str) -> dict[str, Any]:
         "tied": bool(plain.get("tie_word_embeddings", gemma)),
     }  # fmt: skip
     if gemma and family != "gemma":
-        sizes["attention_scale"] = float(plain.get("query_pre_attn_scalar", 256)) ** -0.5
+        scalar = float(plain.get("query_pre_attn_scalar", 256))
+        if not scalar > 0:
+            _no("query_pre_attn_scalar", scalar, "a number above 0")
+        sizes["attention_scale"] = scalar**-0.5
         sizes["attention_softcap"] = float(plain.get("attn_logit_softcapping") or 0)
         sizes["logit_softcap"] = float(plain.get("final_logit_softcapping") or 0)
     return sizes | _rotary(plain) | _window(plain, family, layers)
@@ -313,13 +319,25 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
 
 
 def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
-    """Copy their tensors into our decoder; UserError as `copy_in`. Files of a model without its head lack a prefix."""
-    mapping = sources(decoder.config, family)
+    """Copy their tensors into our decoder; UserError as `copy_in`."""
+    copy_in(decoder, *_plan(decoder.config, family, shapes), read, where)
+
+
+def check(decoder: Decoder, family: str, shapes: Mapping[str, Shape], where: str) -> None:
+    """UserError unless their tensors would fill our decoder, which may be without memory."""
+    check_shapes(decoder, *_plan(decoder.config, family, shapes), where)
+
+
+def _plan(
+    config: DecoderConfig, family: str, shapes: Mapping[str, Shape]
+) -> tuple[dict[str, Source], dict[str, Shape]]:
+    """Which tensor goes where, and the shapes of those that matter. Files of a model without its head lack a prefix."""
+    mapping = sources(config, family)
     if not any(name.startswith(PREFIXES) for name in shapes):
         mapping = {ours: replace(source, names=tuple(map(_bare, source.names))) for ours, source in mapping.items()}
     needless = {name for name in shapes if name.endswith(SILENT)} | ({"lm_head.weight"} & shapes.keys())
     expected = {name for source in mapping.values() for name in source.names}
-    copy_in(decoder, mapping, {k: v for k, v in shapes.items() if k in expected or k not in needless}, read, where)
+    return mapping, {k: v for k, v in shapes.items() if k in expected or k not in needless}
 
 
 def _bare(name: str) -> str:

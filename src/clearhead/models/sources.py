@@ -34,19 +34,13 @@ class Source:
         return self.turned[part] if self.turned else 0
 
 
-def copy_in(
-    decoder: Decoder, mapping: Mapping[str, Source], shapes: Mapping[str, Shape], read: Read, where: str
-) -> None:
-    """Fill our decoder, one tensor at a time, so that no more than one is held twice.
-
-    UserError, before anything is copied, if a tensor is missing, has another shape, or belongs nowhere; and when one
-    holds numbers that are not finite.
-    """
-    targets = dict(decoder.named_parameters())
+def check_shapes(decoder: Decoder, mapping: Mapping[str, Source], shapes: Mapping[str, Shape], where: str) -> None:
+    """UserError if a tensor is missing, has another shape, or belongs nowhere. The decoder may be without memory."""
+    targets = {name: tuple(weight.shape) for name, weight in decoder.named_parameters()}
     assert targets.keys() == mapping.keys(), targets.keys() ^ mapping.keys()
     for ours, source in mapping.items():
         for name, rows in zip(source.names, source.rows, strict=True):
-            shape = (rows, *targets[ours].shape[1:])
+            shape = (rows, *targets[ours][1:])
             expected = shape[::-1] if source.transposed else shape
             if name not in shapes:
                 raise UserError(f"{where} lacks the tensor {name}, which its configuration asks for")
@@ -57,6 +51,17 @@ def copy_in(
     extra = sorted(shapes.keys() - {name for source in mapping.values() for name in source.names})
     if extra:
         raise UserError(f"{where} holds {len(extra)} tensors that its configuration does not ask for, {extra[0]} first")
+
+
+def copy_in(
+    decoder: Decoder, mapping: Mapping[str, Source], shapes: Mapping[str, Shape], read: Read, where: str
+) -> None:
+    """Fill our decoder, one tensor at a time, so that no more than one is held twice.
+
+    UserError as `check_shapes`, before anything is copied, and when a tensor holds numbers that are not finite.
+    """
+    check_shapes(decoder, mapping, shapes, where)
+    targets = dict(decoder.named_parameters())
     with torch.no_grad():
         for ours, source in mapping.items():
             for i, (name, part) in enumerate(zip(source.names, targets[ours].split(source.rows, 0), strict=True)):

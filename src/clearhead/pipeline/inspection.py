@@ -22,7 +22,7 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import TENSORS as ADAPTER_WEIGHTS
 from clearhead.models.adapter import read_config
 from clearhead.models.decoder import DecoderConfig
-from clearhead.pipeline.model import json_object, locate
+from clearhead.pipeline.model import hollow_decoder, json_object, locate
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text import load as text
@@ -166,8 +166,10 @@ def _folder(path: Path) -> Inspection:
     stored, config, refused = _stored(Safetensors(path)), None, None
     try:
         config = huggingface.config_from(plain)
+        shapes = {tensor.name: tensor.shape for tensor in stored}
+        huggingface.check(hollow_decoder(config, torch.float32), str(plain["model_type"]), shapes, "it")
     except UserError as error:
-        refused = str(error)
+        config, refused = None, str(error)
     words = _text(partial(text.load_tokenizer, path), partial(text.load_chat_template, path))
     return Inspection(
         path, "Hugging Face folder", str(plain.get("model_type", "unknown")), stored, config, refused, **words
@@ -178,12 +180,13 @@ def _gguf(path: Path) -> Inspection:
     file = GGUF(path)
     stored = tuple(Stored(name, info.shape, info.dtype, info.nbytes) for name, info in file.tensors.items())
     shapes = {tensor.name: tensor.shape for tensor in stored}
+    architecture = str(file.metadata.get("general.architecture", "unknown"))
     config, refused = None, None
     try:
-        config = llama_cpp.config_from(file.metadata, shapes, lambda name: torch.from_numpy(file.read(name).copy()))
+        config = llama_cpp.config_from(file.metadata, shapes, lambda name: llama_cpp.as_tensor(file.read(name)))
+        llama_cpp.check(hollow_decoder(config, torch.float32), architecture, shapes, "it")
     except UserError as error:
-        refused = str(error)
-    architecture = str(file.metadata.get("general.architecture", "unknown"))
+        config, refused = None, str(error)
     words = _text(partial(from_metadata, file.metadata), partial(text.chat_template_of, file.metadata))
     return Inspection(path, "GGUF file", architecture, stored, config, refused, **words)
 

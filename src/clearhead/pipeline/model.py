@@ -23,7 +23,7 @@ from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.huggingface import config_from, fill
+from clearhead.models.huggingface import check, config_from, fill
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.text import load as text
@@ -130,7 +130,9 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     tokenizer = text.load_tokenizer(path)
     check_vocabulary(tokenizer, config, path)
     shapes, types, read = open_weights(path)
-    decoder = empty_decoder(config, dtype or kind_type(types, device))
+    decoder = hollow_decoder(config, dtype or kind_type(types, device))
+    check(decoder, str(plain["model_type"]), shapes, str(path))
+    give_memory(decoder)
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
     return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
 
@@ -153,8 +155,11 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
         raise UserError(f"{path}: {error}") from None
     check_vocabulary(tokenizer, config, path)
     stored = {info.dtype for info in file.tensors.values() if len(info.shape) > 1}
-    decoder = empty_decoder(config, dtype or kind_type(stored, device))
-    llama_cpp.fill(decoder, str(file.metadata["general.architecture"]), shapes, read, str(path))
+    architecture = str(file.metadata["general.architecture"])
+    decoder = hollow_decoder(config, dtype or kind_type(stored, device))
+    llama_cpp.check(decoder, architecture, shapes, str(path))
+    give_memory(decoder)
+    llama_cpp.fill(decoder, architecture, shapes, read, str(path))
     return LoadedModel(name, path, decoder.to(device), tokenizer, template)
 
 
@@ -190,17 +195,20 @@ def kind_type(stored: set[str], device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-def empty_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
-    """A decoder whose weights are not set to anything yet; no memory is touched before they are."""
+def hollow_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
+    """A decoder whose weights have shapes and no memory yet."""
     with torch.device("meta"):
-        decoder = Decoder(config).to(dtype)
+        return Decoder(config).to(dtype)
+
+
+def give_memory(decoder: Decoder) -> None:
+    """Weights that are not set to anything: no memory is touched before they are."""
     for module in decoder.modules():  # as nn.Module.to_empty, which needs a second to load a library
         for name, weight in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype), requires_grad=False))
     decoder.eval()
-    if config.positions == "rotary":
+    if decoder.config.positions == "rotary":
         decoder.add_rotary_tables()
-    return decoder
 
 
 def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:

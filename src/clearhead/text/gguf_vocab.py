@@ -50,7 +50,7 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     builders = {"gpt2": _byte_level, "llama": _sentencepiece, "bert": _wordpiece}
     if model is None:
         raise UserError("there is no tokenizer in it; take a file that has one")
-    if model not in builders:
+    if not isinstance(model, str) or model not in builders:
         raise UserError(f"its tokenizer is of the kind {model!r:.60}; known are {', '.join(sorted(builders))}")
     tokens = _list(metadata, "tokens", str)
     if not tokens or len(set(tokens)) != len(tokens):
