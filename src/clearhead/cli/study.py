@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from clearhead.cli.check_notes import command as check
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 
@@ -120,6 +121,9 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
     for card in found:
         click.echo(f"{card.deck}: {_cut(' / '.join(card.section[-2:]))}\n  {_cut(f'{card.number}) {card.question}')}")
     click.echo(f"{len(found)} found")
+
+
+command.add_command(check)
 
 
 @contextmanager

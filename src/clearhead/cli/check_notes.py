@@ -1,0 +1,47 @@
+"""`clearhead study check`: what is missing or broken in notes."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from clearhead.cli.examples import examples
+
+
+@click.command(
+    "check",
+    short_help="What is missing or broken in notes.",
+    epilog=examples(
+        ("clearhead study check notes.md", "questions without answers, TODOs, faults"),
+        ("clearhead study check notes.md --json", "the same for a program"),
+    ),
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(file: Path, as_json: bool) -> int | None:
+    """Find unanswered questions, TODOs, placeholders, broken mathematics and dead code in FILE.
+
+    Each comes with its line and, where there is one, the question of the guide that answers it. The exit code is 1 if
+    anything was found.
+    """
+    from clearhead.study.check import check
+    from clearhead.study.examples import GUIDE
+    from clearhead.study.notes import parse, read
+
+    notes = read(file)
+    guide = [item for path in sorted(GUIDE.glob("*.md")) for item in parse(path.read_text(encoding="utf-8")).items]
+    found = check(notes, guide)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+        return 1 if found else None
+    for finding in found:
+        click.echo(f"{file}:{finding.line}: {finding.kind}: {finding.text}")
+        if finding.guide:
+            click.echo(f"    guide: {finding.guide}")
+    counts = Counter(finding.kind for finding in found)
+    said = ", ".join(f"{n} {kind}" for kind, n in counts.items()) or "nothing to mend"
+    answered = sum(bool(finding.guide) for finding in found)
+    click.echo(f"{len(notes.items)} questions: {said}" + (f"; the guide answers {answered}" if answered else ""))
+    return 1 if found else None
