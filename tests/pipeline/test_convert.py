@@ -1,6 +1,7 @@
 """Folder to file and back is the same bits, transformers reads what is written, and nothing is ever half there."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder
@@ -17,7 +19,10 @@ from clearhead.pipeline import convert as module
 from clearhead.pipeline.convert import convert
 from clearhead.pipeline.inspection import inspect
 from clearhead.pipeline.model import load_model
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text.training import train_tokenizer
+from clearhead.training import checkpoint
 
 CPU = torch.device("cpu")
 SIZES = {
@@ -94,6 +99,31 @@ def test_folder_file_folder_is_the_same_bits(family: str, tmp_path: Path) -> Non
     with torch.no_grad():
         tokens = torch.arange(20)[None]
         torch.testing.assert_close(theirs(tokens).logits, peer(tokens).logits, rtol=1e-4, atol=1e-4)
+
+
+# What the library does not take from a file it has a default for, and these models have that.
+READABLE: dict[str, dict[str, Any]] = {
+    "Llama": CONFIGS["Llama"], "Qwen2": SIZES, "Qwen3": {**SIZES, "head_dim": 128},
+    "Gemma2": {**SIZES, "head_dim": 256}, "GPT2": {**GPT2, "n_positions": 1024, "n_inner": 256},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("family", READABLE)
+def test_the_library_reads_our_gguf_files(family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own names for tensors, its own order of rotary rows, its own offset of Gemma's gains."""
+    import transformers
+
+    monkeypatch.setitem(CONFIGS, family, READABLE[family])
+    source = write(tmp_path / "source", family)
+    run(source, tmp_path / "x.gguf")
+    tokens = torch.arange(20)[None]
+    with torch.no_grad():
+        theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file="x.gguf", dtype=torch.float32)
+        expected = transformers.AutoModelForCausalLM.from_pretrained(source)(tokens).logits
+        torch.testing.assert_close(theirs(tokens).logits, expected, rtol=1e-5, atol=1e-5)
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path, gguf_file="x.gguf")
+    text = "the cat's 123 Ünder"
+    assert words.encode(text) == load_model(str(source), CPU).tokenizer.encode(text)
 
 
 def test_text_travels_along(llama: Path, tmp_path: Path) -> None:
@@ -176,3 +206,31 @@ def test_a_failure_half_way_leaves_the_old(llama: Path, tmp_path: Path, monkeypa
         run(llama, tmp_path / "x", force=True)
     assert {file.name: file.read_bytes() for file in (tmp_path / "x").iterdir()} == before
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_run_for_other_programs(text_run: Path, tmp_path: Path) -> None:
+    """A run on text whose decoder has the parts of a Llama: its gains, which it lacks, are written as 1."""
+    import transformers
+
+    shutil.copytree(text_run, tmp_path / "run")
+    run_dir = RunDir(tmp_path / "run")
+    plain = load_toml(run_dir.config)
+    save_toml({**plain, "model": {**plain["model"], "mlp": "swiglu", "qk_norm": False}}, run_dir.config)
+    tokenizer = load_tokenizer(run_dir)
+    decoder = Decoder(run_dir.any_recipe().decoder(tokenizer.vocab_size))
+    with torch.no_grad():
+        for weight in decoder.parameters():
+            weight.copy_(torch.randn_like(weight) * 0.2)
+    checkpoint.save(run_dir.policy, decoder.state_dict(), checkpoint.load(run_dir.policy)[1])
+    run(tmp_path / "run", tmp_path / "folder")
+    run(tmp_path / "run", tmp_path / "x.gguf")
+    expected = logits(decoder.requires_grad_(False))
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "folder")
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(torch.arange(20)[None]).logits, expected, rtol=1e-4, atol=1e-4)
+    ids = transformers.AutoTokenizer.from_pretrained(tmp_path / "folder").encode("the füchse sees 猫")
+    for path in (tmp_path / "folder", tmp_path / "x.gguf"):
+        loaded = load_model(str(path), CPU)
+        assert torch.equal(logits(loaded.decoder), expected)
+        assert loaded.tokenizer.encode("the füchse sees 猫") == tokenizer.encode("the füchse sees 猫") == ids
+        assert loaded.tokenizer.end_id == tokenizer.end_id
