@@ -46,6 +46,10 @@ def test_every_answer_explains_and_computes() -> None:
         check_answer(place, found[place])
 
 
+def test_nothing_is_put_off() -> None:
+    assert [place for place, text in places().items() if "TODO" in text or not text.strip()] == []
+
+
 def test_both_halves_are_120_questions_and_14_announcements() -> None:
     halves = (COVERAGE, SECOND_HALF)
     assert sum(len(part) for half in halves for name, part in half.items() if name not in SIDE) == 120
