@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from clearhead.cli.check_notes import command as check
 from clearhead.cli.examples import examples
@@ -18,17 +20,58 @@ from clearhead.errors import UserError
 
 GUIDE = "guide"  # the deck that comes with Clearhead
 NAME = re.compile(r"[\w][\w .+-]{0,59}")
+OK, INTERRUPTED = 0, 130  # exit codes
 SHOWN = 5  # questions named for each kind of change
 
 
 @click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[COMMAND] ...",
     epilog=examples(
+        ("clearhead study", "review what is due: your decks, else the guide"),
+        ("clearhead study --deck guide --section attention", "a part of the guide"),
         ("clearhead study import notes.md", "your notes as a deck"),
         ("clearhead study list", "the decks, and what waits in them"),
     ),
 )
-def command() -> None:
-    """Review notes of questions and answers: your own, and the guide that comes with Clearhead."""
+@click.option("--deck", "deck", help="Review this deck; all of your own if not given, the guide if you have none.")
+@click.option("--section", default="", help="Only below headings that hold these words.")
+@click.option("--new", default=20, show_default=True, type=click.IntRange(0), help="New cards a day.")
+@click.option("--limit", type=click.IntRange(1), help="End after this many answers.")
+@click.option("--json", "as_json", is_flag=True, help="Print the cards that wait as JSON, and ask nothing.")
+@click.pass_context
+def command(
+    ctx: click.Context, deck: str | None, section: str, new: int, limit: int | None, as_json: bool
+) -> int | None:
+    """Review questions and answers, your own notes or the guide, each when it is about to be forgotten.
+
+    A question is shown; think, press any key for the answer, and rate how well you knew it: 1 again, 2 hard, 3 good,
+    4 easy. Beside each stands when the card would come back. u takes the last answer back, b buries a card until
+    tomorrow, s suspends it for good, e edits it, / searches, q ends. Each answer is saved at once.
+    """
+    if ctx.invoked_subcommand:
+        given = [name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
+        if given:
+            option = {"as_json": "json"}.get(given[0], given[0])
+            raise UserError(f"--{option} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it")
+        return None
+    import time
+
+    from clearhead.cli.review import Wanted, queue, review
+    from clearhead.study import deck as decks
+
+    with opened() as db:
+        guide(db)
+        names = [known(db, deck)] if deck is not None else _own(db) or [GUIDE]
+        if section and not decks.inside([card for name in names for card in decks.cards(db, name)], section):
+            raise UserError(f"no section of {', '.join(names)} holds {section!r}; `clearhead study search` finds cards")
+        wanted = Wanted(names, section, new, limit)
+        if as_json:
+            keys = ("id", "deck", "section", "number", "question", "answer", "due")
+            waiting = queue(db, wanted, time.time())[:limit]
+            click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in waiting], ensure_ascii=False))
+            return OK
+        return INTERRUPTED if review(db, wanted) else OK
 
 
 @command.command(
@@ -69,9 +112,8 @@ def import_(file: Path, deck: str | None, as_json: bool) -> None:
             click.echo(f"  {_cut(question)}")
         if len(found) > SHOWN:
             click.echo(f"  and {len(found) - SHOWN} more")
-    click.echo(
-        f"{len(done.added)} new, {done.kept} kept" if done.kept else f"Review them: clearhead study --deck {name}"
-    )
+    told = f"{len(done.added)} new, {done.kept} kept"
+    click.echo(told if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
 
 
 @command.command(
@@ -99,6 +141,7 @@ def list_(as_json: bool) -> None:
 
 
 @command.command(
+    short_help="Find cards by their words.",
     epilog=examples(
         ("clearhead study search softmax", "cards that speak of it"),
         ("clearhead study search kv cache --deck guide", "in one deck only, with both words"),
@@ -108,7 +151,7 @@ def list_(as_json: bool) -> None:
 @click.option("--deck", "deck", help="In this deck only.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
-    """Find the cards that hold every one of WORDS, in question, answer or section."""
+    """Find the cards that hold all WORDS, in question, answer or section."""
     from clearhead.study import deck as decks
 
     with opened() as db:
@@ -169,6 +212,12 @@ def deck_name(name: str) -> str:
             f"{name!r} is no name for a deck: up to 60 letters, digits, spaces and . + - _; give one with --deck"
         )
     return name
+
+
+def _own(db: sqlite3.Connection) -> list[str]:
+    from clearhead.study import deck as decks
+
+    return [name for name in decks.decks(db) if name != GUIDE]
 
 
 def _chapters() -> Iterator[Path]:

@@ -53,6 +53,7 @@ create index reviews_by_time on reviews (at);
 create index reviews_by_card on reviews (card);
 """
 CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
+READY = "where not gone and not suspended and buried_until <= ?"
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,20 @@ def due(
 
     `section` is part of a heading above them, in any case; `ahead` counts cards as due that many seconds early.
     """
-    decks_ = ", ".join("?" * len(names))
-    ready = f"where deck in ({decks_}) and not gone and not suspended and buried_until <= ?"
-    seen = _cards(db, f"{ready} and due <= ? order by due, id", *names, now, now + ahead)
-    fresh = _cards(db, f"{ready} and state is null order by deck, position", *names, now) if new > 0 else []
-    fresh.sort(key=lambda one: names.index(one.deck))  # a stable sort: positions stay in order
-    return [*_inside(seen, section), *_inside(fresh, section)[:new]]
+    chosen = f"deck in ({', '.join('?' * len(names))})"
+    seen = _cards(db, f"{READY} and {chosen} and due <= ? order by due, id", now, *names, now + ahead)
+    fresh: list[Card] = []
+    for name in names:
+        if len(fresh) < new:
+            unseen = f"{READY} and deck = ? and state is null order by position"
+            fresh += inside(_cards(db, unseen, now, name), section)[: new - len(fresh)]
+    return [*inside(seen, section), *fresh]
+
+
+def inside(found: list[Card], section: str) -> list[Card]:
+    """The cards below a heading that holds these words, in any case."""
+    wanted = section.casefold()
+    return [one for one in found if not wanted or any(wanted in name.casefold() for name in one.section)]
 
 
 def introduced(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
@@ -168,6 +177,16 @@ def introduced(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
         (*names, day_start(now)),
     ).fetchone()
     return int(row[0])
+
+
+def next_due(db: sqlite3.Connection, names: Sequence[str], now: float) -> float | None:
+    """When the next card comes back that is learned or buried; None where there is none."""
+    row = db.execute(
+        "select min(max(coalesce(due, ?1), buried_until)) from cards where not gone and not suspended"
+        f" and (due > ?1 or buried_until > ?1) and deck in ({', '.join(f'?{i + 2}' for i in range(len(names)))})",
+        (now, *names),
+    ).fetchone()
+    return None if row[0] is None else float(row[0])
 
 
 def record_review(db: sqlite3.Connection, number: int, at: float, rating: int, state: str, due: float) -> int:
@@ -275,11 +294,6 @@ def _cards(db: sqlite3.Connection, rest: str, *values: object) -> list[Card]:
         place = (card_id, deck, tuple(json.loads(section)), number)
         found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), state, due))
     return found
-
-
-def _inside(found: list[Card], section: str) -> list[Card]:
-    wanted = section.casefold()
-    return [one for one in found if not wanted or any(wanted in name.casefold() for name in one.section)]
 
 
 def _all_words(one: Card) -> str:

@@ -1,0 +1,272 @@
+"""The review of cards at the terminal: a question, time to think, the answer, and a rating.
+
+Every answer is on disk before the next question is shown. Keys act without Enter on a terminal; from a pipe each line
+is one key.
+"""
+
+import json
+import os
+import re
+import sqlite3
+import sys
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import click
+
+from clearhead.study import deck as decks
+from clearhead.study import schedule
+
+AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
+WIDTH = 80
+FENCE = re.compile(r"\s*(```|~~~)")
+MARK = re.compile(r"\s*(?:[-*+] |\d+[.)] )?")
+START = re.compile(r"\s*(?:[-*+] |\d+[.)] |#+ |<|!\[)")  # a line that begins something new
+HELP = "u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to review."""
+
+    names: Sequence[str]  # of decks
+    section: str = ""
+    new: int = 20  # cards a day that were never seen
+    limit: int | None = None  # answers in this session
+
+
+@dataclass
+class Session:
+    """What has happened so far. `undone` holds, for every action, how to take it back and which card it was."""
+
+    db: sqlite3.Connection
+    wanted: Wanted
+    began: float
+    ratings: list[int] = field(default_factory=list)
+    undo: list[tuple[Callable[[], object], int, bool]] = field(default_factory=list)  # (take back, card, was rated)
+    back: int | None = None  # the card that comes next because its action was taken back
+
+
+def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card]:
+    """What waits now: what is due, then today's new cards; else what would be due in some minutes."""
+    left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
+    ready = decks.due(db, wanted.names, now, wanted.section, left)
+    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD)
+
+
+def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
+    """Ask until nothing waits or the user has had enough; whether it was ended by Ctrl-C."""
+    session = Session(db, wanted, time.time())
+    interrupted = False
+    try:
+        while wanted.limit is None or len(session.ratings) < wanted.limit:
+            waiting = queue(db, wanted, time.time())
+            if session.back is not None:
+                waiting = [decks.card(db, session.back), *waiting]
+                session.back = None
+            if not waiting or not _one(session, waiting[0], len(waiting)):
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+        click.echo()
+    click.echo(summary(session, time.time()))
+    return interrupted
+
+
+def summary(session: Session, now: float) -> str:
+    """What was done, and when to come again."""
+    done = Counter(session.ratings)
+    told = ", ".join(f"{done[rating]} {name}" for rating, name in enumerate(schedule.RATINGS, 1) if done[rating])
+    minutes = schedule.spoken(max(60, now - session.began))
+    lines = [f"{len(session.ratings)} answered in {minutes}: {told}" if told else "nothing answered"]
+    waiting = queue(session.db, session.wanted, now)
+    if waiting:
+        lines.append(f"{len(waiting)} more {'waits' if len(waiting) == 1 else 'wait'}")
+    elif (following := decks.next_due(session.db, session.wanted.names, now)) is not None:
+        lines.append(f"the next card comes in {schedule.spoken(following - now)}")
+    return "\n".join(lines)
+
+
+def _one(session: Session, card: decks.Card, waiting: int) -> bool:
+    """One card, from its question to what is done with it; False to end."""
+    click.echo(f"\n{click.style(f'{waiting} left · {card.deck} · ' + ' / '.join(card.section[-2:]), dim=True)}")
+    click.echo(click.style(shown(card.question), bold=True))
+    revealed = False
+    while True:
+        if not revealed:
+            key = _key("[any key: answer, ?: help] ")
+        else:
+            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time()), strict=True)
+            told = [f"{n} {name} {schedule.spoken(seconds)}" for n, (name, seconds) in enumerate(waits, 1)]
+            key = _key(f"[{', '.join(told)}] ")
+        if key in ("q", "\x04", None):
+            return False
+        if key == "?":
+            click.echo(HELP)
+        elif key == "/":
+            _search(session)
+        elif key == "e":
+            card = _edit(session, card)
+            click.echo(click.style(shown(card.question), bold=True))
+            if revealed:
+                click.echo(shown(card.answer))
+        elif key == "u":
+            if not session.undo:
+                click.echo("nothing to undo")
+                continue
+            take_back, session.back, rated = session.undo.pop()
+            take_back()
+            if rated:
+                session.ratings.pop()
+            return True
+        elif key in ("b", "s"):
+            _hide(session, card, key)
+            return True
+        elif not revealed:
+            revealed = True
+            click.echo(f"\n{shown(card.answer) if card.answer else '(the notes have no answer to this)'}\n")
+        elif key in ("1", "2", "3", "4"):
+            _rate(session, card, int(key))
+            return True
+        else:
+            click.echo("1 to 4, or ? for help")
+
+
+def shown(text: str) -> str:
+    """Text for the terminal: paragraphs are wrapped anew where a line is too long, code and tables stay.
+
+    >>> print(shown("- " + "ten chars " * 9))
+    - ten chars ten chars ten chars ten chars ten chars ten chars ten chars ten
+      chars ten chars
+    """
+    width = min(WIDTH, max(20, _columns())) - 2
+    lines: list[str] = []
+    paragraph: list[str] = []
+
+    def wrap() -> None:
+        if any(len(line) > width for line in paragraph):
+            mark = MARK.match(paragraph[0])
+            assert mark is not None
+            text = " ".join([paragraph[0], *(line.strip() for line in paragraph[1:])])
+            lines.extend(textwrap.wrap(text, width, subsequent_indent=" " * len(mark[0]), break_on_hyphens=False))
+        else:
+            lines.extend(paragraph)
+        paragraph.clear()
+
+    code = False
+    for line in text.splitlines():
+        fence = FENCE.match(line)
+        as_it_is = code or fence or not line.strip() or line.lstrip().startswith(("|", "$$"))
+        code ^= fence is not None
+        if as_it_is or START.match(line):
+            wrap()
+        if as_it_is:
+            lines.append(line)
+        else:
+            paragraph.append(line)
+    wrap()
+    return "\n".join(lines)
+
+
+def _rate(session: Session, card: decks.Card, rating: int) -> None:
+    now = time.time()
+    state, due = schedule.reviewed(_state(card), rating, now)
+    done = decks.record_review(session.db, card.id, now, rating, json.dumps(state), due)
+    session.ratings.append(rating)
+    session.undo.append((lambda: decks.undo(session.db, done), card.id, True))
+
+
+def _state(card: decks.Card) -> schedule.State | None:
+    return None if card.state is None else json.loads(card.state)
+
+
+def _hide(session: Session, card: decks.Card, key: str) -> None:
+    if key == "b":
+        decks.bury(session.db, card.id, decks.next_day(time.time()))
+        session.undo.append((lambda: decks.bury(session.db, card.id, card.buried_until), card.id, False))
+        click.echo("buried until tomorrow")
+    else:
+        decks.suspend(session.db, card.id)
+        session.undo.append((lambda: decks.suspend(session.db, card.id, card.suspended), card.id, False))
+        click.echo("suspended: it will not be asked any more")
+
+
+def _search(session: Session) -> None:
+    words = _line("search: ")
+    found = decks.search(session.db, words, session.wanted.names) if words else []
+    for card in found[:10]:
+        click.echo(shown(f"- {' / '.join(card.section[-1:])}: {card.question}"))
+    click.echo(f"{len(found)} found")
+
+
+def _edit(session: Session, card: decks.Card) -> decks.Card:
+    """The card as the editor leaves it, in the words of the notes; as it was where that is no card."""
+    from clearhead.study.notes import parse
+
+    if not sys.stdin.isatty() and not os.environ.get("VISUAL") and not os.environ.get("EDITOR"):
+        click.echo("set EDITOR to edit without a terminal")
+        return card
+    text = f"{card.number}) {card.question}\n\n{textwrap.indent(card.answer, '    ')}\n"
+    try:
+        edited = click.edit(text, extension=".md")
+    except click.ClickException as error:
+        click.echo(error.format_message())
+        return card
+    items = parse(edited).items if edited is not None else ()
+    if edited is None or edited == text:
+        click.echo("unchanged")
+        return card
+    if len(items) != 1:
+        click.echo(f"unchanged: there must be one line `{card.number}) question`, and the answer below it")
+        return card
+    decks.edit(session.db, card.id, items[0].question, items[0].answer)
+    was = (card.question, card.answer)
+    session.undo.append((lambda: decks.edit(session.db, card.id, *was), card.id, False))
+    return decks.card(session.db, card.id)
+
+
+def _key(prompt: str) -> str | None:
+    """One key, without Enter on a terminal; the first letter of a line otherwise. None at the end of the input."""
+    if not sys.stdin.isatty():
+        click.echo(prompt, nl=False)
+        line = sys.stdin.readline()
+        click.echo()
+        return (line.strip()[:1] or " ") if line else None
+    click.echo(click.style(prompt, dim=True), nl=False)
+    try:
+        import termios
+        import tty
+    except ImportError:  # Windows
+        key = click.getchar()
+    else:
+        terminal = sys.stdin.fileno()
+        before = termios.tcgetattr(terminal)
+        try:
+            tty.setcbreak(terminal, termios.TCSADRAIN)  # what was typed ahead is kept; Ctrl-C still interrupts
+            key = os.read(terminal, 1).decode("ascii", "replace")
+            if key == "\x1b":  # an arrow, say: the rest of it is no key
+                import select
+
+                while select.select([terminal], [], [], 0.01)[0]:
+                    os.read(terminal, 1)
+        finally:
+            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+    click.echo()
+    return key or None
+
+
+def _line(prompt: str) -> str:
+    click.echo(prompt, nl=False)
+    line = sys.stdin.readline()
+    if not sys.stdin.isatty():
+        click.echo()
+    return line.strip()
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
