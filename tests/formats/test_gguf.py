@@ -140,7 +140,7 @@ def test_lies_are_told(small: bytes, tmp_path: Path, old: bytes, new: bytes, tol
         GGUF(path)
 
 
-@pytest.mark.parametrize("kind", ["F32", "F16", "Q8_0"])
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16", "Q8_0"])
 def test_what_we_write_the_package_reads(kind: str, tmp_path: Path) -> None:
     w, gain = RNG.normal(size=(6, 64)).astype(np.float32), RNG.normal(size=5).astype(np.float32)
     said = {
@@ -155,7 +155,7 @@ def test_what_we_write_the_package_reads(kind: str, tmp_path: Path) -> None:
         assert np.array_equal(gguf.quants.dequantize(tensor.data, tensor.tensor_type), mine.read(tensor.name))
     assert mine.tensors["gain"].dtype == "F32" and mine.tensors["w"].dtype == kind
     assert np.array_equal(mine.read("gain"), gain)
-    step = {"F32": 0.0, "F16": 2.0**-11, "Q8_0": 0.5 / 127}[kind]
+    step = {"F32": 0.0, "F16": 2.0**-11, "BF16": 2.0**-8, "Q8_0": 0.5 / 127}[kind]
     assert np.abs(mine.read("w") - w).max() <= 1.01 * step * np.abs(w).max()
 
 

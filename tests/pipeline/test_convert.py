@@ -17,6 +17,7 @@ from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import convert as module
 from clearhead.pipeline.convert import convert
+from clearhead.pipeline.difference import difference
 from clearhead.pipeline.inspection import inspect
 from clearhead.pipeline.model import load_model
 from clearhead.pipeline.rundir import RunDir
@@ -234,3 +235,28 @@ def test_a_run_for_other_programs(text_run: Path, tmp_path: Path) -> None:
         assert torch.equal(logits(loaded.decoder), expected)
         assert loaded.tokenizer.encode("the füchse sees 猫") == tokenizer.encode("the füchse sees 猫") == ids
         assert loaded.tokenizer.end_id == tokenizer.end_id
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # of one library about another
+def test_an_adapter_is_merged(llama: Path, tmp_path: Path) -> None:
+    import peft
+    import transformers
+
+    torch.manual_seed(1)
+    settings = peft.LoraConfig(r=4, target_modules=["q_proj", "down_proj"], init_lora_weights=False)
+    tuned = peft.get_peft_model(transformers.LlamaForCausalLM.from_pretrained(llama), settings)
+    tuned.save_pretrained(tmp_path / "adapter")
+    assert "rank 4" in inspect(str(tmp_path / "adapter")).architecture
+    run(tmp_path / "adapter", tmp_path / "whole")
+    run(tmp_path / "adapter", tmp_path / "whole.gguf")
+    tokens = torch.arange(20)[None]
+    with torch.no_grad():
+        expected = tuned(tokens).logits
+        merged = transformers.LlamaForCausalLM.from_pretrained(tmp_path / "whole")(tokens).logits
+    torch.testing.assert_close(merged, expected, rtol=1e-4, atol=1e-4)
+    ours = logits(load_model(str(tmp_path / "whole.gguf"), CPU).decoder)
+    torch.testing.assert_close(ours, expected, rtol=1e-4, atol=1e-4)
+    found = difference(str(llama), str(tmp_path / "adapter"), "the cat")
+    changed = ("attention.qkv", "mlp.down")
+    assert found.tensors.keys() == {f"blocks.{i}.{part}.weight" for i in range(2) for part in changed}
+    assert difference(str(tmp_path / "whole"), str(tmp_path / "adapter"), "the cat").parted is None

@@ -1,11 +1,14 @@
 """`clearhead diff`: where two models part, and by how much."""
 
 import json
+import shutil
+import textwrap
 from dataclasses import asdict
 
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.inspect import readable
 
 SHOWN = 12  # of the tensors that differ
 PROMPT = "The quick brown fox jumps over the lazy dog."
@@ -39,24 +42,29 @@ def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | N
         click.echo(json.dumps({"same": found.same, "parted": parted, **asdict(found)}))
         return code
     for name, (left, right) in found.settings.items():
-        click.echo(f"{name}: {left} and {right}")
+        say(f"{name}: {left} and {right}")
     for name, told in list(found.tensors.items())[:SHOWN]:
-        click.echo(f"{name}: {told}")
+        say(f"{name}: {told}")
     if len(found.tensors) > SHOWN:
-        click.echo(f"and {len(found.tensors) - SHOWN} more tensors (--json lists them)")
-    click.echo(f"{found.equal} of {found.equal + len(found.tensors)} tensors are equal, bit by bit")
+        say(f"and {len(found.tensors) - SHOWN} more tensors (--json lists them)")
+    say(f"{found.equal} of {found.equal + len(found.tensors)} tensors are equal, bit by bit")
     if found.not_run:
-        click.echo(f"no text was run: {found.not_run}")
+        say(f"no text was run: {found.not_run}")
         return code
     if layers:
         for step in found.steps:
             click.echo(f"  {step.name:<20} {step.largest:10.3g} {step.relative:9.1e}")
     if found.parted is None:
-        click.echo("hidden states and logits are equal, bit by bit")
+        say("hidden states and logits are equal, bit by bit")
         return code
     first, last = found.parted, found.steps[-1]
-    click.echo(f"they part at: {first.name}, by {first.largest:.3g}, {first.relative:.1e} of the largest")
-    click.echo(f"{last.name}: apart by {last.largest:.3g}, {last.relative:.1e} of the largest")
+    say(f"they part at: {first.name}, by {first.largest:.3g}, {first.relative:.1e} of the largest")
+    say(f"{last.name}: apart by {last.largest:.3g}, {last.relative:.1e} of the largest")
     if found.next_tokens:
-        click.echo("likeliest next token: {!r} and {!r}".format(*found.next_tokens))
+        say("likeliest next token: {!r} and {!r}".format(*found.next_tokens))
     return code
+
+
+def say(line: str) -> None:
+    """A line of a file's words, folded to the terminal and unable to steer it."""
+    click.echo(textwrap.fill(readable(line), shutil.get_terminal_size().columns, subsequent_indent="    "))
