@@ -184,6 +184,10 @@ def test_nothing_is_overwritten_unasked(llama: Path, tmp_path: Path) -> None:
     (tmp_path / "x" / "config.json").write_text("old")
     run(llama, tmp_path / "x", force=True)
     assert json.loads((tmp_path / "x" / "config.json").read_text())["model_type"] == "llama"
+    (tmp_path / "link").symlink_to("x")
+    run(llama, tmp_path / "link", force=True)
+    assert (tmp_path / "link").is_symlink() and load_model(str(tmp_path / "x"), CPU)
+    (tmp_path / "link").unlink()
     (tmp_path / "x" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match=r"'thesis.txt', which is no part of a model"):
         run(llama, tmp_path / "x", force=True)

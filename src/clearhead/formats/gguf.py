@@ -174,8 +174,10 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
     try:
         writer = package.GGUFWriter(temporary, metadata["general.architecture"])
         writer.add_file_type(WRITTEN[kind])
+        if kind == "Q8_0":
+            writer.add_quantization_version(package.GGML_QUANT_VERSION)
         for key, value in metadata.items():
-            if key not in ("general.architecture", "general.file_type"):
+            if key not in ("general.architecture", "general.file_type", "general.quantization_version"):
                 writer.add_key_value(key, value, *_value_type(package, value))
         for name, tensor in tensors.items():
             as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32

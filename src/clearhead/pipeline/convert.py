@@ -124,6 +124,7 @@ def check_range(loaded: LoadedModel) -> None:
 
 def replace_folder(loaded: LoadedModel, target: Path) -> None:
     """Written beside the target, which it then takes the place of."""
+    target = target.resolve()  # of a link, what it leads to
     aside = target.with_name(f".{target.name}.{os.getpid()}")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
     try:
