@@ -7,18 +7,24 @@ is one key.
 import json
 import os
 import re
+import select
 import sqlite3
 import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import click
 
 from clearhead.study import deck as decks
 from clearhead.study import schedule
+
+if sys.platform != "win32":
+    import termios
+    import tty
 
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
@@ -60,20 +66,26 @@ def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card
 def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
     """Ask until nothing waits or the user has had enough; whether it was ended by Ctrl-C."""
     session = Session(db, wanted, time.time())
-    interrupted = False
     try:
-        while wanted.limit is None or len(session.ratings) < wanted.limit:
-            waiting = queue(db, wanted, time.time())
-            if session.back is not None:
-                waiting = [decks.card(db, session.back), *waiting]
-                session.back = None
-            if not waiting or not _one(session, waiting[0], len(waiting)):
-                break
+        with by_key():
+            _all(session)
+        interrupted = False
     except KeyboardInterrupt:
         interrupted = True
         click.echo()
     click.echo(summary(session, time.time()))
     return interrupted
+
+
+def _all(session: Session) -> None:
+    wanted = session.wanted
+    while wanted.limit is None or len(session.ratings) < wanted.limit:
+        waiting = queue(session.db, wanted, time.time())
+        if session.back is not None:
+            waiting = [decks.card(session.db, session.back), *waiting]
+            session.back = None
+        if not waiting or not _one(session, waiting[0], len(waiting)):
+            return
 
 
 def summary(session: Session, now: float) -> str:
@@ -211,7 +223,8 @@ def _edit(session: Session, card: decks.Card) -> decks.Card:
         return card
     text = f"{card.number}) {card.question}\n\n{textwrap.indent(card.answer, '    ')}\n"
     try:
-        edited = click.edit(text, extension=".md")
+        with by_line():
+            edited = click.edit(text, extension=".md")
     except click.ClickException as error:
         click.echo(error.format_message())
         return card
@@ -236,31 +249,59 @@ def _key(prompt: str) -> str | None:
         click.echo()
         return (line.strip()[:1] or " ") if line else None
     click.echo(click.style(prompt, dim=True), nl=False)
-    try:
-        import termios
-        import tty
-    except ImportError:  # Windows
-        key = click.getchar()
-    else:
-        terminal = sys.stdin.fileno()
-        before = termios.tcgetattr(terminal)
-        try:
-            tty.setcbreak(terminal, termios.TCSADRAIN)  # what was typed ahead is kept; Ctrl-C still interrupts
-            key = os.read(terminal, 1).decode("ascii", "replace")
-            if key == "\x1b":  # an arrow, say: the rest of it is no key
-                import select
-
-                while select.select([terminal], [], [], 0.01)[0]:
-                    os.read(terminal, 1)
-        finally:
-            termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+    with by_key():
+        key = _read_key()
     click.echo()
-    return key or None
+    return key
+
+
+@contextmanager
+def by_key() -> Iterator[None]:
+    """The terminal hands over every key at once and shows none of them; Ctrl-C still interrupts."""
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSADRAIN)  # not TCSAFLUSH: what was typed ahead is kept
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+@contextmanager
+def by_line() -> Iterator[None]:
+    """The terminal as an editor or a line of text wants it, within `by_key`."""
+    if sys.platform == "win32" or not sys.stdin.isatty():
+        yield
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    changed = termios.tcgetattr(terminal)
+    changed[3] |= termios.ICANON | termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSADRAIN, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _read_key() -> str | None:
+    if sys.platform == "win32":
+        return click.getchar()
+    terminal = sys.stdin.fileno()
+    key = os.read(terminal, 1)
+    if key == b"\x1b":  # an arrow, say: the rest of it is no key
+        while select.select([terminal], [], [], 0.01)[0]:
+            os.read(terminal, 1)
+    return key.decode("ascii", "replace") or None
 
 
 def _line(prompt: str) -> str:
     click.echo(prompt, nl=False)
-    line = sys.stdin.readline()
+    with by_line():
+        line = sys.stdin.readline()
     if not sys.stdin.isatty():
         click.echo()
     return line.strip()

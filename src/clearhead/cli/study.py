@@ -112,8 +112,8 @@ def import_(file: Path, deck: str | None, as_json: bool) -> None:
             click.echo(f"  {_cut(question)}")
         if len(found) > SHOWN:
             click.echo(f"  and {len(found) - SHOWN} more")
-    told = f"{len(done.added)} new, {done.kept} kept"
-    click.echo(told if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
+    total = f"{len(done.added)} new, {done.kept} kept"
+    click.echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
 
 
 @command.command(

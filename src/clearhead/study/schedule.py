@@ -41,9 +41,10 @@ def recall(state: State | None, now: float) -> float:
 def spoken(seconds: float) -> str:
     """An interval in the largest unit that is not 0.
 
-    >>> spoken(600), spoken(3 * 86400), spoken(86400 * 400)
-    ('10 min', '3 days', '13 months')
+    >>> spoken(600), spoken(3 * 86400), spoken(86400 * 400), spoken(59.9999)
+    ('10 min', '3 days', '13 months', '1 min')
     """
+    seconds = round(seconds)  # a date has microseconds, and a minute may miss one
     for unit, size in (("months", 30 * 86400), ("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= (2 if unit == "months" else 1) * size:
             n = round(seconds / size)
