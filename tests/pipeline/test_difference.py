@@ -1,5 +1,6 @@
 """Two models that differ in one place part there; two forms of one model do not part at all."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -113,3 +114,17 @@ def test_files_of_tensors(tmp_path: Path) -> None:
         "x": "stored as float32 and float16, equal", "y": "1 of 4 numbers differ", "w": "2 x 2 and 4",
         "new": "only in the second",
     }  # fmt: skip
+
+
+def test_recurrent_runs_and_adapters_are_tensors(text_run: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(text_run, run)
+    (run / "policy.safetensors").unlink()  # the decoder
+    found = difference(str(run), str(run), "the")
+    assert found.same and found.equal and "recurrent" in str(found.not_run)
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 2, "lora_alpha": 4}')
+    save_file({"x": torch.ones(2)}, folder / "adapter_model.safetensors")
+    found = difference(str(folder), str(folder), "")
+    assert found.same and found.equal == 1

@@ -77,8 +77,7 @@ def as_stored(found: Inspection) -> tuple[dict[str, tuple[int, ...]], Read]:
     if is_gguf(found.path):
         file = GGUF(found.path)
         return shapes, lambda name: as_tensor(file.read(name))
-    path = found.path / "adapter_model.safetensors" if found.form == "adapter" else found.path
-    return shapes, Safetensors(path).read
+    return shapes, Safetensors(found.weights or found.path).read
 
 
 def between_models(a: LoadedModel, b: LoadedModel, prompt: str) -> Difference:

@@ -60,6 +60,7 @@ class Inspection:
     tokenizer: str | None = None
     vocabulary: int | None = None
     chat_template: bool = False
+    weights: Path | None = None  # the file with the tensors, where it is not `path`
 
     @property
     def parameters(self) -> int:
@@ -158,6 +159,7 @@ def _run(run: RunDir) -> Inspection:
     return Inspection(
         run.path, "run", f"clearhead {kind}", _stored(Safetensors(file)), config,
         None if config else f"it has trained recurrent models alone ({', '.join(files)})", described, size,
+        weights=file,
     )  # fmt: skip
 
 
@@ -196,7 +198,9 @@ def _adapter(path: Path) -> Inspection:
     tensors, _ = header(path / ADAPTER_WEIGHTS)
     stored = tuple(Stored(name, info.shape, info.dtype, info.nbytes) for name, info in tensors.items())
     base = told.get("base_model_name_or_path") or "an unnamed model"
-    return Inspection(path, "adapter", f"LoRA of rank {told.get('r')} for {base}", stored)
+    return Inspection(
+        path, "adapter", f"LoRA of rank {told.get('r')} for {base}", stored, weights=path / ADAPTER_WEIGHTS
+    )
 
 
 def as_json(found: Inspection, tensors: bool) -> dict[str, Any]:
