@@ -41,6 +41,8 @@ WITHOUT_TORCH = {"reference", "tasks", "reasoning", "report"}
 # Modules that need an extra, and which. Only they may import, at the top, what `pip install clearhead` does not bring.
 OPTIONAL: dict[str, set[str]] = {}
 
+IMPORTED_AS = {"markdown_it_py": "markdown_it"}  # packages whose module has another name
+
 
 def closure(layer: str) -> set[str]:
     """Everything that `layer` may import."""
@@ -181,7 +183,8 @@ def test_a_rightful_import_passes(file: str, text: str, tmp_path: Path) -> None:
 
 def core_packages() -> set[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project["dependencies"]}
+    names = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in project["dependencies"]}
+    return {IMPORTED_AS.get(name, name) for name in names}
 
 
 def foreign(root: Path, allowed: set[str]) -> list[str]:

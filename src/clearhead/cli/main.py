@@ -25,6 +25,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),
+    "guide": ("clearhead.cli.guide", "Read the guide: questions about all of it, answered."),
     "study": ("clearhead.cli.study", "Decks of cards from your notes and from the guide."),
     "practice": ("clearhead.cli.practice", "Coding exercises, graded against the reference."),
     "calc": ("clearhead.cli.calc", "Count parameters, arithmetic and memory of a decoder."),

@@ -1,0 +1,124 @@
+"""`clearhead guide`: questions and answers about all of it, read in the terminal."""
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from clearhead.cli.examples import examples
+
+if TYPE_CHECKING:
+    from clearhead.study.book import Chapter, Found
+
+WIDEST = 100  # columns; longer lines are hard to read
+LISTED = 30  # questions
+
+
+@click.command(
+    epilog=examples(
+        ("clearhead guide", "its chapters"),
+        ("clearhead guide kv-cache", "a chapter, by name or number"),
+        ("clearhead guide 20.3", "one question with its answer"),
+        ("clearhead guide softmax overflow", "questions that speak of both words"),
+        ("clearhead guide warmup --json", "the same for a program"),
+    ),
+)
+@click.argument("topic", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(topic: tuple[str, ...], as_json: bool) -> None:
+    """Read the guide: questions from the dot product to tree search, answered, with code that was run.
+
+    Without TOPIC, list its chapters. TOPIC is a chapter, a question such as 20.3, or words to look for.
+    """
+    from clearhead.study import book
+    from clearhead.study.examples import GUIDE
+
+    chapters = book.read(GUIDE)
+    if not topic:
+        _contents(chapters, as_json)
+        return
+    found = book.find(chapters, " ".join(topic))
+    if as_json:
+        click.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
+    elif len(found) == 1 or (len(found) == len(found[0].chapter.items) and found == book.all_of(found[0].chapter)):
+        _read(found)
+    else:
+        _list(found)
+
+
+def _contents(chapters: "Sequence[Chapter]", as_json: bool) -> None:
+    if as_json:
+        keys = ("number", "name", "title")
+        listing = [{key: getattr(one, key) for key in keys} | {"questions": len(one.items)} for one in chapters]
+        click.echo(json.dumps(listing, ensure_ascii=False))
+        return
+    name, title = (max(len(getattr(one, key)) for one in chapters) for key in ("name", "title"))
+    name = min(name, 24)
+    room = max(10, _columns() - name - 16)
+    for one in chapters:
+        shown = one.title if len(one.title) <= room else f"{one.title[: room - 1]}…"
+        click.echo(f"{one.number:>2}  {one.name:<{name}}  {shown:<{min(room, title)}}  {len(one.items):>3}")
+    click.echo(f"{sum(len(one.items) for one in chapters)} questions; read on with: clearhead guide {chapters[0].name}")
+
+
+def _list(found: "Sequence[Found]") -> None:
+    """Questions with their places, the best first."""
+    from clearhead.study.view import one_line
+
+    width = max(len(one.place) for one in found)
+    room = max(20, _columns() - width - 2)
+    for one in found[:LISTED]:
+        question = one_line(one.item.question)
+        shown = question if len(question) <= room else f"{question[: room - 1]}…"
+        click.echo(f"{one.place:>{width}}  {shown}")
+    more = f", {len(found) - LISTED} more of them not shown" if len(found) > LISTED else ""
+    click.echo(f"{len(found)} questions{more}; read one with: clearhead guide {found[0].place}")
+
+
+def _read(found: "Sequence[Found]") -> None:
+    """Questions with their answers, page by page on a terminal."""
+    from rich.console import Console
+
+    from clearhead.study.view import Answer, one_line
+
+    terminal = sys.stdout.isatty()
+    out = io.StringIO()
+    console = Console(file=out, width=min(WIDEST, _columns()), force_terminal=terminal, highlight=False)
+    section: tuple[str, ...] = ()
+    for one in found:
+        if one.item.section != section:
+            section = one.item.section
+            console.print(f"\n{' / '.join(section)}", style="dim", markup=False)
+        console.print(f"\n{one.place}  {one_line(one.item.question)}\n", style="bold", markup=False)
+        console.print(Answer(one.item.answer))
+    text = "\n".join(line.rstrip() for line in out.getvalue().strip("\n").split("\n"))
+    if terminal and text.count("\n") >= _rows() - 1:
+        click.echo_via_pager(text + "\n", color=True)
+    else:
+        click.echo(text)
+
+
+def _plain(one: "Found") -> dict[str, object]:
+    item = one.item
+    return {
+        "place": one.place,
+        "chapter": one.chapter.name,
+        "section": list(item.section),
+        "question": item.question,
+        "answer": item.answer,
+    }
+
+
+def _columns() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().columns
+
+
+def _rows() -> int:
+    from shutil import get_terminal_size
+
+    return get_terminal_size().lines

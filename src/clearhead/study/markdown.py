@@ -1,0 +1,171 @@
+"""Answers as a tree of tokens: CommonMark by markdown-it, with tables and with mathematics between dollar signs.
+
+`$...$` becomes a token `math_inline`; `$$...$$` becomes a block `math_block`, out of the paragraph that it stands in.
+HTML never passes: of the tags that notes use, images and emphasis become Markdown and the rest is left out.
+Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` in a browser).
+"""
+
+import re
+from functools import lru_cache
+
+from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
+from markdown_it.rules_inline import StateInline
+from markdown_it.token import Token
+
+FENCED = re.compile(r"^([ \t]*)(`{3,}|~{3,}).*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
+ATTRIBUTE = re.compile(r"(src|alt)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
+EMPHASIS = {"em": "*", "i": "*", "strong": "**", "b": "**", "code": "`"}
+LEFT_OUT = "details|summary|p|div|center|span|figure|figcaption|small|u|sup|sub|kbd|font|a"
+DISPLAYED = re.compile(r"\$\$(.*?)\$\$[ \t]*([.,;:]?)[ \t]*$", re.DOTALL)
+
+
+def tokens(text: str) -> list[Token]:
+    """The blocks of a text.
+
+    >>> [token.content for token in tokens("So $x$.\\n$$y = 1$$") if token.type in ("inline", "math_block")]
+    ['So $x$.', 'y = 1']
+    """
+    return _parser().parse(without_tags(text))
+
+
+def without_tags(text: str) -> str:
+    """Markdown in the place of the HTML that notes use, outside of code.
+
+    >>> without_tags('<p align="center"><img src="a.svg" alt="A"><br><em>one</em></p>')
+    '![A](<a.svg>)  \\n*one*'
+    """
+    parts, at = [], 0
+    for code in FENCED.finditer(text):
+        parts += [_plain_tags(text[at : code.start()]), code[0]]
+        at = code.end()
+    return "".join([*parts, _plain_tags(text[at:])])
+
+
+def _plain_tags(text: str) -> str:
+    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
+    text = IMAGE.sub(_image, text)
+    for tag, mark in EMPHASIS.items():
+        text = re.sub(rf"</?{tag}\s*>", mark, text, flags=re.IGNORECASE)
+    text = re.sub(r"[ \t]*<br\s*/?>[ \t]*\n?", "  \n", text, flags=re.IGNORECASE)
+    return re.sub(rf"</?({LEFT_OUT})(\s[^<>]*)?>", "", text, flags=re.IGNORECASE)
+
+
+def _image(found: re.Match[str]) -> str:
+    given = {name.lower(): one or other for name, one, other in ATTRIBUTE.findall(found[0])}
+    alternative = re.sub(r"[\[\]\n]", " ", given.get("alt", ""))
+    source = re.sub(r"[<>\n]", "", given.get("src", ""))
+    return f"![{alternative}](<{source}>)"
+
+
+@lru_cache
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+    interrupted = ["paragraph", "reference", "blockquote", "list"]
+    parser.block.ruler.before("fence", "math_block", _math_block, {"alt": interrupted})
+    parser.inline.ruler.before("escape", "math", _math)
+    parser.core.ruler.after("inline", "math_apart", _apart)
+    return parser
+
+
+def _math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
+    """Lines from one that begins with `$$` to one that ends with it; no empty line between."""
+    if state.is_code_block(start):
+        return False
+    lines = []
+    for line in range(start, end):
+        if state.isEmpty(line) or (line > start and state.sCount[line] < state.blkIndent):
+            return False
+        lines.append(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]])
+        text = "\n".join(lines)
+        if not text.startswith("$$"):
+            return False
+        if "$$" in text[2:]:
+            break
+    else:
+        return False
+    found = DISPLAYED.fullmatch(text)
+    if found is None or not found[1].strip():
+        return False
+    if not silent:
+        token = state.push("math_block", "", 0)
+        token.content = found[1].strip() + found[2]
+        token.block = True
+        token.map = [start, line + 1]
+        state.line = line + 1
+    return True
+
+
+def _math(state: StateInline, silent: bool) -> bool:
+    """`$...$` and `$$...$$`. What could be two sums of money is not: a space behind the first sign, or a digit
+    behind the last, with nothing between that looks like mathematics."""
+    if state.src[state.pos] != "$":
+        return False
+    mark = "$$" if state.src.startswith("$$", state.pos) else "$"
+    start = state.pos + len(mark)
+    end = start
+    while True:
+        end = state.src.find(mark, end, state.posMax)
+        if end < 0:
+            return False
+        if state.src[end - 1] != "\\":
+            break
+        end += 1
+    content = state.src[start:end]
+    after = state.src[end + len(mark) : end + len(mark) + 1]
+    doubtful = content[:1].isspace() or content[-1:].isspace() or after.isdigit()
+    if not content.strip() or (mark == "$" and doubtful and not re.search(r"[\\^_={}]", content)):
+        return False
+    if not silent:
+        token = state.push("math_inline" if mark == "$" else "math_display", "", 0)
+        token.content = content.strip()
+        token.markup = mark
+    state.pos = end + len(mark)
+    return True
+
+
+def _apart(state: StateCore) -> None:
+    """Displayed mathematics within a paragraph becomes a block between two paragraphs."""
+    found: list[Token] = []
+    for i, token in enumerate(state.tokens):
+        children = token.children or []
+        if token.type != "inline" or not any(child.type == "math_display" for child in children):
+            found.append(token)
+            continue
+        if state.tokens[i - 1].type != "paragraph_open":  # a heading, a cell: it has one line
+            for child in children:
+                child.type = child.type.replace("math_display", "math_inline")
+            found.append(token)
+            continue
+        opening, closing = state.tokens[i - 1], state.tokens[i + 1]
+        found.pop()  # of several closings in a row, below, the first one stays
+        for piece in _split(children):
+            if piece[0].type == "math_display":
+                found.append(Token("math_block", "", 0, content=piece[0].content, block=True, level=opening.level))
+            else:
+                inline = Token("inline", "", 0, children=piece, level=token.level)
+                inline.content = "".join(child.content for child in piece)
+                found += [opening, inline, closing]
+    state.tokens = [
+        token
+        for i, token in enumerate(found)
+        if not (token.type == "paragraph_close" and i and found[i - 1].type in ("math_block", "paragraph_close"))
+    ]
+
+
+def _split(children: list[Token]) -> list[list[Token]]:
+    """Runs of text and single formulas, without the line breaks beside these."""
+    runs: list[list[Token]] = [[]]
+    for child in children:
+        if child.type == "math_display":
+            runs += [[child], []]
+        else:
+            runs[-1].append(child)
+    for run in runs:
+        while run and run[0].type in ("softbreak", "hardbreak"):
+            run.pop(0)
+        while run and run[-1].type in ("softbreak", "hardbreak"):
+            run.pop()
+    return [run for run in runs if any(child.type != "text" or child.content.strip() for child in run)]

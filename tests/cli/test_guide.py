@@ -1,0 +1,58 @@
+"""`clearhead guide`: contents, a chapter, a question, words."""
+
+import json
+
+import pytest
+
+from clearhead.cli.main import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+
+
+def test_contents(capsys: Capture) -> None:
+    assert main(["guide"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["1", "vectors"]
+    assert max(map(len, lines)) <= 60
+    assert main(["guide", "--json"]) == 0
+    listing = json.loads(capsys.readouterr().out)
+    assert len(listing) == len(lines) - 1
+    assert lines[-1].startswith(f"{sum(one['questions'] for one in listing)} questions")
+
+
+def test_a_question_is_read(capsys: Capture) -> None:
+    assert main(["guide", "1.1"]) == 0
+    out = capsys.readouterr().out
+    assert "1.1  How is the dot product defined" in out
+    assert "a · b = ∑ᵢ aᵢbᵢ = ‖a‖ ‖b‖ cos θ" in out
+    assert "$" not in out and "```" not in out
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_a_chapter_is_read_whole(capsys: Capture) -> None:
+    assert main(["guide", "--json", "graphs"]) == 0
+    questions = json.loads(capsys.readouterr().out)
+    assert main(["guide", "graphs"]) == 0
+    out = capsys.readouterr().out
+    assert [f"\n{one['place']}  " in out for one in questions] == [True] * len(questions)
+
+
+def test_words_list_questions(capsys: Capture) -> None:
+    assert main(["guide", "softmax", "overflow"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2
+    assert max(map(len, lines)) <= 60
+    place = lines[0].split()[0]
+    assert lines[-1].endswith(f"clearhead guide {place}")
+
+
+def test_nothing_found_is_one_line(capsys: Capture) -> None:
+    assert main(["guide", "xyzzy"]) == 2
+    assert "says nothing of 'xyzzy'" in capsys.readouterr().err
+    assert main(["guide", "vektors"]) == 2
+    assert "vectors" in capsys.readouterr().err
