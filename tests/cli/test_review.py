@@ -124,21 +124,11 @@ def test_options_that_cannot_be_honoured(args: list[str], capsys: Capture) -> No
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_text_is_wrapped_and_code_is_not() -> None:
-    text = (
-        "Some words.\n"
-        + "more words " * 9
-        + "\nend.\n\n- "
-        + "item " * 20
-        + "\n- two\n\n```\n"
-        + "x" * 100
-        + "\n```\n| "
-        + "c" * 90
-    )
+def test_formulas_are_signs_and_code_stays() -> None:
+    text = "So $x_i^2$\n" + "and more words " * 9 + "\n\n- one\n- two\n\n```\na $x$\n```"
     lines = review.shown(text).splitlines()
-    assert lines[0].startswith("Some words. more words") and "end." in lines[1]
-    assert "x" * 100 in lines and lines[-1] == "| " + "c" * 90 and "- two" in lines
-    assert any(line.startswith("  item") for line in lines)
+    assert lines[0].startswith("So xᵢ² and more words") and max(map(len, lines)) <= 80
+    assert " • two" in lines and "  a $x$" in lines
 
 
 class Terminal:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clearhead.study.view import folded, one_line, rendered
+from clearhead.study.view import folded, one_line, printed
 
 ANSWER = r"""The loss is
 $$L = \frac{1}{N} \sum_{i=1}^{N} (x_i - y_i)^2$$
@@ -27,7 +27,7 @@ a * b
 
 
 def test_every_part_is_shown() -> None:
-    lines = rendered(ANSWER, 60).split("\n")
+    lines = printed(ANSWER, 60).split("\n")
     assert lines[:5] == ["The loss is", "", "    L = 1/N ∑ᵢ₌₁ᴺ (xᵢ - yᵢ)²", "", "over N rows: see a page."]
     assert any(line.split() == ["one", "α²"] for line in lines)
     assert " 1 first" in lines and " 2 second" in lines
@@ -37,7 +37,7 @@ def test_every_part_is_shown() -> None:
 
 @pytest.mark.parametrize("width", [20, 40, 60, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
-    assert max(map(len, rendered(ANSWER * 2, width).split("\n"))) <= width
+    assert max(map(len, printed(ANSWER * 2, width).split("\n"))) <= width
 
 
 def test_long_formulas_are_cut_before_relations() -> None:
@@ -45,6 +45,11 @@ def test_long_formulas_are_cut_before_relations() -> None:
     assert lines == ["L(w) = aaaa + bbbb - cccc", "  = dddd + eeee"]
     assert list(folded("a" * 50, 20)) == ["a" * 50]  # nowhere to cut
     assert "".join(folded("x + y = " * 30, 25)).replace(" ", "") == ("x + y = " * 30).replace(" ", "")
+
+
+def test_colours_only_where_they_are_wanted() -> None:
+    assert "\x1b[" not in printed(ANSWER, 60)
+    assert "\x1b[" in printed(ANSWER, 60, colour=True)
 
 
 def test_a_question_is_one_line() -> None:

@@ -6,7 +6,6 @@ is one key.
 
 import json
 import os
-import re
 import select
 import sqlite3
 import sys
@@ -28,9 +27,6 @@ if sys.platform != "win32":
 
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
-FENCE = re.compile(r"\s*(```|~~~)")
-MARK = re.compile(r"\s*(?:[-*+] |\d+[.)] )?")
-START = re.compile(r"\s*(?:[-*+] |\d+[.)] |#+ |<|!\[)")  # a line that begins something new
 HELP = "u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
 
 
@@ -105,7 +101,7 @@ def summary(session: Session, now: float) -> str:
 def _one(session: Session, card: decks.Card, waiting: int) -> bool:
     """One card, from its question to what is done with it; False to end."""
     click.echo(f"\n{click.style(f'{waiting} left · {card.deck} · ' + ' / '.join(card.section[-2:]), dim=True)}")
-    click.echo(click.style(shown(card.question), bold=True))
+    click.echo(asked(card))
     revealed = False
     while True:
         if not revealed:
@@ -122,7 +118,7 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             _search(session)
         elif key == "e":
             card = _edit(session, card)
-            click.echo(click.style(shown(card.question), bold=True))
+            click.echo(asked(card))
             if revealed:
                 click.echo(shown(card.answer))
         elif key == "u":
@@ -148,39 +144,22 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
 
 
 def shown(text: str) -> str:
-    """Text for the terminal: paragraphs are wrapped anew where a line is too long, code and tables stay.
+    """Text of notes for the terminal: formulas as signs, code in colours where there are any."""
+    from clearhead.study.view import printed
 
-    >>> print(shown("- " + "ten chars " * 9))
-    - ten chars ten chars ten chars ten chars ten chars ten chars ten chars ten
-      chars ten chars
-    """
-    width = min(WIDTH, max(20, _columns())) - 2
-    lines: list[str] = []
-    paragraph: list[str] = []
+    return printed(text, min(WIDTH, max(20, _columns())), colour=sys.stdout.isatty())
 
-    def wrap() -> None:
-        if any(len(line) > width for line in paragraph):
-            mark = MARK.match(paragraph[0])
-            assert mark is not None
-            text = " ".join([paragraph[0], *(line.strip() for line in paragraph[1:])])
-            lines.extend(textwrap.wrap(text, width, subsequent_indent=" " * len(mark[0]), break_on_hyphens=False))
-        else:
-            lines.extend(paragraph)
-        paragraph.clear()
 
-    code = False
-    for line in text.splitlines():
-        fence = FENCE.match(line)
-        as_it_is = code or fence or not line.strip() or line.lstrip().startswith(("|", "$$"))
-        code ^= fence is not None
-        if as_it_is or START.match(line):
-            wrap()
-        if as_it_is:
-            lines.append(line)
-        else:
-            paragraph.append(line)
-    wrap()
-    return "\n".join(lines)
+def asked(card: decks.Card) -> str:
+    """The question on as many lines as it needs."""
+    return click.style("\n".join(_wrapped(card.question)), bold=True)
+
+
+def _wrapped(text: str, mark: str = "") -> list[str]:
+    from clearhead.study.view import one_line
+
+    width = min(WIDTH, max(20, _columns())) - 3
+    return textwrap.wrap(mark + one_line(text), width, break_on_hyphens=False)
 
 
 def _rate(session: Session, card: decks.Card, rating: int) -> None:
@@ -210,7 +189,7 @@ def _search(session: Session) -> None:
     words = _line("search: ")
     found = decks.search(session.db, words, session.wanted.names) if words else []
     for card in found[:10]:
-        click.echo(shown(f"- {' / '.join(card.section[-1:])}: {card.question}"))
+        click.echo("\n  ".join(_wrapped(f"{' / '.join(card.section[-1:])}: {card.question}", "- ")))
     click.echo(f"{len(found)} found")
 
 

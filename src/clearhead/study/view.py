@@ -102,16 +102,18 @@ Answer.elements = {
 }
 
 
-def rendered(text: str, width: int) -> str:
-    """The same as plain text, for a page or a test.
+def printed(text: str, width: int, colour: bool = False) -> str:
+    """A text as it looks on a terminal of so many columns.
 
-    >>> rendered("The loss $\\\\frac{1}{N} \\\\sum_i \\\\ell_i$ is a *mean*.", 60)
-    'The loss 1/N ∑ᵢ ℓᵢ is a mean.\\n'
+    >>> printed("The loss $\\\\frac{1}{N} \\\\sum_i \\\\ell_i$ is a *mean*.", 60)
+    'The loss 1/N ∑ᵢ ℓᵢ is a mean.'
     """
-    console = Console(file=io.StringIO(), width=width, force_terminal=False, color_system=None, legacy_windows=False)
+    file = io.StringIO()
+    console = Console(
+        file=file, width=width, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False
+    )
     console.print(Answer(text))
-    assert isinstance(console.file, io.StringIO)
-    return "\n".join(line.rstrip() for line in console.file.getvalue().split("\n"))
+    return "\n".join(line.rstrip() for line in file.getvalue().strip("\n").split("\n"))
 
 
 def one_line(text: str) -> str:
