@@ -1,6 +1,7 @@
 """`clearhead guide`: contents, a chapter, a question, words."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -56,3 +57,11 @@ def test_nothing_found_is_one_line(capsys: Capture) -> None:
     assert "says nothing of 'xyzzy'" in capsys.readouterr().err
     assert main(["guide", "vektors"]) == 2
     assert "vectors" in capsys.readouterr().err
+
+
+def test_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["guide", "--html", str(tmp_path / "site")]) == 0
+    names = sorted(path.name for path in (tmp_path / "site").iterdir())
+    assert "index.html" in names and len(names) >= 30
+    assert main(["guide", "4", "--html", str(tmp_path)]) == 2
+    assert "leave out the topic" in capsys.readouterr().err

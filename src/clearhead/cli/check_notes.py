@@ -20,19 +20,19 @@ from clearhead.cli.examples import examples
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(file: Path, as_json: bool) -> int | None:
+def check(file: Path, as_json: bool) -> int | None:
     """Find unanswered questions, TODOs, placeholders, broken mathematics and dead code in FILE.
 
     Each comes with its line and, where there is one, the question of the guide that answers it. The exit code is 1 if
     anything was found.
     """
-    from clearhead.study.check import check
+    from clearhead.study import check as checks
     from clearhead.study.examples import GUIDE
     from clearhead.study.notes import parse, read
 
     notes = read(file)
     guide = [item for path in sorted(GUIDE.glob("*.md")) for item in parse(path.read_text(encoding="utf-8")).items]
-    found = check(notes, guide)
+    found = checks.check(notes, guide)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
         return 1 if found else None

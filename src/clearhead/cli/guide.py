@@ -4,11 +4,13 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.errors import UserError
 
 if TYPE_CHECKING:
     from clearhead.study.book import Chapter, Found
@@ -24,11 +26,13 @@ LISTED = 30  # questions
         ("clearhead guide 20.3", "one question with its answer"),
         ("clearhead guide softmax overflow", "questions that speak of both words"),
         ("clearhead guide warmup --json", "the same for a program"),
+        ("clearhead guide --html site", "all of it as pages, to open in a browser"),
     ),
 )
 @click.argument("topic", nargs=-1)
+@click.option("--html", "folder", type=click.Path(path_type=Path), help="Write it all as a site into this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(topic: tuple[str, ...], as_json: bool) -> None:
+def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     """Read the guide: questions from the dot product to tree search, answered, with code that was run.
 
     Without TOPIC, list its chapters. TOPIC is a chapter, a question such as 20.3, or words to look for.
@@ -36,6 +40,11 @@ def command(topic: tuple[str, ...], as_json: bool) -> None:
     from clearhead.study import book
     from clearhead.study.examples import GUIDE
 
+    if folder is not None:
+        if topic:
+            raise UserError("--html writes the whole guide; leave out the topic")
+        _write_site(folder)
+        return
     chapters = book.read(GUIDE)
     if not topic:
         _contents(chapters, as_json)
@@ -122,3 +131,20 @@ def _rows() -> int:
     from shutil import get_terminal_size
 
     return get_terminal_size().lines
+
+
+def _write_site(folder: Path) -> None:
+    """All pages, or none: they are made before the first is written."""
+    from clearhead.pipeline.rundir import write_text
+    from clearhead.study.examples import GUIDE
+    from clearhead.study.notes import parse
+    from clearhead.study.site import pages
+
+    made = pages([(path.stem, parse(path.read_text(encoding="utf-8"))) for path in sorted(GUIDE.glob("*.md"))])
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for page in made:
+            write_text(folder / page.name, page.text)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}; choose another place") from None
+    click.echo(f"{folder / 'index.html'}: {len(made) - 1} chapters")

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from clearhead.cli.check_notes import command as check
+from clearhead.cli.check_notes import check
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 
