@@ -85,3 +85,46 @@ def test_a_mistake_is_one_line_and_the_deck_stays(args: list[str], said: str, ca
     assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
     if args[0] == "import":
         assert Path("data/decks.db").read_bytes() == before and os.listdir("data") == ["decks.db"]
+
+
+def test_out_and_in_again(capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    answer(capsys, "import", "animals.md")
+    assert main(["study", "export", "--json", "all.json"]) == 0
+    assert "animals, guide" in capsys.readouterr().out
+    monkeypatch.setenv("CLEARHEAD_DATA", str(tmp_path / "elsewhere"))
+    restored = answer(capsys, "restore", "all.json")
+    assert restored["animals"] == 3 and [row["deck"] for row in answer(capsys, "list")] == ["animals", "guide"]
+    assert main(["study", "export", "--anki", "a.apkg"]) == 0
+    assert capsys.readouterr().out.startswith("a.apkg: 3 cards of animals")
+    assert Path("a.apkg").read_bytes()[:2] == b"PK"
+
+
+def test_stats(capsys: Capture) -> None:
+    answer(capsys, "import", "animals.md")
+    found = answer(capsys, "stats", "--deck", "animals")
+    assert (found["cards"], found["new"], found["retention"], found["forecast"]) == (3, 3, None, [0] * 7)
+    assert main(["study", "stats"]) == 0
+    told = capsys.readouterr().out
+    assert "cards in animals, guide: 0 due" in told and "today     0\n" in told and "Weakest" not in told
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["export"], "--json FILE or --anki FILE"),
+        (["export", "--json", "a", "--anki", "b"], "one file"),
+        (["export", "--json", "animals.md"], "--force"),
+        (["export", "--json", "animals.md/x"], "cannot write"),
+        (["export", "--anki", "x", "--deck", "none"], "no deck"),
+        (["restore", "none.json"], "there is no none.json"),
+        (["restore", "animals.md"], "cannot be read"),
+        (["restore", "."], "cannot be read"),
+        (["stats", "--deck", "none"], "no deck"),
+    ],
+)
+def test_files_that_do_not_fit(args: list[str], said: str, capsys: Capture) -> None:
+    answer(capsys, "import", "animals.md")
+    assert main(["study", *args]) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
+    assert Path("animals.md").read_text() == NOTES

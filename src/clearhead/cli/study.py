@@ -1,13 +1,8 @@
 """`clearhead study`: notes as decks of cards, and their review."""
 
-import hashlib
 import json
-import os
 import re
 import shlex
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,11 +10,12 @@ import click
 from click.core import ParameterSource
 
 from clearhead.cli.check_notes import check
+from clearhead.cli.deck_files import export, restore
+from clearhead.cli.deck_stats import command as stats
+from clearhead.cli.decks import GUIDE, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 
-GUIDE = "guide"  # the deck that comes with Clearhead
-NAME = re.compile(r"[\w][\w .+-]{0,59}")
 OK, INTERRUPTED = 0, 130  # exit codes
 SHOWN = 5  # questions named for each kind of change
 
@@ -62,7 +58,7 @@ def command(
 
     with opened() as db:
         guide(db)
-        names = [known(db, deck)] if deck is not None else _own(db) or [GUIDE]
+        names = [known(db, deck)] if deck is not None else own(db) or [GUIDE]
         if section and not decks.inside([card for name in names for card in decks.cards(db, name)], section):
             raise UserError(f"no section of {', '.join(names)} holds {section!r}; `clearhead study search` finds cards")
         wanted = Wanted(names, section, new, limit)
@@ -166,69 +162,13 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
     click.echo(f"{len(found)} found")
 
 
-command.add_command(check)
-
-
-@contextmanager
-def opened() -> Iterator[sqlite3.Connection]:
-    """The user's decks."""
-    from clearhead.study import deck as decks
-    from clearhead.study.practice.progress import data_folder
-
-    with decks.opened(data_folder(os.environ) / "decks.db") as db:
-        yield db
-
-
-def guide(db: sqlite3.Connection) -> None:
-    """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
-    from clearhead.study import deck as decks
-    from clearhead.study.notes import Notes, parse
-
-    texts = [path.read_text(encoding="utf-8") for path in sorted(_chapters())]
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    if decks.digest_of(db, GUIDE) == digest:
-        return
-    from clearhead.study.importing import import_notes
-
-    items = tuple(item for text in texts for item in parse(text).items)
-    import_notes(db, GUIDE, Notes("The guide", items, (), ()), digest)
-
-
-def known(db: sqlite3.Connection, name: str) -> str:
-    """The name of a deck that is there."""
-    from clearhead.config import nearest
-    from clearhead.study import deck as decks
-
-    names = decks.decks(db)
-    if name not in names:
-        raise UserError(f"no deck {name!r}{nearest(name, names)}; `clearhead study list` shows them")
-    return name
-
-
-def deck_name(name: str) -> str:
-    """A name that fits one line and one shell word."""
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} is no name for a deck: up to 60 letters, digits, spaces and . + - _; give one with --deck"
-        )
-    return name
-
-
-def _own(db: sqlite3.Connection) -> list[str]:
-    from clearhead.study import deck as decks
-
-    return [name for name in decks.decks(db) if name != GUIDE]
-
-
-def _chapters() -> Iterator[Path]:
-    from clearhead.study.examples import GUIDE as folder
-
-    return folder.glob("*.md")
-
-
 def _cut(text: str) -> str:
     """On one line of the terminal."""
     from shutil import get_terminal_size
 
     width = get_terminal_size().columns - 3
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+for verb in (check, stats, export, restore):
+    command.add_command(verb)

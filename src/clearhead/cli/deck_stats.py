@@ -1,0 +1,59 @@
+"""`clearhead study stats`: how learning goes."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from clearhead.cli.decks import guide, known, opened
+from clearhead.cli.examples import examples
+
+WEAKEST = 5
+
+
+@click.command(
+    "stats",
+    short_help="What is due, what comes, what is weak.",
+    epilog=examples(
+        ("clearhead study stats", "all decks together"),
+        ("clearhead study stats --deck guide --json", "one deck, for a program"),
+    ),
+)
+@click.option("--deck", "deck", help="Of this deck; of all if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(deck: str | None, as_json: bool) -> None:
+    """Say what is due, what comes in the next seven days, how much was known, and which sections are weakest.
+
+    Retention is the share of answers in the last 30 days, to cards that were learned before, that were not "again".
+    """
+    import time
+
+    from clearhead.study import deck as decks
+    from clearhead.study.statistics import statistics
+
+    now = time.time()
+    with opened() as db:
+        guide(db)
+        names = [known(db, deck)] if deck is not None else decks.decks(db)
+        found = statistics(db, names, now)
+    if as_json:
+        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+        return
+    click.echo(f"{found.cards} cards in {', '.join(names)}: {found.due} due, {found.new} never seen")
+    click.echo(f"{found.answers} answers, {found.answers_today} of them today")
+    if found.retention is None:
+        click.echo("retention: nothing yet that was learned and asked again")
+    else:
+        click.echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
+    click.echo("\nDue")
+    longest = max(*found.forecast, 1)
+    for day, n in enumerate(found.forecast):
+        name = (
+            "today" if day == 0 else time.strftime("%a %d", time.localtime(decks.day_start(now) + 86400 * (day + 0.5)))
+        )
+        click.echo(f"  {name:<6} {n:>4} {'█' * round(30 * n / longest)}".rstrip())
+    weak = [one for one in found.weakest if one.again][:WEAKEST]
+    if weak:
+        click.echo("\nWeakest sections")
+    for one in weak:
+        click.echo(f"  {one.again} of {one.answers} again, {one.known:.0%} known now: {(one.deck, *one.section)[-1]}")

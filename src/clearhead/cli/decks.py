@@ -1,0 +1,71 @@
+"""The user's decks, as the verbs of `clearhead study` open them."""
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clearhead.errors import UserError
+
+GUIDE = "guide"  # the deck that comes with Clearhead
+NAME = re.compile(r"[\w][\w .+-]{0,59}")
+
+
+@contextmanager
+def opened() -> Iterator[sqlite3.Connection]:
+    """The user's decks."""
+    from clearhead.study import deck as decks
+    from clearhead.study.practice.progress import data_folder
+
+    with decks.opened(data_folder(os.environ) / "decks.db") as db:
+        yield db
+
+
+def guide(db: sqlite3.Connection) -> None:
+    """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
+    from clearhead.study import deck as decks
+    from clearhead.study.notes import Notes, parse
+
+    texts = [path.read_text(encoding="utf-8") for path in sorted(_chapters())]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    if decks.digest_of(db, GUIDE) == digest:
+        return
+    from clearhead.study.importing import import_notes
+
+    items = tuple(item for text in texts for item in parse(text).items)
+    import_notes(db, GUIDE, Notes("The guide", items, (), ()), digest)
+
+
+def known(db: sqlite3.Connection, name: str) -> str:
+    """The name of a deck that is there."""
+    from clearhead.config import nearest
+    from clearhead.study import deck as decks
+
+    names = decks.decks(db)
+    if name not in names:
+        raise UserError(f"no deck {name!r}{nearest(name, names)}; `clearhead study list` shows them")
+    return name
+
+
+def deck_name(name: str) -> str:
+    """A name that fits one line and one shell word."""
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} is no name for a deck: up to 60 letters, digits, spaces and . + - _; give one with --deck"
+        )
+    return name
+
+
+def own(db: sqlite3.Connection) -> list[str]:
+    from clearhead.study import deck as decks
+
+    return [name for name in decks.decks(db) if name != GUIDE]
+
+
+def _chapters() -> Iterator[Path]:
+    from clearhead.study.examples import GUIDE as folder
+
+    return folder.glob("*.md")
