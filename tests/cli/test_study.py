@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clearhead.cli.main import main
+from clearhead.study import deck as decks
 from clearhead.study.examples import GUIDE
 
 Capture = pytest.CaptureFixture[str]
@@ -128,3 +129,31 @@ def test_files_that_do_not_fit(args: list[str], said: str, capsys: Capture) -> N
     captured = capsys.readouterr()
     assert said in captured.err and captured.err.count("\n") == 1 and not captured.out
     assert Path("animals.md").read_text() == NOTES
+
+
+def test_suspended_cards_come_back(capsys: Capture) -> None:
+    answer(capsys, "import", "animals.md")
+    with decks.opened(Path("data/decks.db")) as db:
+        for card in decks.cards(db, "animals")[:2]:
+            decks.suspend(db, card.id)
+    assert answer(capsys, "unsuspend", "dog") == ["What barks?"]
+    assert main(["study", "unsuspend"]) == 0
+    assert capsys.readouterr().out == "  What has a trunk?\n1 will be asked again\n"
+    with decks.opened(Path("data/decks.db")) as db:
+        assert not any(card.suspended for card in decks.cards(db, "animals"))
+
+
+def test_a_deck_is_removed_when_that_is_meant(capsys: Capture) -> None:
+    answer(capsys, "import", "animals.md")
+    answer(capsys, "list")
+    with decks.opened(Path("data/decks.db")) as db:
+        decks.record_review(db, decks.cards(db, "animals")[0].id, 1.0, 3, "{}", 2.0)
+    assert main(["study", "remove", "animals"]) == 2
+    assert "animals has been answered once" in capsys.readouterr().err
+    assert main(["study", "remove", "guide", "--yes"]) == 2
+    capsys.readouterr()
+    assert main(["study", "remove", "animals", "--yes"]) == 0
+    capsys.readouterr()
+    assert [row["deck"] for row in answer(capsys, "list")] == ["guide"]
+    assert Path("animals.md").read_text() == NOTES
+    assert answer(capsys, "import", "animals.md")["kept"] == 0

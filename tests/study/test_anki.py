@@ -39,7 +39,7 @@ def test_a_package(tmp_path: Path) -> None:
         again = notes(package("zoo", decks.cards(db, "zoo"), 1.8e9), tmp_path)
     (guid, fields, tags), (_, roars, _) = first
     question, answer, section = fields.split("\x1f")
-    assert question == "<p>What <b>trumpets</b> at \\(x_1 &lt; 3\\)?</p>" and answer == "<p>An elephant.</p>"
+    assert question == "<p>What <strong>trumpets</strong> at \\(x_1 &lt; 3\\)?</p>" and answer == "<p>An elephant.</p>"
     assert section == "Big animals: land / Trunks" and tags.strip() == "Big_animals__land::Trunks"
     assert roars.startswith("<p>What roars?</p>\x1f\x1f")
     assert [note[0] for note in again] == [note[0] for note in first] and guid and "loudest" in again[1][1]
@@ -55,6 +55,7 @@ def test_a_package(tmp_path: Path) -> None:
         ("```sh\necho $A $B\n```\n$c$", '<pre><code class="language-sh">echo $A $B\n</code></pre>\n<p>\\(c\\)</p>'),
         ("- one\n- two", "<ul>\n<li>one</li>\n<li>two</li>\n</ul>"),
         ("| a |\n|---|\n| $b$ |", None),
+        ("<script>alert(1)</script>", "<p>&lt;script&gt;alert(1)&lt;/script&gt;</p>"),
         ("", ""),
     ],
 )

@@ -182,7 +182,7 @@ def _hide(session: Session, card: decks.Card, key: str) -> None:
     else:
         decks.suspend(session.db, card.id)
         session.undo.append((lambda: decks.suspend(session.db, card.id, card.suspended), card.id, False))
-        click.echo("suspended: it will not be asked any more")
+        click.echo("suspended; `clearhead study unsuspend` brings it back")
 
 
 def _search(session: Session) -> None:

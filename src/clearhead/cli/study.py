@@ -162,6 +162,61 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
     click.echo(f"{len(found)} found")
 
 
+@command.command(
+    short_help="Ask suspended cards again.",
+    epilog=examples(
+        ("clearhead study unsuspend", "all of your decks and of the guide"),
+        ("clearhead study unsuspend softmax --deck guide", "those of one deck that speak of it"),
+    ),
+)
+@click.argument("words", nargs=-1)
+@click.option("--deck", "deck", help="In this deck only.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def unsuspend(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
+    """Ask the suspended cards again that hold all WORDS; without words, all of them."""
+    from clearhead.study import deck as decks
+
+    with opened() as db:
+        names = decks.decks(db) if deck is None else [known(db, deck)]
+        found = [card for card in decks.search(db, " ".join(words), names) if card.suspended]
+        with decks.change(db):
+            for card in found:
+                decks.suspend(db, card.id, suspended=False)
+    if as_json:
+        click.echo(json.dumps([card.question for card in found], ensure_ascii=False))
+        return
+    for card in found:
+        click.echo(f"  {_cut(card.question)}")
+    click.echo(f"{len(found)} will be asked again")
+
+
+@command.command(
+    short_help="Forget a deck and its answers.",
+    epilog=examples(("clearhead study remove notes --yes", "the deck, and every answer to its cards")),
+)
+@click.argument("deck")
+@click.option("--yes", is_flag=True, help="Do it: this cannot be undone.")
+def remove(deck: str, yes: bool) -> None:
+    """Forget a deck of yours with every answer to its cards. Your notes stay as they are."""
+    from clearhead.study import deck as decks
+
+    with opened() as db:
+        name = known(db, deck)
+        if name == GUIDE:
+            raise UserError(f"the deck {GUIDE!r} comes with Clearhead and cannot be removed")
+        answers = next(count.reviews for count in decks.counts(db, 0.0) if count.deck == name)
+        if not yes:
+            raise UserError(
+                f"{name} has been answered {_times(answers)}, and that would be lost; --yes removes it all the same"
+            )
+        decks.remove(db, name)
+    click.echo(f"{name} is removed; it had been answered {_times(answers)}")
+
+
+def _times(n: int) -> str:
+    return "once" if n == 1 else f"{n} times"
+
+
 def _cut(text: str) -> str:
     """On one line of the terminal."""
     from shutil import get_terminal_size

@@ -14,24 +14,27 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from markdown_it import MarkdownIt
+
 from clearhead.errors import UserError
 from clearhead.study.deck import Card
+from clearhead.study.markdown import tokens
 
+PACKAGE = "genanki"
 MODEL = 1_736_220_914  # Anki knows a kind of note by its number, so this one stays
 CSS = ".card { font-family: sans-serif; text-align: left; } .section { color: #777; font-size: 80%; }"
 BACK = "{{FrontSide}}<hr id=answer>{{Answer}}"
 FRONT = '<div class="section">{{Section}}</div>{{Question}}'
-CODE = re.compile(r"(^[ \t]*(`{3,}|~{3,}).*?^[ \t]*\2[`~]*[ \t]*$|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-MATHEMATICS = re.compile(r"\$\$(.+?)\$\$|(?<![\\$])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\d$])", re.DOTALL)
 
 
 def package(name: str, cards: Sequence[Card], now: float) -> bytes:
     """The .apkg file. The same card has the same identity in every export, and Anki takes the
     words of the latest."""
-    genanki = _package("genanki")
+    genanki = _genanki()
     model = genanki.Model(
         MODEL,
         "Clearhead",
@@ -69,22 +72,17 @@ def as_html(text: str) -> str:
     >>> as_html("so $a_1 < b_1$")
     '<p>so \\(a_1 &lt; b_1\\)</p>'
     """
-    kept: list[str] = []
+    writer = _writer()
+    return str(writer.renderer.render(tokens(text), writer.options, {})).strip()
 
-    def keep(found: re.Match[str]) -> str:
-        display, inline = found[1], found[2]
-        kept.append(f"\\[{html.escape(display)}\\]" if display else f"\\({html.escape(inline)}\\)")
-        return f"\ue000{len(kept) - 1}\ue001"  # private characters: Markdown lets them through
 
-    parts = CODE.split(text)  # text, code, the code's fence, text, ...
-    text = "".join(
-        part if i % 3 else MATHEMATICS.sub(keep, part)
-        for i, part in enumerate(parts)
-        if i % 3 != 2 and part is not None
-    )
-    reader = _package("markdown_it").MarkdownIt("commonmark", {"html": True, "breaks": True}).enable("table")
-    shown = str(reader.render(text)).strip()
-    return re.sub("\ue000(\\d+)\ue001", lambda found: kept[int(found[1])], shown)
+@lru_cache
+def _writer() -> MarkdownIt:
+    """It writes what `markdown.py` has read."""
+    writer = MarkdownIt("commonmark")
+    writer.add_render_rule("math_inline", lambda _, found, i, *rest: f"\\({html.escape(found[i].content)}\\)")
+    writer.add_render_rule("math_block", lambda _, found, i, *rest: f"<p>\\[{html.escape(found[i].content)}\\]</p>\n")
+    return writer
 
 
 def _tag(section: Sequence[str]) -> str:
@@ -92,8 +90,8 @@ def _tag(section: Sequence[str]) -> str:
     return "::".join(re.sub(r"\s+|:+", "_", heading) for heading in section)
 
 
-def _package(name: str) -> Any:
+def _genanki() -> Any:
     try:
-        return importlib.import_module(name)
+        return importlib.import_module(PACKAGE)
     except ImportError:
-        raise UserError(f"a package for Anki needs {name}: pip install 'clearhead[study]'") from None
+        raise UserError("a package for Anki needs genanki: pip install 'clearhead[study]'") from None

@@ -225,6 +225,14 @@ def edit(db: sqlite3.Connection, number: int, question: str, answer: str) -> Non
     db.execute("update cards set question = ?, answer = ? where id = ?", (question, answer, number))
 
 
+def remove(db: sqlite3.Connection, name: str) -> None:
+    """Forget a deck, its cards and every answer to them."""
+    with change(db):
+        db.execute("delete from reviews where card in (select id from cards where deck = ?)", (name,))
+        db.execute("delete from cards where deck = ?", (name,))
+        db.execute("delete from decks where name = ?", (name,))
+
+
 def search(db: sqlite3.Connection, words: str, names: Sequence[str]) -> list[Card]:
     """Cards that hold every word, in question, answer or section, in any case; questions that do come first."""
     wanted = words.casefold().split()
