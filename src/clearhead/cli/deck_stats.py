@@ -21,7 +21,7 @@ WEAKEST = 5
 )
 @click.option("--deck", "deck", help="Of this deck; of all if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(deck: str | None, as_json: bool) -> None:
+def stats(deck: str | None, as_json: bool) -> None:
     """Say what is due, what comes in the next seven days, how much was known, and which sections are weakest.
 
     Retention is the share of answers in the last 30 days, to cards that were learned before, that were not "again".

@@ -11,9 +11,10 @@ from click.core import ParameterSource
 
 from clearhead.cli.check_notes import check
 from clearhead.cli.deck_files import export, restore
-from clearhead.cli.deck_stats import command as stats
+from clearhead.cli.deck_stats import stats
 from clearhead.cli.decks import GUIDE, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
+from clearhead.cli.interview import interview
 from clearhead.errors import UserError
 
 OK, INTERRUPTED = 0, 130  # exit codes
@@ -225,5 +226,5 @@ def _cut(text: str) -> str:
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
-for verb in (check, stats, export, restore):
+for verb in (check, interview, stats, export, restore):
     command.add_command(verb)
