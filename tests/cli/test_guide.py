@@ -59,9 +59,23 @@ def test_nothing_found_is_one_line(capsys: Capture) -> None:
     assert "vectors" in capsys.readouterr().err
 
 
-def test_the_site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["guide", "--html", str(tmp_path / "site")]) == 0
-    names = sorted(path.name for path in (tmp_path / "site").iterdir())
-    assert "index.html" in names and len(names) >= 30
-    assert main(["guide", "4", "--html", str(tmp_path)]) == 2
-    assert "leave out the topic" in capsys.readouterr().err
+def test_pages_are_written(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clearhead.study.examples.GUIDE", tmp_path)  # a short one
+    (tmp_path / "01-one.md").write_text("# One\n1) Why?\n\n    $x$\n")
+    folder = tmp_path / "pages"
+    assert main(["guide", "--html", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"index": str(folder / "index.html"), "pages": len(list(folder.iterdir()))} and told["pages"] == 2
+    before = (folder / "index.html").read_text(encoding="utf-8")
+    assert main(["guide", "--html", str(folder)]) == 0  # its own pages it may write again
+    assert (folder / "index.html").read_text(encoding="utf-8") == before
+
+
+def test_pages_never_mix_with_other_files(capsys: Capture, tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("mine")
+    for folder in (tmp_path, tmp_path / "index.html"):
+        assert main(["guide", "--html", str(folder)]) == 2
+    assert "holds other files" in capsys.readouterr().err
+    assert (tmp_path / "index.html").read_text() == "mine"
+    assert main(["guide", "kv-cache", "--html", str(tmp_path / "new")]) == 2
+    assert not (tmp_path / "new").exists()

@@ -26,11 +26,11 @@ LISTED = 30  # questions
         ("clearhead guide 20.3", "one question with its answer"),
         ("clearhead guide softmax overflow", "questions that speak of both words"),
         ("clearhead guide warmup --json", "the same for a program"),
-        ("clearhead guide --html site", "all of it as pages, to open in a browser"),
+        ("clearhead guide --html pages", "all of it for a browser"),
     ),
 )
 @click.argument("topic", nargs=-1)
-@click.option("--html", "folder", type=click.Path(path_type=Path), help="Write it all as a site into this folder.")
+@click.option("--html", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write it as web pages.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     """Read the guide: questions from the dot product to tree search, answered, with code that was run.
@@ -40,12 +40,12 @@ def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     from clearhead.study import book
     from clearhead.study.examples import GUIDE
 
+    chapters = book.read(GUIDE)
     if folder is not None:
         if topic:
-            raise UserError("--html writes the whole guide; leave out the topic")
-        _write_site(folder)
+            raise UserError(f"--html writes the whole guide; leave out {' '.join(topic)!r}")
+        _write(chapters, folder, as_json)
         return
-    chapters = book.read(GUIDE)
     if not topic:
         _contents(chapters, as_json)
         return
@@ -71,6 +71,31 @@ def _contents(chapters: "Sequence[Chapter]", as_json: bool) -> None:
         shown = one.title if len(one.title) <= room else f"{one.title[: room - 1]}…"
         click.echo(f"{one.number:>2}  {one.name:<{name}}  {shown:<{min(room, title)}}  {len(one.items):>3}")
     click.echo(f"{sum(len(one.items) for one in chapters)} questions; read on with: clearhead guide {chapters[0].name}")
+
+
+def _write(chapters: "Sequence[Chapter]", folder: Path, as_json: bool) -> None:
+    """All pages, in a folder that is new, empty, or holds an earlier guide."""
+    from clearhead.study import site
+
+    index = folder / "index.html"
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{folder} is a file; name a folder for the pages")
+        mine = index.is_file() and site.MARK in index.read_text(encoding="utf-8", errors="replace")
+        if folder.is_dir() and any(folder.iterdir()) and not mine:
+            raise UserError(f"{folder} holds other files; name an empty folder, or one that this has written before")
+        pages = site.pages(chapters)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in pages.items():
+            part = folder / f".{name}"
+            part.write_text(text, encoding="utf-8")
+            part.replace(folder / name)
+    except OSError as error:
+        raise UserError(f"cannot write {folder}: {error.strerror}") from error
+    if as_json:
+        click.echo(json.dumps({"index": str(index), "pages": len(pages)}))
+        return
+    click.echo(f"{len(pages)} pages; open {index}")
 
 
 def _list(found: "Sequence[Found]") -> None:
@@ -131,20 +156,3 @@ def _rows() -> int:
     from shutil import get_terminal_size
 
     return get_terminal_size().lines
-
-
-def _write_site(folder: Path) -> None:
-    """All pages, or none: they are made before the first is written."""
-    from clearhead.pipeline.rundir import write_text
-    from clearhead.study.examples import GUIDE
-    from clearhead.study.notes import parse
-    from clearhead.study.site import pages
-
-    made = pages([(path.stem, parse(path.read_text(encoding="utf-8"))) for path in sorted(GUIDE.glob("*.md"))])
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for page in made:
-            write_text(folder / page.name, page.text)
-    except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; choose another place") from None
-    click.echo(f"{folder / 'index.html'}: {len(made) - 1} chapters")

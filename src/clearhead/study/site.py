@@ -1,145 +1,218 @@
-"""The guide as a folder of pages: no network, no script, mathematics as MathML.
+"""The guide as pages for a browser: no network and no scripts, formulas as MathML, code in colours.
 
-Deliberately not here: the guide's text (guide/), and who writes the files (cli.guide).
+Each page holds its own style, so that it can be read wherever it is copied to. Formulas are translated by the package
+latex2mathml; one that it cannot translate is shown as text.
+Deliberately not here: the files (`cli/guide.py` writes them).
 """
 
 import html
 import importlib
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from types import ModuleType
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+from pygments import highlight
+from pygments.formatters.html import HtmlFormatter
+from pygments.lexers import get_lexer_by_name
+from pygments.util import ClassNotFound
 
 from clearhead.errors import UserError
-from clearhead.study.notes import Item, Notes
+from clearhead.study.book import Chapter, Found, all_of
+from clearhead.study.markdown import tokens
+from clearhead.study.mathtext import plain
+from clearhead.study.view import one_line
 
-INLINE = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+(?:\n[^$\n]+)*?)\$", re.DOTALL)
-FENCED = re.compile(r"^[ \t]*```.*?^[ \t]*```[ \t]*$|`[^`\n]*`", re.DOTALL | re.MULTILINE)
-STYLE = """
-:root { color-scheme: light dark; --ink: #1d1d1b; --paper: #fdfdfb; --quiet: #6b6b66; --line: #dcdcd6; --tint: #f3f3ee }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8e8e3; --paper: #191918; --quiet: #9c9c95; --line: #3a3a37; --tint: #242422 }
-}
-body { font: 17px/1.6 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 0 auto; padding: 1rem;
-  max-width: 44rem; overflow-wrap: break-word }
-h1, h2, h3 { line-height: 1.25 } h1 { font-size: 1.9rem } h2 { margin-top: 3rem } h3 { margin-top: 2.4rem }
-a { color: inherit } nav, .quiet { color: var(--quiet); font-size: .95rem }
-nav { display: flex; gap: 1rem; justify-content: space-between; border-block: 1px solid var(--line); padding: .5rem 0 }
-pre { background: var(--tint); padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.45; margin: 0 }
-pre.output { border-top: 1px dashed var(--line); margin-bottom: 1rem } code { font-size: .92em }
-table { border-collapse: collapse; display: block; overflow-x: auto } td, th { border: 1px solid var(--line);
-  padding: .3rem .6rem; text-align: left }
-math[display="block"] { display: block math; overflow-x: auto; padding: .3rem 0 }
-ol.contents { padding-left: 1.6rem } summary { cursor: pointer }
-"""
-
-
-@dataclass(frozen=True)
-class Page:
-    """A file of the site."""
-
-    name: str
-    text: str
+PACKAGE = "latex2mathml"
+MARK = '<meta name="generator" content="clearhead guide">'  # by which a page of ours is known
+TITLE = "Transformers, from the dot product to tree search"
+STYLE = Path(__file__).with_name("site.css")
+UNKNOWN = re.compile(r"\\arg(?![a-zA-Z])")  # to latex2mathml 3
+ALLOWED = """math mrow mi mn mo ms mtext mspace mfrac msqrt mroot mstyle mpadded mphantom menclose msub msup msubsup
+    munder mover munderover mtable mtr mtd"""
+TAGS = frozenset(f"{{http://www.w3.org/1998/Math/MathML}}{name}" for name in ALLOWED.split())
+WITH = """display accent stretchy fence form mathvariant width height depth linethickness columnalign rowspacing
+    displaystyle scriptlevel minsize maxsize columnspacing lspace rspace separator movablelimits
+    notation columnlines rowlines"""
+ATTRIBUTES = frozenset(WITH.split())
+THIN = '<mspace width="0.17em"/>'
+NAMES = r"<mi>(?:log|ln|exp|sin|cos|tan|tanh|arg|det|dim|sinh|cosh)</mi>"
+NAME_BEFORE = re.compile(rf"({NAMES})(?=<m(?!o)|<mo fence)")
+NAME_BEHIND = re.compile(rf"(</m(?:i|n|sub|sup|subsup|frac|row)>)({NAMES})")
+SIGN = re.compile(r"(<mo[^>]*>(?:[(\[,]|&#x(?:00028|0005B|0002C|0003D|02264|02265);)</mo>)<mo>(?=(?:-|&#x02212;)</mo>)")
 
 
-def pages(chapters: Sequence[tuple[str, Notes]]) -> list[Page]:
-    """The index, and a page for each chapter, in order; a chapter comes with the stem of its file."""
-    found = [Page("index.html", _index(chapters))]
-    for i, (stem, notes) in enumerate(chapters):
-        links = ['<a href="index.html">All chapters</a>']
-        if i:
-            links.insert(0, f'<a href="{chapters[i - 1][0]}.html" rel="prev">← {_words(chapters[i - 1][1].title)}</a>')
-        if i + 1 < len(chapters):
-            links.append(f'<a href="{chapters[i + 1][0]}.html" rel="next">{_words(chapters[i + 1][1].title)} →</a>')
-        nav = f"<nav>{''.join(links)}</nav>"
-        found.append(Page(f"{stem}.html", document(notes.title, nav + _chapter(notes) + nav)))
+def pages(chapters: Sequence[Chapter]) -> dict[str, str]:
+    """Every page by the name of its file."""
+    style = STYLE.read_text(encoding="utf-8")
+    found = {"index.html": _page(TITLE, _contents(chapters), style)}
+    for i, chapter in enumerate(chapters):
+        before = chapters[i - 1] if i else None
+        after = chapters[i + 1] if i + 1 < len(chapters) else None
+        found[file_of(chapter)] = _page(chapter.title, _chapter(chapter, before, after), style)
     return found
 
 
-def document(title: str, body: str) -> str:
+def file_of(chapter: Chapter) -> str:
+    return f"{chapter.number:02}-{chapter.name}.html"
+
+
+def written(text: str) -> str:
+    r"""A text of notes as HTML.
+
+    >>> written("So $x$ is *one*.")
+    '<p>So <math ... display="inline"><mrow><mi>x</mi></mrow></math> is <em>one</em>.</p>\n'
+    """
+    return _rendered(tokens(text))
+
+
+def in_line(text: str) -> str:
+    """A question as HTML within a heading."""
+    return "".join(_rendered(token.children or []) for token in tokens(text) if token.type == "inline")
+
+
+def mathml(latex: str, display: bool) -> str:
+    """A formula as MathML, or as text in the place of it."""
+    convert = _converter()
+    try:
+        found = str(convert(UNKNOWN.sub(r"\\operatorname{arg}", latex), display="block" if display else "inline"))
+    except Exception:  # its errors have no common class, and what is broken may raise anything
+        found = ""
+    return _spaced(found) if _is_mathml(found) else f"<code>{html.escape(plain(latex))}</code>"
+
+
+def _is_mathml(found: str) -> bool:
+    """Nothing but mathematics: latex2mathml passes HTML inside `\\text` on, and names that it does not know."""
+    try:
+        tree = ElementTree.fromstring(found)
+    except ElementTree.ParseError:
+        return False
+    return all(
+        element.tag in TAGS and element.attrib.keys() <= ATTRIBUTES and not (element.text or "").startswith("\\")
+        for element in tree.iter()
+    )
+
+
+def _spaced(found: str) -> str:
+    """Spaces beside names of functions, and none behind the sign of -1, as TeX has them."""
+    found = found.replace("<mo>&#x0221E;</mo>", "<mi>&#x0221E;</mi>")
+    found = NAME_BEFORE.sub(rf"\1{THIN}", found)
+    found = NAME_BEHIND.sub(rf"\1{THIN}\2", found)
+    return SIGN.sub(r'\1<mo form="prefix">', found)
+
+
+class _Html(RendererHTML):
+    """markdown-it's HTML with formulas, coloured code and tables that scroll. Rules are found by their names."""
+
+    def math_inline(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        return mathml(found[i].content, display=False)
+
+    def math_block(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        return f"{mathml(found[i].content, display=True)}\n"
+
+    def fence(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        language = found[i].info.split()[0] if found[i].info.strip() else ""
+        if language == "output":
+            return f'<pre class="output">{html.escape(found[i].content)}</pre>\n'
+        return f"<pre>{_coloured(found[i].content, language)}</pre>\n"
+
+    def table_open(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        return '<div class="wide"><table>\n'
+
+    def table_close(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
+
+
+def _rendered(found: Sequence[Token]) -> str:
+    return str(_Html().render(found, OptionsDict(_OPTIONS), {}))
+
+
+_OPTIONS: Any = {
+    "maxNesting": 20, "html": False, "linkify": False, "typographer": False, "quotes": "", "xhtmlOut": False,
+    "breaks": False, "langPrefix": "language-", "highlight": None,
+}  # fmt: skip
+
+
+def _coloured(code: str, language: str) -> str:
+    try:
+        lexer = get_lexer_by_name(language)
+    except ClassNotFound:
+        return html.escape(code)
+    return str(highlight(code, lexer, HtmlFormatter(nowrap=True)))
+
+
+def _page(title: str, body: str, style: str) -> str:
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+{MARK}
+<title>{html.escape(title)}</title>
+<style>
+{style}</style>
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+
+
+def _contents(chapters: Sequence[Chapter]) -> str:
+    rows = "\n".join(
+        f'<li><span>{one.number}</span> <a href="{file_of(one)}">{html.escape(one.title)}</a> '
+        f"<span>{len(one.items)}</span></li>"
+        for one in chapters
+    )
+    count = sum(len(one.items) for one in chapters)
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{_words(title)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
+        f"<main>\n<h1>{html.escape(TITLE)}</h1>\n<p>{count} questions, answered. What can be computed is computed: the "
+        f'code below an answer was run, and what stands below the code is what it printed.</p>\n<ol class="contents">\n'
+        f"{rows}\n</ol>\n</main>"
     )
 
 
-def _index(chapters: Sequence[tuple[str, Notes]]) -> str:
-    rows = "".join(
-        f'<li><a href="{stem}.html">{_words(notes.title)}</a> '
-        f'<span class="quiet">{len(notes.items)} questions</span></li>'
-        for stem, notes in chapters
+def _chapter(chapter: Chapter, before: Chapter | None, after: Chapter | None) -> str:
+    found = all_of(chapter)
+    listed = "\n".join(
+        f'<li><span>{one.place}</span><a href="#q{one.at}">{html.escape(one_line(one.item.question))}</a></li>'
+        for one in found
     )
-    total = sum(len(notes.items) for _, notes in chapters)
-    opening = (
-        f"{total} questions from the dot product to tree search, in reading order. Every claim that can be computed "
-        "is: the code below an answer was run, and printed what stands under it."
-    )
-    return document("The guide", f'<h1>The guide</h1><p>{opening}</p><ol class="contents">{rows}</ol>')
+    parts = [f'<h1>{html.escape(chapter.title)}</h1>\n<ul class="questions">\n{listed}\n</ul>']
+    section: tuple[str, ...] = ()
+    for one in found:
+        below = one.item.section[1:]  # under the chapter's title
+        if below != section and below:
+            parts.append(f"<h2>{html.escape(' / '.join(below))}</h2>")
+        section = below
+        parts.append(_question(one))
+    ways = "".join((_way(before, "← "), '<a href="index.html">All chapters</a>', _way(after, "", " →")))
+    body = "\n".join(parts)
+    return f"<header><nav>{ways}</nav></header>\n<main>\n{body}\n</main>\n<footer><nav>{ways}</nav></footer>"
 
 
-def _chapter(notes: Notes) -> str:
-    sections: list[tuple[str, list[Item]]] = []
-    for item in notes.items:
-        name = item.section[-1]
-        if not sections or sections[-1][0] != name:
-            sections.append((name, []))
-        sections[-1][1].append(item)
-    out = [f"<h1>{_words(notes.title)}</h1>"]
-    for place, (name, items) in enumerate(sections, 1):
-        asked = {item.number: formulas(item.question) for item in items}
-        rows = "".join(f'<li value="{n}"><a href="#{place}.{n}">{question}</a></li>' for n, question in asked.items())
-        out.append(f"<h2>{_words(name)}</h2>")
-        out.append(f'<details><summary class="quiet">Questions</summary><ol>{rows}</ol></details>')
-        for item in items:
-            out.append(f'<h3 id="{place}.{item.number}">{item.number}. {asked[item.number]}</h3>')
-            out.append(answer(item.answer))
-    return "".join(out)
+def _question(one: Found) -> str:
+    heading = f'<h3><a href="#q{one.at}">{one.place}</a>{in_line(one.item.question)}</h3>'
+    return f'<section id="q{one.at}">\n{heading}\n{written(one.item.answer)}</section>'
 
 
-def answer(markdown: str) -> str:
-    """An answer as HTML."""
-    kept: list[str] = []
-
-    def keep(found: "re.Match[str]") -> str:
-        shown = _mathml(found[1] if found[1] is not None else found[2], block=found[1] is not None)
-        kept.append(shown)
-        return f"\ue000{len(kept) - 1}\ue001"
-
-    parts, at = [], 0
-    for code in FENCED.finditer(markdown):
-        parts += [INLINE.sub(keep, markdown[at : code.start()]), code[0]]
-        at = code.end()
-    parts.append(INLINE.sub(keep, markdown[at:]))
-    renderer = _package("markdown_it").MarkdownIt("commonmark", {"html": False}).enable("table")
-    text = renderer.render("".join(parts))
-    text = text.replace('<pre><code class="language-output">', '<pre class="output"><code>')
-    return re.sub("\ue000(\\d+)\ue001", lambda found: kept[int(found[1])], text)
+def _way(chapter: Chapter | None, left: str, right: str = "") -> str:
+    if chapter is None:
+        return "<span></span>"
+    return f'<a href="{file_of(chapter)}">{left}{html.escape(chapter.title)}{right}</a>'
 
 
-def formulas(line: str) -> str:
-    """A line of text with formulas, as HTML."""
-    out, at = [], 0
-    for found in INLINE.finditer(line):
-        out += [_words(line[at : found.start()]), _mathml(found[1] or found[2], block=False)]
-        at = found.end()
-    return "".join([*out, _words(line[at:])])
-
-
-def _mathml(latex: str, block: bool) -> str:
-    converter = _package("latex2mathml.converter")
+@lru_cache
+def _converter() -> Callable[..., str]:
     try:
-        return str(converter.convert(latex.replace("\n", " "), display="block" if block else "inline"))
-    except Exception:  # the package raises many kinds for what it does not know
-        return f"<code>{html.escape(latex)}</code>"
-
-
-def _words(text: str) -> str:
-    return html.escape(text, quote=True)
-
-
-def _package(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
+        convert: Callable[..., str] = importlib.import_module(f"{PACKAGE}.converter").convert
     except ImportError:
-        raise UserError("the guide as HTML needs more packages: pip install 'clearhead[study]'") from None
+        raise UserError(f"formulas for a browser need the package {PACKAGE}: pip install 'clearhead[study]'") from None
+    return convert
