@@ -148,6 +148,15 @@ def test_a_fence_that_nothing_closes_swallows_no_question(fence: str) -> None:
     ]
 
 
+def test_a_fence_left_open_ends_where_another_begins() -> None:
+    notes = parse("1) A?\n\n    ```\n    x\n\n2) B?\n\n    ```python\n# no heading\n    ```\n\n3) C?\n")
+    assert [(item.question, item.answer) for item in notes.items] == [
+        ("A?", "```\nx"),
+        ("B?", "```python\n# no heading\n```"),
+        ("C?", ""),
+    ]
+
+
 def test_mathematics_over_several_lines_is_no_question() -> None:
     notes = parse("1) Sum?\n\n$$\na = (1 +\n2) + 3\n$$\n\n2) Next?\n\n    $$ that nothing closes\n\n3) Last?\n")
     assert [item.question for item in notes.items] == ["Sum?", "Next?", "Last?"]

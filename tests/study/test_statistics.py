@@ -56,7 +56,9 @@ def test_retention_is_of_learned_cards_and_of_late(db: sqlite3.Connection) -> No
     at = {question: rate(db, question, NOON, 4) for question in ("One?", "Two?", "Three?", "Four?")}
     for (question, due), rating in zip(at.items(), (3, 2, 1, 4), strict=True):
         rate(db, question, due, rating)
-    found = statistics(db, ["d"], max(at.values()) + 1)
+    for seconds in (0, 60):  # while a card is learned, and before, it is no matter of memory
+        rate(db, "Five?", max(at.values()) + seconds, 1)
+    found = statistics(db, ["d"], max(at.values()) + 61)
     assert found.retention == 0.75 and found.retention_of == 4
     assert statistics(db, ["d"], max(at.values()) + 31 * DAY).retention is None
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 import click
 
-from clearhead.cli.decks import guide, known, opened
+from clearhead.cli.decks import cut, guide, known, opened
 from clearhead.cli.examples import examples
 
 WEAKEST = 5
@@ -40,7 +40,7 @@ def stats(deck: str | None, as_json: bool) -> None:
         click.echo(json.dumps(asdict(found), ensure_ascii=False))
         return
     click.echo(f"{found.cards} cards in {', '.join(names)}: {found.due} due, {found.new} never seen")
-    click.echo(f"{found.answers} answers, {found.answers_today} of them today")
+    click.echo(f"answers: {found.answers}, today {found.answers_today}")
     if found.retention is None:
         click.echo("retention: nothing yet that was learned and asked again")
     else:
@@ -56,4 +56,5 @@ def stats(deck: str | None, as_json: bool) -> None:
     if weak:
         click.echo("\nWeakest sections")
     for one in weak:
-        click.echo(f"  {one.again} of {one.answers} again, {one.known:.0%} known now: {(one.deck, *one.section)[-1]}")
+        told = f"  {one.again} of {one.answers} again, {one.known:.0%} known now: {(one.deck, *one.section)[-1]}"
+        click.echo(cut(told))

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import get_terminal_size
 
 from clearhead.errors import UserError
 
@@ -63,6 +64,12 @@ def own(db: sqlite3.Connection) -> list[str]:
     from clearhead.study import deck as decks
 
     return [name for name in decks.decks(db) if name != GUIDE]
+
+
+def cut(text: str) -> str:
+    """On one line of the terminal."""
+    width = get_terminal_size().columns - 3
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def _chapters() -> Iterator[Path]:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 import click
 
+from clearhead.cli.decks import cut
 from clearhead.study import deck as decks
 from clearhead.study import schedule
 
@@ -27,6 +28,7 @@ if sys.platform != "win32":
 
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
+LISTED = 10  # cards that a search shows
 HELP = "u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
 
 
@@ -100,7 +102,8 @@ def summary(session: Session, now: float) -> str:
 
 def _one(session: Session, card: decks.Card, waiting: int) -> bool:
     """One card, from its question to what is done with it; False to end."""
-    click.echo(f"\n{click.style(f'{waiting} left · {card.deck} · ' + ' / '.join(card.section[-2:]), dim=True)}")
+    place = cut(f"{waiting} left · {card.deck} · {' / '.join(card.section[-2:])}")
+    click.echo(f"\n{click.style(place, dim=True)}")
     click.echo(asked(card))
     revealed = False
     while True:
@@ -188,9 +191,9 @@ def _hide(session: Session, card: decks.Card, key: str) -> None:
 def _search(session: Session) -> None:
     words = _line("search: ")
     found = decks.search(session.db, words, session.wanted.names) if words else []
-    for card in found[:10]:
+    for card in found[:LISTED]:
         click.echo("\n  ".join(_wrapped(f"{' / '.join(card.section[-1:])}: {card.question}", "- ")))
-    click.echo(f"{len(found)} found")
+    click.echo(f"{len(found)} found" + (f", {LISTED} of them shown" if len(found) > LISTED else ""))
 
 
 def _edit(session: Session, card: decks.Card) -> decks.Card:

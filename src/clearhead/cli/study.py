@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from clearhead.cli.check_notes import check
 from clearhead.cli.deck_files import export, restore
 from clearhead.cli.deck_stats import stats
-from clearhead.cli.decks import GUIDE, deck_name, guide, known, opened, own
+from clearhead.cli.decks import GUIDE, cut, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
 from clearhead.cli.interview import interview
 from clearhead.errors import UserError
@@ -106,7 +106,7 @@ def import_(file: Path, deck: str | None, as_json: bool) -> None:
             continue
         click.echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
         for question in found[:SHOWN]:
-            click.echo(f"  {_cut(question)}")
+            click.echo(f"  {cut(question)}")
         if len(found) > SHOWN:
             click.echo(f"  and {len(found) - SHOWN} more")
     total = f"{len(done.added)} new, {done.kept} kept"
@@ -159,7 +159,7 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
         click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in found], ensure_ascii=False))
         return
     for card in found:
-        click.echo(f"{card.deck}: {_cut(' / '.join(card.section[-2:]))}\n  {_cut(f'{card.number}) {card.question}')}")
+        click.echo(f"{card.deck}: {cut(' / '.join(card.section[-2:]))}\n  {cut(f'{card.number}) {card.question}')}")
     click.echo(f"{len(found)} found")
 
 
@@ -187,7 +187,7 @@ def unsuspend(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
         click.echo(json.dumps([card.question for card in found], ensure_ascii=False))
         return
     for card in found:
-        click.echo(f"  {_cut(card.question)}")
+        click.echo(f"  {cut(card.question)}")
     click.echo(f"{len(found)} will be asked again")
 
 
@@ -216,14 +216,6 @@ def remove(deck: str, yes: bool) -> None:
 
 def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
-
-
-def _cut(text: str) -> str:
-    """On one line of the terminal."""
-    from shutil import get_terminal_size
-
-    width = get_terminal_size().columns - 3
-    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 for verb in (check, interview, stats, export, restore):
