@@ -192,6 +192,31 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
             read(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<details>\n" * 10_000,
+        "# " + " " * 100_000 + "x" + "#" * 100_000 + " x",
+        "1) " + " " * 100_000,
+        "1) a" + " " * 100_000 + "b",
+        "~" * 100_000 + "`",
+        "```" + " " * 100_000 + "`",
+        "$$ \n" * 9_999,
+        "TODO" + " " * 100_000,
+        "```\n~~~\n" * 5_000,
+        "#" * 100_000,
+    ],
+)
+def test_no_text_takes_long(text: str) -> None:
+    """By the square of its length each of these would take minutes, most of them hours."""
+    parse(text * 3)
+
+
+def test_closing_marks_of_headings() -> None:
+    notes = parse("## Part ##\n# C#\n# #\n#  \n1) Q?\n")
+    assert notes.items[0].section == ("C#",) and notes.title == "Part"
+
+
 def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
     path.write_bytes(b"\xef\xbb\xbf1) Q?\n")

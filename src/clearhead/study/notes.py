@@ -12,10 +12,13 @@ from pathlib import Path
 from clearhead.errors import UserError
 
 LARGEST = 20_000_000  # bytes of a file of notes
-HEADING = re.compile(r"(#+)[ \t]+(.*?)[ \t]*#*[ \t]*")
-ITEM = re.compile(r"(\d{1,9})\)[ \t]+(.*\S)[ \t]*")
-FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([^`]*)")
-TODO = re.compile(r"\bTODO\b[ \t]*:?[ \t]*(.*)")
+# No two neighbours of a pattern may match the same character: a line can have megabytes.
+HEADING = re.compile(r"(#++)[ \t]++(.*)")
+CLOSING = re.compile(r"(?:^|[ \t])#+$")  # `## Name ##`
+ITEM = re.compile(r"(\d{1,9})\)[ \t]++(\S.*)")
+FENCE = re.compile(r"[ \t]*+(`{3,}+|~{3,}+)([^`]*)")
+DETAILS = re.compile(r"</?details")
+TODO = re.compile(r"\bTODO\b[ \t]*+:?[ \t]*+(.*)")
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,16 @@ def parse(text: str) -> Notes:
             todos.append(Todo(number, todo[1].strip(), section))
         if at < hidden:
             heading = item = None
-        if heading and heading[2]:
+        if heading and (name := CLOSING.sub("", heading[2].strip()).strip()):
             close()
             below = None
             depth = len(heading[1])
-            headings = [(level, name) for level, name in headings if level < depth] + [(depth, heading[2])]
-            title = title or ("" if items else heading[2])
+            headings = [*((level, above) for level, above in headings if level < depth), (depth, name)]
+            title = title or ("" if items else name)
         elif item:
             close()
             below = []
-            items.append(Item(section, int(item[1]), item[2], "", number))
+            items.append(Item(section, int(item[1]), item[2].rstrip(), "", number))
         elif below is not None:
             below.append(line)
         elif line.strip():
@@ -139,9 +142,10 @@ def blocks(lines: list[str]) -> dict[int, int]:
     A fence that nothing closes, or that is followed by another one's beginning, ends before the next heading or item.
     """
     found: dict[int, int] = {}
+    folded = _folded(lines)
     at = 0
     while at < len(lines):
-        end = _end(lines, at)
+        end = folded[at] if at in folded else _end(lines, at)
         if end is not None:
             found[at] = end
         at = at + 1 if end is None else end + 1
@@ -166,7 +170,7 @@ def _end(lines: list[str], at: int) -> int | None:
         return next(ends, len(lines)) - 1
     if line.strip() == "$$":
         return _before_heading(lines, at)
-    return _folded(lines, at) if line.startswith("<details") else None
+    return None
 
 
 def _before_heading(lines: list[str], at: int) -> int | None:
@@ -179,14 +183,21 @@ def _before_heading(lines: list[str], at: int) -> int | None:
     return None
 
 
-def _folded(lines: list[str], at: int) -> int | None:
-    """The line with the `</details>` that belongs to this `<details>`; they may be nested."""
-    depth = 0
-    for i in range(at, len(lines)):
-        depth += lines[i].count("<details") - lines[i].count("</details>")
-        if depth <= 0:
-            return i
-    return None
+def _folded(lines: list[str]) -> dict[int, int]:
+    """First to last line of every `<details>` at the margin that is closed; they may be nested."""
+    found: dict[int, int] = {}
+    opened: list[int] = []
+    for i, line in enumerate(lines):
+        if "details" not in line:
+            continue
+        for tag in DETAILS.findall(line):
+            if tag == "<details":
+                opened.append(i)
+            elif opened:
+                start = opened.pop()
+                if lines[start].startswith("<details"):
+                    found[start] = i
+    return found
 
 
 def _closing(lines: list[str], at: int) -> int | None:
