@@ -139,8 +139,9 @@ class Terminal:
         command = [sys.executable, "-m", "clearhead", "study", *args]
         environment = os.environ | {"PYTHONPATH": str(Path(decks.__file__).parents[2]), "TERM": "xterm"}
         self.process = subprocess.Popen(
-            command, stdin=child, stdout=child, stderr=child, env=environment, start_new_session=True
-        )
+            command, stdin=child, stdout=child, stderr=child, env=environment, start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background ignores it
+        )  # fmt: skip
         os.close(child)
         self.shown = ""
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clearhead.study.match import pair_up, similarity
+from clearhead.study.match import similarity
 
 
 def test_a_text_is_most_like_itself_and_changes_count_little() -> None:
@@ -17,5 +17,3 @@ def test_a_text_is_most_like_itself_and_changes_count_little() -> None:
 def test_edges() -> None:
     assert similarity([], ["a"]).shape == (0, 1)
     assert similarity(["", "?!"], ["a"]).tolist() == [[0.0], [0.0]]
-    assert pair_up(np.array([[0.4]]), 0.5) == {}
-    assert pair_up(np.zeros((0, 3)), 0.5) == {}

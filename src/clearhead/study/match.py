@@ -40,23 +40,3 @@ def similarity(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "N M"]:
     weights *= np.log(1 + len(counts) / np.maximum(seen, 1))
     weights /= np.maximum(np.linalg.norm(weights, axis=1, keepdims=True), 1e-12)
     return weights[: len(a)] @ weights[len(a) :].T
-
-
-def pair_up(scores: Float[np.ndarray, "N M"], least: float) -> dict[int, int]:
-    """One to one, the most alike first, none below `least`.
-
-    >>> pair_up(np.array([[0.9, 0.8], [0.7, 0.1]]), 0.5)
-    {0: 0}
-    >>> pair_up(np.array([[0.9, 0.8], [0.7, 0.6]]), 0.5)
-    {0: 0, 1: 1}
-    """
-    pairs: dict[int, int] = {}
-    taken: set[int] = set()
-    for flat in np.argsort(-scores, axis=None, kind="stable").tolist():
-        i, j = divmod(flat, scores.shape[1])
-        if scores[i, j] < least:
-            break
-        if i not in pairs and j not in taken:
-            pairs[i] = j
-            taken.add(j)
-    return pairs
