@@ -58,7 +58,7 @@ def test_every_link_leads_somewhere(guide: dict[str, Reader]) -> None:
     for name, page in guide.items():
         assert len(page.ids) == len(set(page.ids))
         for link in page.links:
-            if not re.match(r"https?://", link):
+            if not re.match(r"https?://|data:", link):
                 file, _, part = link.partition("#")
                 assert not part or part in guide[file or name].ids, link
                 assert (file or name) in guide, link
@@ -68,6 +68,7 @@ def test_nothing_is_fetched_and_nothing_runs(guide: dict[str, Reader]) -> None:
     for page in guide.values():
         assert not page.tags & {"script", "link", "iframe", "object", "form"}
         assert page.sources == []
+        assert all(re.match(r"data:image/png;base64,|https?://|#|[\w-]+\.html", link) for link in page.links)
 
 
 def test_every_formula_of_the_guide_is_mathml() -> None:

@@ -54,3 +54,7 @@ def test_colours_only_where_they_are_wanted() -> None:
 
 def test_a_question_is_one_line() -> None:
     assert one_line("Why $\\sqrt{d}$\nand not **d**?") == "Why √d and not d?"
+
+
+def test_a_figure_is_its_words_here() -> None:
+    assert printed("![Four norms](figure:norms)", 80) == "[figure: Four norms; drawn by `clearhead guide --html`]"

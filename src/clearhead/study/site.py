@@ -24,11 +24,13 @@ from pygments.util import ClassNotFound
 
 from clearhead.errors import UserError
 from clearhead.study.book import Chapter, Found, all_of
-from clearhead.study.markdown import tokens
+from clearhead.study.figures import FIGURES
+from clearhead.study.markdown import FIGURE, tokens
 from clearhead.study.mathtext import plain
 from clearhead.study.view import one_line
 
 PACKAGE = "latex2mathml"
+ALONE = re.compile(r"<p>(<figure>.*?</figure>)</p>", re.DOTALL)  # a figure is no paragraph
 MARK = '<meta name="generator" content="clearhead guide">'  # by which a page of ours is known
 TITLE = "Transformers, from the dot product to tree search"
 STYLE = Path(__file__).with_name("site.css")
@@ -68,7 +70,7 @@ def written(text: str) -> str:
     >>> written("So $x$ is *one*.")
     '<p>So <math ... display="inline"><mrow><mi>x</mi></mrow></math> is <em>one</em>.</p>\n'
     """
-    return _rendered(tokens(text))
+    return ALONE.sub(r"\1", _rendered(tokens(text)))
 
 
 def in_line(text: str) -> str:
@@ -120,6 +122,13 @@ class _Html(RendererHTML):
         if language == "output":
             return f'<pre class="output">{html.escape(found[i].content)}</pre>\n'
         return f"<pre>{_coloured(found[i].content, language)}</pre>\n"
+
+    def image(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
+        source, said = str(found[i].attrGet("src") or ""), found[i].content
+        if source.startswith(FIGURE):
+            draw = FIGURES[source.removeprefix(FIGURE)]
+            return f"<figure>{draw(said)}<figcaption>{html.escape(said)}</figcaption></figure>"
+        return f'<a href="{html.escape(source)}">[image: {html.escape(said or source)}]</a>'  # nothing is fetched
 
     def table_open(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
         return '<div class="wide"><table>\n'

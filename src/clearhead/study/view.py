@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text, TextType
 
 from clearhead.study import mathtext
-from clearhead.study.markdown import tokens
+from clearhead.study.markdown import FIGURE, tokens
 
 INDENT = 4  # columns before displayed mathematics
 THEME = "ansi_dark"  # the terminal's own colours, so that it can be read on any background
@@ -77,7 +77,11 @@ class _Image(ImageItem):
     """What an image shows, and where it lies."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
-        yield Text(f"[image: {self.text.plain or 'without a description'}; {self.destination}]", style="dim")
+        said = self.text.plain or "without a description"
+        if self.destination.startswith(FIGURE):
+            yield Text(f"[figure: {said}; drawn by `clearhead guide --html`]", style="dim", end="")
+        else:
+            yield Text(f"[image: {said}; {self.destination}]", style="dim", end="")
 
 
 class _Table(TableElement):
