@@ -123,16 +123,30 @@ def test_an_interrupt_is_one_line_and_code_130(verb: Callable[..., None], capsys
     signal.signal(signal.SIGINT, before)
 
 
-def test_threads_wait_asleep_unless_the_user_says_otherwise(
-    verb: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("set_by_user", "seen"),
+    [
+        ({}, ("PASSIVE", "2000")),
+        ({"GOMP_SPINCOUNT": "7"}, ("PASSIVE", "7")),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", None)),
+    ],
+)
+def test_threads_wait_briefly_unless_the_user_says_otherwise(
+    verb: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    set_by_user: dict[str, str],
+    seen: tuple[str, str | None],
 ) -> None:
-    seen = []
-    verb(lambda: seen.append(os.environ["OMP_WAIT_POLICY"]))
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    names = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    for name in names:
+        monkeypatch.setenv(name, "to be restored")
+        monkeypatch.delenv(name)
+    for name, value in set_by_user.items():
+        monkeypatch.setenv(name, value)
+    at_work = []
+    verb(lambda: at_work.append(tuple(os.environ.get(name) for name in names)))
     main(["solve"])
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    main(["solve"])
-    assert seen == ["PASSIVE", "ACTIVE"]
+    assert at_work == [seen]
 
 
 @pytest.mark.parametrize("lines", [1, 100_000])  # less than a buffer, and more

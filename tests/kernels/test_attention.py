@@ -78,6 +78,19 @@ def test_each_kernel_errs_at_most_twice_as_much_as_plain(dtype: torch.dtype, ker
     assert all(f <= 2 * p for f, p in zip(fast, plain, strict=True)), (fast, plain)
 
 
+@pytest.mark.parametrize("rows", [1, 2])  # of the bias: one for all, or one for each row of the batch
+@pytest.mark.parametrize("T", [7, 8])
+def test_written_out_gradients_of_the_halves(T: int, rows: int) -> None:
+    bias = causal_bias(SEGMENTS[:rows, :T], torch.float64)
+    upstream = torch.randn(2, T, 6, 16, dtype=torch.float64)
+    gradients = []
+    for kernel in (plain_attention, halved_attention):
+        inputs = [x.requires_grad_() for x in qkv(6, 3, torch.float64, T)]
+        gradients.append(torch.autograd.grad(kernel(*inputs, bias), inputs, upstream))
+    for plain, halved in zip(*gradients, strict=True):
+        torch.testing.assert_close(halved, plain, rtol=0, atol=1e-14)
+
+
 def test_windows_and_caps_by_hand() -> None:
     """Scores 0, ln 3 and 0 for the last of three queries, whose window holds two; a cap of 1 makes ln 3 its tanh."""
     q = torch.ones(1, 3, 1, 1, dtype=torch.float64)

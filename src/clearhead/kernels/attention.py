@@ -61,21 +61,64 @@ def halved_attention(
     k: Float[Tensor, "B T G C"],
     v: Float[Tensor, "B T G C"],
     bias: Float[Tensor, "#B T T"],
-    softcap: float = 0.0,
 ) -> Float[Tensor, "B T H C"]:
     """`plain_attention` of causal rows in two products: no query of the first half looks at the second half.
 
-    A quarter of the scores is never made. The bias must hide the later keys.
+    A quarter of the scores is never made. The bias must hide the later keys, and has no gradient.
     """
     (B, T, H, C), G = q.shape, k.shape[2]
     q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G, T, C)
     k, v = (x.transpose(1, 2).reshape(B * G, T, C) for x in (k, v))
-    halves = []
-    for first, end in ((0, T // 2), (T // 2, T)):
-        scores = q[:, :, first:end].reshape(B * G, -1, C) @ k[:, :end].mT
-        weights = (capped(scores, softcap).view(B, H, -1, end) + bias[:, None, first:end, :end]).softmax(-1)
-        halves.append((weights.view(B * G, -1, end) @ v[:, :end]).view(B, H, -1, C))
-    return torch.cat(halves, 2).transpose(1, 2)
+    return _Halved.apply(q, k, v, bias)[0].view(B, H, T, C).transpose(1, 2)
+
+
+class _Halved(torch.autograd.Function):
+    """softmax(q kᵀ + bias) v for q "N R T C", k and v "N T C", bias "B T T": N = B G keys, R = H/G queries for each.
+
+    The backward pass is written out: torch's own gives the gradient of k transposed, which costs a slow copy.
+    """
+
+    @staticmethod
+    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        N, R, T, C = q.shape
+        outs, weights = [], []
+        for first, end in halves(T):
+            scores = q[:, :, first:end].reshape(N, -1, C) @ k[:, :end].mT
+            scores = scores.view(len(bias), -1, end - first, end) + bias[:, None, first:end, :end]
+            w = scores.softmax(-1).view(N, -1, end)
+            weights.append(w)
+            outs.append((w @ v[:, :end]).view(N, R, -1, C))
+        return torch.cat(outs, 2), weights[0], weights[1]
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
+        (q, k, v, _), (_, *weights) = inputs, output
+        ctx.mark_non_differentiable(*weights)
+        ctx.save_for_backward(q, k, v, *weights)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
+        q, k, v, *weights = ctx.saved_tensors
+        N, R, T, C = q.shape
+        parts = []
+        for (first, end), w in zip(halves(T), weights, strict=True):
+            g, q_half = (x[:, :, first:end].reshape(N, -1, C) for x in (gradient, q))
+            dw = g @ v[:, :end].mT
+            ds = torch.ops.aten._softmax_backward_data(dw, w, -1, w.dtype)
+            dq = (ds @ k[:, :end]).view(N, R, -1, C)
+            # Zeros for the rest of the row: the compiler adds padded parts in one pass, and would copy joined ones.
+            parts.append((padded(dq, first, T), padded(ds.mT @ q_half, 0, T), padded(w.mT @ g, 0, T)))
+        (dq1, dk1, dv1), (dq2, dk2, dv2) = parts
+        return dq1 + dq2, dk1 + dk2, dv1 + dv2, None
+
+
+def halves(T: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    return (0, T // 2), (T // 2, T)
+
+
+def padded(x: Float[Tensor, "*B t C"], before: int, T: int) -> Float[Tensor, "*B T C"]:
+    """x in its place among T rows, the others 0."""
+    return F.pad(x, (0, 0, before, T - before - x.shape[-2]))
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
@@ -143,8 +186,9 @@ def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
             documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
             biases[kind] = causal_bias(documents, q.dtype, window)
         if plain or pattern.softcap:  # the fused kernel has no place for a cap
-            kernel = halved_attention if q.shape[1] >= HALVES_FROM else plain_attention
-            return kernel(q, k, v, biases[kind], pattern.softcap)
+            if q.shape[1] >= HALVES_FROM and not pattern.softcap:
+                return halved_attention(q, k, v, biases[kind])
+            return plain_attention(q, k, v, biases[kind], pattern.softcap)
         return fused_attention(q, k, v, biases[kind])
 
     return attend

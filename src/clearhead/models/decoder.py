@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import Attend, Pattern, capped
-from clearhead.kernels.embedding import embedding
+from clearhead.kernels.embedding import embedding, rows
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
@@ -224,11 +224,11 @@ class Decoder(nn.Module):
         """Cosines and sines for global and for windowed layers."""
         if self.config.positions != "rotary":
             return None, None
-        rotation = (self.cos[positions].to(dtype), self.sin[positions].to(dtype))
+        rotation = (rows(self.cos, positions).to(dtype), rows(self.sin, positions).to(dtype))
         if not self.config.rope_local_theta:
             return rotation, rotation
         cos, sin = self.get_buffer("local_cos"), self.get_buffer("local_sin")
-        return rotation, (cos[positions].to(dtype), sin[positions].to(dtype))
+        return rotation, (rows(cos, positions).to(dtype), rows(sin, positions).to(dtype))
 
     @property
     def dtype(self) -> torch.dtype:
