@@ -136,7 +136,7 @@ def test_it_is_transformers(make_decoder: MakeDecoder, beams: int) -> None:
     )  # fmt: skip
 
     class Any40:
-        vocab_size, end_id, pad_id = 40, None, None
+        vocab_size, end_id, end_ids, pad_id = 40, None, frozenset(), None
 
         def decode(self, ids: list[int]) -> str:
             return "".join(chr(65 + i) for i in ids)

@@ -29,7 +29,7 @@ CHANGES = [
 
 
 def written(writer: Writer, prompt: list[int], sampling: SampleConfig, seed: int = 0, sample: int = 0) -> list[int]:
-    return [token.id for token in writer.write(prompt, sampling, seed, ALLOWED, None, sample)]
+    return [token.id for token in writer.write(prompt, sampling, seed, ALLOWED, frozenset(), sample)]
 
 
 @pytest.mark.parametrize("changes", CHANGES)
@@ -68,7 +68,7 @@ def test_a_sample_is_the_engines(make_decoder: MakeDecoder, tokenizer: CharToken
     drawn = engine.extend(engine.open_tokens([prompt]), 3, sampling, [7], stop=None)[0]
     writer, never = Writer(decoder), textless(tokenizer, 12)
     for sample, want in enumerate(drawn):
-        tokens = list(writer.write(prompt, sampling, 7, never, END, sample))
+        tokens = list(writer.write(prompt, sampling, 7, never, frozenset((END,)), sample))
         assert [*prompt, *(token.id for token in tokens)] == engine.tokens(want.node)
         assert sum(token.logprob for token in tokens) == pytest.approx(want.logprob, abs=1e-4)
         assert (tokens[-1].id == END) == want.done
@@ -126,7 +126,7 @@ def test_bfloat16_is_no_further_from_the_truth_than_plain_layers(
 
 def test_probabilities_of_a_token_and_of_the_likeliest(make_decoder: MakeDecoder, full_forward: FullForward) -> None:
     decoder = make_decoder()
-    (token,) = Writer(decoder).write([3, 4], replace(GREEDY, max_tokens=1), 0, ALLOWED, None, show=3)
+    (token,) = Writer(decoder).write([3, 4], replace(GREEDY, max_tokens=1), 0, ALLOWED, frozenset(), show=3)
     log_p = decoder.logits(full_forward(decoder, [3, 4])[-1]).log_softmax(-1)
     assert [i for i, _ in token.likeliest] == log_p.topk(3).indices.tolist()
     assert [p for _, p in token.likeliest] == pytest.approx(log_p.topk(3).values.tolist(), abs=1e-5)

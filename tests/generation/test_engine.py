@@ -575,6 +575,7 @@ class Vocabulary:
 
     def __init__(self, end_id: int | None, pad_id: int | None) -> None:
         self.vocab_size, self.end_id, self.pad_id, self.decoded = 10, end_id, pad_id, 0
+        self.end_ids = frozenset(() if end_id is None else (end_id,))
 
     def encode(self, text: str) -> list[int]:
         return [ord(char) - ord("a") for char in text]

@@ -1,6 +1,7 @@
 """Tokenizers as GGUF metadata and back give the same ids; what a file has no words for is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,13 @@ def sentencepiece(spaced: bool) -> SubwordTokenizer:
     backend.add_special_tokens(["<unk>", "<s>", "</s>"])
     backend.post_processor = processors.TemplateProcessing(single="<s>:0 $A:0", special_tokens=[("<s>", 1)])
     return SubwordTokenizer(backend, end_id=2)
+
+
+def test_several_ends_stay_several() -> None:
+    tokenizer = replace(sentencepiece(True), more_ends=frozenset((7, 5)))
+    told = to_metadata(tokenizer, None, vocab=tokenizer.vocab_size)
+    assert (told["tokenizer.ggml.eos_token_id"], told["tokenizer.ggml.eot_token_id"]) == (2, 5)
+    assert from_metadata(told).end_ids == {2, 5, 7}
 
 
 @pytest.mark.parametrize("spaced", [True, False])

@@ -14,6 +14,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named, printable
+from clearhead.cli.sampling import checked, of_model, sampling_options
 from clearhead.errors import UserError
 
 if TYPE_CHECKING:
@@ -50,12 +51,7 @@ CUT = {  # why an answer is not whole, when it is not
 @click.option(
     "--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of an answer at most."
 )
-@click.option("--temperature", type=float, default=0.7, show_default=True, help="0: always the likeliest token.")
-@click.option("--top-k", type=int, default=0, show_default=True, help="Of the k likeliest only; 0: all.")
-@click.option("--top-p", type=float, default=0.95, show_default=True, help="Of the likeliest that hold p together.")
-@click.option("--min-p", type=float, default=0.0, show_default=True, help="Of those p times as likely as the first.")
-@click.option("--repetition-penalty", type=float, default=1.0, show_default=True,
-              help="Above 1: tokens that the chat has already are less likely.")  # fmt: skip
+@sampling_options
 @click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
@@ -63,9 +59,8 @@ CUT = {  # why an answer is not whole, when it is not
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
 def command(
-    model: str, messages: tuple[str, ...], system: str | None, tokens: int, temperature: float, top_k: int,
-    top_p: float, min_p: float, repetition_penalty: float, stop: tuple[str, ...], seed: int, dtype: str, device: str,
-    as_json: bool,
+    model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
+    dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -74,11 +69,10 @@ def command(
     """
     from clearhead.generation.conversation import Conversation
     from clearhead.generation.decode import Writer
-    from clearhead.generation.language_model import SampleConfig
     from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
 
-    sampling = SampleConfig(temperature, top_k, top_p, min_p, tokens, repetition_penalty)
+    sampling = checked(given, tokens)
     if "" in stop:
         raise UserError("--stop '' would end every answer at once; leave it out")
     if any(not message.strip() for message in messages):
@@ -92,6 +86,7 @@ def command(
             f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
+    sampling = of_model(sampling, given, loaded)
     chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)

@@ -12,6 +12,7 @@ import click
 from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
+from clearhead.cli.sampling import checked, of_model, sampling_options
 from clearhead.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,12 +38,7 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.argument("model")
 @click.argument("prompt", required=False)
 @click.option("--tokens", type=click.IntRange(min=1), default=256, show_default=True, help="Tokens to write at most.")
-@click.option("--temperature", type=float, default=0.7, show_default=True, help="0: always the likeliest token.")
-@click.option("--top-k", type=int, default=0, show_default=True, help="Of the k likeliest only; 0: all.")
-@click.option("--top-p", type=float, default=0.95, show_default=True, help="Of the likeliest that hold p together.")
-@click.option("--min-p", type=float, default=0.0, show_default=True, help="Of those p times as likely as the first.")
-@click.option("--repetition-penalty", type=float, default=1.0, show_default=True,
-              help="Above 1: tokens that the text has already are less likely.")  # fmt: skip
+@sampling_options
 @click.option("--stop", multiple=True, help="End before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
@@ -54,9 +50,8 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, the settings used included.")
 def command(
-    model: str, prompt: str | None, tokens: int, temperature: float, top_k: int, top_p: float, min_p: float,
-    repetition_penalty: float, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
-    length_penalty: float | None, probabilities: bool, dtype: str, device: str, as_json: bool,
+    model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
+    length_penalty: float | None, probabilities: bool, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
 
@@ -64,18 +59,18 @@ def command(
     it is written. The same seed writes the same text.
     """
     from clearhead.generation.decode import Writer
-    from clearhead.generation.language_model import SampleConfig
     from clearhead.generation.writing import Writing, by_beams, prompt_tokens, several
     from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
     from clearhead.text.subword import readable
 
-    sampling = SampleConfig(temperature, top_k, top_p, min_p, tokens, repetition_penalty)
+    sampling = checked(given, tokens)
     if "" in stop:
         raise UserError("--stop '' would end every text at once; leave it out")
     typed = readable(sys.stdin.buffer.read()).removesuffix("\n") if prompt == "-" else prompt or ""
     refuse_together(beams, length_penalty, n)
     loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    sampling = of_model(sampling, given, loaded)
     ids = prompt_tokens(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0
     started = time.perf_counter()

@@ -100,7 +100,7 @@ def best(
 def _over(engine: LocalEngine, rule: StopRule, slot: int, start: int) -> bool:
     """Whether a text has its end or a stop string."""
     last = engine.trie.token[slot]
-    if last == engine.tokenizer.end_id:
+    if int(last) in engine.tokenizer.end_ids:
         return True
     if not rule.may_complete(np.array([last]))[0]:
         return False

@@ -36,12 +36,14 @@ def fast_dtype(device: torch.device) -> torch.dtype:
 
 
 def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
-    """The decoder as it is now, its blocks in `dtype` (None: the fastest); embedding and head keep theirs.
+    """The decoder as it is now, blocks and last norm in `dtype` (None: the fastest); embedding and head keep theirs.
 
     A copy, since a cache is only right for the weights that filled it.
     """
     frozen = copy.deepcopy(decoder).eval().requires_grad_(False)
-    frozen.blocks.to(dtype or fast_dtype(decoder.embed.weight.device))
+    dtype = dtype or fast_dtype(decoder.embed.weight.device)
+    frozen.blocks.to(dtype)
+    frozen.norm.to(dtype)
     return frozen
 
 

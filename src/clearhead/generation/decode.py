@@ -150,11 +150,11 @@ class Writer:
         sampling: SampleConfig,
         seed: int,
         never: Bool[Tensor, "V"],
-        end: int | None,
+        ends: frozenset[int],
         sample: int = 0,
         show: int = 0,
     ) -> Iterator[Token]:
-        """The tokens after a prompt, as they are drawn; `end` is the last if it comes. `show` likeliest with each.
+        """The tokens after a prompt, as they are drawn; the last is one of `ends` if one comes. `show` likeliest each.
 
         Drawn with the engine's numbers: seed, sample and position alone decide, so the text is the same.
         """
@@ -167,7 +167,7 @@ class Writer:
                 raise UserError("the model's logits are not finite numbers: its weights are broken; load others")
             token = self._draw(logits.masked_fill(never, float("-inf"))[None], sampling, seen, seed, sample, len(text))
             yield described(logits, token, show)
-            if token == end:
+            if token in ends:
                 return
             text.append(token)
             seen[0, token] = True

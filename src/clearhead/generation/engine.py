@@ -188,7 +188,7 @@ class LocalEngine:
     def _unfinished(self, nodes: Sequence[int]) -> list[Place]:
         places = self._nodes.find(nodes)
         for node, place in zip(nodes, places, strict=True):
-            if place.slot != ROOT and self.trie.token[place.slot] == self.tokenizer.end_id:
+            if place.slot != ROOT and int(self.trie.token[place.slot]) in self.tokenizer.end_ids:
                 raise UserError(f"the text of node {node} has ended; only a continuation that is not done can go on")
         return places
 
@@ -229,8 +229,7 @@ class LocalEngine:
         rows.logprob[active] += logits.log_softmax(-1).cpu().numpy()[inverse, token]
         rows.tokens[active, rows.count[active]] = token
         rows.count[active] += 1
-        if self.tokenizer.end_id is not None:
-            rows.done[active] = token == self.tokenizer.end_id
+        rows.done[active] = np.isin(token, list(self.tokenizer.end_ids))
         rows.at[active] = self.trie.children(at, token)
 
         reached, first = np.unique(rows.at[active], return_index=True)
@@ -305,6 +304,6 @@ class LocalEngine:
 def textless(tokenizer: Tokenizer, vocab: int) -> Bool[Tensor, "V"]:
     """The ids that are never drawn: padding, unless it is also what ends a text, and those beyond the tokenizer's."""
     never = torch.arange(vocab) >= tokenizer.vocab_size
-    if tokenizer.pad_id is not None and tokenizer.pad_id != tokenizer.end_id:
+    if tokenizer.pad_id is not None and tokenizer.pad_id not in tokenizer.end_ids:
         never[tokenizer.pad_id] = True
     return never

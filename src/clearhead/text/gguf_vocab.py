@@ -65,9 +65,10 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
         elif kind == USER_DEFINED:
             backend.add_tokens([AddedToken(token, special=False, normalized=False)])
     _frame(backend, metadata, tokens)
-    return SubwordTokenizer(
-        backend, _token_id(metadata, "eos_token_id", tokens), _token_id(metadata, "padding_token_id", tokens)
-    )
+    end, padding, *more = (
+        _token_id(metadata, f"{name}_token_id", tokens) for name in ("eos", "padding", "eot", "eom")
+    )  # the last two end a turn and a message
+    return SubwordTokenizer(backend, end, padding, frozenset(i for i in more if i is not None))
 
 
 def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:

@@ -15,6 +15,10 @@ class Tokenizer(Protocol):
         """The token that ends a text, None where the tokenizer has none."""
 
     @property
+    def end_ids(self) -> frozenset[int]:
+        """The tokens after which a model has nothing more to write, `end_id` among them."""
+
+    @property
     def pad_id(self) -> int | None: ...
 
     def encode(self, text: str) -> list[int]: ...

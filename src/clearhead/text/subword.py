@@ -63,17 +63,22 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class SubwordTokenizer:
-    """The library's tokenizer, and which of its tokens end and fill."""
+    """The library's tokenizer, and which of its tokens fill and end; some models have `more_ends` than one."""
 
     backend: tokenizers.Tokenizer
     end_id: int | None = None
     pad_id: int | None = None
+    more_ends: frozenset[int] = frozenset()
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     @cached_property
     def vocab_size(self) -> int:
         """One more than the largest id: a vocabulary may have holes."""
         return max(self.backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+    @cached_property
+    def end_ids(self) -> frozenset[int]:
+        return self.more_ends if self.end_id is None else self.more_ends | {self.end_id}
 
     @cached_property
     def unk_id(self) -> int | None:

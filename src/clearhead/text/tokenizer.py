@@ -42,6 +42,10 @@ class CharTokenizer:
         return END
 
     @property
+    def end_ids(self) -> frozenset[int]:
+        return frozenset((END,))
+
+    @property
     def pad_id(self) -> int:
         return PAD
 

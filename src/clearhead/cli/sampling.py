@@ -1,0 +1,43 @@
+"""The options by which verbs draw tokens, and what they mean where they are not given."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from clearhead.generation.language_model import SampleConfig
+    from clearhead.pipeline.model import LoadedModel
+
+USUAL = {"temperature": 0.7, "top_k": 0, "top_p": 0.95, "min_p": 0.0, "repetition_penalty": 1.0}
+OPTIONS = {
+    "temperature": (float, "0: always the likeliest token."),
+    "top_k": (int, "Of the k likeliest only; 0: all."),
+    "top_p": (float, "Of the likeliest that hold p together."),
+    "min_p": (float, "Of those p times as likely as the first."),
+    "repetition_penalty": (float, "Above 1: tokens that were there already are less likely."),
+}
+Given = dict[str, float | None]
+
+
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that are None where the user leaves them out."""
+    for name, (kind, meaning) in reversed(OPTIONS.items()):
+        told = f"{meaning} Default: the model's own, else {USUAL[name]}."
+        command = click.option("--" + name.replace("_", "-"), type=kind, help=told)(command)
+    return command
+
+
+def checked(given: Given, tokens: int) -> "SampleConfig":
+    """What was given, and the usual for the rest. UserError names what cannot be."""
+    from clearhead.generation.language_model import SampleConfig
+
+    usual: dict[str, Any] = {name: USUAL[name] if value is None else value for name, value in given.items()}
+    return SampleConfig(**usual, max_tokens=tokens)
+
+
+def of_model(sampling: "SampleConfig", given: Given, loaded: "LoadedModel") -> "SampleConfig":
+    """The model's own in place of the usual."""
+    own: dict[str, Any] = {name: value for name, value in loaded.sampling.items() if given[name] is None}
+    return replace(sampling, **own)

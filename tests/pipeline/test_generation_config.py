@@ -1,0 +1,103 @@
+"""What a folder says of generation is heard, as transformers hears it; what cannot be is told in a line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from clearhead.cli.main import main
+from clearhead.errors import UserError
+from clearhead.generation.decode import Writer
+from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import GREEDY
+from clearhead.generation.writing import Writing, by_beams, several
+from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
+from clearhead.pipeline.model import load_model
+from clearhead.text.training import train_tokenizer
+
+CPU = torch.device("cpu")
+OWN = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.1}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    import transformers
+
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 300)
+    sizes = {"vocab_size": tokenizer.vocab_size, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
+    config = transformers.LlamaConfig(**sizes, num_attention_heads=4, max_position_embeddings=64, eos_token_id=1)
+    transformers.LlamaForCausalLM(config).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
+    return tmp_path
+
+
+def say(folder: Path, **told: Any) -> None:
+    (folder / GENERATION_CONFIG).write_text(json.dumps(told), encoding="utf-8")
+
+
+def test_any_of_several_tokens_ends_a_text_as_in_transformers(folder: Path) -> None:
+    import transformers
+
+    prompt = [40, 41, 42]
+    plain = load_model(str(folder), CPU)
+    free = Writing(Writer(plain.decoder), plain.tokenizer, prompt, GREEDY, seed=0)
+    assert "".join(free) and len(free.tokens) > 10
+    say(folder, eos_token_id=[1, free.tokens[5].id])
+    theirs = transformers.LlamaForCausalLM.from_pretrained(folder).generate(
+        torch.tensor([prompt]), do_sample=False, max_new_tokens=60, pad_token_id=0, suppress_tokens=[0]
+    )[0, len(prompt) :]
+    loaded = load_model(str(folder), CPU)
+    assert loaded.tokenizer.end_ids == {1, free.tokens[5].id}
+    ours = Writing(Writer(loaded.decoder), loaded.tokenizer, prompt, GREEDY, seed=0)
+    text = "".join(ours)
+    assert [token.id for token in ours.tokens] == theirs.tolist()
+    assert len(ours.tokens) <= 6
+    assert ours.text.ended == "end"
+    assert text == loaded.tokenizer.decode(theirs.tolist()[:-1])
+    (together,) = several(loaded.decoder, loaded.tokenizer, prompt, GREEDY, 0, 1)
+    (searched,) = by_beams(loaded.decoder, loaded.tokenizer, prompt, beams=1, limit=60, alpha=0.0, n=1)
+    assert together.ended == searched.ended == "end"
+    assert together.text == searched.text == text
+    engine = LocalEngine(loaded.decoder, loaded.tokenizer)
+    (root,) = engine.open_tokens([prompt])
+    ((one,),) = engine.extend([root], 1, GREEDY, [0], stop=None)
+    with pytest.raises(UserError, match="has ended"):
+        engine.extend([one.node], 1, GREEDY, [0], stop=None)
+
+
+def test_its_authors_settings_stand_where_none_are_given(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def settings(*args: str) -> dict[str, Any]:
+        assert main(["generate", str(folder), "the", "--tokens", "3", "--json", *args]) == 0
+        return json.loads(capsys.readouterr().out)["settings"]
+
+    names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty")
+    assert [settings()[name] for name in names] == [0.7, 0.95, 0, 0.0, 1.0]
+    say(folder, **OWN)
+    assert [settings()[name] for name in names] == [0.6, 0.9, 20, 0.0, 1.1]
+    assert [settings("--temperature", "0", "--top-k", "0")[name] for name in names] == [0, 0.9, 0, 0.0, 1.1]
+
+
+def test_who_samples_and_says_no_more_keeps_every_token() -> None:
+    assert sampling({"do_sample": True}, Path("x")) == {"temperature": 1.0, "top_p": 1.0}
+    assert sampling({"temperature": 0.6, "repetition_penalty": 1.2}, Path("x")) == {"repetition_penalty": 1.2}
+    assert end_ids({"eos_token_id": None}, 9, Path("x")) == end_ids({}, 9, Path("x")) == frozenset()
+    assert end_ids({"eos_token_id": [8, 50256]}, 9, Path("x")) == {8}
+
+
+@pytest.mark.parametrize(
+    ("told", "line"),
+    [
+        ({"eos_token_id": [1, "</s>"]}, "eos_token_id = '</s>' is no token's number"),
+        ({**OWN, "top_p": 1.5}, "top_p = 1.5"),
+        ({**OWN, "temperature": "hot"}, "temperature = 'hot' is no number"),
+        ({**OWN, "top_k": 2.5}, "top_k = 2.5 is no whole number"),
+    ],
+)
+def test_what_it_cannot_mean_is_told(folder: Path, told: dict[str, Any], line: str) -> None:
+    say(folder, **told)
+    with pytest.raises(UserError) as raised:
+        load_model(str(folder), CPU)
+    assert line in str(raised.value) and str(folder) in str(raised.value)
