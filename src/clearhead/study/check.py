@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from textwrap import dedent
 
 from clearhead.study.match import similarity
@@ -11,7 +11,8 @@ from clearhead.study.notes import FENCE, Item, Notes
 
 PLACEHOLDERS = {"test", "todo", "tbd", "fixme", "xxx", "...", "…", "?", "-", "n/a", "answer", "wip"}
 TAG = re.compile(r"<[^>]*>")
-LIKELY = 0.3  # alike enough to be worth showing
+LIKELY = 0.175  # alike enough to be worth showing
+NEAR = 2  # headings above a question that say what it is about
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Finding:
 def check(notes: Notes, guide: Sequence[Item]) -> list[Finding]:
     """Everything that wants attention, in the order of the file."""
     found: list[Finding] = []
+    about: dict[int, tuple[str, ...]] = {}  # the headings above a line
     for item in notes.items:
+        about[item.line] = item.section
         said = TAG.sub(" ", item.answer).split()
         words = [word.strip(".:").lower() for word in said if word.lower() not in ("answer", "summary")]
         if not item.answer:
@@ -38,16 +41,31 @@ def check(notes: Notes, guide: Sequence[Item]) -> list[Finding]:
             Finding("mathematics", item.line, told) for told in broken_mathematics(item.question + "\n" + item.answer)
         ]
         found += [Finding("code", item.line, told) for told in broken_code(item.answer)]
-    found += [Finding("to do", todo.line, todo.text or "(nothing more is said)") for todo in notes.todos]
+    for todo in notes.todos:
+        about[todo.line] = todo.section
+        found.append(Finding("to do", todo.line, todo.text or "(nothing more is said)"))
     wanted = [i for i, finding in enumerate(found) if finding.kind in ("unanswered", "placeholder", "to do")]
-    if wanted and guide:
-        scores = similarity([found[i].text for i in wanted], [item.question for item in guide])
-        for i, row in zip(wanted, scores, strict=True):
-            best = int(row.argmax())
-            if row[best] >= LIKELY:
-                place = f"{guide[best].section[0]} / {guide[best].section[-1]} {guide[best].number}"
-                found[i] = Finding(found[i].kind, found[i].line, found[i].text, f"{place}: {guide[best].question}")
+    asked = [" ".join((*about[found[i].line][-NEAR:], found[i].text)) for i in wanted]
+    for i, answer in zip(wanted, answers(asked, guide), strict=True):
+        if answer is not None:
+            place = f"{answer.section[0]} / {answer.section[-1]} {answer.number}"
+            found[i] = replace(found[i], guide=f"{place}: {answer.question}")
     return sorted(found, key=lambda finding: finding.line)
+
+
+def answers(asked: Sequence[str], guide: Sequence[Item]) -> list[Item | None]:
+    """The question of the guide that answers each text, or None where none is alike enough.
+
+    Likeness is the mean of two cosines: with its headings and its question, and with all that it says but code. The
+    question alone misses an answer in other words; the answer alone is won by those that speak of everything.
+    """
+    if not asked or not guide:
+        return [None] * len(asked)
+    heads = [" ".join((*item.section, item.question)) for item in guide]
+    wholes = [f"{head} {without_code(item.answer)}" for head, item in zip(heads, guide, strict=True)]
+    scores = (similarity(asked, heads) + similarity(asked, wholes)) / 2
+    best = scores.argmax(1)
+    return [guide[j] if row[j] >= LIKELY else None for j, row in zip(best.tolist(), scores, strict=True)]
 
 
 def without_code(text: str) -> str:
