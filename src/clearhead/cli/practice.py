@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -212,6 +213,8 @@ def problems(name: str | None, seed: int | None, answer: str | None, as_json: bo
         rows = [{"name": key, "title": problem.title} for key, problem in PROBLEMS.items()]
         width = max(map(len, PROBLEMS))
         click.echo(json.dumps(rows) if as_json else "\n".join(f"{r['name']:<{width}}  {r['title']}" for r in rows))
+        if sys.stdout.isatty() and not as_json:
+            click.echo("\nclearhead practice problems NAME poses one, with fresh numbers.")
         return 0
     problem = find(name)
     if answer is not None and seed is None:

@@ -81,7 +81,7 @@ PROBLEMS: dict[str, Problem] = {
     "gradient-descent": Problem(
         "Gradient descent on one weight",
         "ŷ = w x with w = {w}, x = {x}; the target is y = {y}, the loss (ŷ - y)², the learning rate {rate}.\n"
-        "What is w after {steps} steps of gradient descent?",
+        "What is w after step {steps} of gradient descent?",
         lambda rng: {
             "w": _pick(rng, 3, 4, 5, -2), "x": _pick(rng, 1, 3, -2), "y": _pick(rng, 0, 2, -1),
             "rate": _pick(rng, 0.1, 0.05, 0.02), "steps": int(rng.integers(1, 4)),
@@ -127,7 +127,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "momentum": Problem(
         "A step with momentum",
-        "w = {w}, its gradient is g = {g}, the velocity was v = {v}. With v ← β v + g and w ← w - α v, β = {beta},\n"
+        "w = {w}, its gradient is g = {g}, the velocity was v = {v}. With v ← β v + g and w ← w - α v, β = {beta}, "
         "α = {rate}: what is the new w?",
         lambda rng: {
             "w": _pick(rng, 0.5, 1, -1), "g": _pick(rng, 0.2, 0.4, -0.6), "v": _pick(rng, 0.1, 0.3, 1),
@@ -188,7 +188,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "bayes": Problem(
         "A positive test",
-        "A share of {prior} is ill. The test finds {found} of the ill, and raises a false alarm for {false_alarm} of the\n"
+        "A share of {prior} is ill. The test finds {found} of the ill, and raises a false alarm for {false_alarm} of the "
         "well. What is the chance of being ill after a positive test?",
         lambda rng: {"prior": _pick(rng, 0.01, 0.02, 0.1), "found": _pick(rng, 0.9, 0.8, 0.95), "false_alarm": _pick(rng, 0.05, 0.1)},
         worked.bayes_by_hand, "ill, if positive",
@@ -212,8 +212,8 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "parameter-count": Problem(
         "Counting parameters",
-        "A decoder like GPT-2 (learned positions, biases everywhere, layer norms, the head tied to the embedding) has\n"
-        "{layers} layers of width {d_model}, {heads} heads, an MLP of width {d_ff}, a vocabulary of {vocab} and a context of\n"
+        "A decoder like GPT-2 (learned positions, biases everywhere, layer norms, the head tied to the embedding) has "
+        "{layers} layers of width {d_model}, {heads} heads, an MLP of width {d_ff}, a vocabulary of {vocab} and a context of "
         "{context}. How many parameters has it?",
         lambda rng: (lambda d: {
             "layers": int(rng.choice([2, 4, 12])), "heads": 4, "d_model": d, "d_ff": 4 * d,
@@ -230,7 +230,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "attention-cost": Problem(
         "The size of the scores",
-        "One attention head over {tokens} tokens with {channels} channels, {bytes_each} bytes a number: how many bytes does\n"
+        "One attention head over {tokens} tokens with {channels} channels, {bytes_each} bytes a number: how many bytes does "
         "the whole matrix of scores take?",
         lambda rng: {"tokens": int(rng.choice([1024, 2048, 8192])), "channels": int(rng.choice([64, 128])), "bytes_each": int(rng.choice([2, 4]))},
         worked.attention_cost, "scores, bytes",
@@ -260,7 +260,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "kv-cache-size": Problem(
         "The size of a KV cache",
-        "L layers, G key/value heads of C channels, S tokens, b bytes a number. How many bytes does the cache of one text\n"
+        "L layers, G key/value heads of C channels, S tokens, b bytes a number. How many bytes does the cache of one text "
         "take? (a formula in L, G, C, S, b)", _letters("L", "G", "C", "S", "b"),
         _formula("bytes", "2 L G C S b: keys and values", lambda L, G, C, S, b: 2 * L * G * C * S * b), "bytes",
         (
