@@ -18,6 +18,13 @@ SIZES = {"vocab": 61, "d_model": 32, "n_layers": 3, "n_heads": 4, "n_kv_heads": 
 SANDWICH = {"window": 7, "attention_softcap": 5.0, "logit_softcap": 3.0, "head_channels": 16, "attention_scale": 0.25}
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**FAMILIES["llama"], "rope_scaling": "llama3", "rope_factor": 32.0, "rope_theta": 5e5},
+    "llama of a short context": {
+        **FAMILIES["llama"],
+        "rope_scaling": "llama3",
+        "rope_factor": 5.3,
+        "rope_original": 100,
+        "rope_theta": 5e5,
+    },
     "llama, linear": {**FAMILIES["llama"], "tied": True, "rope_scaling": "linear", "rope_factor": 2.0},
     "qwen2": FAMILIES["qwen2"],
     "qwen3": {**FAMILIES["qwen3"], "head_channels": 16},
@@ -84,6 +91,7 @@ def test_pairs_and_halves() -> None:
 @pytest.mark.parametrize(
     ("config", "told"),
     [
+        ({**FAMILIES["llama"], "rope_scaling": "llama3", "rope_factor": 4.0, "rope_high": 9999.0}, "rope_high = 9999"),
         ({**FAMILIES["mistral"], "window": 5}, "no architecture for a mistral"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 3}, "global_every = 3 has no word"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "attention_scale": 0.5}, "attention_scale = 0.5"),

@@ -40,7 +40,8 @@ SANDWICH = {
     "post_feedforward_layernorm": "post_ffw_norm",
 }  # fmt: skip
 GEMMA2_EVERY, GEMMA3_EVERY, GEMMA3_LOCAL_THETA = 2, 6, 10_000.0  # llama.cpp knows these and files do not say them
-LLAMA3_FACTORS = (8.0, 32.0, 4.0, 16.0)  # of Llama 3.1 and 3.2, and two more that a file may have been made with
+LLAMA3_ORIGINAL = 8192  # tokens of context that Llama 3 was first trained with
+ORIGINAL = "rope.scaling.original_context_length"
 ROPE_FREQS = "rope_freqs.weight"
 
 
@@ -104,14 +105,20 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
         sizes["rope_local_theta"] = GEMMA3_LOCAL_THETA
     fixed = {**huggingface.FAMILIES[family], "gain": "plain"}
     config = DecoderConfig(**{**fixed, **sizes})
-    return with_factors(config, read(ROPE_FREQS)) if ROPE_FREQS in shapes else config
+    if ROPE_FREQS not in shapes:
+        return config
+    return with_factors(config, read(ROPE_FREQS), int(get(ORIGINAL, LLAMA3_ORIGINAL)))
 
 
-def with_factors(config: DecoderConfig, factors: Tensor) -> DecoderConfig:
-    """The configuration whose frequencies are divided by these factors, if it is one of Llama 3's."""
-    for factor in LLAMA3_FACTORS:
-        scaled = replace(config, rope_scaling="llama3", rope_factor=factor)
-        if factors.shape == (config.channels // 2,) and torch.allclose(rope_factors(scaled), factors.float(), 1e-4):
+def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> DecoderConfig:
+    """The configuration whose frequencies are divided by these factors, if it is one of Llama 3's.
+
+    The slowest frequency is divided by the whole factor. `original` is the context before it was stretched.
+    """
+    if factors.shape == (config.channels // 2,) and factors.isfinite().all() and factors.max() >= 1:
+        factor = float(f"{factors.max():.6g}")
+        scaled = replace(config, rope_scaling="llama3", rope_factor=factor, rope_original=original)
+        if torch.allclose(rope_factors(scaled), factors.float(), 1e-4):
             return scaled
     raise UserError(f"the frequencies in {ROPE_FREQS} are not Llama 3's and cannot be honoured")
 
@@ -133,6 +140,14 @@ def architecture_of(config: DecoderConfig) -> str:
     every = {"gemma2": GEMMA2_EVERY, "gemma3_text": GEMMA3_EVERY}.get(family, config.global_every)
     if config.global_every != every:
         raise UserError(f"global_every = {config.global_every} has no word in GGUF; only {every} can be written")
+    if config.rope_scaling == "llama3":
+        try:
+            with_factors(config, rope_factors(config), config.rope_original)
+        except UserError:
+            raise UserError(
+                f"rope_scaling = llama3 with rope_low = {config.rope_low}, rope_high = {config.rope_high} and "
+                f"rope_original = {config.rope_original} has no word in GGUF that could be read again"
+            ) from None
     if family == "gemma3_text" and config.rope_local_theta != GEMMA3_LOCAL_THETA:
         raise UserError(f"rope_local_theta = {config.rope_local_theta} has no word in GGUF; only 10,000 can be written")
     return known[family]
@@ -155,6 +170,8 @@ def metadata_of(config: DecoderConfig) -> dict[str, Any]:
         }  # fmt: skip
     if config.rope_scaling == "linear":
         found |= {"rope.scaling.type": "linear", "rope.scaling.factor": config.rope_factor}
+    if config.rope_scaling == "llama3":
+        found[ORIGINAL] = config.rope_original
     if config.window:
         found["attention.sliding_window"] = config.window
     for key, value in (("attn", config.attention_softcap), ("final", config.logit_softcap)):
