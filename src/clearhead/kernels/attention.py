@@ -67,58 +67,37 @@ def halved_attention(
     A quarter of the scores is never made. The bias must hide the later keys, and has no gradient.
     """
     (B, T, H, C), G = q.shape, k.shape[2]
-    q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G, T, C)
-    k, v = (x.transpose(1, 2).reshape(B * G, T, C) for x in (k, v))
-    return _Halved.apply(q, k, v, bias)[0].view(B, H, T, C).transpose(1, 2)
+    halves = []
+    for first, end in ((0, T // 2), (T // 2, T)):
+        q_half = (q[:, first:end] * C**-0.5).transpose(1, 2).reshape(B * G, -1, C)
+        k_seen, v_seen = (x[:, :end].transpose(1, 2).reshape(B * G, end, C) for x in (k, v))
+        out, _ = _Attention.apply(q_half, k_seen, v_seen, bias[:, None, first:end, :end])
+        halves.append(out.view(B, H, end - first, C).transpose(1, 2))
+    return torch.cat(halves, 1)
 
 
-class _Halved(torch.autograd.Function):
-    """softmax(q kᵀ + bias) v for q "N R T C", k and v "N T C", bias "B T T": N = B G keys, R = H/G queries for each.
+class _Attention(torch.autograd.Function):
+    """softmax(q kᵀ + bias) v for q "N R C", k and v "N S C" and a bias of (#B 1 T S), N R = B H T; and the weights.
 
     The backward pass is written out: torch's own gives the gradient of k transposed, which costs a slow copy.
     """
 
     @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        N, R, T, C = q.shape
-        outs, weights = [], []
-        for first, end in halves(T):
-            scores = q[:, :, first:end].reshape(N, -1, C) @ k[:, :end].mT
-            scores = scores.view(len(bias), -1, end - first, end) + bias[:, None, first:end, :end]
-            w = scores.softmax(-1).view(N, -1, end)
-            weights.append(w)
-            outs.append((w @ v[:, :end]).view(N, R, -1, C))
-        return torch.cat(outs, 2), weights[0], weights[1]
+    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        scores = (q @ k.mT).view(len(bias), -1, *bias.shape[2:]) + bias
+        weights = scores.softmax(-1).view(len(q), -1, k.shape[1])
+        return weights @ v, weights
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
-        (q, k, v, _), (_, *weights) = inputs, output
-        ctx.mark_non_differentiable(*weights)
-        ctx.save_for_backward(q, k, v, *weights)
+    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(*inputs[:3], output[1])
 
     @staticmethod
-    def backward(ctx, gradient: Tensor, *_: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
-        q, k, v, *weights = ctx.saved_tensors
-        N, R, T, C = q.shape
-        parts = []
-        for (first, end), w in zip(halves(T), weights, strict=True):
-            g, q_half = (x[:, :, first:end].reshape(N, -1, C) for x in (gradient, q))
-            dw = g @ v[:, :end].mT
-            ds = torch.ops.aten._softmax_backward_data(dw, w, -1, w.dtype)
-            dq = (ds @ k[:, :end]).view(N, R, -1, C)
-            # Zeros for the rest of the row: the compiler adds padded parts in one pass, and would copy joined ones.
-            parts.append((padded(dq, first, T), padded(ds.mT @ q_half, 0, T), padded(w.mT @ g, 0, T)))
-        (dq1, dk1, dv1), (dq2, dk2, dv2) = parts
-        return dq1 + dq2, dk1 + dk2, dv1 + dv2, None
-
-
-def halves(T: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (0, T // 2), (T // 2, T)
-
-
-def padded(x: Float[Tensor, "*B t C"], before: int, T: int) -> Float[Tensor, "*B T C"]:
-    """x in its place among T rows, the others 0."""
-    return F.pad(x, (0, 0, before, T - before - x.shape[-2]))
+    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
+        q, k, v, w = ctx.saved_tensors
+        ds = torch.ops.aten._softmax_backward_data(gradient @ v.mT, w, -1, w.dtype)
+        return ds @ k, ds.mT @ q, w.mT @ gradient, None
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
