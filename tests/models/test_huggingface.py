@@ -15,14 +15,14 @@ from clearhead.models.huggingface import FAMILIES, config_from, config_to, famil
 
 SIZES = {
     "vocab_size": 61, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 4, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "max_position_embeddings": 64, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
+    "num_key_value_heads": 2, "max_position_embeddings": 96, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
 }  # fmt: skip
 GPT = {
     "vocab_size": 61,
     "n_embd": 32,
     "n_layer": 3,
     "n_head": 4,
-    "n_positions": 64,
+    "n_positions": 96,
     "bos_token_id": 1,
     "eos_token_id": 2,
 }
@@ -113,14 +113,14 @@ def test_there_and_back_is_the_same_bits(name: str) -> None:
     assert config_from(again.to_dict()) == decoder.config
 
 
-@pytest.mark.parametrize("name", ["gpt-2", "llama 3", "mistral, window", "gemma 2", "gemma 3"])
+@pytest.mark.parametrize("name", MODELS)
 def test_greedy_text_is_the_library_s(name: str) -> None:
     model, decoder = peer(name), ours(name)
     tokens = torch.tensor([[1, 7, 9]])
     with torch.no_grad():
-        theirs = model.generate(tokens, max_new_tokens=48, do_sample=False, eos_token_id=None, pad_token_id=0)
+        theirs = model.generate(tokens, max_new_tokens=64, do_sample=False, eos_token_id=None, pad_token_id=0)
     mine = tokens
-    for _ in range(48):
+    for _ in range(64):
         mine = torch.cat((mine, logits(decoder, mine)[:, -1:].argmax(-1)), 1)
     assert mine.tolist() == theirs.tolist()
 
