@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 import torch.nn.functional as F
 from against import check_vjp, close
 from sklearn.datasets import load_breast_cancer, load_digits
@@ -73,6 +74,25 @@ def test_digits() -> None:
     fit = softmax_descent(x[:1200], y[:1200], 10, 0.5, 300)
     assert ((x[1200:] @ fit.w + fit.b).argmax(1) == y[1200:]).mean() > 0.9
     assert fit.losses[0] == pytest.approx(np.log(10)) and fit.losses[-1] < 0.3
+
+
+def test_the_path_of_softmax_descent_is_that_of_torch() -> None:
+    rng = np.random.default_rng(3)
+    x, y = rng.normal(size=(30, 4)), rng.integers(3, size=30)
+    fit = softmax_descent(x, y, 3, 0.7, 12, penalty=0.05)
+    w = torch.zeros(4, 3, dtype=torch.float64, requires_grad=True)
+    b = torch.zeros(3, dtype=torch.float64, requires_grad=True)
+    descent, losses = torch.optim.SGD([w, b], lr=0.7), []
+    for _ in range(13):
+        descent.zero_grad()
+        loss = F.cross_entropy(torch.from_numpy(x) @ w + b, torch.from_numpy(y)) + 0.05 * (w * w).sum()
+        losses.append(loss.item())
+        if len(losses) <= 12:
+            loss.backward()
+            descent.step()
+    close(fit.w, w.detach().numpy())
+    close(fit.b, b.detach().numpy())
+    close(fit.losses, np.array(losses))
 
 
 def test_the_boundary() -> None:
