@@ -108,6 +108,23 @@ def test_a_defect_keeps_its_traceback(verb: Callable[..., None]) -> None:
         main(["solve"])
 
 
+def test_what_the_system_refuses_is_one_line_and_code_2(verb: Callable[..., None], capsys: Capture) -> None:
+    def body() -> None:
+        Path("/dev/null/run").mkdir()
+
+    verb(body)
+    assert main(["solve"]) == 2
+    told = "error: /dev/null/run: Not a directory; choose another place, or make room\n"
+    assert capsys.readouterr() == ("", told)
+
+    def full() -> None:
+        raise OSError("2 requested and 1 written")  # NumPy's own, without a number
+
+    verb(full)
+    assert main(["solve"]) == 2
+    assert capsys.readouterr().err == "error: 2 requested and 1 written; choose another place, or make room\n"
+
+
 def test_a_verb_may_choose_its_exit_code(verb: Callable[..., None]) -> None:
     verb(lambda: 3)
     assert main(["solve"]) == 3

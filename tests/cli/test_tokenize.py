@@ -88,6 +88,15 @@ def test_a_tokenizer_is_kept_and_used(capsys: Capture, corpus: Path, tmp_path: P
     assert set(compared["vocabulary"]) == {*KINDS, "my"}
 
 
+def test_smollm2_is_its_packages_file(
+    capsys: Capture, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["tokenize", "--train", str(corpus), "--save", str(tmp_path / "x.json")]) == 0
+    monkeypatch.setattr("clearhead.pipeline.model.smollm2", lambda: tmp_path / "x.json")
+    assert main(["tokenize", "the", "--tokenizer", "smollm2"]) == 0
+    assert "the" in capsys.readouterr().out
+
+
 def test_a_rank_file_wants_its_pattern(capfd: Capture, tmp_path: Path) -> None:
     lines = [base64.b64encode(bytes([byte])).decode() + f" {byte}" for byte in range(256)]
     (tmp_path / "x.tiktoken").write_text("\n".join(lines), encoding="utf-8")
@@ -128,6 +137,15 @@ def test_wrong_inputs(capfd: Capture, tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.chdir(tmp_path)
     assert message in told(capfd, *args)
     assert os.listdir(tmp_path) == []
+
+
+def test_a_text_is_not_lost_to_its_tokenizer(capfd: Capture, tmp_path: Path) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("a text that somebody wrote", encoding="utf-8")
+    assert "is no tokenizer; choose another name" in told(capfd, "--train", text, "--save", text)
+    assert text.read_text(encoding="utf-8") == "a text that somebody wrote"
+    for _ in range(2):  # a tokenizer may be made again
+        assert main(["tokenize", "--train", str(text), "--save", str(tmp_path / "x.json")]) == 0
 
 
 @pytest.mark.parametrize("data", [b"", b"\x7fELF\x00\x01", b'{"version": "1.0", "model"', b"GGUF\x03\x00", b"IQ== 0\n"])

@@ -93,6 +93,7 @@ def test_who_samples_and_says_no_more_keeps_every_token() -> None:
         ({"eos_token_id": [1, "</s>"]}, "eos_token_id = '</s>' is no token's number"),
         ({**OWN, "top_p": 1.5}, "top_p = 1.5"),
         ({**OWN, "temperature": "hot"}, "temperature = 'hot' is no number"),
+        ({**OWN, "repetition_penalty": 10**400}, "repetition_penalty = 1000000000"),
         ({**OWN, "top_k": 2.5}, "top_k = 2.5 is no whole number"),
     ],
 )

@@ -116,8 +116,15 @@ def test_what_is_broken_is_told(folder: Path, tmp_path: Path, spoil: Any, told: 
 
 
 def test_what_does_not_exist_is_told() -> None:
-    with pytest.raises(UserError, match="does not exist"):
-        load_model("no/such/path", CPU)
+    for name, told in (
+        ("no/such/path", "does not exist"),
+        ("", "the name of the model is empty"),
+        ("~nobody-of-that-name/x", "cannot be read: Could not determine home"),
+        ("a" * 5000, "a cannot be read: File name too long"),
+    ):
+        with pytest.raises(UserError, match=told) as raised:
+            load_model(name, CPU)
+        assert len(str(raised.value)) < 300
 
 
 def test_the_hub_without_a_network_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A whole run on text: it learns, it can be killed at any moment, and what is wrong with the text is told at once."""
 
 import json
+import os
 import shutil
 import signal
 import time
@@ -110,8 +111,8 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         ("empty.txt", b" \n", "is empty"),
         ("binary.txt", b"a\0b", "is binary"),
         ("latin.txt", "caf\xe9".encode("latin-1"), "no UTF-8"),
-        ("bad.jsonl", b'{"text": 3}\n', "no text in the field"),
-        ("short.txt", b"just one document", "of 1 documents"),
+        ("bad.jsonl", b'{"text": 3}\n', "holds 3, which is no text"),
+        ("short.txt", b"just one document", "the text is 1 documents"),
     ],
 )
 def test_text_that_cannot_be_learned_is_told_in_one_line(
@@ -125,6 +126,41 @@ def test_text_that_cannot_be_learned_is_told_in_one_line(
     assert [line for line in err.splitlines() if line.startswith("error: ")] == [err.splitlines()[-1]]
     assert told in err
     assert not (tmp_path / "run").exists()
+
+
+def test_of_a_few_documents_one_is_held_out_whatever_chance_says(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = write_text_recipe(tmp_path)
+    texts = [f"the cat sees dog {i}. " * 100 for i in range(5)]
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), encoding="utf-8")
+    assert not any(held_out(text, 1e-3) for text in texts)
+    out = tmp_path / "run"
+    settings = [f"data.files={tmp_path / 'few.jsonl'}", "data.held_out=1e-3", "model.kind=decoder", "pretrain.steps=12"]
+    assert main(["run", str(recipe), *(x for s in settings for x in ("--set", s)), "--out", str(out)]) == 0
+    assert "held out none of 5 documents, so one is" in capsys.readouterr().err
+    index = Shards(out / "tokens").index
+    assert (index.train.documents, index.held.documents) == (4, 1)
+
+
+def test_what_can_be_told_before_a_directory_is_made_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = write_text_recipe(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for setting, told in (
+        (f"data.files={tmp_path / 'pipe'}", "no file that can be read again and again"),
+        ("tokenizer.path=/no/such/tokenizer", "cannot read /no/such/tokenizer"),
+        (f"seed={10**30}", "is too large"),
+        (
+            "modl.kind=rnn",
+            "modl is not a setting; did you mean 'model'? There are: data, evaluation, kind, model, name",
+        ),
+    ):
+        assert main(["run", str(recipe), "--set", setting, "--out", str(tmp_path / "run")]) == 2
+        err = capsys.readouterr().err
+        assert err.startswith("error: ")
+        assert err.count("\n") == 1
+        assert told in err
+        assert not (tmp_path / "run").exists()
 
 
 def test_a_character_tokenizer_knows_held_out_characters(tmp_path: Path) -> None:

@@ -75,10 +75,11 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
         ("a.txt", b"", "is empty"),
         ("a.txt", b" \n \n", "is empty"),
         ("a.txt", b"ok\nab\x00c", "is binary"),
-        ("a.txt", b"ok\nab\xffc", "byte 0xff after line"),
+        ("a.txt", b"ok\nab\xffc", "byte 0xff in line 2"),
         ("a.jsonl", b'{"text": "a"}\n{"text": "b"\n', "line 2: this is not JSON"),
         ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "line 2: no text in the field 'text'; its fields are 'txt'"),
-        ("a.jsonl", b'{"text": 7}\n', "line 1: no text"),
+        ("a.txt", b"ok\n" * 500_000 + b"\xc3", "byte 0xc3 in line 500001"),
+        ("a.jsonl", b'{"text": 7}\n', "line 1: the field 'text' holds 7, which is no text"),
         ("a.jsonl", b"[1]\n", "line 1: no text"),
         ("a.jsonl", b"[" * 100_000, "line 1: this is not JSON"),
         ("a.parquet", b"PAR1 and no more", "no Parquet file"),
@@ -102,6 +103,13 @@ def test_half_a_parquet_file_and_wrong_columns_are_told(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="no Parquet file"):
         list(documents([path]))
+
+
+def test_a_row_without_text_is_none_and_half_a_pair_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text(
+        '{"text": null}\n{"text": "a\\ud83d b"}\n{"text": "\\ud83d\\udc4b"}\n', encoding="utf-8"
+    )
+    assert list(documents([tmp_path / "a.jsonl"])) == ["a\ufffd b", "👋"]
 
 
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:

@@ -201,6 +201,7 @@ def test_a_vocabulary_with_capitals_keeps_them(tmp_path: Path) -> None:
         ({"tokenizer_pre": "smolm"}, "'smolm' .*; did you mean 'smollm'"),
         ({"token_types": [CONTROL]}, "500 tokens and 1 types"),
         ({"token_list": ["a", "a"]}, "2 tokens are none or not all different"),
+        ({"token_list": [b"\xff"], "token_types": [CONTROL]}, "token 0 is no UTF-8"),
         ({"token_merges": ["a b c"]}, "merge 'a b c'"),
         ({"token_merges": ["ab"]}, "merge 'ab'"),
         ({"eos_token_id": 500}, "eos_token_id is 500; its tokens are 0 to 499"),

@@ -29,6 +29,21 @@ def test_what_is_saved_comes_back(tmp_path: Path) -> None:
     assert os.listdir(path.parent) == [path.name]
 
 
+def test_a_full_disk_leaves_the_old_one_and_nothing_beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "c.safetensors"
+    checkpoint.save(path, TENSORS, META)
+    old = path.read_bytes()
+
+    def full(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(path, {}, META)
+    assert os.listdir(tmp_path) == [path.name]
+    assert path.read_bytes() == old
+
+
 def test_equal_states_give_equal_bytes(tmp_path: Path) -> None:
     checkpoint.save(tmp_path / "1", TENSORS, META)
     checkpoint.save(tmp_path / "2", dict(reversed(TENSORS.items())), META)

@@ -99,4 +99,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python flushes at exit and complains
         return CLOSED
+    except OSError as error:  # a full disk, a folder that cannot be written, a file that is not to be read
+        where = f"{error.filename}: " if error.filename is not None else ""
+        print(f"error: {where}{error.strerror or error}; choose another place, or make room", file=sys.stderr)
+        return USAGE
     return code if isinstance(code, int) else OK

@@ -55,9 +55,9 @@ def command(
         _hold_out(data, holdout)
     resolved = parse_any(data, str(path))
     if isinstance(resolved, TextRecipe):  # a missing file or an unknown task must be told before anything is written
-        from clearhead.text.corpus import files_of
+        from clearhead.pipeline.text_stages import check
 
-        files_of(resolved.data.paths)
+        check(resolved)
     else:
         load_tasks(resolved)
 

@@ -36,7 +36,7 @@ KINDS = ("word", "char", "wordpiece", "bpe")
 @click.option("--file", "files", type=click.Path(path_type=Path), multiple=True,
               help="A text file in place of TEXT; several are compared with each other.")  # fmt: skip
 @click.option("--tokenizer", "paths", type=click.Path(path_type=Path), multiple=True,
-              help="tokenizer.json, tiktoken ranks, GGUF, or a folder. Default: one trained on --train.")  # fmt: skip
+              help="A tokenizer.json, tiktoken ranks, GGUF, a folder, smollm2. Default: one trained on --train.")  # fmt: skip
 @click.option("--pattern", help="How a rank file cuts text, if unknown: gpt2, cl100k, o200k, llama3, qwen2, smollm.")
 @click.option("--train", "training", type=click.Path(path_type=Path), multiple=True,
               help="Text, JSONL, Parquet or a folder to train on. Default: Python's manual, in English.")  # fmt: skip
@@ -71,6 +71,8 @@ def command(
     if save is not None and compare:
         raise UserError("--save keeps one tokenizer; leave out what compares several, or --save")
     texts = _texts(text, files, languages, wanted=save is None)
+    if save is not None:
+        _refuse_loss(save)
     tokenizers = _tokenizers(paths, pattern, training, (kind,) if not compare else KINDS, vocab, compare)
     if save is not None:
         _save(next(iter(tokenizers.values())), kind, save, as_json and not texts)
@@ -132,13 +134,22 @@ def _tokenizers(
             texts = documents(training) if training else default_corpus()
             found[kind] = interruptible(partial(train_tokenizer, kind, texts, vocab))
     for path in paths:
-        loaded = load_tokenizer(path, pattern)
+        loaded = load_tokenizer(_packaged(path), pattern)
         if not isinstance(loaded, SubwordTokenizer):
             raise UserError(
                 f"{path} is the character tokenizer of a run, which knows only its own alphabet; name another"
             )
         found[_name(path, found)] = loaded
     return found
+
+
+def _packaged(path: Path) -> Path:
+    """The file of smollm2, which is the name of a model everywhere; else the path as it is."""
+    if str(path) != "smollm2" or path.exists():
+        return path
+    from clearhead.pipeline.model import smollm2
+
+    return smollm2()
 
 
 def _name(path: Path, taken: Mapping[str, object]) -> str:
@@ -252,6 +263,17 @@ def _save(tokenizer: "SubwordTokenizer", kind: str, path: Path, as_json: bool) -
         click.echo(json.dumps({"saved": str(path), "kind": kind, "vocabulary": tokenizer.vocab_size}))
     else:
         click.echo(f"{path}: {kind}, {tokenizer.vocab_size:,} tokens", err=True)
+
+
+def _refuse_loss(path: Path) -> None:
+    """UserError if what is there is no tokenizer, such as the text that one is trained on."""
+    from clearhead.text.load import load_tokenizer
+
+    if path.is_file() and path.stat().st_size:
+        try:
+            load_tokenizer(path)
+        except UserError:
+            raise UserError(f"{path} is there already and is no tokenizer; choose another name") from None
 
 
 def _write(path: Path, content: str) -> None:

@@ -192,7 +192,7 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
         writer.close()
         os.replace(temporary, path)
     except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}; choose another place") from None
+        raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from None
     finally:
         temporary.unlink(missing_ok=True)
 

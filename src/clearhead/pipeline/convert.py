@@ -141,7 +141,7 @@ def replace_folder(loaded: LoadedModel, target: Path) -> None:
                 os.replace(old, target)
             raise
     except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror}; choose another place") from None
+        raise UserError(f"cannot write {target}: {error.strerror or error}; choose another place") from None
     finally:
         shutil.rmtree(aside, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)

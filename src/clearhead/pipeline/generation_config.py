@@ -22,6 +22,13 @@ def end_ids(told: Mapping[str, Any], vocab: int, where: Path) -> frozenset[int]:
     return frozenset(i for i in found if 0 <= i < vocab)  # small models are saved with the number of a large one
 
 
+def _float(value: float, name: str, where: Path) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise UserError(f"{where}: {name} = {value!r:.40} is too large; mend it, or delete it from the file") from None
+
+
 def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
     """Fields of a SampleConfig, of a generation_config.json. Without do_sample it says nothing of how to draw."""
     names = {field.name for field in fields(SampleConfig)} - {"max_tokens"}
@@ -36,7 +43,7 @@ def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
             raise UserError(f"{where}: {name} = {value!r:.40} is no number; mend it, or delete it from the file")
         if name == "top_k" and not isinstance(value, int):
             raise UserError(f"{where}: top_k = {value} is no whole number; mend it, or delete it from the file")
-        found[name] = value
+        found[name] = value if name == "top_k" else _float(value, name, where)
     try:
         SampleConfig(**found)  # type: ignore[arg-type]
     except (UserError, TypeError) as error:

@@ -82,8 +82,15 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
 
 def locate(name: str) -> Path:
     """Where a model lies that is named by its path, as smollm2, or by its id at the hub."""
-    path = Path(name).expanduser()
-    if path.exists():
+    if not name:
+        raise UserError("the name of the model is empty; name a run, a model's folder, a GGUF file or an id of the hub")
+    try:
+        path = Path(name).expanduser()
+        found = path.exists()
+    except (OSError, RuntimeError) as error:  # a name too long, a folder not to be entered, nobody's home
+        told = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"{name:.80} cannot be read: {told}; name a run, a model's folder or a GGUF file") from None
+    if found:
         return path
     return smollm2() if name == SMOLLM2 else from_hub(name)
 

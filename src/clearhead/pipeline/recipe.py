@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import build, to_dict
+from clearhead.config import build, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, DecoderConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
@@ -107,7 +107,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     known = {"name", "seed", "tasks", "model", *SECTIONS}
     for key in data:
         if key not in known:
-            build(_TopLevel, {key: data[key]}, where)
+            raise UserError(f"{where}: {key} is not a setting{nearest(key, known)}")
     top = build(_TopLevel, {key: data[key] for key in ("name", "seed") if key in data}, where)
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:

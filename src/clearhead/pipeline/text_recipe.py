@@ -4,11 +4,11 @@ Deliberately not here: tasks, reward models and search, which are the other kind
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from clearhead.config import build, to_dict
+from clearhead.config import build, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
@@ -120,6 +120,9 @@ def parse_any(data: Mapping[str, Any], where: str = "recipe") -> Recipe | TextRe
 
 def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
     """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
+    known = {field.name for field in fields(_TopLevel)} | {*SECTIONS, "model"}
+    if unknown := [key for key in data if key not in known]:
+        raise UserError(f"{where}: {unknown[0]} is not a setting{nearest(unknown[0], known)}")
     top = build(_TopLevel, {key: value for key, value in data.items() if key not in (*SECTIONS, "model")}, where)
     sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
     if sections["pretrain"].seed not in (0, top.seed):

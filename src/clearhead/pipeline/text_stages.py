@@ -21,7 +21,7 @@ from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, new_model, record_name
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
-from clearhead.text.corpus import documents, files_of, held_out, python_documentation
+from clearhead.text.corpus import documents, files_of, held_out, place, python_documentation
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards, write_shards
@@ -59,24 +59,46 @@ def read_documents(data: TextDataConfig) -> Iterator[str]:
     return documents(data.paths, data.field) if data.paths else python_documentation()
 
 
+def check(recipe: TextRecipe) -> None:
+    """What can be told before a run directory is made: files that are not there, a tokenizer that is none."""
+    for file in files_of(recipe.data.paths):
+        if not file.is_file():
+            raise UserError(f"{file} is no file that can be read again and again, as training does; save it as one")
+    if recipe.tokenizer.path:
+        _given(recipe.tokenizer.path)
+
+
 def corpus_stage(context: TextContext) -> None:
-    """Read all of the text once and count it, so that what is wrong with it is told before anything is made of it."""
+    """Read all of the text once and count it, so that what is wrong with it is told before anything is made of it.
+
+    Of a few documents chance may hold out none; then the one whose turn would come first is.
+    """
     data = context.recipe.data
     total = sum(file.stat().st_size for file in files_of(data.paths)) or PYTHON_DOCUMENTATION
     counts = {"documents": 0, "characters": 0, "bytes": 0, "held_out": 0}
+    first, second = 1.0, 1.0  # the lowest places
     with context.progress("corpus", total) as advance:
         for document in read_documents(data):
             size = len(document.encode("utf-8", "replace"))
             advance(min(size, max(total - counts["bytes"], 0)))  # a packed file holds more than its size
-            held = held_out(document, data.held_out)
+            at = place(document)
+            held = at < data.held_out
+            if at < first:
+                first, second = at, first
+            elif first < at < second:
+                second = at
             for key, number in (("documents", 1), ("characters", len(document)), ("bytes", size), ("held_out", held)):
                 counts[key] += number
+    share = data.held_out
+    if not counts["held_out"] and second < 1:
+        share, counts["held_out"] = second, 1
+        context.say(f"data.held_out = {data.held_out} held out none of {counts['documents']} documents, so one is")
     if not 0 < counts["held_out"] < counts["documents"]:
         raise UserError(
-            f"of {counts['documents']} documents {counts['held_out']} are held out by data.held_out = {data.held_out}; "
-            "some must be held out and some not: give more text, or change the share"
+            f"the text is {counts['documents']} documents and {counts['held_out']} of them held out by data.held_out = "
+            f"{data.held_out}; some must be held out and some not: give more text, or change the share"
         )
-    write_json(context.run.corpus, counts)
+    write_json(context.run.corpus, {**counts, "share": share})
     context.say(f"corpus: {counts['documents']:,} documents, {counts['bytes']:,} bytes, {counts['held_out']} held out")
 
 
@@ -93,7 +115,7 @@ def tokenizer_stage(context: TextContext) -> None:
             if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
                 tokenizer = CharTokenizer.train(texts)
             else:
-                sample = _sample(texts, context.recipe.data, read_json(run.corpus)["characters"])
+                sample = _sample(texts, share_of(context), read_json(run.corpus)["characters"])
                 tokenizer = interruptible(partial(train_tokenizer, "bpe", sample, config.vocab))
     assert isinstance(tokenizer, CharTokenizer | SubwordTokenizer)
     write_text(run.tokenizer, tokenizer.to_json())
@@ -120,11 +142,16 @@ def counted_documents(context: TextContext, label: str) -> Iterator[Iterator[str
         yield counted()
 
 
-def _sample(texts: Iterator[str], data: TextDataConfig, characters: int) -> Iterator[str]:
+def share_of(context: TextContext) -> float:
+    """What is held out, as the first reading of the text has settled it."""
+    return float(read_json(context.run.corpus).get("share", context.recipe.data.held_out))
+
+
+def _sample(texts: Iterator[str], held_share: float, characters: int) -> Iterator[str]:
     """Training documents of about TOKENIZER_CHARACTERS in all, chosen by their texts."""
     share = TOKENIZER_CHARACTERS / characters
     for document in texts:
-        if not held_out(document, data.held_out) and held_out(f"tokenizer {document}", share):
+        if not held_out(document, held_share) and held_out(f"tokenizer {document}", share):
             yield document
 
 
@@ -132,7 +159,7 @@ def shards_stage(context: TextContext) -> None:
     """All of the text as tokens on the disk, which training reads without holding it."""
     tokenizer = load_tokenizer(context.run)
     with counted_documents(context, "shards") as texts:
-        shards = write_shards(context.run.tokens, texts, tokenizer, context.recipe.data.held_out)
+        shards = write_shards(context.run.tokens, texts, tokenizer, share_of(context))
     index = shards.index
     context.say(f"shards: {index.train.tokens:,} tokens to train on, {index.held.tokens:,} held out")
 

@@ -40,7 +40,7 @@ from clearhead.pipeline.rundir import read_json, write_bytes, write_json
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
-from clearhead.training.loop import TrainConfig, train
+from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
 from clearhead.training.record import Observer, Record
 
 SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
@@ -88,6 +88,8 @@ class TuneConfig:
         for name in ("steps", "lr", "max_length", "eval_every", "samples", "sample_tokens"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
+        if abs(self.seed) > LARGEST_SEED:
+            raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if not 0 < self.epochs < math.inf:
             raise UserError(f"epochs = {self.epochs} must be a positive number")
         if self.full and self.merge:

@@ -7,6 +7,7 @@ Deliberately not here: tokens.
 """
 
 import ast
+import codecs
 import hashlib
 import importlib
 import json
@@ -93,8 +94,13 @@ def held_out(document: str, share: float) -> bool:
     >>> sum(held_out(str(i), 0.1) for i in range(1000))
     104
     """
+    return place(document) < share
+
+
+def place(document: str) -> float:
+    """Where from 0 to 1 a document lies, by its text alone: what lies below the share is held out."""
     digest = hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return int.from_bytes(digest, "big") < share * 2**64
+    return (int.from_bytes(digest, "big") >> 11) / 2**53
 
 
 def split(texts: Iterable[str], share: float) -> tuple[list[str], list[str]]:
@@ -125,20 +131,31 @@ def _plain(file: Path) -> Iterator[str]:
 
 def _lines(file: Path, longest: int) -> Iterator[str]:
     """The lines of a UTF-8 file, those longer than `longest` in parts; what is binary is told."""
-    at = 0
     try:
         with open(file, encoding="utf-8-sig", newline="") as opened:
             while line := opened.readline(longest):
                 if "\0" in line:
                     raise UserError(f"{file} is binary and no text: it has a zero byte; name a file of UTF-8 text")
                 yield line
-                at += 1
     except UnicodeDecodeError as error:
         raise UserError(
-            f"{file} is no UTF-8 text: the byte 0x{error.object[error.start]:02x} after line {at}; save it as UTF-8"
+            f"{file} is no UTF-8 text: the byte 0x{error.object[error.start]:02x} in line {_line_of_damage(file)}; "
+            "save it as UTF-8"
         ) from None
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; name a file of text") from None
+
+
+def _line_of_damage(file: Path) -> int:
+    """The first line that is no UTF-8; what reads text ahead does not know."""
+    decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
+    with open(file, "rb") as opened:
+        while data := opened.read(1 << 20):
+            try:
+                line += decoder.decode(data).count("\n")
+            except UnicodeDecodeError as error:
+                return line + error.object[: error.start].count(b"\n")
+    return line  # it ends in the middle of a character
 
 
 def _jsonl(file: Path, field: str) -> Iterator[str]:
@@ -149,10 +166,13 @@ def _jsonl(file: Path, field: str) -> Iterator[str]:
             row = json.loads(line)
         except (ValueError, RecursionError):
             raise UserError(f"{file}, line {number}: this is not JSON; write one object a line") from None
-        if not isinstance(row, dict) or not isinstance(row.get(field), str):
+        if not isinstance(row, dict) or field not in row:
             names = ", ".join(map(repr, row))[:100] if isinstance(row, dict) else "none"
             raise UserError(f"{file}, line {number}: no text in the field {field!r}; its fields are {names}")
-        yield row[field]
+        text = row[field]
+        if text is not None and not isinstance(text, str):
+            raise UserError(f"{file}, line {number}: the field {field!r} holds {text!r:.40}, which is no text")
+        yield (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # half a pair is U+FFFD
 
 
 def _parquet(file: Path, field: str) -> Iterator[str]:

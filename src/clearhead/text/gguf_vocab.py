@@ -58,6 +58,8 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     types = _list(metadata, "token_type", int) if PREFIX + "token_type" in metadata else [1] * len(tokens)
     if len(types) != len(tokens):
         raise UserError(f"it has {len(tokens)} tokens and {len(types)} types of tokens; there must be as many")
+    if (broken := next((i for i, token in enumerate(tokens) if not _is_text(token)), None)) is not None:
+        raise UserError(f"its token {broken} is no UTF-8 text; the file is broken")
     backend = builders[model](metadata, tokens)
     for token, kind in zip(tokens, types, strict=True):
         if kind in (UNKNOWN, CONTROL):
@@ -69,6 +71,15 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
         _token_id(metadata, f"{name}_token_id", tokens) for name in ("eos", "padding", "eot", "eom")
     )  # the last two end a turn and a message
     return SubwordTokenizer(backend, end, padding, frozenset(i for i in more if i is not None))
+
+
+def _is_text(token: str) -> bool:
+    """Whether the file's bytes were UTF-8; others are read as lone surrogates."""
+    try:
+        token.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:

@@ -28,11 +28,15 @@ def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any
     path.parent.mkdir(parents=True, exist_ok=True)
     data = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {META: json.dumps(meta, ensure_ascii=False)})
     aside = path.with_name(path.name + ".tmp")
-    with aside.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError:
+        aside.unlink(missing_ok=True)  # half a checkpoint only takes room, which a full disk has not
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the new name, too

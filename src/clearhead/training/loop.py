@@ -36,6 +36,7 @@ from clearhead.training.step import (
     to_tensors,
 )
 
+LARGEST_SEED = 1 << 40  # torch takes 64 bits, and a step's own seed is a million times as large
 AHEAD = 4  # batches made before they are asked for
 
 
@@ -71,6 +72,8 @@ class TrainConfig:
             raise UserError(
                 f"train.decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall"
             )
+        if abs(self.seed) > LARGEST_SEED:
+            raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if self.warmup >= self.steps:
             raise UserError(f"train.warmup = {self.warmup} must be below train.steps = {self.steps}; lower it")
 
