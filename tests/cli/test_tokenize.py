@@ -139,6 +139,13 @@ def test_wrong_inputs(capfd: Capture, tmp_path: Path, monkeypatch: pytest.Monkey
     assert os.listdir(tmp_path) == []
 
 
+def test_a_pipe_and_a_device_are_no_tokenizer(capfd: Capture, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "tokenizer.json").symlink_to("/dev/zero")  # without an end
+    for path in (tmp_path / "pipe", tmp_path):
+        assert "is no regular file" in told(capfd, "a", "--tokenizer", path)
+
+
 def test_a_text_is_not_lost_to_its_tokenizer(capfd: Capture, tmp_path: Path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("a text that somebody wrote", encoding="utf-8")

@@ -156,7 +156,12 @@ def test_neutral_gains_stand_for_none() -> None:
     [
         ({"model_type": "lama"}, "'lama' is not a family read here; did you mean 'llama'"),
         ({"hidden_act": "relu"}, "hidden_act = 'relu' cannot be honoured"),
-        ({"rope_scaling": {"rope_type": "yarn", "factor": 2.0}}, "'yarn' cannot be honoured"),
+        (
+            {"rope_scaling": {"rope_type": "yarn", "factor": 2.0}},
+            "^config.json: rope_scaling.rope_type = 'yarn' cannot",
+        ),
+        ({"quantization_config": {"quant_method": "fp8"}}, "'fp8'} cannot be honoured"),
+        ({"vocab_size": 2**31}, "^config.json: vocab = 2147483648 is too large"),
         ({"attention_bias": True}, "attention_bias = True"),
         ({"hidden_size": None}, "wrong kind"),
         ({"num_attention_heads": 5}, "not a multiple of n_heads = 5"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from clearhead.errors import UserError
 from clearhead.formats import gguf
@@ -92,9 +93,23 @@ def config_of(**changes: Any) -> Any:
     return change
 
 
+def stored(kind: torch.dtype, value: float) -> Any:
+    """Shards whose tensors hold this number, in another type."""
+
+    def change(path: Path) -> None:
+        for file in path.glob("*.safetensors"):
+            save_file({name: torch.full_like(x, value, dtype=kind) for name, x in load_file(file).items()}, file)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
+        (stored(torch.int64, 1), "holds int64 numbers, which are no weights"),
+        (stored(torch.bool, 1), "holds bool numbers"),
+        (stored(torch.complex64, 1), "holds complex64 numbers"),
+        (stored(torch.float64, 1e300), "not finite"),
         (cut, "is broken"),
         (pickled, "is pickle"),
         (without_a_shard, "which is not there"),

@@ -36,7 +36,7 @@ KINDS = ("word", "char", "wordpiece", "bpe")
 @click.option("--file", "files", type=click.Path(path_type=Path), multiple=True,
               help="A text file in place of TEXT; several are compared with each other.")  # fmt: skip
 @click.option("--tokenizer", "paths", type=click.Path(path_type=Path), multiple=True,
-              help="A tokenizer.json, tiktoken ranks, GGUF, a folder, smollm2. Default: one trained on --train.")  # fmt: skip
+              help="tokenizer.json, tiktoken ranks, GGUF, folder, smollm2. Default: trained on --train.")  # fmt: skip
 @click.option("--pattern", help="How a rank file cuts text, if unknown: gpt2, cl100k, o200k, llama3, qwen2, smollm.")
 @click.option("--train", "training", type=click.Path(path_type=Path), multiple=True,
               help="Text, JSONL, Parquet or a folder to train on. Default: Python's manual, in English.")  # fmt: skip

@@ -43,6 +43,8 @@ def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
     family = str(plain.get("model_type"))
     if family not in FAMILIES:
         raise UserError(f"config.json: model_type = {family!r} is not a family read here{nearest(family, FAMILIES)}")
+    if plain.get("quantization_config"):
+        _no("quantization_config", plain["quantization_config"], "weights that are not quantised")
     layers = plain.get("num_hidden_layers", plain.get("n_layer"))
     if isinstance(layers, int | float) and not layers <= MOST_LAYERS:
         raise UserError(f"config.json: {layers} layers are too many; {MOST_LAYERS} are possible")
@@ -53,6 +55,9 @@ def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
         return DecoderConfig(**{**FAMILIES[family], **sizes})
     except KeyError as missing:
         raise UserError(f"config.json lacks {missing}, which a {family} model needs") from None
+    except UserError as wrong:  # what a setting cannot be, and what cannot be honoured
+        told = str(wrong).removeprefix("config.json: ")
+        raise UserError(f"config.json: {told}") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError) as wrong:
         raise UserError(f"config.json has a value of the wrong kind: {wrong}") from None
 
@@ -152,7 +157,7 @@ def _rotary(plain: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _no(key: str, value: Any, ours: str) -> None:
-    raise UserError(f"config.json: {key} = {value!r} cannot be honoured; only {ours} can")
+    raise UserError(f"config.json: {key} = {value!r:.80} cannot be honoured; only {ours} can")
 
 
 def family_of(config: DecoderConfig) -> str:

@@ -58,7 +58,8 @@ def copy_in(
 ) -> None:
     """Fill our decoder, one tensor at a time, so that no more than one is held twice.
 
-    UserError as `check_shapes`, before anything is copied, and when a tensor holds numbers that are not finite.
+    UserError as `check_shapes`, before anything is copied, and when a tensor holds numbers that are not finite or no
+    floats.
     """
     check_shapes(decoder, mapping, shapes, where)
     targets = dict(decoder.named_parameters())
@@ -66,6 +67,13 @@ def copy_in(
         for ours, source in mapping.items():
             for i, (name, part) in enumerate(zip(source.names, targets[ours].split(source.rows, 0), strict=True)):
                 tensor = read(name)
+                if not tensor.is_floating_point():
+                    kind = str(tensor.dtype).removeprefix("torch.")
+                    raise UserError(
+                        f"{where}: {name} holds {kind} numbers, which are no weights here; get it in floats"
+                    )
+                if tensor.dtype == torch.float64:  # what is too large for float32 must be told, too
+                    tensor = tensor.float()
                 if not finite(tensor):
                     raise UserError(f"{where}: {name} holds numbers that are not finite; get the file again")
                 if heads := source.heads(i):

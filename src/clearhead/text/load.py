@@ -32,6 +32,8 @@ PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
 def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | CharTokenizer:
     """The tokenizer at `path`; `cut` names the pattern of a rank file that is not known here."""
     file = _in_folder(path) if path.is_dir() else path
+    if file.exists() and not file.is_file():  # a pipe is read once, and a device has no end
+        raise UserError(f"{file} is no regular file; name a tokenizer's file or folder")
     if _begins(file, len(gguf.MAGIC)) == gguf.MAGIC:
         _refuse_cut(cut, file)
         return gguf_vocab.load_gguf(file)
