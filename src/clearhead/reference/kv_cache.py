@@ -118,7 +118,7 @@ def new_caches(w: Llama, batch: tuple[int, ...]) -> tuple[Cache, ...]:
 def projections(n: int) -> tuple[int, int]:
     """Keys (or values) projected per layer while n tokens are made: n (n + 1) / 2 without a cache, n with one.
 
-    Attention itself still reads all that is cached: n (n + 1) / 2 scores per head either way, not O(n) in all.
+    Attention itself still reads all that is cached: n (n + 1) / 2 scores per head with one, not O(n) in all.
 
     >>> projections(4)
     (10, 4)
