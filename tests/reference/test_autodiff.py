@@ -58,6 +58,8 @@ def test_broadcasting_is_undone() -> None:
     agrees(lambda x, y: (x * y).sum(), lambda x, y: (x * y).sum(), A, C)
     agrees(lambda x, y: (x / y).sum(), lambda x, y: (x / y).sum(), A[:, :1], C)
     agrees(lambda x, y: (x * y).sum(), lambda x, y: (x * y).sum(), A, np.array(2.0))
+    agrees(lambda x, y: (x * y).sum(), lambda x, y: (x * y).sum(), A[:, :1], A[:, :2])
+    agrees(lambda x, y: (x * y).sum(), lambda x, y: (x * y).sum(), A[:1], A[:2])
     batch = RNG.normal(size=(2, 3, 4))
     agrees(lambda x, y: ((x @ y) ** 2.0).sum(), lambda x, y: ((x @ y) ** 2).sum(), batch, B)
 
