@@ -152,7 +152,7 @@ def terminal(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterat
 def test_a_terminal(terminal: Terminal, tmp_path: Path) -> None:
     terminal.until("> ")
     terminal.type("/help\n")
-    assert "/save FILE" in terminal.until("Ctrl-C stops an answer")
+    assert "/save FILE" in terminal.until("Ctrl-C ends an answer")
     terminal.until("> ")
     terminal.type("hello\n")
     terminal.until("hello\r\n")

@@ -137,6 +137,7 @@ def test_a_decoder_of_no_family_reads_its_own(tmp_path: Path) -> None:
         ({"use_dora": True}, "use_dora = True cannot be honoured"),
         ({"bias": "all"}, "bias = 'all'"),
         ({"lora_alpha": "9"}, "lora_alpha = '9' is no number"),
+        ({"lora_alpha": float("inf")}, "lora_alpha = inf is no number"),
     ],
 )
 def test_a_config_that_cannot_be_honoured_is_told(change: dict, told: str, tmp_path: Path) -> None:
@@ -171,6 +172,7 @@ def test_a_file_that_does_not_fit_is_told_and_nothing_changes(tmp_path: Path) ->
     assert "made for another model" in told({**good, last: torch.zeros(5, 2)})
     assert "no matrix" in told({**good, **{n.replace("layers.0", "layers.9"): t.clone() for n, t in good.items()}})
     assert "not finite" in told({**good, last: good[last] * float("nan")})
+    assert "holds int64 numbers" in told({**good, last: good[last].long()})
     assert "belongs to no LoRA" in told({**good, "base_model.model.lm_head.weight": torch.zeros(1)})
     (tmp_path / TENSORS).write_bytes(b"x" * 9)
     with pytest.raises(UserError, match="cannot be read"):

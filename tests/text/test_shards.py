@@ -119,6 +119,13 @@ def test_a_text_that_cannot_be_read_leaves_what_was_there(tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
 
 
+def test_what_a_killed_process_left_is_taken_away(tmp_path: Path) -> None:
+    (tmp_path / ".tokens.1.part").mkdir()
+    (tmp_path / ".tokens.1.part" / "train-00000.npy").write_bytes(b"half")
+    write_shards(tmp_path / "tokens", TEXTS, CHAR, 0.2)
+    assert [path.name for path in tmp_path.iterdir()] == ["tokens"]
+
+
 def test_a_broken_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no folder of tokens"):
         _ = Shards(tmp_path).index

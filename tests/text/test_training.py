@@ -1,3 +1,7 @@
+import signal
+import subprocess
+import sys
+
 import pytest
 from texts import CORPUS
 
@@ -66,3 +70,37 @@ def test_what_cannot_be_trained_is_told(kind: str, size: int, cut: str, told: st
 def test_no_text_is_told(kind: str) -> None:
     with pytest.raises(UserError, match="no text"):
         train_tokenizer(kind, [""], 300)
+
+
+ENDLESS = """
+import sys, time
+from clearhead.text.training import interruptible, train_tokenizer
+
+class Slow:  # time for the thread to notice that Python ends
+    def __del__(self, sleep=time.sleep):
+        sleep(0.5)
+
+def texts():
+    print("begun", flush=True)
+    while True:
+        yield "a text"
+
+slow = Slow()
+try:
+    interruptible(lambda: train_tokenizer("bpe", texts(), 300))
+except KeyboardInterrupt:
+    print("last words")
+    sys.exit(130)
+"""
+
+
+def test_ctrl_c_while_a_tokenizer_learns_ends_the_process_in_peace() -> None:
+    """The library aborts a process that ends one of its threads, with a message and another exit code."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", ENDLESS], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    assert process.stdout is not None and process.stdout.readline() == "begun\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "last words\n", "")

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "/help": "these lines",
-    "/reset": "begin again, with the same instructions",
-    "/system TEXT": "give other instructions and begin again; without TEXT none",
+    "/reset": "begin again with the same instructions",
+    "/system TEXT": "other instructions, or none; begins again",
     "/save FILE": "write the conversation as a line of JSON",
-    "/quit": "leave, as does Ctrl-D; Ctrl-C stops an answer",
+    "/quit": "leave, as Ctrl-D does; Ctrl-C ends an answer",
 }
 
 CUT = {  # why an answer is not whole, when it is not

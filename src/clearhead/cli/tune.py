@@ -76,6 +76,8 @@ def command(
     from clearhead.pipeline.run import choose_device
 
     config = build(pipeline.TuneConfig, override(plain, settings))
+    if (config.model, config.data) != (model, data):
+        raise UserError("--set changes neither the model nor the data; name them as MODEL and with --data")
     display = Display()
     chosen = choose_device(device)
     folder = out or default_folder(model, resume)

@@ -154,6 +154,9 @@ def _read_updates(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
         told = FACTORS.fullmatch(name)
         if told is None:
             raise UserError(f"{path}: the tensor {name} belongs to no LoRA update of a matrix; it cannot be read here")
+        if not tensor.is_floating_point():
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise UserError(f"{path}: {name} holds {kind} numbers, which are no weights; get it in floats")
         if not bool(tensor.isfinite().all()):
             raise UserError(f"{path}: {name} holds numbers that are not finite; get the file again")
         factors.setdefault(told[1], {})[told[2]] = tensor
@@ -170,6 +173,6 @@ def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
     patterns = config.get("alpha_pattern") or {}
     key = next((key for key in patterns if re.fullmatch(rf"(.*\.)?({key})", name)), None)
     alpha = patterns[key] if key is not None else config.get("lora_alpha")
-    if not isinstance(alpha, int | float) or isinstance(alpha, bool):
-        raise UserError(f"{CONFIG}: lora_alpha = {alpha!r} is no number; get the file again")
+    if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not abs(alpha) < 1e30:
+        raise UserError(f"{CONFIG}: lora_alpha = {alpha!r:.40} is no number; get the file again")
     return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank

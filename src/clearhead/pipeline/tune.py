@@ -85,9 +85,13 @@ class TuneConfig:
         for name in ("batch", "save_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name in ("steps", "lr", "max_length", "eval_every", "samples", "sample_tokens"):
+        for name in (
+            "steps", "lr", "max_length", "eval_every", "samples", "sample_tokens", "warmup", "weight_decay", "clip",
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
+        if not 0 <= self.decay_from < 1:
+            raise UserError(f"decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall")
         if abs(self.seed) > LARGEST_SEED:
             raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if not 0 < self.epochs < math.inf:

@@ -64,6 +64,8 @@ def write_shards(
     if not 0 < share < 1:
         raise UserError(f"the share that is held out is {share}; it must be between 0 and 1, such as 0.05")
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    for left in folder.parent.glob(f".{folder.name}.*.part"):  # by a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
     try:
         part.mkdir(parents=True)
         writers = {split: _Writer(part, split, tokenizer, shard) for split in SPLITS}

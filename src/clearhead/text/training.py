@@ -4,6 +4,9 @@ Each has the padding token as 0, the end of a text as 1 and, where it can meet w
 as 2. The algorithms are the library's.
 """
 
+import atexit
+import os
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from threading import Thread
@@ -19,6 +22,7 @@ from clearhead.text.subword import END_TOKEN, PAD_TOKEN, UNKNOWN_TOKEN, SubwordT
 Kind = Literal["char", "word", "wordpiece", "bpe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BYTES = 256
+INTERRUPTED = 130  # the exit code after Ctrl-C
 LARGEST = 1 << 20
 SMALLEST = {"char": 4, "word": 4, "wordpiece": 4, "bpe": BYTES + 2}  # special tokens and the least to spell with
 
@@ -56,8 +60,21 @@ def interruptible(job: Callable[[], SubwordTokenizer]) -> SubwordTokenizer:
         except BaseException as error:
             done.set_exception(error)
 
-    Thread(target=work, daemon=True).start()
-    return done.result()
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        return done.result()
+    except KeyboardInterrupt:
+        atexit.register(_leave, thread)
+        raise
+
+
+def _leave(thread: Thread) -> None:
+    """Python ends its threads in a way that the library answers by aborting the process; here it goes before that."""
+    if thread.is_alive():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
 
 
 def _char(vocab_size: int) -> tuple[Tokenizer, trainers.Trainer]:
