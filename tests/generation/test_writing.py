@@ -9,7 +9,7 @@ import tokenizers
 from clearhead.errors import UserError
 from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import GREEDY, SampleConfig
-from clearhead.generation.writing import Text, Writing, prompt_tokens, several
+from clearhead.generation.writing import Text, Writing, by_beams, check_memory, prompt_tokens, several
 from clearhead.models.decoder import Decoder
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
@@ -73,6 +73,22 @@ def test_a_prompt_that_fills_the_context_is_refused(make_decoder: MakeDecoder, t
         Writing(Writer(decoder), tokenizer, [3] * 8, GREEDY, 0)
     with pytest.raises(UserError, match="9 tokens long"):
         several(decoder, tokenizer, [3] * 9, GREEDY, 0, 2)
+
+
+def test_more_texts_than_memory_are_refused_before_anything_is_taken(
+    make_decoder: MakeDecoder, tokenizer: CharTokenizer
+) -> None:
+    decoder = make_decoder(max_positions=64)
+    config = decoder.config
+    one = 64 * 2 * config.n_layers * config.n_kv_heads * config.channels * 4 + 12 * config.vocab
+    check_memory(10, 64, decoder, 10 * one)
+    check_memory(10, 1000, decoder, 10 * one)  # the context ends them
+    with pytest.raises(UserError, match=r"11 texts of 64 tokens, written together, need .* ask for fewer"):
+        check_memory(11, 64, decoder, 10 * one)
+    with pytest.raises(UserError, match="10,000,000,000 texts"):
+        several(decoder, tokenizer, [3], GREEDY, 0, 10**10)
+    with pytest.raises(UserError, match="10,000,000,000 texts"):
+        by_beams(decoder, tokenizer, [3], 10**10, 9, 0.6, 1)
 
 
 def words(**frame: str) -> SubwordTokenizer:

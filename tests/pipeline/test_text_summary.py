@@ -55,3 +55,16 @@ def test_a_run_that_has_just_begun_has_a_report(text_run: Path, tmp_path: Path) 
     assert data["text"]["models"] == [] and "model" not in data
     assert headline(run, data)["lines"] == []
     assert main(["report", str(tmp_path)]) == 0
+
+
+@pytest.mark.parametrize("name", ["state.json", "corpus.json", "evaluation/decoder.json"])
+@pytest.mark.parametrize("content", ["[]", '{"x": 1}', "", "[" * 100_000])
+def test_a_file_of_another_shape_is_told(
+    text_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(text_run, run)
+    (run / name).write_text(content, encoding="utf-8")
+    assert main(["report", str(run)]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: {run / name} cannot be read") and err.count("\n") == 1

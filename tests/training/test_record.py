@@ -37,3 +37,9 @@ def test_a_torn_line_is_dropped_and_swallows_nothing(tmp_path: Path) -> None:
     assert read(path) == [{"kind": "step", "step": 1}]
     Record(path).log("step", step=2)
     assert [e["step"] for e in read(path)] == [1, 2]
+
+
+def test_what_is_no_event_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text('[]\n{"x": 1}\n3\n{"kind": "step", "step": 1}\n', encoding="utf-8")
+    assert read(path) == [{"kind": "step", "step": 1}]

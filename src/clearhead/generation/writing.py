@@ -3,9 +3,12 @@
 Deliberately not here: loading (pipeline) and printing (cli).
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+import torch
 
 from clearhead.errors import UserError
 from clearhead.generation.beam import beam_search
@@ -64,6 +67,25 @@ def check_room(prompt: Sequence[int], decoder: Decoder) -> None:
         raise UserError(
             f"the prompt is {len(prompt)} tokens long, but the model's context is {room}, and what it writes must fit "
             f"too; shorten the prompt by {len(prompt) - room + 1} tokens or more"
+        )
+
+
+def check_memory(rows: int, tokens: int, decoder: Decoder, memory: int | None = None) -> None:
+    """UserError if so many texts, written together, could need more bytes than there are; None: all of the machine's.
+
+    Counted are the keys and values of every token, and three numbers for each word of the vocabulary.
+    """
+    config, weight = decoder.config, decoder.embed.weight
+    if memory is None:
+        on_gpu = weight.device.type == "cuda"
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        memory = torch.cuda.mem_get_info(weight.device)[1] if on_gpu else machine
+    kept = 2 * config.n_layers * config.n_kv_heads * config.channels * weight.itemsize
+    needed = rows * (kept * min(tokens, config.max_positions) + 3 * 4 * config.vocab)
+    if needed > memory:
+        raise UserError(
+            f"{rows:,} texts of {tokens:,} tokens, written together, need {needed / 2**30:,.1f} GiB, and there are "
+            f"{memory / 2**30:,.1f}; ask for fewer or for shorter ones"
         )
 
 
@@ -130,6 +152,7 @@ def by_beams(
 ) -> list[Text]:
     """The n best of the texts that beam search finds."""
     check_room(prompt, decoder)
+    check_memory(beams, limit, decoder)
     engine = LocalEngine(decoder, tokenizer, dtype=decoder.dtype)
     (root,) = engine.open_tokens([prompt])
     rule = StopRule(tokenizer, stop)
@@ -157,6 +180,7 @@ def several(
 ) -> list[Text]:
     """n samples, all written together; the first is the one that `Writing` writes."""
     check_room(prompt, decoder)
+    check_memory(n, sampling.max_tokens, decoder)
     engine = LocalEngine(decoder, tokenizer, dtype=decoder.dtype)
     (drawn,) = engine.extend(engine.open_tokens([prompt]), n, sampling, [seed], stop=tuple(stop) or None)
     texts = []

@@ -99,7 +99,7 @@ class RunDir:
         return recipe
 
     def read_state(self) -> dict[str, Any]:
-        return read_json(self.state) if self.state.is_file() else {"stages": []}
+        return read_json(self.state, "stages") if self.state.is_file() else {"stages": []}
 
     def finished(self, stage: str) -> bool:
         return any(entry["name"] == stage for entry in self.read_state()["stages"])
@@ -163,10 +163,14 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, ensure_ascii=False))
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, *keys: str) -> Any:
+    """What a file of the run holds; with keys a table that has these."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if keys and not (isinstance(found, dict) and found.keys() >= set(keys)):
+            raise ValueError(f"it is no table with {', '.join(keys)}")
+        return found
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run again with --resume") from None
 
 

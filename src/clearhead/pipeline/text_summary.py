@@ -34,8 +34,9 @@ def corpus(run: RunDir, recipe: TextRecipe) -> dict[str, Any]:
     names = [path.name for path in recipe.data.paths]
     found: dict[str, Any] = {"source": ", ".join(names) or "Python's own documentation"}
     if run.corpus.is_file():
-        counts = read_json(run.corpus)
-        found |= {key: counts[key] for key in ("documents", "bytes", "held_out")}
+        keys = ("documents", "bytes", "held_out")
+        counts = read_json(run.corpus, *keys)
+        found |= {key: counts[key] for key in keys}
     if run.tokens.is_dir():
         index = Shards(run.tokens).index
         found |= {
@@ -51,7 +52,7 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
     for kind in recipe.kinds:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
-            measured = read_json(path)
+            measured = read_json(path, *keys)
             progress = held_out_curve(events(run, record_name(kind)))
             found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
     return found

@@ -34,13 +34,15 @@ class Record:
 
 
 def read(path: Path | str) -> list[dict[str, Any]]:
-    """All complete events, oldest first; a line torn by a kill is left out."""
+    """All complete events, oldest first; a line torn by a kill is left out, and what is no event."""
     events = []
     for line in Path(path).read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:
+            event = json.loads(line)
+        except ValueError:
             continue
+        if isinstance(event, dict) and "kind" in event:
+            events.append(event)
     return events
 
 
