@@ -90,6 +90,7 @@ def test_free_running_errs_more_than_teacher_forcing() -> None:
     text = [0]
     for _ in range(500):
         text.append(int(RNG.choice(8, p=jump[text[-1]])))
+    assert error_by_position(np.eye(2), [0, 1], True).tolist() == [1]  # two tokens are enough
     forced, free = (error_by_position(jump, text, f) for f in (True, False))
     close(forced.mean(), 0.0875, 0.35)
     assert free.mean() > 5 * forced.mean()
