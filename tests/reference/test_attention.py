@@ -103,6 +103,12 @@ def test_cosine_scores_cannot_single_out_a_key() -> None:
     for S, scale in ((2, 1.0), (50, 3.0)):
         z = np.where(np.arange(S) == 0, scale, -scale)  # the best case: one key parallel, all others opposite
         close(sharpest_cosine_weight(S, scale), torch.tensor(z).softmax(0)[0].item())
+    assert sharpest_cosine_weight(1) == 1
+
+
+def test_one_channel_and_one_key_are_enough_to_measure() -> None:
+    one = measure_scaling(1, 1, 1, RNG)
+    assert one.entropy == one.entropy_scaled == one.slope == 0
 
 
 @pytest.mark.parametrize(

@@ -54,5 +54,6 @@ def test_tiles() -> None:
     assert flash_1_tiles(64, 4 * 64 * 100 + 1) == (64, 101)
     with pytest.raises(ValueError, match="256 is the least"):
         flash_1_tiles(64, 255)
+    assert flash_2_traffic(4, 4, 2, 1, 1).writes == 4 * 2 + 4
     with pytest.raises(ValueError, match="tiles of 0 by 4"):
         flash_2_traffic(8, 8, 8, 0, 4)
