@@ -145,6 +145,11 @@ def test_exhaustive_search_lists_every_text(alpha: float) -> None:
     close(sum(np.exp(h.log_p) for h in got), 1.0)
 
 
+def test_texts_of_one_token_are_all_tried() -> None:
+    found = exhaustive_search(lambda y: np.log([0.6, 0.4]), end=1, limit=1)
+    assert [h.tokens for h in found] == [(0,), (1,)]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_wide_beam_is_exhaustive_and_a_beam_of_one_is_greedy(seed: int) -> None:
     model = chain(seed, 3)

@@ -64,6 +64,7 @@ def test_convexity() -> None:
         assert convexity_gap(lambda v: float(v @ H @ v), x, y, t) >= 0
         close(convexity_gap(lambda v: float(v @ H @ v), x, y, t), t * (1 - t) * (x - y) @ H @ (x - y), 1e-9)
     assert convexity_gap(lambda v: float(-v @ v), START, -START) < 0
+    assert [convexity_gap(lambda v: float(v @ v), START, -START, t) for t in (0.0, 1.0)] == [0, 0]
     assert is_convex_at(H) and not is_convex_at(-H) and is_convex_at(np.zeros((2, 2)))
     assert not is_convex_at(scipy.optimize.rosen_hess(np.array([0.0, 1.0])))  # a network is no exception
 

@@ -114,6 +114,7 @@ def test_words_that_keep_the_same_company_are_near() -> None:
     [
         (lambda: cooccurrences([[0]], 1, 0), "window = 0"),
         (lambda: cooccurrences([[3]], 2, 1), "0 to 1"),
+        (lambda: cooccurrences([[2]], 2, 1), "0 to 1"),
         (lambda: noise_distribution(np.zeros(2)), "at least one"),
         (lambda: glove_weight(np.ones(1), 0.0), "x_max = 0.0"),
         (lambda: pmi(np.zeros((2, 2))), "no PMI"),

@@ -29,6 +29,10 @@ def stack(weights, f, f_vjp, scale: float = 1.0) -> Depth:
     return through_depth(X, [activated(scale * weights(D, D, rng), f, f_vjp) for _ in range(L)], DY)
 
 
+def test_one_input_is_enough() -> None:
+    assert he(1, 5, np.random.default_rng(0)).shape == xavier(1, 5, np.random.default_rng(0)).shape == (1, 5)
+
+
 def test_variance_as_torch_has_it() -> None:
     torch.manual_seed(0)
     peers = {

@@ -68,6 +68,7 @@ def test_smoothing_by_hand() -> None:
 
 def test_perplexity_and_bits() -> None:
     close(perplexity(ngram_nll(np.full(5, 0.2), [1] * 7), 7), 5)
+    close(perplexity(np.log(3), 1), 3)
     nll = 12.3
     close(bits_per_byte(nll, "naïve"), nll / math.log(2) / 6)  # ï takes two bytes
     close(2 ** (bits_per_byte(nll, "abc") * 3), math.exp(nll))
