@@ -71,6 +71,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
         (["--set", "decay_from=1"], "decay_from = 1.0 must be"),
         (["--seed", str(10**30)], "is too large"),
         (["--data", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
+        (["--data", "/dev/null"], "cannot read /dev/null: it is no regular file"),
         (["--held-out", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
         (["--resume"], "to resume"),
         (["--max-length", "4"], "rows cannot be used"),

@@ -199,6 +199,13 @@ def test_nothing_is_overwritten_unasked(llama: Path, tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
+def test_the_folder_where_one_stands_is_replaced(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(llama, tmp_path / "x")
+    monkeypatch.chdir(tmp_path / "x")
+    assert run(llama, Path(), force=True).nbytes == first.nbytes > 0
+    assert load_model(str(tmp_path / "x"), torch.device("cpu")).decoder.config.vocab
+
+
 def test_a_failure_half_way_leaves_the_old(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(llama, tmp_path / "x")
     before = {file.name: file.read_bytes() for file in (tmp_path / "x").iterdir()}

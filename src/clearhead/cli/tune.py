@@ -69,7 +69,8 @@ def command(
     if "epochs" in plain and "steps" in plain:
         raise UserError("--epochs and --steps both say how long; leave out one of them")
     if not data.is_file():
-        raise UserError(f"cannot read {data}: there is no such file; name a JSONL file of chats or prompts")
+        wrong = "it is no regular file" if data.exists() else "there is no such file"
+        raise UserError(f"cannot read {data}: {wrong}; name a JSONL file of chats or prompts")
 
     from clearhead.cli.display import Display
     from clearhead.pipeline import tune as pipeline

@@ -56,7 +56,7 @@ def convert(source: str, target: Path, dtype: str | None, force: bool, progress:
     if found.refused:
         raise UserError(f"{source}: {found.refused}")
     check_target(target, found.path, to_file, force)
-    kind = dtype or kept_type(found)
+    kind, place = dtype or kept_type(found), target.resolve()  # `.` means another folder once it is replaced
     if found.config is not None:
         check_words(found.config, to_file, kind)
     with progress("convert", 2) as advance:
@@ -70,7 +70,7 @@ def convert(source: str, target: Path, dtype: str | None, force: bool, progress:
         else:
             replace_folder(loaded, target)
         advance(1)
-    written = [target] if to_file else [file for file in target.iterdir() if file.suffix == ".safetensors"]
+    written = [target] if to_file else [file for file in place.iterdir() if file.suffix == ".safetensors"]
     parameters = loaded.decoder.config.parameters
     return Converted(
         target, "GGUF file" if to_file else "Hugging Face folder", kind, parameters,
