@@ -11,6 +11,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clearhead.kernels.document_attention import TYPES, document_attention
+
 
 class Pattern(NamedTuple):
     """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honours it or refuses.
@@ -160,6 +162,9 @@ def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
         window = pattern.window if pattern.window < q.shape[1] else 0
         if segments is None and not (plain or window or pattern.softcap):
             return fused_attention(q, k, v, None)
+        if torch.compiler.is_compiling() and q.device.type == "cpu" and q.dtype in TYPES and not pattern.softcap:
+            documents = q.new_zeros(q.shape[:2], dtype=torch.long) if segments is None else segments
+            return document_attention(q, k, v, documents, window)
         kind = (q.dtype, window)
         if kind not in biases:
             documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
