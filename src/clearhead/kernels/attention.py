@@ -1,6 +1,7 @@
-"""Masked attention: the plain product-softmax-product, torch's fused kernel, and the rule that chooses between them.
+"""Masked attention: the plain product-softmax-product, torch's fused kernel, and the rule that chooses among the ways.
 
-Deliberately not here: caches (generation passes its own `Attend`) and projections (nn.layers).
+A compiled step on a CPU has a kernel of its own (document_attention.py). Deliberately not here: caches (generation
+passes its own `Attend`) and projections (nn.layers).
 """
 
 import math
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clearhead.kernels.document_attention import TYPES, document_attention
+from clearhead.kernels.document_attention import document_attention, has_kernel
 
 
 class Pattern(NamedTuple):
@@ -34,7 +35,6 @@ class Attend(Protocol):
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor: ...
 
 
-HALVES_FROM = 256  # keys; below, what halving saves is lost again on smaller products
 PLAIN_UP_TO = 2048  # keys; on a CPU plain products win up to there, and then their T x S weights fill the memory
 
 
@@ -56,50 +56,6 @@ def plain_attention(
     scores = capped(q @ k.mT, softcap).view(B, H, T, S)
     weights = (scores + bias[:, None]).softmax(-1)
     return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, C).transpose(1, 2)
-
-
-def halved_attention(
-    q: Float[Tensor, "B T H C"],
-    k: Float[Tensor, "B T G C"],
-    v: Float[Tensor, "B T G C"],
-    bias: Float[Tensor, "#B T T"],
-) -> Float[Tensor, "B T H C"]:
-    """`plain_attention` of causal rows in two products: no query of the first half looks at the second half.
-
-    A quarter of the scores is never made. The bias must hide the later keys, and has no gradient.
-    """
-    (B, T, H, C), G = q.shape, k.shape[2]
-    halves = []
-    for first, end in ((0, T // 2), (T // 2, T)):
-        q_half = (q[:, first:end] * C**-0.5).transpose(1, 2).reshape(B * G, -1, C)
-        k_seen, v_seen = (x[:, :end].transpose(1, 2).reshape(B * G, end, C) for x in (k, v))
-        out, _ = _Attention.apply(q_half, k_seen, v_seen, bias[:, None, first:end, :end])
-        halves.append(out.view(B, H, end - first, C).transpose(1, 2))
-    return torch.cat(halves, 1)
-
-
-class _Attention(torch.autograd.Function):
-    """softmax(q kᵀ + bias) v for q "N R C", k and v "N S C" and a bias of (#B 1 T S), N R = B H T; and the weights.
-
-    The backward pass is written out: torch's own gives the gradient of k transposed, which costs a slow copy.
-    """
-
-    @staticmethod
-    def forward(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
-        scores = (q @ k.mT).view(len(bias), -1, *bias.shape[2:]) + bias
-        weights = scores.softmax(-1).view(len(q), -1, k.shape[1])
-        return weights @ v, weights
-
-    @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, ...], output: tuple[Tensor, Tensor]) -> None:  # type: ignore[no-untyped-def]
-        ctx.mark_non_differentiable(output[1])
-        ctx.save_for_backward(*inputs[:3], output[1])
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:  # type: ignore[no-untyped-def]
-        q, k, v, w = ctx.saved_tensors
-        ds = torch.ops.aten._softmax_backward_data(gradient @ v.mT, w, -1, w.dtype)
-        return ds @ k, ds.mT @ q, w.mT @ gradient, None
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
@@ -157,21 +113,20 @@ def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
     """Causal attention inside each document of a row, for q, k, v of shape "B T heads C"; None: one document a row."""
     biases: dict[tuple[torch.dtype, int], Tensor] = {}  # made at the first layer of a kind, which knows the type
 
+    def documents(q: Tensor) -> Tensor:
+        return q.new_zeros(q.shape[:2], dtype=torch.long) if segments is None else segments
+
     def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
-        plain = prefers_plain(q.shape[1], q.device)
         window = pattern.window if pattern.window < q.shape[1] else 0
+        if torch.compiler.is_compiling() and has_kernel(q) and not pattern.softcap:
+            return document_attention(q, k, v, documents(q), window)
+        plain = prefers_plain(q.shape[1], q.device)
         if segments is None and not (plain or window or pattern.softcap):
             return fused_attention(q, k, v, None)
-        if torch.compiler.is_compiling() and q.device.type == "cpu" and q.dtype in TYPES and not pattern.softcap:
-            documents = q.new_zeros(q.shape[:2], dtype=torch.long) if segments is None else segments
-            return document_attention(q, k, v, documents, window)
         kind = (q.dtype, window)
         if kind not in biases:
-            documents = q.new_zeros(1, q.shape[1], dtype=torch.long) if segments is None else segments
-            biases[kind] = causal_bias(documents, q.dtype, window)
+            biases[kind] = causal_bias(documents(q[:1]), q.dtype, window)  # one row's stands for all equal ones
         if plain or pattern.softcap:  # the fused kernel has no place for a cap
-            if q.shape[1] >= HALVES_FROM and not pattern.softcap:
-                return halved_attention(q, k, v, biases[kind])
             return plain_attention(q, k, v, biases[kind], pattern.softcap)
         return fused_attention(q, k, v, biases[kind])
 

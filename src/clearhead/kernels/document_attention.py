@@ -6,6 +6,7 @@ is `plain_attention` with the bias of `causal_bias` (attention.py).
 
 import ctypes
 import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,17 @@ class _Sizes(ctypes.Structure):
 
 @functools.cache
 def _library() -> Any:
-    from torch._inductor.codecache import CppCodeCache  # seconds, and only a compiled step comes here
-
-    return CppCodeCache.load(Path(__file__).with_suffix(".cpp").read_text())
+    cache = importlib.import_module("torch._inductor.codecache").CppCodeCache  # a second that others need not wait
+    return cache.load(Path(__file__).with_suffix(".cpp").read_text(encoding="utf-8"))
 
 
 def _call(direction: str, q: Tensor, k: Tensor, v: Tensor, window: int, *tensors: Tensor) -> None:
+    (B, T, H, C), G = q.shape, k.shape[2]
+    if not (k.shape == v.shape == (B, T, G, C) and H % G == 0 and q.dtype == k.dtype == v.dtype):
+        told = ", ".join(f"{name} {tuple(x.shape)} {x.dtype}" for name, x in zip("qkv", (q, k, v), strict=True))
+        raise ValueError(f"q must be B T H C, k and v B T G C with G a divisor of H, all of one type, not {told}")
     strides = [(3 * ctypes.c_int64)(*x.stride()[:3]) for x in (q, k, v)]
-    sizes = _Sizes(*q.shape[:3], *k.shape[2:], *strides, window, torch.get_num_threads())
+    sizes = _Sizes(B, T, H, G, C, *strides, window, torch.get_num_threads())
     function = getattr(_library(), f"{direction}_{TYPES[q.dtype]}")
     function(ctypes.byref(sizes), *(ctypes.c_void_p(x.data_ptr()) for x in tensors))
 
@@ -59,7 +63,7 @@ torch.library.define(
 @torch.library.impl("clearhead::document_attention", "CPU")
 def _forward(q: Tensor, k: Tensor, v: Tensor, segments: Tensor, window: int) -> tuple[Tensor, Tensor]:
     out, log_sum = _forward_shapes(q, k, v, segments, window)
-    q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.contiguous()
+    q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.long().contiguous()
     _call("forward", q, k, v, window, q, k, v, segments, out, log_sum)
     return out, log_sum
 
@@ -75,7 +79,7 @@ def _backward(
     gradient: Tensor, q: Tensor, k: Tensor, v: Tensor, log_sum: Tensor, segments: Tensor, window: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     found = _backward_shapes(gradient, q, k, v, log_sum, segments, window)
-    q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.contiguous()
+    q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.long().contiguous()
     _call("backward", q, k, v, window, gradient.contiguous(), q, k, v, log_sum, segments, *found)
     return found
 
@@ -103,6 +107,11 @@ class _DocumentAttention(torch.autograd.Function):
         q, k, v, segments, log_sum = ctx.saved_tensors
         gradients = torch.ops.clearhead.document_attention_gradient(gradient, q, k, v, log_sum, segments, ctx.window)
         return *gradients, None, None
+
+
+def has_kernel(q: Tensor) -> bool:
+    """Whether there is one for this type and device."""
+    return q.device.type == "cpu" and q.dtype in TYPES
 
 
 def document_attention(
