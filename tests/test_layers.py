@@ -11,11 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOR_ALL = {"shapes", "errors", "config"}
+FOR_ALL = {"shapes", "errors", "config", "files"}
 # What a layer may import besides itself and FOR_ALL, and with each layer whatever that one may import.
 MAY_IMPORT = {
     "shapes": set(),
     "errors": set(),
+    "files": set(),
     "config": set(),
     "reference": set(),
     "formats": set(),

@@ -8,7 +8,6 @@ Deliberately not here: building objects from settings, defaults from the environ
 import copy
 import dataclasses
 import difflib
-import os
 import re
 import tomllib
 import types
@@ -19,6 +18,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 import tomli_w
 
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 T = TypeVar("T")
 
@@ -82,17 +82,8 @@ def load_toml(path: str | Path) -> dict[str, Any]:
 
 
 def save_toml(data: Mapping[str, Any], path: str | Path) -> None:
-    """Write whole or not at all: a reader, or a crash at any instant, never sees half a file."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "wb") as file:
-            tomli_w.dump(dict(data), file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write whole or not at all."""
+    write_whole(Path(path), tomli_w.dumps(dict(data)))
 
 
 def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 if TYPE_CHECKING:
     from clearhead.study.book import Chapter, Found
@@ -87,9 +88,7 @@ def _write(chapters: "Sequence[Chapter]", folder: Path, as_json: bool) -> None:
         pages = site.pages(chapters)
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in pages.items():
-            part = folder / f".{name}"
-            part.write_text(text, encoding="utf-8")
-            part.replace(folder / name)
+            write_whole(folder / name, text)
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}") from error
     if as_json:

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 if TYPE_CHECKING:
     from clearhead.text.compare import Cost
@@ -278,15 +279,10 @@ def _refuse_loss(path: Path) -> None:
 
 def _write(path: Path, content: str) -> None:
     """Whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, path)
+        write_whole(path, content)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; give a path that can be written") from None
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 SHOWN_ROWS = 20  # bad ones, each in a line
 
@@ -151,11 +152,10 @@ def write_report(folder: Path) -> None:
     """report.html, from what the directory holds."""
     from clearhead.pipeline.rundir import read_json
     from clearhead.pipeline.tune import RECORD, REPORT, RESULT
-    from clearhead.report.page import write_page
     from clearhead.report.tuning import render
     from clearhead.training.record import read
 
-    write_page(render(read_json(folder / RESULT), read(folder / RECORD)), folder / REPORT)
+    write_whole(folder / REPORT, render(read_json(folder / RESULT), read(folder / RECORD)))
 
 
 def show(result: dict[str, Any], folder: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from clearhead.errors import UserError
+from clearhead.files import whole
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -170,31 +171,30 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
     for name, tensor in tensors.items():
         if kind == "Q8_0" and tensor.ndim > 1 and tensor.shape[-1] % 32:
             raise UserError(f"{name} has rows of {tensor.shape[-1]} weights, not whole blocks of 32; write F16 instead")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        writer = package.GGUFWriter(temporary, metadata["general.architecture"])
-        writer.add_file_type(WRITTEN[kind])
-        if kind == "Q8_0":
-            writer.add_quantization_version(package.GGML_QUANT_VERSION)
-        for key, value in metadata.items():
-            if key not in ("general.architecture", "general.file_type", "general.quantization_version"):
-                writer.add_key_value(key, value, *_value_type(package, value))
-        for name, tensor in tensors.items():
-            as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32
-            plain = {"F32": np.float32, "F16": np.float16}.get(as_kind.name)
-            if plain is not None:
-                writer.add_tensor(name, np.ascontiguousarray(tensor, plain))
-            else:
-                writer.add_tensor(name, package.quants.quantize(tensor.astype(np.float32), stored), raw_dtype=stored)
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-        writer.close()
-        os.replace(temporary, path)
+        with whole(path) as part:
+            writer = package.GGUFWriter(part, metadata["general.architecture"])
+            writer.add_file_type(WRITTEN[kind])
+            if kind == "Q8_0":
+                writer.add_quantization_version(package.GGML_QUANT_VERSION)
+            for key, value in metadata.items():
+                if key not in ("general.architecture", "general.file_type", "general.quantization_version"):
+                    writer.add_key_value(key, value, *_value_type(package, value))
+            for name, tensor in tensors.items():
+                as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32
+                plain = {"F32": np.float32, "F16": np.float16}.get(as_kind.name)
+                if plain is not None:
+                    writer.add_tensor(name, np.ascontiguousarray(tensor, plain))
+                else:
+                    writer.add_tensor(
+                        name, package.quants.quantize(tensor.astype(np.float32), stored), raw_dtype=stored
+                    )
+            writer.write_header_to_file()
+            writer.write_kv_data_to_file()
+            writer.write_tensors_to_file()
+            writer.close()
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}; choose another place") from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _value_type(package: ModuleType, value: Any) -> tuple[Any, ...]:

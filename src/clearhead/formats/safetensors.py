@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from clearhead.errors import UserError
+from clearhead.files import whole, write_whole
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = ("pytorch_model*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -187,14 +188,11 @@ def pickled(path: Path) -> str:
 
 def write(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """One file, there whole or not at all."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, aside, {"format": "pt"})
-        os.replace(aside, path)
+        with whole(path) as part:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, part, {"format": "pt"})
     except (OSError, SafetensorError) as error:
         raise UserError(f"cannot write {path}: {str(error).splitlines()[0]}; choose another place") from None
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_folder(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int = SHARD_BYTES) -> None:
@@ -216,6 +214,4 @@ def write_folder(folder: Path, tensors: Mapping[str, Tensor], shard_bytes: int =
         write(folder / name, shard)
         placed |= dict.fromkeys(shard, name)
     total = sum(tensor.nbytes for tensor in tensors.values())
-    aside = folder / f".{INDEX}.{os.getpid()}"
-    aside.write_text(json.dumps({"metadata": {"total_size": total}, "weight_map": placed}, indent=2), encoding="utf-8")
-    os.replace(aside, folder / INDEX)
+    write_whole(folder / INDEX, json.dumps({"metadata": {"total_size": total}, "weight_map": placed}, indent=2))

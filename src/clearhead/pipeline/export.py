@@ -3,12 +3,12 @@
 Deliberately not here: models that no family has; they are told so.
 """
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
+from clearhead.files import whole
 from clearhead.formats import gguf, safetensors
 from clearhead.formats.gguf import is_gguf, read_metadata
 from clearhead.models import gguf as llama_cpp
@@ -100,9 +100,8 @@ def tokenizer_config(loaded: LoadedModel) -> dict[str, Any]:
 
 
 def copy_file(source: Path, target: Path) -> None:
-    aside = target.with_name(target.name + ".tmp")
-    shutil.copyfile(source, aside)
-    os.replace(aside, target)
+    with whole(target) as part:
+        shutil.copyfile(source, part)
 
 
 def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:

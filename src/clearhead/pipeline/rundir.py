@@ -12,8 +12,6 @@ A run on text has no rollouts and no reward model, but corpus.json and a folder 
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +19,7 @@ from typing import Any
 
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
 
@@ -145,18 +144,9 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """All of it or nothing: write beside the target, then rename."""
+    """All of it or nothing, and its folder where there is none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_whole(path, data)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clearhead.files import write_whole
 from clearhead.report.account import compute_section, reproduce_section
 from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
@@ -45,21 +45,8 @@ def render(report_data: Mapping[str, Any]) -> str:
 
 
 def write(report_data: Mapping[str, Any], path: str | Path) -> None:
-    """Write the report of a run; see `write_page`."""
-    write_page(render(report_data), Path(path))
-
-
-def write_page(text: str, path: Path) -> None:
-    """Write a page whole or not at all: a reader, or a crash at any instant, never sees half of it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with open(part, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the report of a run, whole or not at all."""
+    write_whole(Path(path), render(report_data))
 
 
 def build_page(report: Report) -> str:

@@ -8,12 +8,13 @@ each answer starts afresh. Deliberately not here: what else an answer holds.
 import argparse
 import contextlib
 import io
-import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from clearhead.files import write_whole
 
 GUIDE = Path(__file__).parent / "guide"
 PAIR = re.compile(r"^    ```python\n(.*?)^    ```\n    ```output\n(.*?)^    ```$", re.DOTALL | re.MULTILINE)
@@ -68,7 +69,7 @@ def main() -> int:
     for chapter in asked.chapters:
         text = chapter.read_text(encoding="utf-8")
         if asked.write:
-            _replace(chapter, written(text))
+            write_whole(chapter, written(text))
             continue
         for example in examples(text):
             if example.printed != example.output:
@@ -86,13 +87,6 @@ def _printed(code: str, names: dict[str, Any]) -> str:
 
 def _flush(text: str) -> str:
     return "\n".join(line.removeprefix("    ").rstrip() for line in text.splitlines())
-
-
-def _replace(path: Path, text: str) -> None:
-    """The new text whole, or the old one."""
-    beside = path.with_name(path.name + ".tmp")
-    beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
 
 
 if __name__ == "__main__":

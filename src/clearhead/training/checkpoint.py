@@ -4,7 +4,6 @@ Deliberately not here: what is saved (loop.py), and other people's checkpoints.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 META = (
     "clearhead"  # the one metadata key; safetensors writes several in random order, and equal states give equal bytes
@@ -23,25 +23,13 @@ WEIGHTS = "model/"  # what the names of a model's weights begin with
 
 
 def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write beside the file, reach the disk, then take its name: at any instant the old or the new one is whole."""
+    """There whole or not at all, on the disk, when this returns."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.part"):  # by a run that was killed
+        left.unlink(missing_ok=True)
     data = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {META: json.dumps(meta, ensure_ascii=False)})
-    aside = path.with_name(path.name + ".tmp")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError:
-        aside.unlink(missing_ok=True)  # half a checkpoint only takes room, which a full disk has not
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the new name, too
-    finally:
-        os.close(folder)
+    write_whole(path, data)
 
 
 def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:

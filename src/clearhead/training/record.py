@@ -4,10 +4,11 @@ Deliberately not here: what the numbers mean.
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from clearhead.files import write_whole
 
 Event = Mapping[str, Any]
 Observer = Callable[[Event], None]
@@ -52,6 +53,4 @@ def _keep(path: Path, wanted: Callable[[Event], bool]) -> None:
     kept = [event for event in (read(path) if old else []) if wanted(event)]
     new = "".join(json.dumps(event, ensure_ascii=False) + "\n" for event in kept)
     if new != old:
-        aside = path.with_name(path.name + ".tmp")
-        aside.write_text(new, encoding="utf-8")
-        os.replace(aside, path)
+        write_whole(path, new)

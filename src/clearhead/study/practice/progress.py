@@ -1,14 +1,13 @@
 """What a learner has done so far: one small JSON file in the user's data folder, written whole or not at all."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
+from clearhead.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -49,18 +48,9 @@ def write(path: Path, progress: Mapping[str, Progress]) -> None:
     text = json.dumps({name: asdict(one) for name, one in progress.items()}, indent=1, sort_keys=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        write_whole(path, text)
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; set CLEARHEAD_DATA to a folder of yours") from error
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
 
 
 def changed(path: Path, name: str, **changes: Any) -> Progress:

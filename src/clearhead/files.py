@@ -1,0 +1,37 @@
+"""Files that are there whole or not at all: a reader, or a crash at any instant, finds the old one or the new one."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A place beside `path` to write to. It takes the name when the block ends; after an error nothing of it remains.
+
+    Only a killed process leaves its `.NAME.PID.part` behind, which nobody reads.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        _reach_disk(part)
+        os.replace(part, path)
+        _reach_disk(path.parent)  # the new name, too
+    finally:
+        with contextlib.suppress(OSError):  # what went wrong before is what matters
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Text is written as UTF-8, with line ends as they are."""
+    with whole(path) as part:
+        part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def _reach_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
