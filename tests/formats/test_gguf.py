@@ -119,6 +119,12 @@ def test_any_changed_byte(small: bytes, tmp_path_factory: pytest.TempPathFactory
     opened(small[:at] + bytes([value]) + small[at + 1 :], tmp_path_factory.getbasetemp())
 
 
+def test_a_damaged_scale_is_read_without_a_warning(tmp_path: Path) -> None:
+    blocks = np.zeros((1, 34), np.uint8)
+    blocks[0, :2] = np.array([np.inf], np.float16).view(np.uint8)
+    assert np.isnan(GGUF(write(tmp_path / "a.gguf", {"w": ("Q8_0", blocks)})).read("w")).all()
+
+
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

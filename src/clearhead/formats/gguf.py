@@ -143,7 +143,8 @@ class GGUF:
         blocks = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
         for first in range(0, len(blocks), AT_ONCE // weights):
             row = blocks[first : first + AT_ONCE // weights].reshape(1, -1)  # the package goes row by row
-            part = package.quants.dequantize(row, kind)
+            with np.errstate(all="ignore"):  # a damaged scale may be infinite, and infinity times 0 is no number
+                part = package.quants.dequantize(row, kind)
             found[first * weights : first * weights + part.size] = part.reshape(-1)
         return found.reshape(info.shape)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from clearhead.errors import UserError
 from clearhead.study.practice.progress import Progress, changed, read
 
 
@@ -21,7 +22,7 @@ def test_counts_and_marks(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "practice.json"
     changed(path, "a", attempts=1)
-    monkeypatch.setattr(os, "replace", lambda *args: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    monkeypatch.setattr(os, "replace", lambda *args: (_ for _ in ()).throw(OSError(28, "disk full")))
+    with pytest.raises(UserError, match="disk full; set CLEARHEAD_DATA"):
         changed(path, "a", attempts=1)
     assert read(path)["a"].attempts == 1 and os.listdir(tmp_path) == ["practice.json"]
