@@ -245,3 +245,34 @@ def test_find_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in ("dmeo", "mine", "other/demo.toml"):
         with pytest.raises(UserError, match=f"no recipe '{wrong}'.*here are: demo"):
             find_recipe(wrong)
+
+
+@dataclass(frozen=True)
+class Checked:
+    rows: int = 1
+    path: str = ""
+
+    def __post_init__(self) -> None:
+        if self.rows < 1:
+            raise UserError(f"rows = {self.rows} must be at least 1")
+        if self.path:
+            raise UserError(f"{self.path} does not exist")
+
+
+@dataclass(frozen=True)
+class Outer:
+    rows: int = 1
+    inner: Checked = Checked()
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"inner": {"rows": 0}}, "recipe.inner.rows = 0 must be at least 1"),
+        ({"inner": {"path": "rows"}}, "rows does not exist"),
+    ],
+)
+def test_what_a_section_finds_wrong_itself_is_told_with_its_place(data: dict[str, Any], told: str) -> None:
+    with pytest.raises(UserError) as error:
+        build(Outer, data, "recipe")
+    assert str(error.value) == told

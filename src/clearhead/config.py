@@ -50,7 +50,14 @@ def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in data:
             raise UserError(f"{_join(where, name)} is missing; set it to {_describe(hints[name])}")
-    return cls(**{name: _convert(hints[name], value, _join(where, name)) for name, value in data.items()})
+    given = {name: _convert(hints[name], value, _join(where, name)) for name, value in data.items()}
+    try:
+        return cls(**given)
+    except UserError as error:
+        named = re.match(r"(\w+) ?=", str(error))  # a setting's own check knows its name, and not where it stands
+        if named and named[1] in fields:
+            raise UserError(_join(where, str(error))) from None
+        raise
 
 
 def to_dict(obj: Any) -> dict[str, Any]:

@@ -153,8 +153,11 @@ def test_tensors_that_do_not_belong_together_are_refused() -> None:
     q, k, v, _ = inputs(rows(9), 4, 2, 8, torch.float32)
     op = torch.ops.clearhead.document_attention
     for wrong in ((q, k, v.bfloat16()), (q, k[:, :5], v), (q[:, :, :3], k, v), (q[..., :4], k, v)):
-        with pytest.raises(ValueError, match="all of one type, not q"):
+        with pytest.raises(ValueError, match="of one type: q"):
             op(*wrong, rows(9), 0)
+    for segments in (rows(8), torch.cat([rows(9), rows(9)])):
+        with pytest.raises(ValueError, match="segments B T"):
+            op(q, k, v, segments, 0)
 
 
 def test_operations_keep_what_they_promise_the_compiler() -> None:

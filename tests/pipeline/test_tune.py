@@ -253,3 +253,24 @@ def test_a_run_is_tuned_to_a_run(place: Path, tiny_run: Path, tmp_path: Path) ->
 def test_what_cannot_be_written_is_told_before_any_work(place: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to merge"):
         settings(place, full=True, merge=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"warmup": 15}, "^warmup = 15 must be below steps = 15"),
+        ({"steps": 0, "epochs": 1e308}, "^epochs = 1e.308 are more than 1,000,000,000 steps"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_are_told_before_anything_is_written(
+    place: Path, changes: dict[str, Any], told: str
+) -> None:
+    config = settings(place, **changes)
+    loaded = load_model(config.model, CPU)
+    with pytest.raises(UserError, match=told):
+        prepare(config, loaded)
+
+
+def test_a_usual_warmup_gives_way_to_few_steps(place: Path) -> None:
+    config = settings(place, steps=3)
+    assert prepare(config, load_model(config.model, CPU)).settings.warmup == 2

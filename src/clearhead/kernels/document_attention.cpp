@@ -4,7 +4,7 @@
 // so that a tile of scores is "keys x queries": a softmax over the keys goes down the lanes and never across them. A
 // tile looks at the keys from the first one that it sees to its last query. What no query of it sees is never
 // computed, and its weights never leave the cache: the backward pass makes them again from the logarithm of their sum
-// (Dao et al. 2022). All is summed in float32 and in an order that does not depend on the number of threads.
+// (Dao 2023, section 3.1). All is summed in float32 and in an order that does not depend on the number of threads.
 #include <torch/csrc/inductor/cpp_prefix.h>
 
 #include <algorithm>

@@ -34,11 +34,15 @@ def _library() -> Any:
     return cache.load(Path(__file__).with_suffix(".cpp").read_text(encoding="utf-8"))
 
 
-def _call(direction: str, q: Tensor, k: Tensor, v: Tensor, window: int, *tensors: Tensor) -> None:
+def _call(direction: str, q: Tensor, k: Tensor, v: Tensor, segments: Tensor, window: int, *tensors: Tensor) -> None:
     (B, T, H, C), G = q.shape, k.shape[2]
-    if not (k.shape == v.shape == (B, T, G, C) and H % G == 0 and q.dtype == k.dtype == v.dtype):
-        told = ", ".join(f"{name} {tuple(x.shape)} {x.dtype}" for name, x in zip("qkv", (q, k, v), strict=True))
-        raise ValueError(f"q must be B T H C, k and v B T G C with G a divisor of H, all of one type, not {told}")
+    fit = k.shape == v.shape == (B, T, G, C) and H % G == 0 and segments.shape == (B, T)
+    if not fit or not q.dtype == k.dtype == v.dtype:  # C++ would read what lies beside
+        named = {"q": q, "k": k, "v": v, "segments": segments}
+        told = ", ".join(f"{name} {tuple(x.shape)} {x.dtype}" for name, x in named.items())
+        raise ValueError(
+            f"q must be B T H C, k and v B T G C, G a divisor of H, segments B T, q k v of one type: {told}"
+        )
     strides = [(3 * ctypes.c_int64)(*x.stride()[:3]) for x in (q, k, v)]
     sizes = _Sizes(B, T, H, G, C, *strides, window, torch.get_num_threads())
     function = getattr(_library(), f"{direction}_{TYPES[q.dtype]}")
@@ -64,7 +68,7 @@ torch.library.define(
 def _forward(q: Tensor, k: Tensor, v: Tensor, segments: Tensor, window: int) -> tuple[Tensor, Tensor]:
     out, log_sum = _forward_shapes(q, k, v, segments, window)
     q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.long().contiguous()
-    _call("forward", q, k, v, window, q, k, v, segments, out, log_sum)
+    _call("forward", q, k, v, segments, window, q, k, v, segments, out, log_sum)
     return out, log_sum
 
 
@@ -80,7 +84,7 @@ def _backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     found = _backward_shapes(gradient, q, k, v, log_sum, segments, window)
     q, k, v, segments = _dense(q), _dense(k), _dense(v), segments.long().contiguous()
-    _call("backward", q, k, v, window, gradient.contiguous(), q, k, v, log_sum, segments, *found)
+    _call("backward", q, k, v, segments, window, gradient.contiguous(), q, k, v, log_sum, segments, *found)
     return found
 
 
@@ -123,7 +127,8 @@ def document_attention(
 ) -> Float[Tensor, "B T H C"]:
     """softmax(q kᵀ / √C) v over the keys of a query's own document up to itself, the last `window` of them (0: all).
 
-    On a CPU, in float32 or bfloat16 and summed in float32; a document is a run of equal segments. O(T C) for each head
-    and seen key, T C memory for each thread: no weight is ever stored. Dao et al. 2022, algorithms 1 and 4.
+    On a CPU, in float32 or bfloat16, summed in float32; a document is a run of equal segments. O(C) for every query and
+    key that it sees, and O(T C) memory for each thread: no weight is kept. The gradient makes the weights again from
+    one number for each query (Dao et al. 2022, section 3.1; Dao 2023, section 3.1).
     """
     return _DocumentAttention.apply(q, k, v, segments, window)[0]

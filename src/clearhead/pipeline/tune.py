@@ -48,6 +48,7 @@ CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "repor
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
+MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
 Encoded = tuple[Row, list[Example]]
 
@@ -129,6 +130,21 @@ class Prepared:
         return Epochs(self.training, max(1, self.config.batch // self.length), self.length, self.config.seed)
 
     @property
+    def settings(self) -> TrainConfig:
+        config, epochs = self.config, self.epochs
+        if config.epochs * epochs.steps > MOST_STEPS:
+            raise UserError(f"epochs = {config.epochs:g} are more than {MOST_STEPS:,} steps; lower it")
+        steps = config.steps or max(1, round(config.epochs * epochs.steps))
+        lr = config.lr or (FULL_LR if config.full else LORA_LR)
+        usual = config.warmup == TuneConfig.warmup  # a few steps may be fewer than it, which nobody asked for
+        return TrainConfig(
+            steps=steps, rows=epochs.rows, tokens=epochs.length, optimizer="adamw", lr=lr, adam_lr=lr,
+            weight_decay=config.weight_decay, warmup=min(config.warmup, steps - 1) if usual else config.warmup,
+            decay_from=config.decay_from, clip=config.clip, eval_every=config.eval_every or max(1, steps // 5),
+            save_every=config.save_every, compile="off", dtype=config.dtype, seed=config.seed,
+        )  # fmt: skip
+
+    @property
     def digest(self) -> str:
         """Of everything that is learned: a run goes on with the same examples only."""
         told = json.dumps([self.training, self.held], separators=(",", ":")).encode()
@@ -158,7 +174,7 @@ def prepare(
     config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
     progress: Progress = unseen,
 ) -> Prepared:  # fmt: skip
-    """Everything that can be wrong with the data is told here, before a file is written."""
+    """What can be wrong with the data, or with settings for so much of it, is told before a file is written."""
     if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
         raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     limit = config.max_length or loaded.decoder.config.max_positions
@@ -181,7 +197,9 @@ def prepare(
     asked = [turn for row, _ in held[: config.samples] for turn in turns(row, loaded.template)][: config.samples]
     learned = [example for _, found in training for example in found]
     last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
-    return Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
+    prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
+    _ = prepared.settings
+    return prepared
 
 
 def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
@@ -272,8 +290,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     sizes = parameters(decoder)
     share = sizes["trainable"] / sizes["total"]
     context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
-    steps = config.steps or max(1, round(config.epochs * epochs.steps))
-    settings = train_config(config, steps, epochs)
+    settings = prepared.settings
     meta = {"digest": prepared.digest, "lora": None if config.full else to_dict(config.lora)}
     decoder.train()
     with context.watch("tuning") as watcher:
@@ -287,7 +304,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     written = answers(prepared, context, "answers after")
     result = {
         "model": prepared.loaded.name, "method": "full" if config.full else "LoRA", "settings": to_dict(config),
-        "parameters": sizes, "peak_memory": peak_memory(context.device), "steps": steps,
+        "parameters": sizes, "peak_memory": peak_memory(context.device), "steps": settings.steps,
         "examples": len(prepared.training), "held_out_examples": len(prepared.held),
         "answer_tokens": sum(map(sum, (e.learned for e in prepared.training))),
         "held_out_loss": {"before": before["held_out_loss"], "after": after},
@@ -313,16 +330,6 @@ def make_trainable(decoder: Decoder, config: TuneConfig) -> None:
 def parameters(decoder: Decoder) -> dict[str, int]:
     sizes = [(p.numel(), p.requires_grad) for p in decoder.parameters()]
     return {"trainable": sum(n for n, trained in sizes if trained), "total": sum(n for n, _ in sizes)}
-
-
-def train_config(config: TuneConfig, steps: int, epochs: Epochs) -> TrainConfig:
-    lr = config.lr or (FULL_LR if config.full else LORA_LR)
-    return TrainConfig(
-        steps=steps, rows=epochs.rows, tokens=epochs.length, optimizer="adamw", lr=lr, adam_lr=lr,
-        weight_decay=config.weight_decay, warmup=min(config.warmup, steps - 1), decay_from=config.decay_from,
-        clip=config.clip, eval_every=config.eval_every or max(1, steps // 5), save_every=config.save_every,
-        compile="off", dtype=config.dtype, seed=config.seed,
-    )  # fmt: skip
 
 
 def peak_memory(device: torch.device) -> int:

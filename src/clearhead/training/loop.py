@@ -64,18 +64,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("steps", "rows", "tokens", "accumulate"):
             if getattr(self, name) < 1:
-                raise UserError(f"train.{name} = {getattr(self, name)} must be at least 1")
+                raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         for name in ("lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise UserError(f"train.{name} = {getattr(self, name)} must be 0 or a positive number")
+                raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         if not 0 <= self.decay_from < 1:
-            raise UserError(
-                f"train.decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall"
-            )
+            raise UserError(f"decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall")
         if abs(self.seed) > LARGEST_SEED:
             raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if self.warmup >= self.steps:
-            raise UserError(f"train.warmup = {self.warmup} must be below train.steps = {self.steps}; lower it")
+            raise UserError(f"warmup = {self.warmup} must be below steps = {self.steps}; lower it")
 
 
 def train(
@@ -226,8 +224,8 @@ class _Run:
         kept = f"the checkpoint of step {self.saved} is kept" if self.saved else "nothing was saved yet"
         return UserError(
             f"training stopped at step {step}: {what}; it began in {place}; {kept}; "
-            f"try a lower train.lr and train.adam_lr (now {self.config.lr:g} and {self.config.adam_lr:g}), "
-            f"train.clip = 1 (now {self.config.clip:g}) or train.dtype = 'float32' (now {_name(self.optimizer.dtype)})"
+            f"try a lower lr and adam_lr (now {self.config.lr:g} and {self.config.adam_lr:g}), "
+            f"clip = 1 (now {self.config.clip:g}) or dtype = 'float32' (now {_name(self.optimizer.dtype)})"
         )
 
 
