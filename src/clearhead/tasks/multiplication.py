@@ -134,6 +134,9 @@ class Multiplication:
     def check(self, problem: str, answer: str) -> bool:
         return re.fullmatch(r"[0-9]{1,9}", answer.strip()) is not None and int(answer) == _value(problem)
 
+    def expected(self, problem: str) -> str:
+        return str(_value(problem))
+
     def check_step(self, problem: str, steps: Sequence[str]) -> bool:
         """Is every side of every "=" worth the product? A line may begin with "=", but not the first of a product."""
         value = _value(problem)

@@ -66,6 +66,18 @@ def knows(task: Task, problem: str) -> bool:
     return not isinstance(task, KnowsSome) or task.knows(problem)
 
 
+@runtime_checkable
+class KnowsAnswer(Protocol):
+    """A task that can show a right answer. Reports and predictions alone may ask: no model or search ever sees it."""
+
+    def expected(self, problem: str) -> str | None: ...
+
+
+def expected(task: Task, problem: str) -> str | None:
+    """A right answer to show beside a given one; None where the task has none to show."""
+    return task.expected(problem) if isinstance(task, KnowsAnswer) else None
+
+
 def one_line(text: str) -> str:
     """The text in one line.
 
