@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.reasoning.evaluate import EvaluationConfig, at, compare, grade, label, table
+from clearhead.reasoning.evaluate import EvaluationConfig, at, change, compare, grade, label, table
 from clearhead.reasoning.strategies import Attempt, Mark
 
 
@@ -51,6 +51,44 @@ def test_a_direct_answer_is_its_own_text() -> None:
     assert entry["marks"][-1][3] == 1
     (entry,) = grade(Doubles(), "greedy", 0, 200, [Attempt("3", marks((2, 0, "6")))])["problems"]
     assert entry["marks"][-1][3] == 0, "steps that arrive at nothing are wrong"
+
+
+class Told(Doubles):
+    """The same, which can show the right answer."""
+
+    def expected(self, problem: str) -> str | None:
+        return str(2 * int(problem))
+
+
+def test_grading_keeps_the_expected_answer_and_what_was_cut_off() -> None:
+    told = ("expected", "cut", "drawn", "limits")
+    attempt = Attempt("3", marks((10, 10, "=6")), cut=2, drawn=9, limits=("search.depth",))
+    (entry,) = grade(Told(), "self-consistency", 0, 200, [attempt])["problems"]
+    assert [entry[key] for key in told] == ["6", 2, 9, ["search.depth"]]
+    (entry,) = grade(Doubles(), "self-consistency", 0, 200, [Attempt("3", attempt.marks)])["problems"]
+    assert [entry[key] for key in told] == [None, 0, 0, []], "this task has no answer to show"
+
+
+def test_a_row_counts_what_was_cut_off_in_all_its_runs() -> None:
+    graded = [
+        grade(Told(), "self-consistency", seed, 200, [Attempt("3", marks((10, 0, "=6")), cut, 4, limits)])
+        for seed, (cut, limits) in enumerate([(1, ("b", "a")), (2, ("b",)), (0, ())])
+    ]
+    (row,) = table(graded, [200])
+    assert (row.cut, row.drawn, row.limits) == (3, 12, ("a", "b"))
+    for unit in graded:  # as an older run kept it
+        for key in ("expected", "cut", "drawn", "limits"):
+            del unit["problems"][0][key]
+    (row,) = table(graded, [200])
+    assert (row.cut, row.drawn, row.limits) == (0, 0, ())
+
+
+def test_a_change_is_paired_by_problem() -> None:
+    runs = [u for u in units() if u["strategy"] == "mcts-puct"]
+    found = change(runs, 100, runs, 30)
+    assert found.estimate == 0.75 - 0.25
+    assert change(runs, 30, runs, 100).estimate == -found.estimate
+    assert change(runs, 100, runs, 100) == (0, 0, 0), "the same runs differ on no problem"
 
 
 def units() -> list:

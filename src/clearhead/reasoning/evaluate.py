@@ -14,11 +14,12 @@ from clearhead.errors import UserError
 from clearhead.reasoning import statistics
 from clearhead.reasoning.curve import Graded, at_budget
 from clearhead.reasoning.strategies import LABELS, SINGLE, Attempt, Mark, family, known
-from clearhead.tasks.task import Task
+from clearhead.tasks.task import Task, expected
 
 Unit = Mapping[str, Any]
-"""{"strategy", "seed", "budget", "problems": [{"problem", "marks", "steps", "answer"}]}, where each mark is
-[generated, reward, seconds, correct] and steps and answer are the last ones."""
+"""{"strategy", "seed", "budget", "problems": [{"problem", "marks", "steps", "answer", "expected", "cut", "drawn",
+"limits"}]}, where each mark is [generated, reward, seconds, correct], steps and answer are the last ones, expected is a
+right answer or None, and the rest is the attempt's. Units of older runs lack what follows answer."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[
                 ],
                 "steps": None if final is None else list(final),
                 "answer": None if final is None else final_answer(task, strategy, attempt.problem, final),
+                "expected": expected(task, attempt.problem),
+                "cut": attempt.cut,
+                "drawn": attempt.drawn,
+                "limits": list(attempt.limits),
             }
         )
     return {"strategy": strategy, "seed": seed, "budget": budget, "problems": problems}
@@ -73,7 +78,11 @@ def _one_for_each_cost(marks: Sequence[Mark]) -> list[Mark]:
 
 
 class Row(NamedTuple):
-    """One strategy at one budget: accuracy with its 95% interval, and the means of what a problem cost."""
+    """One strategy at one budget: accuracy with its 95% interval, and the means of what a problem cost.
+
+    Of `drawn` solutions (of a search: steps), `cut` were cut off by the settings named in `limits`; these are counted
+    over the whole runs behind this row, whatever its budget.
+    """
 
     strategy: str
     label: str
@@ -84,6 +93,9 @@ class Row(NamedTuple):
     generated: float
     reward: float
     seconds: float
+    cut: int = 0
+    drawn: int = 0
+    limits: tuple[str, ...] = ()
 
 
 def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
@@ -98,8 +110,15 @@ def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
             if single or interval.low == interval.high:  # resampling equal scores knows no doubt, Wilson does
                 interval = statistics.wilson(round(scores.mean() * len(scores)), len(scores))
             generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
-            rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds))
+            rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds, *cut_off(group)))
     return rows
+
+
+def cut_off(group: Sequence[Unit]) -> tuple[int, int, tuple[str, ...]]:
+    """What limits cut off in these runs, of how many drawn, and which limits; older runs counted none of it."""
+    entries = [entry for unit in group for entry in unit["problems"]]
+    cut, drawn = (sum(entry.get(key, 0) for entry in entries) for key in ("cut", "drawn"))
+    return cut, drawn, tuple(sorted({limit for entry in entries for limit in entry.get("limits", ())}))
 
 
 def within(runs: Sequence[Unit], budget: float) -> list[Unit]:
@@ -126,6 +145,12 @@ def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
             scores[p, s] = 0.0 if paid is None else correct
             costs[p, s] = generated, reward, seconds
     return scores, costs
+
+
+def change(a: Sequence[Unit], budget_a: float, b: Sequence[Unit], budget_b: float) -> statistics.Interval:
+    """The accuracy of runs a stopped at one budget minus that of runs b stopped at another, paired by problem."""
+    scores = [at(within(runs, budget), budget)[0] for runs, budget in ((a, budget_a), (b, budget_b))]
+    return statistics.bootstrap_difference(*scores)
 
 
 def compare(units: Iterable[Unit], a: str, b: str, budget: float) -> statistics.Matched:

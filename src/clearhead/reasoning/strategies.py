@@ -91,10 +91,16 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True)
 class Attempt:
-    """One strategy at one problem. The last mark is the answer when the whole budget is spent."""
+    """One strategy at one problem. The last mark is the answer when the whole budget is spent.
+
+    Of `drawn` solutions (of a search: steps), `cut` were cut off by the settings named in `limits`.
+    """
 
     problem: str
     marks: tuple[Mark, ...]
+    cut: int = 0
+    drawn: int = 0
+    limits: tuple[str, ...] = ()
 
 
 class Bench(NamedTuple):
