@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import re
+import shlex
 import subprocess
 import sys
 from datetime import date
@@ -15,7 +16,8 @@ from tiny import clearhead
 
 from clearhead.config import load_toml
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 RECIPES = sorted(path.stem for path in EXAMPLES.glob("*.toml"))
 WRITERS = sorted(path.stem for path in EXAMPLES.glob("*.py") if "from lines import" in path.read_text(encoding="utf-8"))
 SMALL = (
@@ -24,6 +26,12 @@ SMALL = (
     "reward.rows=4", "reward.compile=off", "search.samples=2", "evaluation.problems=2", "evaluation.seeds=1",
     "evaluation.budgets=[40]", 'evaluation.strategies=["greedy","self-consistency"]',
 )  # fmt: skip
+SETTINGS = [argument for setting in SMALL for argument in ("--set", setting)]
+SHELL = f"""
+export PYTHONPATH={shlex.quote(str(ROOT / "src"))} OMP_NUM_THREADS=1
+python() {{ {shlex.quote(sys.executable)} "$@"; }}
+clearhead() {{ python -m clearhead "$@"; }}
+"""
 
 
 def write(name: str, rows: int) -> str:
@@ -43,13 +51,33 @@ def module(name: str) -> ModuleType:
     return found
 
 
-@pytest.mark.parametrize("name", RECIPES)
+def readme_commands(readme: str) -> list[str]:
+    """What a person types who follows the section "Your own task"."""
+    section = readme.partition("\n## Your own task\n")[2].partition("\n## ")[0]
+    blocks = re.findall(r"^ *```\n(.*?)```", section, flags=re.DOTALL | re.MULTILINE)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith(("python ", "clearhead "))]
+
+
+def test_every_command_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
+    """With fewer rows and steps, one after the other, in one folder."""
+    commands = readme_commands((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(commands) >= 3
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    for command in commands:
+        command = command.replace(" 3000 ", " 60 ")
+        if command.startswith("clearhead run "):
+            command = shlex.join([*shlex.split(command), *SETTINGS])
+        told = subprocess.run(["bash", "-ec", f"{SHELL}\n{command}"], cwd=tmp_path, capture_output=True, text=True)
+        assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if name != "dates"])  # that one is the README's
 def test_an_example_goes_from_rows_to_a_report(name: str, tmp_path: Path) -> None:
     if name in WRITERS:
         (tmp_path / f"{name}.jsonl").write_text(write(name, 60), encoding="utf-8")
     recipe = EXAMPLES / f"{name}.toml"
-    settings = [argument for setting in SMALL for argument in ("--set", setting)]
-    out, _ = clearhead("run", recipe, "--json", *settings, cwd=tmp_path)
+    out, _ = clearhead("run", recipe, "--json", *SETTINGS, cwd=tmp_path)
     (task,) = load_toml(recipe)["tasks"]
     run = tmp_path / "runs" / name
     assert (run / "report.html").stat().st_size > 10_000
