@@ -15,6 +15,8 @@ FORMS = (
     "{n} x {item} @ {price}", "{n} {item} at {price}", "{n}× {item} {price} each", "{item} ({n} pcs, {price})",
     "{item}: {n} * {price}", "{n} pcs {item} à {price}",
 )  # fmt: skip
+PERCENT = {"VAT 20%": 20, "VAT 10%": 10, "+ 20% VAT": 20, "10% off": -10}
+TERMS = ((), ("VAT 20%",), ("VAT 10%",), ("+ 20% VAT",), ("10% off",), ("10% off", "VAT 20%"), ("less 5.00",))
 
 
 def cents(amount: Decimal) -> Decimal:
@@ -34,18 +36,16 @@ def row(rng: random.Random) -> dict:
     total = sum(amounts, Decimal())
     if len(amounts) > 1:
         steps.append(f"{' + '.join(map(str, amounts))} = {total}")
-    terms = rng.choice(("", "VAT 20%", "VAT 10%", "incl. 20% VAT", "10% off", "less 5.00", "10% off; VAT 20%"))
-    for term in terms.split("; ") if terms else ():
-        if term == "less 5.00":
-            change = Decimal("-5.00")
+    terms = rng.choice(TERMS if total > 10 else TERMS[:-1])
+    for term in terms:
+        if percent := PERCENT.get(term):
+            change = cents(total * percent / 100)
+            steps.append(f"{abs(percent)}% of {total} = {abs(change)}")
         else:
-            rate = 20 if "20" in term else 10
-            change = cents(total * rate / 100)
-            steps.append(f"{rate}% of {total} = {change}")
-            change = -change if "off" in term else change
+            change = Decimal("-5.00")
         steps.append(f"{total} {'-' if change < 0 else '+'} {abs(change)} = {total + change}")
         total += change
-    return {"problem": "; ".join([*lines, *terms.split("; ")]).strip("; "), "steps": steps, "answer": str(total)}
+    return {"problem": "; ".join([*lines, *terms]), "steps": steps, "answer": str(total)}
 
 
 if __name__ == "__main__":
