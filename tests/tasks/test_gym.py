@@ -7,7 +7,7 @@ import pytest
 from clearhead.errors import UserError
 from clearhead.tasks import knows, load
 from clearhead.tasks.gym import GymTask, safe
-from clearhead.tasks.task import StepChecked, Task
+from clearhead.tasks.task import StepChecked, Task, expected
 
 
 def test_the_package_may_be_missing(monkeypatch):
@@ -66,6 +66,7 @@ def test_problems_and_their_answers(task, drawn):
         steps = task.solve(problem, random.Random(0))
         assert len(steps) == 1
         assert task.check(problem, task.answer(problem, steps))
+        assert expected(task, problem) == steps[0]
 
 
 def test_wrong_answers(task, drawn):
@@ -111,6 +112,7 @@ def test_a_problem_that_was_not_drawn():
     problem = task.parse(" 1 +\n1 = ")
     assert problem == "1 + | 1 ="
     assert not knows(task, problem)
+    assert expected(task, problem) is None
     assert not task.check(problem, "2")
     assert task.answer(problem, ["2"]) == "2"
     assert task.answer(problem, []) is None
@@ -154,3 +156,21 @@ def test_a_wrong_name_or_option(name, options, message):
     with pytest.raises(UserError, match=message) as error:
         load(f"reasoning-gym:{name}", **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["graph_color", "propositional_logic"])
+def test_generators_that_note_only_an_example_of_an_answer(name):
+    pytest.importorskip("reasoning_gym")
+    task = GymTask(name)
+    for problem in task.problems("train", 5, 0):
+        (step,) = task.solve(problem, random.Random(0))
+        assert task.check(problem, step)
+        assert not task.check(problem, step[:-2])
+
+
+def test_another_version_of_the_generator_is_told(tmp_path):
+    pytest.importorskip("reasoning_gym")
+    (problem,) = GymTask("chain_sum").kept_in(tmp_path).problems("train", 1, 0)
+    other = GymTask("chain_sum", {"min_digits": 3, "max_digits": 3}).kept_in(tmp_path)
+    with pytest.raises(UserError, match=r"makes other problems than when .* was drawn"):
+        other.check(problem, "1")

@@ -41,7 +41,7 @@ def solve(
     run: RunDir, typed: str, task_name: str | None, strategy: str | None, budget: int, seed: int, device: torch.device
 ) -> Answer:
     """Read the problem, answer it, check the answer."""
-    task, problem = recognise(load_tasks(run.recipe()), typed, task_name)
+    task, problem = recognise(load_tasks(run.recipe(), run.drawn), typed, task_name)
     engine, judge = engine_and_judge(run, device)
     chosen = strategy or ("greedy" if judge is None else "mcts-puct")
     known([chosen], judged=judge is not None)

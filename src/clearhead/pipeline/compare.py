@@ -24,7 +24,7 @@ def evaluate(
 ) -> list[Row]:  # fmt: skip
     """The table of the strategies, at every budget."""
     recipe = run.recipe()
-    tasks = load_tasks(recipe)
+    tasks = load_tasks(recipe, run.drawn)
     name = task_name or next(iter(tasks))
     if name not in tasks:
         raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe, TaskConfig
+from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.task import Task
 from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
 from clearhead.text.packing import Document
@@ -46,9 +48,12 @@ class Source:
         return Solved(steps_prompt(problem), join_steps(steps))
 
 
-def load_tasks(recipe: Recipe) -> dict[str, Task]:
-    """The tasks of a recipe by the names of their sections."""
-    return {config.name: config.load() for config in recipe.tasks}
+def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
+    """The tasks of a recipe by the names of their sections; what they draw is kept in the run's folder `drawn`."""
+    tasks = {config.name: config.load() for config in recipe.tasks}
+    if drawn is None:
+        return tasks
+    return {name: task.kept_in(drawn / name) if isinstance(task, KeepsDrawn) else task for name, task in tasks.items()}
 
 
 def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float, split: str, seed: int) -> Source:

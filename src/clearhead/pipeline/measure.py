@@ -49,6 +49,8 @@ QUALITY_SAMPLES = 16  # solutions of each
 
 def evaluation_stage(context: Context) -> None:
     """Measure every piece that has no file yet."""
+    for task in context.tasks().values():  # drawn here once, and not by every worker at the same time
+        task.problems("test", max(QUALITY_PROBLEMS, context.recipe.evaluation.problems), context.recipe.seed)
     jobs = plan_jobs(context)
     with context.progress("evaluation", len(jobs)) as advance:
         do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
@@ -102,7 +104,7 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None]:
     run = RunDir(path)
-    return run, load_tasks(run.recipe()), *engine_and_judge(run, torch.device(device))
+    return run, load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device))
 
 
 class Piece(NamedTuple):

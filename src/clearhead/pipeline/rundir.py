@@ -5,6 +5,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     config.toml            the resolved recipe          state.json        finished stages, versions
     tokenizer.json                                      STAGE.jsonl       everything measured in training
     policy.safetensors     the language model           reward.safetensors
+    drawn/                 problems of tasks that draw them
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
     report.json            the data of the report       report.html
 
@@ -51,6 +52,11 @@ class RunDir:
     @property
     def reward(self) -> Path:
         return self.path / "reward.safetensors"
+
+    @property
+    def drawn(self) -> Path:
+        """What tasks that draw their problems have drawn: a folder each."""
+        return self.path / "drawn"
 
     @property
     def rollouts(self) -> Path:

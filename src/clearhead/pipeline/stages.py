@@ -51,7 +51,7 @@ class Context:
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
     def tasks(self) -> dict[str, Task]:
-        return load_tasks(self.recipe)
+        return load_tasks(self.recipe, self.run.drawn)
 
     def tokenizer(self) -> CharTokenizer:
         tokenizer = load_tokenizer(self.run)
@@ -175,7 +175,11 @@ def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Re
     """What a process that labels needs, loaded once."""
     run = RunDir(path)
     recipe = run.recipe()
-    return LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)), load_tasks(recipe), recipe
+    return (
+        LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)),
+        load_tasks(recipe, run.drawn),
+        recipe,
+    )
 
 
 def read_rollouts(run: RunDir) -> list[LabelledPath]:

@@ -25,7 +25,7 @@ TITLES = {"game24": ("Game of 24", "hard Game of 24 puzzles"), "multiplication":
 def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
     recipe, state = run.recipe(), run.read_state()
-    tasks = load_tasks(recipe)
+    tasks = load_tasks(recipe, run.drawn)
     pretrain, reward = events(run, "pretrain"), events(run, "reward")
     data: dict[str, Any] = {
         "run": {

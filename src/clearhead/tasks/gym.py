@@ -4,31 +4,35 @@ A generator knows an answer but no way to it, so a solution is one step: the ans
 answer, are joined to one. Which split a problem belongs to is decided by the stable hash of its text and not by its
 place in the generator, because a generator may give the same text twice.
 What is deliberately not here: checking of problems that the task has not drawn. The verifiers need what the generator
-noted while it made the problem.
+noted while it made the problem, so the generator makes it again, at the place where it was drawn.
 """
 
 import importlib
+import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache, partial
+from itertools import count, islice
+from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
-from clearhead.tasks.splits import draw_distinct, known_split, split_of
+from clearhead.tasks.drawn import DrawnProblem, DrawnProblems
+from clearhead.tasks.splits import epochs, known_split, split_of
 from clearhead.tasks.task import one_line
 
 PACKAGE = "reasoning_gym"
 BLOCK = 1000  # problems of one dataset of the package; some generators prepare all of them when they are made
 BLOCKS = 1 << 20
-SHARE = 0.2  # of valid and of test; much, because a generator may take long and what is not of a split is thrown away
+SHARE = 0.2  # of valid and of test; much, because a generator may take long
 MOST = 500  # problems that valid and test have, for the same reason
-PATIENCE = 2000  # draws in a row without a problem for the split
 LONGER = 200  # characters by which an answer may be longer than twice the right one
 JOINT = " | "  # where the lines of an answer were joined
+EXAMPLES = ("possible_answer", "example_answer", "example_correct_answer")  # what generators call a right answer
 
 # Some verifiers evaluate an answer as Python. What could run for ever there, or do more than compute, they see only if
 # the right answer holds the same: private names, calls, powers, factorials, shifts, repeated lists and texts.
@@ -54,6 +58,7 @@ class GymTask:
     generator: str
     options: Mapping[str, Any] = field(default_factory=dict)
     held_out: tuple[str, ...] = ()  # stays empty: no problem of a file is one whose answer is known
+    drawn: DrawnProblems = field(default_factory=DrawnProblems, compare=False)
 
     def __post_init__(self) -> None:
         """An unknown generator or option is told now and not in the middle of a run."""
@@ -79,65 +84,73 @@ class GymTask:
             raise UserError("the problem is empty; type its text")
         return problem
 
+    def kept_in(self, folder: Path) -> "GymTask":
+        return replace(self, drawn=DrawnProblems(folder))
+
     def knows(self, problem: str) -> bool:
-        return problem in self._places
+        return self.drawn.find(problem) is not None
+
+    def expected(self, problem: str) -> str | None:
+        found = self.drawn.find(problem)
+        return None if found is None else found.answer
 
     def problems(self, split: str, n: int, seed: int) -> list[str]:
-        draws = self._draw(known_split(split), seed)
-        if split != "train":
-            return draw_distinct(draws.__next__, min(n, MOST))
-        return [next(draws) for _ in range(n)]
+        """Distinct problems in the generator's order, from a place that the seed chooses; train gives them again."""
+        known_split(split)
+
+        def wanted(problem: str) -> bool:
+            return split_of(problem, SHARE, SHARE) == split
+
+        most = n if split == "train" else min(n, MOST)
+        pool = [drawn.problem for drawn in self.drawn.take(f"{seed}", most, wanted, partial(self._draw, seed))]
+        if most and not pool:
+            raise UserError(
+                f"{self.name} gave no {split} problem with an answer that can be checked; "
+                "change its options, or choose another generator"
+            )
+        if split != "train" or len(pool) == most:
+            return pool
+        return pool + list(islice(epochs(pool, random.Random(seed)), most - len(pool)))
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
         """The generator's own answer; nothing is random here."""
-        if not self.knows(problem):
+        answer = self.expected(problem)
+        if answer is None:
             raise UserError(f"{self.name} has not drawn the problem {problem[:60]!r}, so its answer is not known")
-        return [one_line(self._entry(self._places[problem])["answer"])]
+        return [answer]
 
     def answer(self, problem: str, steps: Sequence[str]) -> str | None:
         return steps[-1].strip() or None if steps else None
 
     def check(self, problem: str, answer: str) -> bool:
         """Does the package's verifier give it full marks? A problem that was not drawn has no right answer."""
-        place = self._places.get(problem)
-        return place is not None and self._scores(self._entry(place), answer, place)
+        found = self.drawn.find(problem)
+        if found is None:
+            return False
+        if _question(self._entry(found.place)) != problem:
+            raise UserError(
+                f"{self.name} makes other problems than when {problem[:60]!r} was drawn; "
+                f"install the version of {PACKAGE} that was used then"
+            )
+        return self._scores(found.place, found.answer, answer)
 
-    def _draw(self, split: str, seed: int) -> Iterator[str]:
-        """The split's problems, in the generator's order from a place that the seed chooses."""
-        start = random.Random(seed).randrange(BLOCKS)
-        place, last = start * BLOCK, start * BLOCK
-        while place - last < PATIENCE:
-            problem = one_line(str(self._entry(place)["question"]))
-            if problem and split_of(problem, SHARE, SHARE) == split and self._usable(place):
-                self._places.setdefault(problem, place)
-                last = place
-                yield problem
-            place += 1
-        raise UserError(
-            f"{self.name} gave no {split} problem with an answer that can be checked in {PATIENCE} draws; "
-            "change its options, or choose another generator"
-        )
+    def _draw(self, seed: int, last: DrawnProblem | None) -> Iterator[DrawnProblem | None]:
+        """What the generator makes behind the last problem; None for what cannot be asked, or be checked."""
+        start = random.Random(seed).randrange(BLOCKS) * BLOCK if last is None else last.place + 1
+        for place in count(start):
+            entry = self._entry(place)
+            problem, right = _question(entry), right_answer(entry)
+            usable = problem and right and self._scores(place, right, right)
+            yield DrawnProblem(problem, right, place=place) if usable else None
 
-    def _usable(self, place: int) -> bool:
-        """Is the answer there a text that passes its own check?"""
-        entry = self._entry(place)
-        right = entry["answer"]
-        return isinstance(right, str) and right.strip() != "" and self._scores(entry, one_line(right), place)
-
-    def _scores(self, entry: Mapping[str, Any], answer: str, place: int) -> bool:
-        right = str(entry["answer"])
+    def _scores(self, place: int, right: str, answer: str) -> bool:
         if not safe(answer, right):
             return False
-        score = self._dataset(place // BLOCK).score_answer
+        score, entry = self._dataset(place // BLOCK).score_answer, self._entry(place)
         try:
             return any(float(score(text, entry)) >= 1 for text in dict.fromkeys((answer, answer.replace(JOINT, "\n"))))
         except Exception:  # some verifiers fail on garbage instead of refusing it
             return False
-
-    @cached_property
-    def _places(self) -> dict[str, int]:
-        """Where each problem drawn so far is found again."""
-        return {}
 
     @cached_property
     def _dataset(self) -> Any:
@@ -147,6 +160,22 @@ class GymTask:
     @cached_property
     def _entry(self) -> Any:
         return lru_cache(maxsize=4096)(lambda place: self._dataset(place // BLOCK)[place % BLOCK])
+
+
+def _question(entry: Mapping[str, Any]) -> str:
+    return one_line(str(entry["question"]))
+
+
+def right_answer(entry: Mapping[str, Any]) -> str:
+    """The right answer in one line, "" where the generator has none: some with many right ones note only an example.
+
+    >>> right_answer({"answer": None, "metadata": {"possible_answer": {0: 1, 1: 2}}})
+    '{"0": 1, "1": 2}'
+    """
+    found = entry["answer"]
+    if found is None:
+        found = next((entry["metadata"][name] for name in EXAMPLES if name in entry["metadata"]), "")
+    return one_line(found if isinstance(found, str) else json.dumps(found))
 
 
 def safe(answer: str, right: str) -> bool:
