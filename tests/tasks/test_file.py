@@ -70,8 +70,23 @@ def test_the_file_may_name_the_splits(save):
     found = everything(FileTask(save(named)))
     assert {problem.split()[2] for problem in found["test"]} == {"2", "5", "8", "11"}
     assert {problem.split()[2] for problem in found["train"]} == {"0", "3", "6", "9"}
-    with pytest.raises(UserError, match="has no row with split 'test'"):
-        FileTask(save([row | {"split": ("train", "valid")[i % 2]} for i, row in enumerate(rows(12))]))
+
+
+@pytest.mark.parametrize("names", [("train", "valid"), ("train", "test"), ("train",)])
+def test_a_split_that_the_file_lacks_is_taken_from_train(save, names):
+    named = [row | {"split": names[i % len(names)]} for i, row in enumerate(rows(60))]
+    task = FileTask(save(named))
+    found = everything(task)
+    assert all(found.values())
+    assert sum(len(set(problems)) for problems in found.values()) == 60
+    assert task.intake.splits == {split: len(set(problems)) for split, problems in found.items()}
+    for name in names[1:]:
+        assert set(found[name]) == {row["problem"] for row in named if row["split"] == name}
+
+
+def test_a_file_without_training_rows(save):
+    with pytest.raises(UserError, match="has too few rows with split 'train'"):
+        FileTask(save([row | {"split": "test"} for row in rows(12)]))
 
 
 @pytest.mark.parametrize(
@@ -114,7 +129,7 @@ def test_where_the_answer_stands(save, steps, solution, options):
         (
             {"answer": "four", "steps": ["=four"]},
             {"checker": "number"},
-            "line 4: .*'=four' does not give the answer 'four'",
+            "line 4: the answer 'four' fails its own check, 'number'",
         ),
     ],
 )
@@ -138,6 +153,70 @@ def test_an_answer_that_fails_its_own_check(save):
     wrong[3]["answer"] = "(a+)+"
     with pytest.raises(UserError, match="can take for ever"):
         FileTask(save(wrong), checker="regex")
+
+
+def test_with_steps_and_without_together(save):
+    mixed = rows(6, "so\n#### {1}") + [{"problem": f"{i}?", "answer": str(i)} for i in range(6)]
+    task = FileTask(save(mixed))
+    assert task.solve("3?", random.Random(0)) == ["#### 3"]
+    assert task.answer("3?", ["#### 3"]) == "3"
+    assert task.solve("What is 3 and one?", random.Random(0)) == ["so", "#### 4"]
+    assert (task.intake.with_steps, task.intake.without_steps) == (6, 6)
+    tight = FileTask(save(rows(6, "={1}") + mixed[6:]))
+    assert tight.solve("3?", random.Random(0)) == ["=3"]
+
+
+def test_explanations_get_the_answer_as_a_last_step(save):
+    told = rows(12, "One more than {0}.\nThat makes {1} in all.")
+    told[5]["steps"] = "=6"
+    task = FileTask(save(told))
+    problem = "What is 3 and one?"
+    assert task.solve(problem, random.Random(0)) == ["One more than 3.", "That makes 4 in all.", "4"]
+    assert task.answer(problem, ["x", "4"]) == "4"
+    assert task.intake.answers_added == 12
+
+
+def test_all_that_is_wrong_is_told_at_once(save):
+    wrong = rows(14, "={1}")
+    wrong[2]["steps"] = ["=9"]
+    wrong[4]["answer"] = ""
+    wrong += [wrong[6] | {"answer": "0", "steps": ["=0"]}, wrong[7]]
+    with pytest.raises(UserError, match=r"2 of 16 rows .* \(line 3: the last .*; line 5: answer .*1 problem"):
+        FileTask(save(wrong))
+    task = FileTask(save(wrong), skip_bad=True, contradictions="last")
+    assert task.check("What is 6 and one?", "0")
+    assert not task.check("What is 6 and one?", "7")
+    report = task.intake
+    assert (report.rows, report.used, report.skipped, report.duplicates) == (16, 12, 2, 1)
+    assert sum(report.splits.values()) == 12
+
+
+def test_answers_of_several_lines(save, tmp_path):
+    made = [row | {"answer": f"a{i}\n b\n"} for i, row in enumerate(rows(12, ""))]
+    task = FileTask(save(made))
+    problem = "What is 3 and one?"
+    assert task.solve(problem, random.Random(0)) == ["a3 | b"]
+    assert task.expected(problem) == "a3 | b"
+    assert task.check(problem, "a3 | b")
+    assert not task.check(problem, "a3")
+    (tmp_path / "check.py").write_text(
+        "def check(problem, answer, expected):\n    return len(answer.split()) == 2 == len(expected.split())\n"
+    )
+    task = FileTask(save(made), checker=str(tmp_path / "check.py"))
+    assert task.check(problem, "x | y")
+    assert not task.check(problem, "x")
+
+
+def test_columns_and_few_rows(save):
+    made = [{"q": row["problem"], "label": row["answer"]} for row in rows(12, "")]
+    task = load(f"file:{save(made)}", columns={"problem": "q"})
+    assert task.intake.columns == {"problem": "q", "answer": "label"}
+    assert task.expected("What is 3 and one?") == "4"
+    assert task.expected("What?") is None
+    with pytest.raises(UserError, match="has 9 problems; give at least 10"):
+        load(f"file:{save(made[:9])}", columns={"problem": "q"})
+    with pytest.raises(UserError, match=r"columns.problem is 3; expected text"):
+        load(f"file:{save(made)}", columns={"problem": 3})
 
 
 def test_checkers_by_option(save, tmp_path):

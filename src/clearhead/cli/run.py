@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.intake import put_columns
 from clearhead.errors import UserError
 
 
@@ -19,6 +20,7 @@ from clearhead.errors import UserError
         ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
         ("clearhead run text --set data.files=PATH", "a language model of any text"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
+        ("clearhead run own-task --columns problem=question,answer=label", "a file with names of its own"),
         ("clearhead run demo --resume", "go on where a stopped run was"),
     )
 )
@@ -30,12 +32,14 @@ from clearhead.errors import UserError
     "--holdout", "holdouts", multiple=True, metavar="[TASK=]FILE",
     help="Problems, one a line, to keep out of training and test on.",
 )  # fmt: skip
+@click.option("--columns", metavar="KEY=COLUMN,...", help="What the file calls problem, answer, steps and split.")
+@click.option("--skip-bad", is_flag=True, help="Leave out rows of the file that cannot be used.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
 def command(
     recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
-    resume: bool, device: str, as_json: bool,
+    columns: str | None, skip_bad: bool, resume: bool, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
@@ -53,6 +57,7 @@ def command(
         data["seed"] = seed
     for holdout in holdouts:
         _hold_out(data, holdout)
+    put_columns(data, columns, skip_bad)
     resolved = parse_any(data, str(path))
     if isinstance(resolved, TextRecipe):  # a missing file or an unknown task must be told before anything is written
         from clearhead.pipeline.text_stages import check

@@ -25,6 +25,7 @@ _STATEMENTS = {
     Game24.name: Game24.statement,
     Countdown.name: Countdown.statement,
     "file:PATH": FileTask.statement,
+    "hub:OWNER/NAME": "the same from a data set of the Hugging Face hub: hub:openai/gsm8k/main",
     "reasoning-gym:NAME": GymTask.statement,
 }
 
@@ -66,6 +67,8 @@ def _named(name: str, options: dict[str, Any]) -> Multiplication | Game24 | Coun
             return build(Countdown, options, where)
         case "file", ":", path if path:
             return build(FileTask, options | {"path": path}, where)
+        case "hub", ":", path if path:
+            return build(FileTask, options | {"path": name}, where)
         case "reasoning-gym", ":", generator if generator:
             return GymTask(generator, options)
     raise UserError(f"there is no task {name!r}{nearest(name, _STATEMENTS)}")

@@ -1,0 +1,77 @@
+"""Where the answer stands in a solution: the whole last step, or what follows a marker such as "=" in it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clearhead.tasks.records import BadRow
+from clearhead.tasks.rows import Row
+
+MARKERS = ("", "=", "####", ":")  # tried in this order where answer_after is left out; "" is the whole last step
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Solutions that all end in their answer, by problem, and the rows of which none could be made."""
+
+    solutions: dict[str, tuple[str, ...]]
+    marker: str  # what stands before the answer in every last step
+    added: int  # solutions that did not give the answer, and got it as a last step
+    bad: tuple[BadRow, ...]
+
+
+def after(marker: str, step: str) -> str | None:
+    """The text after the last marker of a step, None where there is none; the whole step for the marker "".
+
+    >>> after("=", "=340+68=408"), after("", "408 "), after("=", "408")
+    ('408', '408', None)
+    """
+    _, found, rest = step.rpartition(marker) if marker else ("", True, step)
+    return rest.strip() or None if found else None
+
+
+def fit(rows: Sequence[Row], check: Callable[[str, str, str], bool], name: str, marker: str | None) -> Fitted:
+    """Find the marker that gives the right answer in the last step of every row, if `marker` does not say it.
+
+    A row without steps gets one, the answer behind the marker. Where fewer than half of the solutions give their answer
+    by any marker, they are explanations: each gets the answer as a last step of its own.
+    """
+    bad = [
+        BadRow(row.line, f"the answer {row.answer[:60]!r} fails its own check, {name!r}")
+        for row in rows
+        if not check(row.problem, row.answer, row.answer)
+    ]
+    failed = {fault.line for fault in bad}
+    rows = [row for row in rows if row.line not in failed]
+    stepped = [row for row in rows if row.steps]
+
+    def gives(marker: str, row: Row) -> bool:
+        found = after(marker, row.steps[-1])
+        return found == row.answer or (found is not None and check(row.problem, found, row.answer))
+
+    tried: dict[str, list[Row]] = {}
+    for candidate in MARKERS if marker is None else (marker,):
+        tried[candidate] = [row for row in stepped if not gives(candidate, row)]
+        if not tried[candidate]:
+            break
+    best = min(tried, key=lambda candidate: len(tried[candidate]))
+    misfits = {row.problem for row in tried[best]}
+    if marker is None and 2 * len(misfits) > len(stepped):
+        solutions = {row.problem: (*row.steps, row.answer) for row in rows}
+        return Fitted(solutions, "", len(stepped), tuple(bad))
+    if marker is None:
+        fix = "end each solution with the answer, or set answer_after to the text before it"
+    else:
+        fix = f"nothing right stands after answer_after={marker!r}"
+    bad += [
+        BadRow(row.line, f"the last step {row.steps[-1][:60]!r} does not give the answer {row.answer[:60]!r}; {fix}")
+        for row in tried[best]
+    ]
+    lead = _lead(best, stepped)
+    solutions = {row.problem: row.steps or (lead + row.answer,) for row in rows if row.problem not in misfits}
+    return Fitted(solutions, best, 0, tuple(bad))
+
+
+def _lead(marker: str, stepped: Sequence[Row]) -> str:
+    """What is written before the answer of a row without steps: the marker, with a space where the others have one."""
+    written = next((row.steps[-1] for row in stepped if marker in row.steps[-1]), f"{marker} ")
+    return f"{marker} " if marker and f"{marker} " in written else marker
