@@ -1,5 +1,6 @@
 """The loop: it learns, tells what happens, survives being killed, and stops where numbers break."""
 
+import contextlib
 import json
 import os
 import random
@@ -195,6 +196,109 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
     assert same_numbers(tmp_path / "whole/r.jsonl", tmp_path / "broken/r.jsonl")
 
 
+def scripted(values: dict[int, float]) -> Callable[[nn.Module, int], dict[str, float]]:
+    """An evaluation whose number at each step is known beforehand."""
+    return lambda model, step: {"score": values[step]}
+
+
+def weights_at(folder: Path, config: TrainConfig, step: int) -> Decoder:
+    """What an uninterrupted run had after so many steps."""
+    model = Decoder(MODEL, seed=1)
+
+    class Enough(Exception):
+        pass
+
+    def enough(event: Any) -> None:
+        if event["kind"] == "eval" and event["step"] == step:
+            raise Enough
+
+    plain = replace(config, keep_best="", patience=0, eval_every=step, save_every=0)
+    with pytest.raises(Enough):
+        train(plain, model, stream(config).batch, observers=[enough])
+    return model
+
+
+def same_weights(a: nn.Module, b: nn.Module) -> bool:
+    return all(torch.equal(p, dict(b.named_parameters())[name]) for name, p in a.named_parameters())
+
+
+BEST = replace(CONFIG, steps=20, eval_every=2, save_every=3, keep_best="score")
+RISE_AND_FALL = {2: 0.1, 4: 0.5, 6: 0.9, 8: 0.3, 10: 0.2, 12: 0.8, 14: 0.1, 16: 0.1, 18: 0.1, 20: 0.1}
+
+
+def test_the_best_weights_are_the_result_and_the_last_ones_can_be_continued(tmp_path: Path) -> None:
+    model = run(tmp_path, BEST, on_eval=scripted(RISE_AND_FALL))
+    events = read(tmp_path / "r.jsonl")
+    assert [e["step"] for e in events if e["kind"] == "eval" and e["best"]] == [2, 4, 6]
+    assert events[-1] == {"kind": "kept", "step": 20, "best_step": 6, "measure": "score", "value": 0.9}
+    assert same_weights(model, weights_at(tmp_path, BEST, 6))
+    tensors, meta = checkpoint.load(tmp_path / "c")
+    assert meta["step"] == 20 and meta["best"]["step"] == 6
+    kept = checkpoint.weights(tensors, checkpoint.BEST)
+    assert kept.keys() == dict(model.named_parameters()).keys()
+    assert all(torch.equal(value, model.get_parameter(name)) for name, value in kept.items())
+    assert not torch.equal(checkpoint.weights(tensors)["embed.weight"], kept["embed.weight"])
+
+
+@pytest.mark.parametrize("patience", [2, 3])
+def test_training_ends_when_patience_does(patience: int, tmp_path: Path) -> None:
+    run(tmp_path, replace(BEST, patience=patience), on_eval=scripted(RISE_AND_FALL))
+    events = read(tmp_path / "r.jsonl")
+    assert (events[-1]["kind"], events[-1]["step"]) == ("kept", 6 + 2 * patience)
+    assert checkpoint.load(tmp_path / "c")[1]["step"] == 6 + 2 * patience
+
+
+@pytest.mark.parametrize("kept", ["score", "held_out_loss"])
+@pytest.mark.parametrize("stops", [(1,), (4, 7), (9, 10, 11), (11, 12)])
+def test_the_best_survives_interruptions(stops: tuple[int, ...], kept: str, tmp_path: Path) -> None:
+    config = replace(BEST, keep_best=kept, patience=3)
+
+    def until(stop: int) -> Callable[[int], Batch]:
+        def batch(i: int) -> Batch:
+            if i == stop:
+                raise Stop
+            return stream(config).batch(i)
+
+        return batch
+
+    for folder in ("whole", "broken"):
+        (tmp_path / folder).mkdir()
+    whole = run(tmp_path / "whole", config, on_eval=scripted(RISE_AND_FALL))
+    for stop in stops:
+        with contextlib.suppress(Stop):
+            run(tmp_path / "broken", config, until(stop), on_eval=scripted(RISE_AND_FALL))
+    broken = run(tmp_path / "broken", config, on_eval=scripted(RISE_AND_FALL))
+    assert same_weights(whole, broken)
+    assert (tmp_path / "whole/c").read_bytes() == (tmp_path / "broken/c").read_bytes()
+    assert same_numbers(tmp_path / "whole/r.jsonl", tmp_path / "broken/r.jsonl")
+    again = run(tmp_path / "broken", config, until(0), on_eval=scripted({}))  # a finished run, asked once more
+    assert same_weights(whole, again)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "best"),
+    [
+        ("score", [(0.5, 1.0), (0.5, 0.8), (0.4, 0.1), (0.5, 0.9)], 2),  # ties by the held-out loss
+        ("held_out_loss", [(0.5, 1.0), (0.5, 0.8), (0.4, 0.1), (0.5, 0.9)], 3),  # of a loss the lowest
+        ("score", [(float("nan"), 0.0), (0.1, 1.0), (float("nan"), 0.0)], 2),
+        ("score", [(0, 0.5), (1, 0.5)], 2),
+    ],
+)
+def test_what_counts_as_better(name: str, values: list[tuple[float, float]], best: int, tmp_path: Path) -> None:
+    config = replace(CONFIG, steps=len(values), warmup=0, eval_every=1, keep_best=name)
+
+    def on_eval(model: nn.Module, step: int) -> dict[str, float]:
+        return {"score": values[step - 1][0], "held_out_loss": values[step - 1][1]}
+
+    run(tmp_path, config, on_eval=on_eval)
+    assert read(tmp_path / "r.jsonl")[-1]["best_step"] == best
+
+
+def test_a_measure_that_nobody_gives_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="keep_best = 'accuracy' is not a number of the evaluation; it gives held_out"):
+        run(tmp_path, replace(BEST, keep_best="accuracy"), on_eval=lambda model, step: {"accuracy": {"a": 1.0}})
+
+
 class Numbers(NamedTuple):
     x: np.ndarray
 
@@ -242,6 +346,9 @@ def test_weights_that_overflow_in_the_update_are_not_saved(tmp_path: Path) -> No
         ({"lr": float("nan")}, "lr = nan"),
         ({"decay_from": 1.0}, "decay_from = 1.0"),
         ({"warmup": 12}, "warmup = 12 must be below steps = 12"),
+        ({"patience": -1, "keep_best": "held_out_loss"}, "patience = -1"),
+        ({"patience": 1}, "patience = 1 needs to know what counts as better; set keep_best"),
+        ({"keep_best": "held_out_loss", "eval_every": 0}, "'held_out_loss' needs evaluations; set eval_every"),
     ],
 )
 def test_settings_that_cannot_be_meant_are_refused(wrong: dict, told: str) -> None:
@@ -257,7 +364,7 @@ sys.path.insert(0, sys.argv[1])
 from test_loop import CONFIG, checkpoint, read, replace, run, same_numbers
 
 torch.set_num_threads(1)  # a process with threads cannot be forked
-config = replace(CONFIG, steps=60, save_every=3, eval_every=10)
+config = replace(CONFIG, steps=60, save_every=3, eval_every=10, keep_best="held_out_loss")
 folder = Path(sys.argv[2])
 rng = random.Random()
 

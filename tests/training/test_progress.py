@@ -31,6 +31,14 @@ def test_plain_lines() -> None:
     ]
 
 
+def test_which_weights_were_kept() -> None:
+    kept = {"kind": "kept", "best_step": 1, "measure": "accuracy", "value": 0.9}
+    lines = shown(False, {**START, "compiled": False}, step(2), {**kept, "step": 2}).splitlines()
+    assert lines[-1] == "policy: ended at step 2 after no gain; the weights of step 1 are kept, accuracy 0.9"
+    lines = shown(False, {**START, "compiled": False}, step(3), {**kept, "step": 3}).splitlines()
+    assert lines[-1] == "policy: ended at step 3; the weights of step 1 are kept, accuracy 0.9"
+
+
 def test_a_plain_line_now_and_then(monkeypatch) -> None:
     monkeypatch.setattr(progress, "LINE_EVERY", 0.0)
     lines = shown(False, {**START, "compiled": False}, step(1), step(2)).splitlines()

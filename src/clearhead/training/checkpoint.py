@@ -20,6 +20,7 @@ META = (
 )
 
 WEIGHTS = "model/"  # what the names of a model's weights begin with
+BEST = "best/"  # and those of the weights that an evaluation found best so far
 
 
 def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
@@ -50,6 +51,6 @@ def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, json.loads(meta)
 
 
-def weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The model's part, under the names of its `state_dict`."""
-    return {name.removeprefix(WEIGHTS): t for name, t in tensors.items() if name.startswith(WEIGHTS)}
+def weights(tensors: Mapping[str, Tensor], kind: str = WEIGHTS) -> dict[str, Tensor]:
+    """The model's part, the last weights or the best, under the names of its `state_dict`."""
+    return {name.removeprefix(kind): t for name, t in tensors.items() if name.startswith(kind)}

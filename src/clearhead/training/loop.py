@@ -42,7 +42,12 @@ AHEAD = 4  # batches made before they are asked for
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`."""
+    """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`.
+
+    `keep_best` names a number that the evaluations give, the higher the better unless its name ends in "loss"; ties are
+    broken by the held-out loss. The weights that were best are the result. After `patience` evaluations in a row
+    without a better one training ends; 0 means never.
+    """
 
     steps: int = 500
     rows: int = 32
@@ -57,6 +62,8 @@ class TrainConfig:
     accumulate: int = 1
     eval_every: int = 0
     save_every: int = 0
+    keep_best: str = ""
+    patience: int = 0
     compile: Literal["auto", "on", "off"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
@@ -65,7 +72,7 @@ class TrainConfig:
         for name in ("steps", "rows", "tokens", "accumulate"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name in ("lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every"):
+        for name in ("lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every", "patience"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         if not 0 <= self.decay_from < 1:
@@ -74,6 +81,10 @@ class TrainConfig:
             raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if self.warmup >= self.steps:
             raise UserError(f"warmup = {self.warmup} must be below steps = {self.steps}; lower it")
+        if self.keep_best and not self.eval_every:
+            raise UserError(f"keep_best = {self.keep_best!r} needs evaluations; set eval_every")
+        if self.patience and not self.keep_best:
+            raise UserError(f"patience = {self.patience} needs to know what counts as better; set keep_best")
 
 
 def train(
@@ -95,25 +106,48 @@ def train(
 
     batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
+
+    With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
+    last ones, so that a run that was interrupted ends with the same.
     """
     keep_freed_memory()
     run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
     with _interruptible() as interrupted, _made_ahead(batches, first, config.steps * config.accumulate) as made:
-        while run.step < config.steps:
+        while not run.ended():
             run.advance(made)
-            last = run.step == config.steps
-            if config.eval_every and (run.step % config.eval_every == 0 or last):
+            if config.eval_every and (run.step % config.eval_every == 0 or run.ended()):
                 run.evaluate(held_out, on_eval)
-            if last or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
+            if run.ended() and run.best:
+                run.tell("kept", True, best_step=run.best.step, measure=config.keep_best, value=run.best.value)
+            if run.ended() or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
                 run.save()
             if interrupted.is_set():
                 raise KeyboardInterrupt
+    run.restore_best()
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best evaluation so far: when it was, what was measured, and the weights of then by their names."""
+
+    step: int
+    value: float
+    held_out_loss: float
+    weights: Mapping[str, Tensor]
+
+    def beaten_by(self, name: str, value: float, held_out_loss: float) -> bool:
+        """Is `value` of the measure `name` better?"""
+        sign = -1 if name.endswith("loss") else 1
+        return (sign * value, -held_out_loss) > (sign * self.value, -self.held_out_loss)
 
 
 class _Run:
     """The state between two steps, which is what a checkpoint holds: weights, moments and the number of steps done."""
+
+    best: Best | None = None
+    waited = 0  # evaluations since the best one
 
     def __init__(
         self,
@@ -152,6 +186,9 @@ class _Run:
                 for name, value in self._tensors().items():
                     value.copy_(tensors[name])
             self.step = self.saved = meta["step"]
+            self.waited = meta.get("waited", 0)
+            if "best" in meta:
+                self.best = Best(**meta["best"], weights=files.weights(tensors, files.BEST))
         if self.record:
             self.record.truncate_after(self.step or -1)
         facts = {"parameters": self.parameters, "compiled": self.compiled, "dtype": _name(self.optimizer.dtype)}
@@ -187,7 +224,32 @@ class _Run:
             numbers["held_out_loss"] = sum(losses) / len(losses)
         if on_eval:
             numbers |= on_eval(self.model, self.step)
+        if self.config.keep_best:
+            numbers["best"] = self.compare(numbers)
         self.tell("eval", True, **numbers)
+
+    def compare(self, numbers: Mapping[str, Any]) -> bool:
+        """Keep these weights if nothing was better so far; NaN is never better."""
+        name = self.config.keep_best
+        value = numbers.get(name)
+        if not isinstance(value, int | float):
+            known = ", ".join(key for key, found in numbers.items() if isinstance(found, int | float))
+            raise UserError(f"keep_best = {name!r} is not a number of the evaluation; it gives {known or 'none'}")
+        loss = numbers.get("held_out_loss", 0.0)
+        better = not math.isnan(value) and (self.best is None or self.best.beaten_by(name, value, loss))
+        self.waited = 0 if better else self.waited + 1
+        if better:
+            self.best = Best(self.step, value, loss, {key: p.clone() for key, p in self._weights().items()})
+        return better
+
+    def ended(self) -> bool:
+        return self.step >= self.config.steps or 0 < self.config.patience <= self.waited
+
+    @torch.no_grad()
+    def restore_best(self) -> None:
+        if self.best:
+            for name, value in self._weights().items():
+                value.copy_(self.best.weights[name])
 
     def save(self) -> None:
         if self.checkpoint is None:
@@ -195,14 +257,20 @@ class _Run:
         for name, value in self._tensors().items():
             if not torch.isfinite(value).all():
                 raise self._broken(self.step, f"{name} is no longer finite after the update", [])
-        meta = {"step": self.step, "train": asdict(self.config), **self.meta}
-        files.save(self.checkpoint, self._tensors(), meta)
+        meta = {"step": self.step, "train": asdict(self.config), "waited": self.waited, **self.meta}
+        tensors = self._tensors()
+        if self.best:
+            meta["best"] = {key: getattr(self.best, key) for key in ("step", "value", "held_out_loss")}
+            tensors |= {files.BEST + name: value for name, value in self.best.weights.items()}
+        files.save(self.checkpoint, tensors, meta)
         self.saved = self.step
         self.tell("checkpoint", False, path=str(self.checkpoint))
 
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}
+
     def _tensors(self) -> dict[str, Tensor]:
-        trained = ((name, p) for name, p in self.model.named_parameters() if p.requires_grad)
-        weights = {files.WEIGHTS + name: p.detach() for name, p in trained}
+        weights = {files.WEIGHTS + name: p for name, p in self._weights().items()}
         return weights | {f"optimizer/{name}": value for name, value in self.optimizer.state.items()}
 
     def _accept(self, meta: Mapping[str, Any]) -> None:

@@ -49,6 +49,10 @@ class TrainingProgress:
                 self._step(event)
             case "eval" if "held_out_loss" in event:
                 self._say(f"{self.label}: step {event['step']}, held-out loss {event['held_out_loss']:.4f}")
+            case "kept":
+                early = " after no gain" if event["step"] < self.steps else ""
+                best = f"the weights of step {event['best_step']} are kept, {event['measure']} {event['value']:.4g}"
+                self._say(f"{self.label}: ended at step {event['step']}{early}; {best}")
 
     def _step(self, event: Event) -> None:
         self.loss = _smooth(self.loss, event["loss"])
