@@ -1,6 +1,7 @@
 """Text-level strategies on a scripted model whose best answers are known, and what each of them is charged."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,9 @@ from clearhead.reasoning.strategies import (
     JUDGED,
     SAMPLED,
     SEARCHES,
+    SINGLE,
     STRATEGIES,
+    Attempt,
     Bench,
     Draft,
     SearchConfig,
@@ -63,7 +66,9 @@ def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> N
 
 @pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
 def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
-    (attempt,), ((result, row),) = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
+    (attempt,), (grown,) = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
+    assert grown is not None
+    result, row = grown
     expected = (B, "400") if name == "tree-of-thought" else (A, "408")  # its own confidence prefers the likely step
     assert attempt.marks[-1].steps == expected
     assert result.answer(row).steps == expected
@@ -172,7 +177,9 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
     assert most_likely_right(tree, 0) == 2  # b: the best judged is hardly ever written, the open one is no answer
     for name in SEARCHES:
         b = bench()
-        attempts, ((result, _),) = searched(name, b, ["17 × 24"], budget=300, seed=0)
+        attempts, (grown,) = searched(name, b, ["17 × 24"], budget=300, seed=0)
+        assert grown is not None
+        result, _ = grown
         assert result.chosen[0] == most_likely_right(result.tree, 0)
         assert attempts[0].marks[-1].steps == result.answer(0).steps
 
@@ -222,6 +229,90 @@ def test_later_steps_are_proposed_fewer_samples_and_each_state_gets_its_own() ->
     assert asked == [(1, 12), (1, 4)]
     assert {p.state.steps[:1] for p in deeper} == {(A,)}
     assert {p.state.steps for p in root} == {(A,), (B,)}
+
+
+# Solutions of which a limit cuts some off: A arrives within 12 tokens, L needs 30 in two steps.
+LONG = "L: 340+68=408, in one"
+WORDY = {
+    "17 × 24\n": {f"{LONG}\n": 0.5, "A: 340+68\n": 0.5},
+    f"17 × 24\n{LONG}\n": {"408$": 1.0},
+    "17 × 24\nA: 340+68\n": {"408$": 1.0},
+    "17 × 24⇒": {"408$": 1.0},
+}
+
+
+def cut_off(attempt: Attempt) -> tuple[int, int, tuple[str, ...]]:
+    return attempt.cut, attempt.drawn, attempt.limits
+
+
+def wordy(config: SearchConfig, context: int = 1000) -> Bench:
+    return Bench(ScriptedModel(WORDY, context), ScriptedJudge({}, {}), config, arrive)
+
+
+def test_without_limits_nothing_is_cut_off() -> None:
+    for name in SINGLE:
+        (attempt,) = single(name, wordy(CONFIG), ["17 × 24"])
+        assert cut_off(attempt) == (0, 1, ())
+    for name, (attempt,) in sampled(SAMPLED, wordy(CONFIG), ["17 × 24"], 100, 0).items():
+        assert cut_off(attempt)[::2] == (0, ()) and attempt.drawn > 1, name
+    for name in SEARCHES:
+        (attempt,), _ = searched(name, wordy(CONFIG), ["17 × 24"], 1000, 0)
+        assert cut_off(attempt)[::2] == (0, ()) and attempt.drawn >= 3 * CONFIG.samples, name
+
+
+def test_a_solution_that_its_limit_cuts_off_is_counted() -> None:
+    (attempt,) = single("greedy", wordy(replace(CONFIG, solution_tokens=12)), ["17 × 24"])
+    assert cut_off(attempt) == (1, 1, ("search.solution_tokens",)) and attempt.marks[-1].steps is None
+    (attempt,) = single("direct", wordy(replace(CONFIG, solution_tokens=12)), ["17 × 24"])
+    assert cut_off(attempt) == (0, 1, ())
+    found = sampled(SAMPLED, wordy(replace(CONFIG, solution_tokens=20)), ["17 × 24"], 300, 0)
+    for (attempt,) in found.values():
+        assert 0 < attempt.cut < attempt.drawn and attempt.limits == ("search.solution_tokens",)
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_step_that_its_limit_cuts_off_is_counted(name: str) -> None:
+    (attempt,), _ = searched(name, wordy(replace(CONFIG, step_tokens=12)), ["17 × 24"], 1000, 0)
+    assert 0 < attempt.cut < attempt.drawn and attempt.limits == ("search.step_tokens",)
+    assert attempt.marks[-1].steps == ("A: 340+68", "408"), "what is drawn whole is found all the same"
+
+
+def test_the_context_is_named_where_it_is_what_cuts_off() -> None:
+    (attempt,) = single("greedy", wordy(CONFIG, context=20), ["17 × 24"])
+    assert cut_off(attempt) == (1, 1, ("model.max_positions",))
+    (attempt,), _ = searched("mcts-puct", wordy(CONFIG, context=24), ["17 × 24"], 1000, 0)
+    assert attempt.cut and attempt.limits == ("model.max_positions",)
+
+
+TWELVE = {"count\n" + "".join(f"{i}\n" for i in range(n)): {f"{n}\n" if n < 11 else "11$": 1.0} for n in range(12)}
+
+
+@pytest.mark.parametrize("name", ["beam:2", "tree-of-thought", "mcts-puct"])
+def test_twelve_steps_are_taken_unless_the_depth_says_otherwise_which_is_told(name: str) -> None:
+    def at(depth: int) -> Attempt:
+        b = Bench(ScriptedModel(TWELVE), ScriptedJudge({}, {}), replace(CONFIG, depth=depth), arrive)
+        return searched(name, b, ["count"], 10_000, 0)[0][0]
+
+    for depth in (0, 12):
+        assert at(depth).marks[-1].steps == tuple(map(str, range(12)))
+        assert cut_off(at(depth))[::2] == (0, ())
+    if name != "mcts-puct":
+        assert at(8).marks[-1].steps is None
+        assert cut_off(at(8))[::2] == (1, ("search.depth",))
+
+
+def test_a_problem_too_long_for_the_context_gets_no_answer_and_stops_no_other() -> None:
+    problems = ["17 × 24", "1" * 50, "17 × 24"]
+    everyone = {"greedy": single("greedy", wordy(CONFIG, 40), problems)}
+    everyone |= sampled(SAMPLED, wordy(CONFIG, 40), problems, 200, 0)
+    trees = {}
+    for name in SEARCHES:
+        everyone[name], trees[name] = searched(name, wordy(CONFIG, 40), problems, 200, 0)
+    for name, attempts in everyone.items():
+        assert [attempt.problem for attempt in attempts] == problems, name
+        assert cut_off(attempts[1]) == (1, 1, ("model.max_positions",)) and attempts[1].marks[-1].steps is None
+        assert attempts[0].marks[-1].steps == attempts[2].marks[-1].steps != None  # noqa: E711
+    assert all(found[1] is None and found[0] is not None for found in trees.values())
 
 
 def test_names_are_checked() -> None:

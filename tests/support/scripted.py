@@ -17,9 +17,13 @@ class ScriptedModel:
     """`LanguageModel` by table look-up. A sample depends on its node, seed and index alone, as the protocol asks."""
 
     script: Script
+    context: int = 1 << 20
     texts: dict[int, str] = field(default_factory=dict)
     tree: dict[int, int] = field(default_factory=dict)
     written: dict[int, set[str]] = field(default_factory=dict)  # of each tree: every beginning that was generated
+
+    def fits(self, prompt: str) -> bool:
+        return len(prompt) < self.context
 
     def open(self, prompts: Sequence[str]) -> list[int]:
         return [self._node(prompt, None) for prompt in prompts]
@@ -47,10 +51,13 @@ class ScriptedModel:
             text += piece
             if piece.endswith("$") or (stop and piece.endswith(stop)):
                 break
+        end = min(len(start) + sampling.max_tokens, self.context)
+        truncated, text = len(text) > end, text[:end]
         tree = self.tree[node]
         self.written[tree] |= {text[:length] for length in range(len(start) + 1, len(text) + 1)}
-        done = text.endswith("$")
-        return Continuation(self._node(text, tree), text[len(start) : -1], logprob, len(text) - len(start), done)
+        written = text[len(start) :] if truncated else text[len(start) : -1]
+        done = text.endswith("$") and not truncated
+        return Continuation(self._node(text, tree), written, logprob, len(text) - len(start), done, truncated)
 
     def _node(self, text: str, tree: int | None) -> int:
         node = len(self.texts)

@@ -73,6 +73,10 @@ class LocalEngine:
         self._rules: dict[str | tuple[str, ...] | None, StopRule] = {}
         self.never = textless(tokenizer, config.vocab).to(self.cache.device)
 
+    def fits(self, prompt: str) -> bool:
+        """Does the context hold the prompt and a token more?"""
+        return len(self.tokenizer.encode(prompt)) < self.max_positions
+
     def open(self, prompts: Sequence[str]) -> list[int]:
         """One node for each prompt, each the root of a tree of its own. Nothing is computed before it is needed."""
         return self.open_tokens([self.tokenizer.encode(prompt) for prompt in prompts])

@@ -99,6 +99,10 @@ class Continuation:
 class LanguageModel(Protocol):
     """Nodes are places in texts. Each node handed out is one reference, to be given back by `release`."""
 
+    def fits(self, prompt: str) -> bool:
+        """Does the context hold the prompt and a token more? One that does not fit cannot be opened or goes nowhere."""
+        ...
+
     def open(self, prompts: Sequence[str]) -> list[int]:
         """One node for each prompt."""
         ...

@@ -54,7 +54,7 @@ def solve(
     else:
         assert family(chosen) in SEARCHES
         (attempt,), (grown,) = searched(chosen, bench, [problem], budget, seed)
-        tree = tree_data(task, chosen, problem, grown, attempt.marks[-1].steps)["root"]
+        tree = tree_data(task, chosen, problem, grown, attempt.marks[-1].steps)["root"] if grown else None
     last = attempt.marks[-1]
     answer = None if last.steps is None else final_answer(task, chosen, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None

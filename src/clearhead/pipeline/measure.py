@@ -254,6 +254,8 @@ def shown_tree(
     bench = Bench(engine, judge, recipe.search, task.answer)
     budget = max(recipe.evaluation.budgets)
     attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
+    if grown is None:
+        raise UserError(f"report.trees: {wanted!r:.60} is too long for the model's context; name a shorter problem")
     return tree_data(task, strategy, problem, grown, attempts[0].marks[-1].steps) | {"title": typed.strip()}
 
 

@@ -50,6 +50,8 @@ def search(
                 grown[row] += run.tree.children(row, node)
                 level[row].remove(node)
         level = [_keep(run.tree, row, nodes, width, same) for row, nodes in enumerate(grown)]
+        if not any(level):
+            break
     return run.result()
 
 

@@ -7,6 +7,7 @@ have answered after each token it spent. What is deliberately not here: the chec
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
@@ -23,6 +24,8 @@ from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, mini
 from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
 
 OUTCOME, PROCESS = 0, 1  # the columns of a judge's verdicts
+CONTEXT, STEP, SOLUTION, DEPTH = "model.max_positions", "search.step_tokens", "search.solution_tokens", "search.depth"
+UNLIMITED = 1 << 20  # tokens or steps, more than any context holds
 
 
 class Judge(Protocol):
@@ -52,24 +55,41 @@ class Draft:
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How steps are proposed and how far search goes; a strategy reads only what concerns it."""
+    """How steps are proposed and how far search goes; a strategy reads only what concerns it.
+
+    `step_tokens`, `solution_tokens` and `depth` (the steps of a beam) bound what is written. 0: in a recipe, as the
+    data are long (pipeline/sizes.py), elsewhere the model's context alone.
+    """
 
     samples: int = 24  # drawn for the first step; equal ones are merged and cost nothing more
     narrowing: float = 2.0  # each further step is proposed so many times fewer samples, but at least `fewest`
     fewest: int = 4
     temperature: float = 1.0
     min_p: float = 0.02
-    step_tokens: int = 48
-    solution_tokens: int = 160
-    depth: int = 8
+    step_tokens: int = 0
+    solution_tokens: int = 0
+    depth: int = 0
     width: int = 4
     leaves: int = 1  # expanded at once for each problem
     c_ucb: float = 0.2
     c_puct: float = 0.25
     actions: int = 8
 
+    def __post_init__(self) -> None:
+        for name in ("step_tokens", "solution_tokens", "depth"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} = {getattr(self, name)} must be at least 1, or 0 for as long as the data need")
+
+    @property
+    def most_solution_tokens(self) -> int:
+        return self.solution_tokens or UNLIMITED
+
+    @property
+    def most_step_tokens(self) -> int:
+        return self.step_tokens or UNLIMITED
+
     def proposal(self) -> SampleConfig:
-        return SampleConfig(self.temperature, min_p=self.min_p, max_tokens=self.step_tokens)
+        return SampleConfig(self.temperature, min_p=self.min_p, max_tokens=self.most_step_tokens)
 
     def samples_at(self, depth: int) -> int:
         """Draws for a state `depth` steps into a solution: the first decision is open, the last is nearly forced.
@@ -101,6 +121,33 @@ class Attempt:
     cut: int = 0
     drawn: int = 0
     limits: tuple[str, ...] = ()
+
+
+@dataclass
+class Tally:
+    """What was drawn for one problem, and how much of it each limit cut off."""
+
+    drawn: int = 0
+    cuts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, texts: Sequence[Continuation], most: int, setting: str) -> None:
+        """Count texts that were given `most` tokens by a setting; one that is shorter and cut off met the context."""
+        self.drawn += len(texts)
+        self.cuts.update(setting if text.tokens >= most else CONTEXT for text in texts if text.truncated)
+
+    def attempt(self, problem: str, marks: Sequence[Mark]) -> Attempt:
+        return Attempt(problem, tuple(marks), self.cuts.total(), self.drawn, tuple(sorted(+self.cuts)))
+
+
+def too_long(problem: str) -> Attempt:
+    """What any strategy makes of a problem that the context cannot hold: nothing, and it says so."""
+    return Tally(1, Counter({CONTEXT: 1})).attempt(problem, [Mark(0, 0, 0.0, None)])
+
+
+def in_order(problems: Sequence[str], attempts: Sequence[Attempt]) -> list[Attempt]:
+    """An attempt for each problem; those that have none were too long."""
+    made = {attempt.problem: attempt for attempt in attempts}
+    return [made.get(problem) or too_long(problem) for problem in problems]
 
 
 class Bench(NamedTuple):
@@ -167,17 +214,20 @@ def known(names: Sequence[str], judged: bool = True) -> tuple[str, ...]:
 def single(name: str, bench: Bench, problems: Sequence[str]) -> list[Attempt]:
     """One greedy text for each problem: the bare answer (`direct`) or the steps (`greedy`)."""
     prompt = direct_prompt if name == "direct" else steps_prompt
+    asked = [problem for problem in problems if bench.model.fits(prompt(problem))]
     started = time.perf_counter()
-    nodes = bench.model.open([prompt(problem) for problem in problems])
-    sampling = SampleConfig(temperature=0.0, max_tokens=bench.config.solution_tokens)
+    nodes = bench.model.open([prompt(problem) for problem in asked])
+    sampling = SampleConfig(temperature=0.0, max_tokens=bench.config.most_solution_tokens)
     written = bench.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
-    seconds = (time.perf_counter() - started) / max(len(problems), 1)
+    seconds = (time.perf_counter() - started) / max(len(asked), 1)
     attempts = []
-    for problem, node, (text,) in zip(problems, nodes, written, strict=True):
+    for problem, node, texts in zip(asked, nodes, written, strict=True):
+        tally, (text,) = Tally(), texts
+        tally.add(texts, sampling.max_tokens, SOLUTION)
         steps = split_steps(text.text) if text.done else None
-        attempts.append(Attempt(problem, (Mark(bench.model.usage(node).generated, 0, seconds, steps),)))
+        attempts.append(tally.attempt(problem, [Mark(bench.model.usage(node).generated, 0, seconds, steps)]))
     bench.model.close(nodes)
-    return attempts
+    return in_order(problems, attempts)
 
 
 @dataclass
@@ -187,6 +237,7 @@ class _Samples:
     drafts: list[Draft] = field(default_factory=list)
     verdicts: list[np.ndarray] = field(default_factory=list)  # of each draft: one row of (outcome, process) a step
     rounds: list[tuple[int, int, int, float]] = field(default_factory=list)  # drafts, generated, reward, seconds
+    tally: Tally = field(default_factory=Tally)
 
 
 def sampled(
@@ -197,10 +248,11 @@ def sampled(
     A rule that needs no judge is not charged for it, but stops where the dearest of the rules stopped.
     """
     model, judge = bench.model, bench.judge if any(name in JUDGED for name in names) else None
+    everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     started = time.perf_counter()
     nodes = model.open([steps_prompt(problem) for problem in problems])
     drawn = [_Samples() for _ in problems]
-    plain = SampleConfig(max_tokens=bench.config.solution_tokens)
+    plain = SampleConfig(max_tokens=bench.config.most_solution_tokens)
     open_rows, size = list(range(len(problems))), 1
     while open_rows:
         seeds = [derive_seed(seed, problems[row], len(drawn[row].drafts)) for row in open_rows]
@@ -208,6 +260,8 @@ def sampled(
         fresh = {
             row: [_finished(problems[row], text) for text in texts] for row, texts in zip(open_rows, batch, strict=True)
         }
+        for row, texts in zip(open_rows, batch, strict=True):
+            drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
         if judge is not None:
             _judge_paths(judge, drawn, fresh)
         elapsed = (time.perf_counter() - started) / len(problems)
@@ -222,10 +276,11 @@ def sampled(
     model.close(nodes)
     if judge is not None:
         judge.forget(problems)
-    return {
+    chosen = {
         name: [_choose(name, bench, problem, got) for problem, got in zip(problems, drawn, strict=True)]
         for name in names
     }
+    return {name: in_order(everything, attempts) for name, attempts in chosen.items()}
 
 
 MOST_SAMPLES = 512  # a model that is sure of itself draws the same solution again and again, at no cost
@@ -260,13 +315,13 @@ def _choose(name: str, bench: Bench, problem: str, got: _Samples) -> Attempt:
         chosen = pick(name, answers[:count], got.verdicts[:count], [draft.logprob for draft in got.drafts[:count]])
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(Mark(generated, reward if name in JUDGED else 0, seconds, steps))
-    return Attempt(problem, tuple(marks))
+    return got.tally.attempt(problem, marks)
 
 
 def pick(
     name: str,
     answers: Sequence[str | None],
-    verdicts: Sequence[Float[np.ndarray, "steps 2"]],
+    verdicts: Sequence[Float[np.ndarray, "_ 2"]],
     logprobs: Sequence[float],
 ) -> int | None:
     """Which of the samples a rule answers with: the voted answer's first sample, or the best-judged sample."""
@@ -327,8 +382,8 @@ MOST_WIDE = 8  # times as many samples as the first search drew
 
 def searched(
     name: str, bench: Bench, problems: Sequence[str], budget: int, seed: int
-) -> tuple[list[Attempt], list[Grown]]:
-    """A tree search for every problem at once, each stopping when its own budget is spent.
+) -> tuple[list[Attempt], list[Grown | None]]:
+    """A tree search for every problem at once, each stopping when its own budget is spent; None for one too long.
 
     A tree that is exhausted before has only the steps that were drawn. It is then searched again with twice the
     samples, at no cost for those that are known: what was written and judged once is not paid for again.
@@ -338,9 +393,14 @@ def searched(
     config = replace(config, width=int(width)) if width else config
     judge = bench.judge if name in JUDGED else None
     assert judge is not None or name not in JUDGED, "known() refuses this"
+    everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
     spent: list[dict[int, Mark]] = [{} for _ in problems]
+    tallies = {problem: Tally() for problem in problems}
+
+    def count(draft: Draft, texts: Sequence[Continuation]) -> None:
+        tallies[draft.problem].add(texts, config.most_step_tokens, STEP)
 
     def cost(row: int) -> int:
         generated = model.usage(nodes[row]).generated
@@ -358,7 +418,7 @@ def searched(
         space = Space(
             roots=[Draft(problems[row], node=nodes[row]) for row in rows],
             keys=[problems[row] for row in rows],
-            propose=lambda drafts, seeds: propose(model, drafts, wider, seeds),
+            propose=lambda drafts, seeds: propose(model, drafts, wider, seeds, count),
             value=value,
             is_done=lambda draft: draft.done,
             cost=lambda i: cost(rows[i]),
@@ -384,23 +444,32 @@ def searched(
                 steps = None if known is None else known[1].steps
                 marks[row].append(spent[row][point.cost]._replace(steps=steps))
             grown[row] = grown[row] or Grown(result, i)
+            if config.depth and family(name) in WIDE:
+                tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
         times *= 2
         rows = [row for row in rows if cost(row) < budget] if name in WIDENING and times <= MOST_WIDE else []
     model.close(nodes)
     if judge is not None:
         judge.forget(problems)
-    attempts = [Attempt(problem, tuple(found)) for problem, found in zip(problems, marks, strict=True)]
-    return attempts, [found for found in grown if found is not None]
+    attempts = [tallies[problem].attempt(problem, found) for problem, found in zip(problems, marks, strict=True)]
+    trees = dict(zip(problems, grown, strict=True))
+    return in_order(everything, attempts), [trees.get(problem) for problem in everything]
+
+
+def unfinished(tree: Tree, row: int, depth: int) -> int:
+    """How many states a search left open since they are `depth` steps down, whatever it may still spend."""
+    reached = np.flatnonzero(tree.depth[row, : len(tree.states[row])] == depth)
+    return int((~tree.done[row, reached]).sum())
 
 
 def _search(name: str, space: Space, config: SearchConfig) -> Result:
-    choose = most_likely_right
+    choose, depth = most_likely_right, config.depth or UNLIMITED
     many = 10_000  # simulations: the budget in tokens ends a search, not their number
     match name:
         case "beam":
-            return beam.search(space, width=config.width, depth=config.depth, choose=choose)
+            return beam.search(space, width=config.width, depth=depth, choose=choose)
         case "tree-of-thought":
-            return tree_of_thought.breadth_first(space, keep=config.width, depth=config.depth, choose=choose)
+            return tree_of_thought.breadth_first(space, keep=config.width, depth=depth, choose=choose)
         case "mcts-ucb":
             rule, worth = mcts.ucb(config.c_ucb), best_value
         case "mcts-puct":
@@ -413,15 +482,23 @@ def _search(name: str, space: Space, config: SearchConfig) -> Result:
 
 
 def propose(
-    model: LanguageModel, drafts: Sequence[Draft], config: SearchConfig, seeds: Sequence[int]
+    model: LanguageModel,
+    drafts: Sequence[Draft],
+    config: SearchConfig,
+    seeds: Sequence[int],
+    count: Callable[[Draft, Sequence[Continuation]], None] = lambda draft, texts: None,
 ) -> list[list[Proposal]]:
-    """Distinct next steps of each draft, with the model's own probability as the prior; cut-off lines are dropped."""
+    """Distinct next steps of each draft, with the model's own probability as the prior; cut-off lines are dropped.
+
+    `count` is told all that was drawn for each draft.
+    """
     families: list[list[Proposal]] = [[] for _ in drafts]
     for depth in sorted({len(draft.steps) for draft in drafts}):
         rows = [row for row, draft in enumerate(drafts) if len(draft.steps) == depth]
         nodes = [drafts[row].node for row in rows]
         drawn = model.extend(nodes, config.samples_at(depth), config.proposal(), [seeds[row] for row in rows])
         for row, texts in zip(rows, drawn, strict=True):
+            count(drafts[row], texts)
             distinct = {(text.text, text.done): text for text in texts if not text.truncated}
             families[row] = [_proposal(drafts[row], text) for text in distinct.values()]
     return families
