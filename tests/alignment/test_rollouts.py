@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ import torch
 from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import Tally
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import CharTokenizer
 
@@ -116,6 +118,18 @@ def test_exploring_finds_more_states_than_completing_alone(engine: LocalEngine) 
     timid_config = RolloutConfig(widths=(), completions=3, max_tokens=8, at_once=4)
     timid = sum(1 for path in collect(engine, Sums(), problems, timid_config, seed=0) for _ in path.labels)
     assert bold > 2 * timid
+
+
+def test_completions_that_a_limit_cuts_off_are_counted(engine: LocalEngine) -> None:
+    """The untrained model hardly ever ends by itself."""
+    tally = Tally()
+    paths = list(collect(engine, Sums(), ["7", "1" * 1000], CONFIG, 0, tally))
+    assert {path.problem for path in paths} == {"7"}, "the other one has no place in the context"
+    assert tally.drawn >= CONFIG.completions and tally.limits == ("rollouts.max_tokens",)
+    assert 0 < tally.cut <= tally.drawn
+    unlimited = Tally()
+    list(collect(engine, Sums(), ["7"], replace(CONFIG, max_tokens=0), 0, unlimited))
+    assert set(unlimited.limits) <= {"model.max_positions"}
 
 
 def test_wrong_settings_are_told() -> None:

@@ -229,7 +229,7 @@ def test_a_run_for_other_programs(text_run: Path, tmp_path: Path) -> None:
     plain = load_toml(run_dir.config)
     save_toml({**plain, "model": {**plain["model"], "mlp": "swiglu", "qk_norm": False}}, run_dir.config)
     tokenizer = load_tokenizer(run_dir)
-    decoder = Decoder(run_dir.any_recipe().decoder(tokenizer.vocab_size))
+    decoder = Decoder(run_dir.decoder(tokenizer.vocab_size))
     with torch.no_grad():
         for weight in decoder.parameters():
             weight.copy_(torch.randn_like(weight) * 0.2)

@@ -14,24 +14,28 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clearhead.errors import UserError
-from clearhead.generation.language_model import LanguageModel, SampleConfig
+from clearhead.generation.language_model import UNLIMITED, LanguageModel, SampleConfig, Tally
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 
 State = tuple[str, ...]  # the steps written so far
 UNLABELLED = -1.0
+MAX_TOKENS = "rollouts.max_tokens"
 
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """How states are explored and completed. `widths[i]`: samples drawn at depth i to find states to label."""
+    """How states are explored and completed. `widths[i]`: samples drawn at depth i to find states to label.
+
+    `max_tokens` bounds a completion. 0: in a recipe, as the data are long, elsewhere the model's context alone.
+    """
 
     problems: int = 1000
     widths: tuple[int, ...] = (12, 2)
     temperature: float = 1.5
     min_p: float = 0.1
     completions: int = 3
-    max_tokens: int = 96
+    max_tokens: int = 0
     at_once: int = 50
 
     def __post_init__(self) -> None:
@@ -40,6 +44,12 @@ class RolloutConfig:
                 f"rollouts: problems = {self.problems}, completions = {self.completions} and at_once = {self.at_once} "
                 "must all be at least 1"
             )
+        if self.max_tokens < 0:
+            raise UserError(f"max_tokens = {self.max_tokens} must be at least 1, or 0 for as long as the data need")
+
+    @property
+    def most_tokens(self) -> int:
+        return self.max_tokens or UNLIMITED
 
 
 @dataclass(frozen=True)
@@ -57,14 +67,24 @@ class LabelledPath:
 
 
 def collect(
-    model: LanguageModel, task: Task, problems: Sequence[str], config: RolloutConfig, seed: int
+    model: LanguageModel,
+    task: Task,
+    problems: Sequence[str],
+    config: RolloutConfig,
+    seed: int,
+    tally: Tally | None = None,
 ) -> Iterator[LabelledPath]:
-    """Explore and complete every problem; yield labelled paths, a few problems at a time."""
+    """Explore and complete every problem; yield labelled paths, a few problems at a time.
+
+    The completions are counted in `tally`. A problem too long for the context has none.
+    """
+    tally = Tally() if tally is None else tally
+    problems = [problem for problem in problems if model.fits(steps_prompt(problem))]
     for start in range(0, len(problems), config.at_once):
         batch = problems[start : start + config.at_once]
         nodes = model.open([steps_prompt(problem) for problem in batch])
         explored = _explore(model, batch, nodes, config, seed)
-        for problem, endings in zip(batch, _complete(model, batch, explored, config, seed), strict=True):
+        for problem, endings in zip(batch, _complete(model, batch, explored, config, seed, tally), strict=True):
             yield from label_paths(task, problem, endings)
         model.close(nodes)
 
@@ -88,7 +108,7 @@ def _explore(
     model: LanguageModel, problems: Sequence[str], roots: Sequence[int], config: RolloutConfig, seed: int
 ) -> list[dict[State, _Explored]]:
     """Distinct states reached from each root by bold sampling, the root itself included."""
-    bold = SampleConfig(temperature=config.temperature, min_p=config.min_p, max_tokens=config.max_tokens)
+    bold = SampleConfig(temperature=config.temperature, min_p=config.min_p, max_tokens=config.most_tokens)
     found: list[dict[State, _Explored]] = [{(): _Explored(root, False)} for root in roots]
     frontier: list[tuple[int, State]] = [(i, ()) for i in range(len(roots))]
     for depth, width in enumerate(config.widths):
@@ -112,15 +132,17 @@ def _complete(
     explored: Sequence[dict[State, _Explored]],
     config: RolloutConfig,
     seed: int,
+    tally: Tally,
 ) -> list[list[Ending]]:
     """How the model's own completions of each problem's explored states end."""
-    plain = SampleConfig(temperature=1.0, max_tokens=config.max_tokens)
+    plain = SampleConfig(temperature=1.0, max_tokens=config.most_tokens)
     open_states = [(i, state) for i, found in enumerate(explored) for state, at in found.items() if not at.done]
     seeds = [_seed(seed, problems[i], -1, state) for i, state in open_states]
     nodes = [explored[i][state].node for i, state in open_states]
     drawn = model.extend(nodes, config.completions, plain, seeds, stop=None)
     endings = [[Ending(len(state), state, True) for state, at in found.items() if at.done] for found in explored]
     for (i, state), continuations in zip(open_states, drawn, strict=True):
+        tally.add(continuations, plain.max_tokens, MAX_TOKENS)
         for continuation in continuations:
             written = split_steps(continuation.text)
             whole = written if continuation.done else written[:-1]  # a step that was cut off is no step

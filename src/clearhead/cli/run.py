@@ -87,7 +87,7 @@ def command(
         if isinstance(resolved, TextRecipe):
             pipeline.go(TextContext(resolved, *shown), pipeline.TEXT_STAGES)
         else:
-            pipeline.go(Context(resolved, *shown), pipeline.STAGES)
+            pipeline.go(Context(*shown), pipeline.STAGES)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: clearhead run {shlex.quote(recipe)} --resume --out {run.path}")
         raise

@@ -4,11 +4,15 @@ Deliberately not here: how any of it is computed (engine.py), and torch. Texts g
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from clearhead.errors import UserError
+
+UNLIMITED = 1 << 20  # tokens, more than any context holds
+CONTEXT = "model.max_positions"  # the setting of a recipe that bounds every text
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,28 @@ class Continuation:
     tokens: int
     done: bool
     truncated: bool = False
+
+
+@dataclass
+class Tally:
+    """Of `drawn` continuations, how many each limit cut off, by the name of the setting."""
+
+    drawn: int = 0
+    cuts: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def cut(self) -> int:
+        return self.cuts.total()
+
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """The settings that cut something off."""
+        return tuple(sorted(+self.cuts))
+
+    def add(self, texts: Sequence[Continuation], most: int, setting: str) -> None:
+        """Count texts that a setting gave `most` tokens; one that is shorter and yet cut off met the context's end."""
+        self.drawn += len(texts)
+        self.cuts.update(setting if text.tokens >= most else CONTEXT for text in texts if text.truncated)
 
 
 class LanguageModel(Protocol):

@@ -14,6 +14,7 @@ from clearhead.text.packing import Document
 from clearhead.text.tokenizer import END, CharTokenizer
 
 POOL = 15_000  # training problems drawn ahead for each task; a solution is drawn anew each time
+PATIENCE = 1_000  # documents drawn in vain, one after the other
 ALPHABET_SAMPLE = 3_000  # problems whose solutions show the tokenizer what characters there are
 
 
@@ -46,6 +47,18 @@ class Source:
                 )
             return Solved(direct_prompt(problem), answer)
         return Solved(steps_prompt(problem), join_steps(steps))
+
+
+def document(tokenizer: CharTokenizer, source: Source, most: int, rng: random.Random) -> Document:
+    """A solved problem as tokens, drawn again until one has `most` or fewer."""
+    for _ in range(PATIENCE):
+        drawn = encode(tokenizer, source.draw(rng))
+        if len(drawn.prompt) + len(drawn.solution) <= most:
+            return drawn
+    raise UserError(
+        f"{PATIENCE:,} documents in a row are longer than {most} tokens; raise data.max_length and "
+        "model.max_positions, or give shorter problems"
+    )
 
 
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:

@@ -154,7 +154,7 @@ def _run(run: RunDir) -> Inspection:
         raise UserError(f"{run.path} has no model yet; go on with `clearhead run --resume`")
     kind, file = next(iter(files.items()))
     tokenizer = load_tokenizer(run)
-    config = run.any_recipe().decoder(tokenizer.vocab_size) if kind == "decoder" else None
+    config = run.decoder(tokenizer.vocab_size) if kind == "decoder" else None
     described, size = _described(tokenizer)
     return Inspection(
         run.path, "run", f"clearhead {kind}", _stored(Safetensors(file)), config,

@@ -45,6 +45,7 @@ from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
 QUALITY_PROBLEMS = 60  # test problems on which the reward model is compared with the truth
 QUALITY_SAMPLES = 16  # solutions of each
+MAPPED = 160  # tokens of an attention map, more than a person looks at
 
 
 def evaluation_stage(context: Context) -> None:
@@ -170,7 +171,9 @@ def reward_quality(
 ) -> dict[str, Any]:
     """The reward model on sampled test solutions: ranking and calibration against outcomes and against the truth."""
     assert isinstance(task, StepChecked)
-    solutions = _solutions(engine, problems, recipe.seed)
+    problems = [problem for problem in problems if engine.fits(steps_prompt(problem))]
+    sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
+    solutions = _solutions(engine, problems, sampling, recipe.seed)
     drafts: list[Draft] = []
     spans: list[tuple[int, int, bool]] = []  # of each solution: its drafts, and whether it ended right
     truth, outcome, ends, depth = [], [], [], []
@@ -214,9 +217,11 @@ def reward_quality(
     }
 
 
-def _solutions(engine: LocalEngine, problems: Sequence[str], seed: int) -> list[tuple[str, tuple[str, ...], bool]]:
+def _solutions(
+    engine: LocalEngine, problems: Sequence[str], sampling: SampleConfig, seed: int
+) -> list[tuple[str, tuple[str, ...], bool]]:
     nodes = engine.open([steps_prompt(problem) for problem in problems])
-    drawn = engine.extend(nodes, QUALITY_SAMPLES, SampleConfig(max_tokens=160), [seed + 1] * len(nodes), stop=None)
+    drawn = engine.extend(nodes, QUALITY_SAMPLES, sampling, [seed + 1] * len(nodes), stop=None)
     engine.close(nodes)
     return [
         (problem, split_steps(text.text), text.done)
@@ -278,15 +283,18 @@ def _add_truth(node: dict[str, Any], task: Task, problem: str, steps: tuple[str,
 
 
 def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
-    """What every head looks at in one solved problem of the first task that has one."""
+    """What every head looks at in the beginning of one solved problem of the first task that has one."""
     tokenizer, decoder, recipe = load_tokenizer(run), load_policy(run, torch.device("cpu")), run.recipe()
     name, task = next(iter(tasks.items()))
     wanted = next((tree for tree in recipe.report.trees if tree.startswith(f"{name}:")), None)
-    problem = task.parse(wanted.partition(":")[2].strip()) if wanted else task.problems("test", 1, recipe.seed)[0]
+    few = task.problems("test", 20, recipe.seed)
+    problem = task.parse(wanted.partition(":")[2].strip()) if wanted else min(few, key=len)
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
-    (node,) = engine.open([steps_prompt(problem)])
-    ((written,),) = engine.extend([node], 1, SampleConfig(temperature=0.0, max_tokens=80), [0], stop=None)
-    text = steps_prompt(problem) + written.text
+    text = steps_prompt(problem)
+    if engine.fits(text):
+        ((written,),) = engine.generate([text], SampleConfig(temperature=0.0, max_tokens=MAPPED), 1, [0])
+        text += written.text
+    text = text[:MAPPED]
     layers = attention_weights(decoder, tokenizer.encode(text))
     return {"title": join_steps([problem]), "tokens": list(text), "layers": layers}
 

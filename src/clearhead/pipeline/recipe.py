@@ -12,7 +12,7 @@ from typing import Any
 from clearhead.alignment.rollouts import RolloutConfig
 from clearhead.config import build, nearest, to_dict
 from clearhead.errors import UserError
-from clearhead.models.decoder import PRESETS, DecoderConfig
+from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
 from clearhead.reasoning.strategies import SearchConfig
 from clearhead.tasks import load
@@ -40,18 +40,25 @@ class TaskConfig:
         return load(self.source or self.name, holdout=holdout, **self.options)
 
 
+SHORTEST = 8  # tokens that a document may have at most, at least
 OWN = ("source", "share", "rollouts", "holdout")  # keys of a task's section that are ours; the others are the task's
 
 
 @dataclass(frozen=True)
 class DataConfig:
-    """What is written from the tasks: `direct` is the share of documents that ask for the bare answer."""
+    """What is written from the tasks: `direct` is the share of documents that ask for the bare answer.
+
+    Documents of more than `max_length` tokens are left out.
+    """
 
     direct: float = 0.1
+    max_length: int = 2048
 
     def __post_init__(self) -> None:
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
+        if not SHORTEST <= self.max_length <= LARGEST["max_positions"] // 2:
+            raise UserError(f"data.max_length = {self.max_length} must be at least {SHORTEST} tokens, such as 2048")
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class Recipe:
+    """What a file says, all sections checked. Sizes that are 0 follow from the data: `sizes.filled` puts them in."""
+
     name: str
     seed: int
     tasks: tuple[TaskConfig, ...]
@@ -79,7 +88,8 @@ class Recipe:
     report: ReportConfig
 
     def decoder(self, vocab: int) -> DecoderConfig:
-        return decoder_config(self.model, vocab)
+        unknown = not self.model.get("max_positions", 1)  # 0, which the data will replace
+        return decoder_config({k: v for k, v in self.model.items() if not (unknown and k == "max_positions")}, vocab)
 
 
 def decoder_config(model: Mapping[str, Any], vocab: int) -> DecoderConfig:
@@ -102,6 +112,9 @@ SECTIONS = {
 }
 
 
+FROM_DATA = {key: {"rows": 0, "tokens": 0} for key in ("pretrain", "reward")}
+
+
 def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
     known = {"name", "seed", "tasks", "model", *SECTIONS}
@@ -112,7 +125,8 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
-    sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
+    given = {key: {**FROM_DATA.get(key, {}), **table(data, key)} for key in SECTIONS}
+    sections: dict[str, Any] = {key: build(cls, given[key], key) for key, cls in SECTIONS.items()}
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")

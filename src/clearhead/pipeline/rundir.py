@@ -3,7 +3,8 @@
 A kill at any moment loses at most a stage's last unsaved piece.
 
     config.toml            the resolved recipe          state.json        finished stages, versions
-    tokenizer.json                                      STAGE.jsonl       everything measured in training
+    tokenizer.json         and how long the data are:   sizes.json        contexts, rows and limits that follow
+    STAGE.jsonl            everything measured in training
     policy.safetensors     the language model           reward.safetensors
     drawn/                 problems of tasks that draw them
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
@@ -21,7 +22,9 @@ from typing import Any
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
+from clearhead.models.decoder import DecoderConfig
 from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.sizes import FIELDS, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
 
 
@@ -40,6 +43,10 @@ class RunDir:
     @property
     def tokenizer(self) -> Path:
         return self.path / "tokenizer.json"
+
+    @property
+    def sizes(self) -> Path:
+        return self.path / "sizes.json"
 
     def record(self, stage: str) -> Path:
         """Everything measured while a stage trained."""
@@ -92,16 +99,22 @@ class RunDir:
         return self.path / "tokens"
 
     def any_recipe(self) -> Recipe | TextRecipe:
+        """The recipe as it was given; sizes that follow from the data are 0."""
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run: it has no config.toml; make one with `clearhead run RECIPE`")
         return parse_any(load_toml(self.config), str(self.config))
 
     def recipe(self) -> Recipe:
-        """The recipe of a run on tasks."""
+        """The recipe of a run on tasks, with the sizes that followed from its data once these were measured."""
         recipe = self.any_recipe()
         if isinstance(recipe, TextRecipe):
             raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
-        return recipe
+        return filled(recipe, read_sizes(read_json(self.sizes, *FIELDS))) if self.sizes.is_file() else recipe
+
+    def decoder(self, vocab: int) -> DecoderConfig:
+        """The shape of the language model of a run of either kind."""
+        recipe = self.any_recipe()
+        return (recipe if isinstance(recipe, TextRecipe) else self.recipe()).decoder(vocab)
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, "stages") if self.state.is_file() else {"stages": []}

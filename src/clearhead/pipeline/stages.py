@@ -19,11 +19,12 @@ from clearhead.alignment.reward import RewardModel
 from clearhead.alignment.rollouts import LabelledPath, collect
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline.data import Source, encode, load_tasks, source, train_tokenizer
+from clearhead.pipeline import sizes
+from clearhead.pipeline.data import Source, document, load_tasks, source, train_tokenizer
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rundir import RunDir, read_json, write_text
+from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.workers import do_jobs
 from clearhead.tasks.task import Task
 from clearhead.text import load as text_files
@@ -43,12 +44,16 @@ HELD_OUT_PATHS = 0.05  # share of the labelled problems that the reward model is
 class Context:
     """What every stage is handed. `watch(label)` opens a display that observes one training; `say` prints a line."""
 
-    recipe: Recipe
     run: RunDir
     device: torch.device
     watch: Callable[[str], AbstractContextManager[Observer]]
     say: Callable[[str], None]
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+    @property
+    def recipe(self) -> Recipe:
+        """With the sizes that follow from the data, once the tokenizer's stage has measured them."""
+        return self.run.recipe()
 
     def tasks(self) -> dict[str, Task]:
         return load_tasks(self.recipe, self.run.drawn)
@@ -70,7 +75,7 @@ def load_policy(run: RunDir, device: torch.device) -> Decoder:
     """The language model of a run; UserError where it has trained none that is a decoder."""
     if not run.policy.is_file() and any((run.path / f"{kind}.safetensors").is_file() for kind in ("lstm", "rnn")):
         raise UserError(f"{run.path} has trained recurrent models alone; this needs a run whose model.kind has decoder")
-    decoder = Decoder(run.any_recipe().decoder(load_tokenizer(run).vocab_size))
+    decoder = Decoder(run.decoder(load_tokenizer(run).vocab_size))
     load_weights(decoder, run.policy, run)
     return decoder.to(device)
 
@@ -79,7 +84,7 @@ def load_reward(run: RunDir, device: torch.device) -> RewardModel | None:
     """The reward model of a run; None if the run has trained none."""
     if not run.reward.is_file():
         return None
-    model = RewardModel(Decoder(run.recipe().decoder(load_tokenizer(run).vocab_size)))
+    model = RewardModel(Decoder(run.decoder(load_tokenizer(run).vocab_size)))
     load_weights(model, run.reward, run)
     return model.to(device)
 
@@ -100,9 +105,18 @@ def load_weights(model: torch.nn.Module, path: Any, run: RunDir) -> None:
 
 
 def tokenizer_stage(context: Context) -> None:
-    tokenizer = train_tokenizer(context.tasks(), context.recipe.seed)
+    """Learn the tokens, and measure how long the tasks' texts are in them: every later size follows from that."""
+    tasks, recipe = context.tasks(), context.recipe
+    tokenizer = train_tokenizer(tasks, recipe.seed)
+    most = recipe.data.max_length
+    lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
+    found = sizes.sizes(lengths.values())
+    resolved = sizes.filled(recipe, found)  # sizes that cannot work are told here
     write_text(context.run.tokenizer, tokenizer.to_json())
+    write_json(context.run.sizes, sizes.to_plain(found, lengths))
     context.say(f"tokenizer: {tokenizer.vocab_size} tokens: {''.join(tokenizer.alphabet.split())}")
+    for line in (*(sizes.told(*item, resolved) for item in lengths.items()), *sizes.too_tight(resolved, found)):
+        context.say(line)
 
 
 def pretrain_stage(context: Context) -> None:
@@ -112,7 +126,8 @@ def pretrain_stage(context: Context) -> None:
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=recipe.seed).to(context.device)
 
     def stream(drawn: Source, seed: int) -> PackedStream:
-        return PackedStream(lambda rng: encode(tokenizer, drawn.draw(rng)), config.rows, config.tokens, seed)
+        draw = partial(document, tokenizer, drawn, min(decoder.config.max_positions, config.tokens))
+        return PackedStream(draw, config.rows, config.tokens, seed)
 
     training = source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
     held_out = stream(source(tasks, recipe.tasks, recipe.data.direct, "valid", recipe.seed), recipe.seed + 1).batch(0)
@@ -137,13 +152,14 @@ def first_try(
     engine = LocalEngine(decoder, tokenizer)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
-        nodes = engine.open([steps_prompt(problem) for problem in asked[name]])
+        fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
+        nodes = engine.open([steps_prompt(problem) for problem in fitting])
         limit = SampleConfig(temperature=0.0, max_tokens=decoder.config.max_positions)
         right = 0
-        for problem, (text,) in zip(asked[name], engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
+        for problem, (text,) in zip(fitting, engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
             answer = task.answer(problem, split_steps(text.text)) if text.done else None
             right += answer is not None and task.check(problem, answer)
-        accuracy[name] = right / max(len(nodes), 1)
+        accuracy[name] = right / max(len(asked[name]), 1)
         sample += f"{problem}\n{text.text}\n"
         engine.close(nodes)
     return {"accuracy": accuracy, "sample": sample}
@@ -161,13 +177,29 @@ def rollouts_stage(context: Context) -> None:
             jobs.append((path, (task.name, problems[start : start + config.at_once])))
     with context.progress("rollouts", len(jobs)) as advance:
         do_jobs(jobs, partial(label_problems, context.run.path, context.device.type), context.device, advance)
+    if (cut := rollouts_cut_off(context.run))[0]:
+        context.say(sizes.cut_off_line("rollouts", *cut, recipe))
 
 
-def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> list[dict[str, Any]]:
-    """The labelled paths of a handful of problems, as plain data."""
+def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
+    """The labelled paths of a handful of problems, as plain data, and how many completions a limit cut off."""
     engine, tasks, recipe = _labeller(path, device)
-    name, problems = job
-    return [asdict(found) for found in collect(engine, tasks[name], problems, recipe.rollouts, recipe.seed)]
+    (name, problems), tally = job, Tally()
+    paths = [asdict(found) for found in collect(engine, tasks[name], problems, recipe.rollouts, recipe.seed, tally)]
+    return {"paths": paths, "cut": tally.cut, "drawn": tally.drawn, "limits": tally.limits}
+
+
+def rollouts_cut_off(run: RunDir) -> tuple[int, int, tuple[str, ...]]:
+    """How many completions limits cut off, of how many, and the settings that did."""
+    made = [_rollouts(file) for file in sorted(run.rollouts.glob("*.json"))]
+    limits = tuple(sorted({limit for entry in made for limit in entry["limits"]}))
+    return sum(entry["cut"] for entry in made), sum(entry["drawn"] for entry in made), limits
+
+
+def _rollouts(file: Path) -> dict[str, Any]:
+    """A piece of the rollouts; older runs have the paths alone."""
+    found = read_json(file)
+    return {"paths": found, "cut": 0, "drawn": 0, "limits": ()} if isinstance(found, list) else found
 
 
 @lru_cache(maxsize=1)
@@ -185,7 +217,7 @@ def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Re
 def read_rollouts(run: RunDir) -> list[LabelledPath]:
     paths = []
     for file in sorted(run.rollouts.glob("*.json")):
-        for entry in read_json(file):
+        for entry in _rollouts(file)["paths"]:
             paths.append(LabelledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
     return paths
 

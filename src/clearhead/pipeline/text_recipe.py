@@ -134,6 +134,9 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
         raise UserError(
             f"model.kind = {found.model['kind']!r}: write one or several, each once, of {', '.join(MODELS)}"
         )
+    for name in ("rows", "tokens"):
+        if getattr(found.pretrain, name) < 1:
+            raise UserError(f"pretrain.{name} = {getattr(found.pretrain, name)} must be at least 1")
     context = found.decoder(vocab=8).max_positions
     if found.pretrain.tokens > context:
         raise UserError(

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clearhead.errors import UserError
-from clearhead.generation.language_model import Continuation, LanguageModel, SampleConfig
+from clearhead.generation.language_model import CONTEXT, UNLIMITED, Continuation, LanguageModel, SampleConfig, Tally
 from clearhead.reasoning import beam, halving, mcts, tree_of_thought
 from clearhead.reasoning.lockstep import Proposal, Result, Space, derive_seed
 from clearhead.reasoning.tree import Tree, best_value
@@ -24,8 +24,7 @@ from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, mini
 from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
 
 OUTCOME, PROCESS = 0, 1  # the columns of a judge's verdicts
-CONTEXT, STEP, SOLUTION, DEPTH = "model.max_positions", "search.step_tokens", "search.solution_tokens", "search.depth"
-UNLIMITED = 1 << 20  # tokens or steps, more than any context holds
+STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.depth"
 
 
 class Judge(Protocol):
@@ -123,25 +122,13 @@ class Attempt:
     limits: tuple[str, ...] = ()
 
 
-@dataclass
-class Tally:
-    """What was drawn for one problem, and how much of it each limit cut off."""
-
-    drawn: int = 0
-    cuts: Counter[str] = field(default_factory=Counter)
-
-    def add(self, texts: Sequence[Continuation], most: int, setting: str) -> None:
-        """Count texts that were given `most` tokens by a setting; one that is shorter and cut off met the context."""
-        self.drawn += len(texts)
-        self.cuts.update(setting if text.tokens >= most else CONTEXT for text in texts if text.truncated)
-
-    def attempt(self, problem: str, marks: Sequence[Mark]) -> Attempt:
-        return Attempt(problem, tuple(marks), self.cuts.total(), self.drawn, tuple(sorted(+self.cuts)))
+def tallied(problem: str, marks: Sequence[Mark], tally: Tally) -> Attempt:
+    return Attempt(problem, tuple(marks), tally.cut, tally.drawn, tally.limits)
 
 
 def too_long(problem: str) -> Attempt:
     """What any strategy makes of a problem that the context cannot hold: nothing, and it says so."""
-    return Tally(1, Counter({CONTEXT: 1})).attempt(problem, [Mark(0, 0, 0.0, None)])
+    return tallied(problem, [Mark(0, 0, 0.0, None)], Tally(1, Counter({CONTEXT: 1})))
 
 
 def in_order(problems: Sequence[str], attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -225,7 +212,7 @@ def single(name: str, bench: Bench, problems: Sequence[str]) -> list[Attempt]:
         tally, (text,) = Tally(), texts
         tally.add(texts, sampling.max_tokens, SOLUTION)
         steps = split_steps(text.text) if text.done else None
-        attempts.append(tally.attempt(problem, [Mark(bench.model.usage(node).generated, 0, seconds, steps)]))
+        attempts.append(tallied(problem, [Mark(bench.model.usage(node).generated, 0, seconds, steps)], tally))
     bench.model.close(nodes)
     return in_order(problems, attempts)
 
@@ -315,7 +302,7 @@ def _choose(name: str, bench: Bench, problem: str, got: _Samples) -> Attempt:
         chosen = pick(name, answers[:count], got.verdicts[:count], [draft.logprob for draft in got.drafts[:count]])
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(Mark(generated, reward if name in JUDGED else 0, seconds, steps))
-    return got.tally.attempt(problem, marks)
+    return tallied(problem, marks, got.tally)
 
 
 def pick(
@@ -451,7 +438,7 @@ def searched(
     model.close(nodes)
     if judge is not None:
         judge.forget(problems)
-    attempts = [tallies[problem].attempt(problem, found) for problem, found in zip(problems, marks, strict=True)]
+    attempts = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
     trees = dict(zip(problems, grown, strict=True))
     return in_order(everything, attempts), [trees.get(problem) for problem in everything]
 

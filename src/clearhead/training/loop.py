@@ -44,6 +44,8 @@ AHEAD = 4  # batches made before they are asked for
 class TrainConfig:
     """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`.
 
+    A recipe of tasks may say 0 for `rows` and `tokens`, the length of a row: as the data need (pipeline/sizes.py).
+
     `keep_best` names a number that the evaluations give, the higher the better unless its name ends in "loss"; ties are
     broken by the held-out loss. The weights that were best are the result. After `patience` evaluations in a row
     without a better one training ends; 0 means never.
@@ -69,10 +71,12 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("steps", "rows", "tokens", "accumulate"):
+        for name in ("steps", "accumulate"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name in ("lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every", "patience"):
+        for name in (
+            "rows", "tokens", "lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every", "patience",
+        ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         if not 0 <= self.decay_from < 1:
@@ -110,6 +114,7 @@ def train(
     With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
     last ones, so that a run that was interrupted ends with the same.
     """
+    assert config.rows and config.tokens, "how many, and how long, is known by now"
     keep_freed_memory()
     run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
     run.resume()

@@ -1,0 +1,241 @@
+"""Sizes follow the data: how long its problems and solutions are decides contexts, rows and limits.
+
+What a recipe leaves at 0 is filled in from here, what it says is kept, and what cannot work is an error before anything
+is trained. What is generated gets half again the room of the longest seen, since a model rambles more than its teacher
+and a sample misses the longest.
+"""
+
+import random
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from clearhead.errors import UserError
+from clearhead.models.decoder import LARGEST
+from clearhead.pipeline.recipe import Recipe, decoder_config
+from clearhead.reasoning.strategies import SEARCHES, family
+from clearhead.tasks.task import Task
+from clearhead.text.documents import direct_prompt, steps_prompt
+from clearhead.text.protocol import Tokenizer
+from clearhead.training.loop import TrainConfig
+
+SAMPLE = 3_000  # problems of each split that are measured
+MARGIN = 1.5  # times the longest seen, for what is generated
+GRAIN = 32  # limits are whole multiples of it, a context of twice as many
+FEWEST_DEEPER = 2  # steps beyond the longest solution seen, at least
+SHORTEST_ROW = 256  # tokens of a row that follows from the data: shorter documents share one
+STEP_TOKENS = 8192  # of one training step, whatever the rows' length
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The longest that was found among the problems and solutions of one task. All but `steps` are in tokens.
+
+    A step counts the token that ends it, a problem the one that asks; `document` is a problem with its solution. Of
+    `sampled` problems, `left_out` exceed the limit and count for nothing else.
+    """
+
+    problem: int
+    step: int
+    solution: int
+    steps: int
+    document: int
+    sampled: int
+    left_out: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The longest of all tasks, as in `Lengths`, and the sizes that follow. Steps count steps, all else tokens."""
+
+    longest_problem: int
+    longest_step: int
+    longest_solution: int
+    most_steps: int
+    longest_document: int
+    context: int
+    row: int
+    step_tokens: int
+    solution_tokens: int
+    depth: int
+
+
+FIELDS = tuple(field.name for field in fields(Sizes))
+
+
+def measure(task: Task, tokenizer: Tokenizer, most: int, seed: int, name: str = "") -> Lengths:
+    """Lengths in a sample of the task: training problems with a solution of each, the problems alone of valid and test.
+
+    UserError where no training document has `most` tokens or fewer.
+    """
+    rng = random.Random(seed)
+    solved = [(problem, task.solve(problem, rng)) for problem in _distinct(task, "train", seed)]
+    documents = [document_lengths(task, tokenizer, problem, steps) for problem, steps in solved]
+    kept = [found for found in documents if found.document <= most]
+    if not kept:
+        shortest = min(found.document for found in documents)
+        raise UserError(
+            f"task {name or task.name}: all of {len(documents):,} sampled problems with their solutions are longer "
+            f"than data.max_length = {most} tokens, the shortest {shortest:,}; raise it, or give shorter ones"
+        )
+    asked = [problem for split in ("valid", "test") for problem in task.problems(split, SAMPLE, seed)]
+    alone = [len(tokenizer.encode(steps_prompt(problem))) for problem in asked]
+    fitting = [length for length in alone if length < most]
+    longest = {key: max(getattr(found, key) for found in kept) for key in ("step", "solution", "steps", "document")}
+    return Lengths(
+        problem=max(*(found.problem for found in kept), *fitting, 0), **longest,
+        sampled=len(documents) + len(alone), left_out=len(documents) - len(kept) + len(alone) - len(fitting),
+    )  # fmt: skip
+
+
+def document_lengths(task: Task, tokenizer: Tokenizer, problem: str, steps: Sequence[str]) -> Lengths:
+    """The lengths of one solved problem, asked for its steps or for its bare answer."""
+    asking = len(tokenizer.encode(steps_prompt(problem)))
+    each = [len(tokenizer.encode(step)) + 1 for step in steps]
+    bare = len(tokenizer.encode(task.answer(problem, steps) or "")) + 1
+    direct = len(tokenizer.encode(direct_prompt(problem))) + bare
+    document = max(asking + sum(each), direct)
+    return Lengths(asking, max(each), max(sum(each), bare), len(steps), document, 1, 0)
+
+
+def _distinct(task: Task, split: str, seed: int) -> list[str]:
+    return list(dict.fromkeys(task.problems(split, SAMPLE, seed)))
+
+
+def sizes(found: Iterable[Lengths]) -> Sizes:
+    """What follows from the lengths of a run's tasks.
+
+    >>> sizes([Lengths(problem=212, step=64, solution=100, steps=12, document=290, sampled=9, left_out=0)]).context
+    384
+    """
+    tasks = list(found)
+    problem, step, solution, steps, document = (
+        max(getattr(task, key) for task in tasks) for key in ("problem", "step", "solution", "steps", "document")
+    )
+    solution_tokens = rounded_up(MARGIN * solution, GRAIN)
+    context = rounded_up(problem + solution_tokens, 2 * GRAIN)
+    return Sizes(
+        problem, step, solution, steps, document, context,
+        row=max(context, SHORTEST_ROW), step_tokens=rounded_up(MARGIN * step, GRAIN), solution_tokens=solution_tokens,
+        depth=max(rounded_up(MARGIN * steps, 1), steps + FEWEST_DEEPER),
+    )  # fmt: skip
+
+
+def rounded_up(number: float, grain: int) -> int:
+    """
+    >>> rounded_up(65, 32), rounded_up(96.0, 32)
+    (96, 96)
+    """
+    return int(-(-number // grain)) * grain
+
+
+def read_sizes(data: Mapping[str, Any]) -> Sizes:
+    return Sizes(**{name: data[name] for name in FIELDS})
+
+
+def to_plain(found: Sizes, tasks: Mapping[str, Lengths]) -> dict[str, Any]:
+    """What sizes.json holds: the sizes, and the lengths of each task behind them."""
+    return asdict(found) | {"tasks": {name: asdict(lengths) for name, lengths in tasks.items()}}
+
+
+def filled(recipe: Recipe, found: Sizes) -> Recipe:
+    """The recipe with every size that it leaves at 0. UserError where one that it gives cannot hold the data."""
+    context = recipe.model.get("max_positions", 0) or found.context
+    if context > LARGEST["max_positions"]:
+        raise UserError(f"a context of {context} tokens is too large; lower data.max_length")
+    if context < found.longest_document:
+        raise UserError(
+            f"model.max_positions = {context} is below the longest document, {found.longest_document} tokens; "
+            f"raise it, set it to 0, or leave longer documents out with data.max_length = {context}"
+        )
+    search = replace(
+        recipe.search,
+        step_tokens=recipe.search.step_tokens or found.step_tokens,
+        solution_tokens=recipe.search.solution_tokens or found.solution_tokens,
+        depth=recipe.search.depth or found.depth,
+    )
+    return replace(
+        recipe,
+        model={**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)},
+        pretrain=_train(recipe.pretrain, "pretrain", found.longest_document, max(found.row, context)),
+        reward=_train(recipe.reward, "reward", context, max(found.row, context)),
+        rollouts=replace(recipe.rollouts, max_tokens=recipe.rollouts.max_tokens or found.solution_tokens),
+        search=search,
+    )
+
+
+def _train(config: TrainConfig, section: str, least: int, row: int) -> TrainConfig:
+    """Rows that hold `least` tokens; as many as make the usual number of tokens a step."""
+    tokens = config.tokens or row
+    if tokens < least:
+        raise UserError(
+            f"{section}.tokens = {tokens} is too short a row for texts of {least} tokens; raise it, or set 0"
+        )
+    return replace(config, tokens=tokens, rows=config.rows or max(1, STEP_TOKENS // tokens))
+
+
+def rope_theta(model: Mapping[str, Any], context: int) -> float:
+    """The base of rotary positions: what the recipe says, or the preset's, longer in proportion to the context.
+
+    The slowest pair of channels of C turns once in 2π θ^((C-2)/C) positions, about 2π θ, so a θ in proportion lets it
+    tell the ends of a long text apart as it does those of the short ones for which the preset's was chosen.
+
+    >>> rope_theta({"preset": "demo"}, 128), rope_theta({"preset": "demo"}, 1024)
+    (100.0, 800.0)
+    """
+    if "rope_theta" in model:
+        return float(model["rope_theta"])
+    usual = decoder_config({key: value for key, value in model.items() if key != "max_positions"}, vocab=8)
+    return usual.rope_theta * max(1.0, context / usual.max_positions)
+
+
+def told(name: str, lengths: Lengths, recipe: Recipe) -> str:
+    """One line about a task, with what a filled recipe makes of it."""
+    context = recipe.model["max_positions"]
+    steps = f"{lengths.steps} step{'s' * (lengths.steps != 1)}"
+    line = (
+        f"{name}: longest problem {lengths.problem:,} tokens, longest step {lengths.step:,}, {steps}, "
+        f"longest solution {lengths.solution:,}; context {context:,}"
+    )
+    if lengths.left_out:
+        share = f"{lengths.left_out:,} of {lengths.sampled:,} sampled problems"
+        line += f"; {share} are left out: they are longer than data.max_length = {recipe.data.max_length:,}"
+    return line
+
+
+def too_tight(recipe: Recipe, found: Sizes) -> list[str]:
+    """A line for each limit of a filled recipe that will cut off solutions like those of the data."""
+    limits = {
+        "search.step_tokens": (recipe.search.step_tokens, found.longest_step, "longest step"),
+        "search.solution_tokens": (recipe.search.solution_tokens, found.longest_solution, "longest solution"),
+        "rollouts.max_tokens": (recipe.rollouts.max_tokens, found.longest_solution, "longest solution"),
+        "search.depth": (recipe.search.depth, found.most_steps, "most steps of a solution"),
+    }
+    return [
+        f"{key} = {limit} is below the {what}, {longest}, and will cut such solutions off; raise it, or set 0"
+        for key, (limit, longest, what) in limits.items()
+        if limit < longest
+    ]
+
+
+def cut_off_lines(rows: Iterable[Any], recipe: Recipe) -> list[str]:
+    """A line for each strategy that a limit cut off, of table rows (reasoning.evaluate.Row) or attempts' like."""
+    lines = {}
+    for row in rows:
+        if row.cut:
+            lines[row.strategy] = cut_off_line(row.strategy, row.cut, row.drawn, row.limits, recipe)
+    return list(lines.values())
+
+
+def cut_off_line(strategy: str, cut: int, drawn: int, limits: Sequence[str], recipe: Recipe) -> str:
+    """What a strategy, or the rollouts, lost to limits, and which to raise."""
+    drawn_of = "steps" if family(strategy) in SEARCHES else "solutions"
+    named = " and ".join(f"{key} = {_value(recipe, key)}" for key in limits)
+    them = "it" if len(limits) == 1 else "them"
+    return f"{strategy}: {cut:,} of {drawn:,} {drawn_of} were cut off at {named}: raise {them}"
+
+
+def _value(recipe: Recipe, key: str) -> Any:
+    section, _, name = key.partition(".")
+    found = getattr(recipe, section)
+    return found.get(name, "the preset's") if isinstance(found, Mapping) else getattr(found, name)
