@@ -23,7 +23,6 @@ from clearhead.tasks.splits import SPLITS, bucket, epochs, known_split, sample
 from clearhead.tasks.task import one_line
 
 FEWEST = 10  # problems that a file must have
-JOINT = " | "  # where the lines of an answer were joined
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ class FileTask:
     def check(self, problem: str, answer: str) -> bool:
         """Is it right by the checker? A problem that is not on file has no right answer."""
         row = self._rows.get(problem)
-        return row is not None and both_forms(self._check, problem, answer, row.answer)
+        return row is not None and self._check(problem, answer, row.answer)
 
     def expected(self, problem: str) -> str | None:
         row = self._rows.get(problem)
@@ -102,7 +101,7 @@ class FileTask:
 
     @cached_property
     def _check(self) -> Checker:
-        return checker(self.checker)
+        return checker(self.checker, self.check_seconds)
 
     @property
     def _rows(self) -> dict[str, Row]:
@@ -115,11 +114,7 @@ class FileTask:
             self.path, columns=self.columns, contradictions=self.contradictions, skip_bad=self.skip_bad,
             separator=self.separator, encoding=self.encoding,
         )  # fmt: skip
-
-        def check(problem: str, answer: str, expected: str) -> bool:
-            return both_forms(self._check, problem, answer, expected)
-
-        fitted = fit(intake.rows, check, self.checker, self.answer_after)
+        fitted = fit(intake.rows, self._check, self.answer_after)
         rows = {row.problem: row for row in intake.rows if row.problem in fitted.solutions}
         bad = tuple(sorted((*intake.report.bad, *fitted.bad), key=lambda fault: fault.line))
         with_steps = sum(bool(row.steps) for row in rows.values())
@@ -135,14 +130,6 @@ class FileTask:
         for split in ("train", "valid"):
             pools[split] = [problem for problem in pools[split] if problem not in self.held_out]
         return pools | ({"test": list(self.held_out)} if self.held_out else {})
-
-
-def both_forms(check: Checker, problem: str, answer: str, expected: str) -> bool:
-    """Is the answer right as it was joined to one line, or with its lines apart?"""
-    if check(problem, answer, expected):
-        return True
-    apart = [text.replace(JOINT, "\n") for text in (answer, expected)]
-    return apart != [answer, expected] and check(problem, *apart)
 
 
 def split_rows(rows: Sequence[Row], path: Path) -> dict[str, list[str]]:

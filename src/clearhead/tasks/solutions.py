@@ -1,12 +1,16 @@
 """Where the answer stands in a solution: the whole last step, or what follows a marker such as "=" in it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clearhead.errors import UserError
+from clearhead.tasks.checkers import Checker
 from clearhead.tasks.records import BadRow
 from clearhead.tasks.rows import Row
 
 MARKERS = ("", "=", "####", ":")  # tried in this order where answer_after is left out; "" is the whole last step
+
+SLOW = 3  # answers on file that a checker may take too long for
 
 
 @dataclass(frozen=True)
@@ -29,24 +33,20 @@ def after(marker: str, step: str) -> str | None:
     return rest.strip() or None if found else None
 
 
-def fit(rows: Sequence[Row], check: Callable[[str, str, str], bool], name: str, marker: str | None) -> Fitted:
+def fit(rows: Sequence[Row], check: Checker, marker: str | None) -> Fitted:
     """Find the marker that gives the right answer in the last step of every row, if `marker` does not say it.
 
     A row without steps gets one, the answer behind the marker. Where fewer than half of the solutions give their answer
     by any marker, they are explanations: each gets the answer as a last step of its own.
     """
-    bad = [
-        BadRow(row.line, f"the answer {row.answer[:60]!r} fails its own check, {name!r}")
-        for row in rows
-        if not check(row.problem, row.answer, row.answer)
-    ]
-    failed = {fault.line for fault in bad}
-    rows = [row for row in rows if row.line not in failed]
+    reasons = why_wrong(check, rows)
+    bad = [BadRow(row.line, reason) for row, reason in reasons.items() if reason]
+    rows = [row for row in rows if not reasons[row]]
     stepped = [row for row in rows if row.steps]
 
     def gives(marker: str, row: Row) -> bool:
         found = after(marker, row.steps[-1])
-        return found == row.answer or (found is not None and check(row.problem, found, row.answer))
+        return found == row.answer or (found is not None and check.accepts(row.problem, found, row.answer))
 
     tried: dict[str, list[Row]] = {}
     for candidate in MARKERS if marker is None else (marker,):
@@ -69,6 +69,26 @@ def fit(rows: Sequence[Row], check: Callable[[str, str, str], bool], name: str, 
     lead = _lead(best, stepped)
     solutions = {row.problem: row.steps or (lead + row.answer,) for row in rows if row.problem not in misfits}
     return Fitted(solutions, best, 0, tuple(bad))
+
+
+def why_wrong(check: Checker, rows: Sequence[Row]) -> dict[Row, str]:
+    """Why the answer on file does not pass its own check, of every row; "" where it does."""
+    reasons, slow = {}, 0
+    for row in rows:
+        try:
+            right = check.judge(row.problem, row.answer, row.answer)
+            reasons[row] = "" if right else f"the answer {row.answer[:60]!r} fails its own check, {check.name!r}"
+        except TimeoutError:
+            reasons[row] = f"the checker {check.name!r} takes longer than {check.seconds:g} s"
+            slow += 1
+        except UserError as error:
+            reasons[row] = str(error)
+        if slow == SLOW:
+            raise UserError(
+                f"the checker {check.name!r} takes longer than {check.seconds:g} s on {SLOW} of the answers on file, "
+                f"the last {row.answer[:60]!r}; mend it, or set check_seconds"
+            )
+    return reasons
 
 
 def _lead(marker: str, stepped: Sequence[Row]) -> str:
