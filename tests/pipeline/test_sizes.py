@@ -64,7 +64,7 @@ def test_lengths_by_hand() -> None:
     task = Listed({"abcde": ["ab", "abc", "a"], "a": ["abcdefg"]})
     assert measure(task, TOKENIZER, 100, 0) == Lengths(
         problem=len("abcde\n"), step=len("abcdefg$"), solution=len("ab\nabc\na$"), steps=3,
-        document=len("abcde\nab\nabc\na$"), sampled=6, left_out=0,
+        document=len("abcde\nab\nabc\na$"), sampled=6, left_out=0, solved=2, stepped=1, median=15,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
 
     config.toml            the resolved recipe          state.json        finished stages, versions
     tokenizer.json         and how long the data are:   sizes.json        contexts, rows and limits that follow
-    STAGE.jsonl            everything measured in training
+    STAGE.jsonl            everything measured in training                preflight.json    what was told before it
     policy.safetensors     the language model           reward.safetensors
     drawn/                 problems of tasks that draw them
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
@@ -46,7 +46,13 @@ class RunDir:
 
     @property
     def sizes(self) -> Path:
+        """How long the data are, and the sizes that follow."""
         return self.path / "sizes.json"
+
+    @property
+    def preflight(self) -> Path:
+        """What was known of the run before anything was trained."""
+        return self.path / "preflight.json"
 
     def record(self, stage: str) -> Path:
         """Everything measured while a stage trained."""

@@ -32,7 +32,8 @@ class Lengths:
     """The longest that was found among the problems and solutions of one task. All but `steps` are in tokens.
 
     A step counts the token that ends it, a problem the one that asks; `document` is a problem with its solution. Of
-    `sampled` problems, `left_out` exceed the limit and count for nothing else.
+    `sampled` problems, `left_out` exceed the limit and count for nothing else. The documents of the `solved` training
+    problems have `median` tokens in the middle, and `stepped` of them more than one step.
     """
 
     problem: int
@@ -42,6 +43,9 @@ class Lengths:
     document: int
     sampled: int
     left_out: int
+    solved: int = 1
+    stepped: int = 0
+    median: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,8 @@ def measure(task: Task, tokenizer: Tokenizer, most: int, seed: int, name: str = 
     return Lengths(
         problem=max(*(found.problem for found in kept), *fitting, 0), **longest,
         sampled=len(documents) + len(alone), left_out=len(documents) - len(kept) + len(alone) - len(fitting),
+        solved=len(kept), stepped=sum(found.steps > 1 for found in kept),
+        median=sorted(found.document for found in kept)[len(kept) // 2],
     )  # fmt: skip
 
 

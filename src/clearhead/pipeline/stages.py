@@ -21,8 +21,8 @@ from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import sizes
-from clearhead.pipeline.data import Source, document, load_tasks, source, train_tokenizer
+from clearhead.pipeline import preflight, sizes
+from clearhead.pipeline.data import Source, document, load_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.workers import do_jobs
@@ -105,17 +105,15 @@ def load_weights(model: torch.nn.Module, path: Any, run: RunDir) -> None:
 
 
 def tokenizer_stage(context: Context) -> None:
-    """Learn the tokens, and measure how long the tasks' texts are in them: every later size follows from that."""
+    """Learn the tokens and measure how long the tasks' texts are in them, which every later size follows from."""
     tasks, recipe = context.tasks(), context.recipe
-    tokenizer = train_tokenizer(tasks, recipe.seed)
-    most = recipe.data.max_length
-    lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
-    found = sizes.sizes(lengths.values())
-    resolved = sizes.filled(recipe, found)  # sizes that cannot work are told here
-    write_text(context.run.tokenizer, tokenizer.to_json())
-    write_json(context.run.sizes, sizes.to_plain(found, lengths))
-    context.say(f"tokenizer: {tokenizer.vocab_size} tokens: {''.join(tokenizer.alphabet.split())}")
-    for line in (*(sizes.told(*item, resolved) for item in lengths.items()), *sizes.too_tight(resolved, found)):
+    found = preflight.survey(recipe, tasks)  # sizes that cannot work are an error here
+    facts = preflight.facts(found, tasks, context.device)
+    write_text(context.run.tokenizer, found.tokenizer.to_json())
+    write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths))
+    write_json(context.run.preflight, facts)
+    context.say(f"tokenizer: {found.tokenizer.vocab_size} tokens: {''.join(found.tokenizer.alphabet.split())}")
+    for line in preflight.lines(facts):
         context.say(line)
 
 

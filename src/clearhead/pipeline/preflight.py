@@ -1,0 +1,219 @@
+"""Before anything is trained: what the data are, what fits, about how long it will take here, and what to expect.
+
+A survey trains the tokenizer and measures the texts in it; facts are plain data about it, lines what a person reads.
+Nothing is written here. What is deliberately not here: how sizes follow from lengths (sizes.py), and why a row of a
+file cannot be used (tasks/rows.py).
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline import sizes
+from clearhead.pipeline.data import train_tokenizer
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
+from clearhead.pipeline.workers import MOST
+from clearhead.reasoning.strategies import SAMPLED, SINGLE
+from clearhead.tasks.file import FileTask
+from clearhead.tasks.rows import told as intake_lines
+from clearhead.tasks.splits import SPLITS
+from clearhead.tasks.task import Task
+from clearhead.text.documents import steps_prompt
+from clearhead.text.packing import Document, pack
+from clearhead.text.tokenizer import CharTokenizer
+from clearhead.training.loop import TrainConfig
+from clearhead.training.optim import Optimizer
+from clearhead.training.step import Gradients, compute_dtype, language_model_loss
+
+FEW = 1_000  # training problems below which a rule is seldom learned from scratch
+MANY_TIMES = 30  # a problem seen so often is known by heart
+TIMED_TOKENS = 1_024  # of a training step that is timed; longer ones take longer in proportion
+TIMED_STEPS = 2  # after one that is not timed
+TIMED_PROMPTS, TIMED_NEW = 32, 16  # prompts continued at once to time generation, and tokens of each
+NEW_SHARE = 0.1  # of the tokens that rollouts draw: the rest was drawn before, and costs nothing more
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The tokenizer of a run to be, the lengths of its tasks' texts in it, and its recipe with every size."""
+
+    tokenizer: CharTokenizer
+    lengths: Mapping[str, Lengths]
+    sizes: Sizes
+    recipe: Recipe
+
+
+def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
+    """UserError where a size that the recipe gives cannot work."""
+    tokenizer, most = train_tokenizer(tasks, recipe.seed), recipe.data.max_length
+    lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
+    found = sizes.sizes(lengths.values())
+    return Survey(tokenizer, lengths, found, sizes.filled(recipe, found))
+
+
+def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
+    """Everything as plain data. Training steps and generation are timed for a moment on the device."""
+    recipe, vocab = found.recipe, found.tokenizer.vocab_size
+    seconds = estimate(found, tasks, device)
+    return {
+        "tasks": {name: task_facts(found, name, task) for name, task in tasks.items()},
+        "model": {
+            "parameters": recipe.decoder(vocab).parameters, "vocabulary": vocab,
+            "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
+        },
+        "seconds": seconds | {"all": sum(seconds.values())},
+        "warnings": sizes.too_tight(recipe, found.sizes),
+    }  # fmt: skip
+
+
+def task_facts(found: Survey, name: str, task: Task) -> dict[str, Any]:
+    """Splits, lengths, and how often training sees each problem; of a file also what was made of its rows."""
+    recipe, lengths = found.recipe, found.lengths[name]
+    report = task.intake if isinstance(task, FileTask) else None
+    counted = {split: len(set(task.problems(split, SAMPLE, recipe.seed))) for split in SPLITS}
+    splits = {split: report.splits[split] if report else counted[split] for split in SPLITS}
+    endless = report is None and counted["train"] >= SAMPLE / 2  # whatever more there is, it was not counted
+    return {
+        "splits": splits, "endless": endless, "lengths": asdict(lengths), "sizes": sizes.told(name, lengths, recipe),
+        "intake": intake_lines(report) if report else [],
+        "rows": asdict(report) if report else None,
+        "seen": None if endless else times_seen(recipe, name, lengths.median, splits["train"]),
+    }  # fmt: skip
+
+
+def times_seen(recipe: Recipe, name: str, median: int, problems: int) -> float:
+    """How often the policy's training comes to each problem of a task."""
+    share = {task.name: task.share for task in recipe.tasks}
+    documents = trained_tokens(recipe.pretrain) / max(median, 1) * share[name] / sum(share.values())
+    return documents / max(problems, 1)
+
+
+def trained_tokens(config: TrainConfig) -> int:
+    return config.steps * config.accumulate * config.rows * config.tokens
+
+
+def expectation(problems: int, seen: float) -> str:
+    """What to expect of so many problems, each seen so often, in a few words; "" where nothing speaks against them.
+
+    >>> expectation(200, 100.0)
+    'so few problems are learned by heart and seldom as a rule: give some thousands, or a generator'
+    """
+    if problems < FEW:
+        return "so few problems are learned by heart and seldom as a rule: give some thousands, or a generator"
+    if seen > MANY_TIMES:
+        return "seen so often they are known by heart: watch the held-out accuracy, and train less where it falls"
+    return ""
+
+
+def lines(told: Mapping[str, Any]) -> list[str]:
+    """What a person reads before training starts."""
+    found = []
+    for name, task in told["tasks"].items():
+        found += [f"{name}: {line}" for line in task["intake"]]
+        found += [task["sizes"], _problems_line(name, task)]
+    model, seconds = told["model"], told["seconds"]
+    found.append(
+        f"model: {model['parameters'] / 1e6:.1f} million parameters, {model['vocabulary']} tokens, context "
+        f"{model['context']:,}; a step reads {model['rows']} rows of {model['tokens']:,} tokens"
+    )
+    found.append(
+        f"time: about {_minutes(seconds['all'])} on this machine (policy {_minutes(seconds['policy'])}, reward model "
+        f"{_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
+    )
+    return found + list(told["warnings"])
+
+
+def _problems_line(name: str, task: Mapping[str, Any]) -> str:
+    lengths, splits = task["lengths"], task["splits"]
+    stepped = lengths["stepped"] / lengths["solved"]
+    more = " or more" if task["endless"] else ""
+    line = (
+        f"{name}: {splits['train']:,}{more} problems to train on, {splits['valid']:,} to watch, "
+        f"{splits['test']:,} to test; {stepped:.0%} with steps; {lengths['median']:,} tokens in the middle, "
+        f"{lengths['document']:,} at most"
+    )
+    if task["seen"] is None:
+        return line
+    hint = expectation(splits["train"], task["seen"])
+    return f"{line}; each is seen about {task['seen']:,.0f} times" + (f"; {hint}" if hint else "")
+
+
+def _minutes(seconds: float) -> str:
+    """
+    >>> _minutes(40), _minutes(400), _minutes(9000)
+    ('under a minute', '7 minutes', '2.5 hours')
+    """
+    if seconds < 60:
+        return "under a minute"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, float]:
+    """About the seconds of each part, from steps and tokens that an untrained model of the size takes now."""
+    recipe = found.recipe
+    decoder = Decoder(recipe.decoder(found.tokenizer.vocab_size), seed=recipe.seed).to(device)
+    a_step = step_seconds(recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()))
+    policy = recipe.pretrain.steps * a_step
+    reward = policy * trained_tokens(recipe.reward) / trained_tokens(recipe.pretrain)
+    workers = min(os.cpu_count() or 1, MOST) if device.type == "cpu" else 1
+    a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)
+    drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
+    return {"policy": policy, "reward": reward, "answers": drawn * a_token / workers}
+
+
+def step_seconds(config: TrainConfig, decoder: Decoder, median: int) -> float:
+    """One training step, not compiled: a few rows are timed and the update, then scaled to all rows."""
+    device = next(decoder.parameters()).device
+    dtype = compute_dtype(config.dtype, device)
+    rows = min(config.rows, max(1, TIMED_TOKENS // config.tokens))
+    text = Document([2] * (median // 2), [2] * (median - median // 2))
+    batch = pack([text] * (rows * (config.tokens // median)), config.tokens)
+    gradients = Gradients(decoder, language_model_loss, dtype, compiled=False)
+    optimizer = Optimizer(decoder, config.optimizer, 0.0, 0.0, 0.0, dtype)
+    passes, updates = [], []
+    for _ in range(1 + TIMED_STEPS):
+        started = time.perf_counter()
+        _, found = gradients([batch])
+        between = time.perf_counter()
+        optimizer.step(found, 1, 0.0)
+        passes.append(between - started)
+        updates.append(time.perf_counter() - between)
+    times = config.accumulate * config.rows / len(batch.tokens)
+    return min(passes[1:]) * times + min(updates[1:])
+
+
+def token_seconds(engine: LocalEngine, tasks: Mapping[str, Task], recipe: Recipe) -> float:
+    """One generated token, among many texts at once."""
+    task = next(iter(tasks.values()))
+    asked = map(steps_prompt, task.problems("valid", TIMED_PROMPTS, recipe.seed))
+    prompts = [prompt for prompt in asked if engine.fits(prompt)]
+    started = time.perf_counter()
+    engine.generate(prompts, SampleConfig(max_tokens=TIMED_NEW), 1, list(range(len(prompts))))
+    return (time.perf_counter() - started) / max(engine.usage().generated, 1)
+
+
+def rollout_tokens(found: Survey) -> float:
+    """Tokens that the rollouts generate: completions of every state that exploring reaches."""
+    config, states, reached = found.recipe.rollouts, 1, 1
+    for width in config.widths:
+        reached *= width
+        states += reached
+    problems = sum(config.problems * task.rollouts for task in found.recipe.tasks)
+    usual = max(lengths.median for lengths in found.lengths.values())
+    return problems * states * config.completions * usual * NEW_SHARE
+
+
+def evaluation_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:
+    """Tokens that the evaluation may spend: the largest budget for each search and once for all that draw samples."""
+    config = recipe.evaluation
+    searches = [name for name in config.strategies if name not in (*SINGLE, *SAMPLED)]
+    runs = len(searches) + any(name in SAMPLED for name in config.strategies)
+    return len(tasks) * config.problems * config.seeds * runs * max(config.budgets)

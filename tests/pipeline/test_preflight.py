@@ -1,0 +1,74 @@
+"""What is told before training: counted by hand, of a file and of a generator; times are there, and never asserted."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from clearhead.errors import UserError
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.preflight import FEW, MANY_TIMES, expectation, facts, lines, survey, times_seen
+from clearhead.pipeline.recipe import Recipe, parse
+
+TINY = {"model": {"preset": "tiny"}, "pretrain": {"steps": 100}}
+
+
+def told(recipe: Recipe) -> dict:
+    tasks = load_tasks(recipe)
+    return json.loads(json.dumps(facts(survey(recipe, tasks), tasks, torch.device("cpu"))))
+
+
+def from_file(folder: Path, rows: list[dict]) -> Recipe:
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return parse({**TINY, "tasks": {"mine": {"source": f"file:{path}"}}})
+
+
+ROWS = [{"problem": f"{i:03}", "answer": "x" * (i % 5 + 1), "steps": ["y", "x" * (i % 5 + 1)]} for i in range(60)]
+
+
+def test_a_file_is_described_by_its_rows(tmp_path: Path) -> None:
+    plain = [{"problem": f"{i:03}", "answer": "z"} for i in range(60, 80)]
+    recipe = from_file(tmp_path, [*ROWS, *plain, ROWS[0]])
+    found = told(recipe)
+    task = found["tasks"]["mine"]
+    assert sum(task["splits"].values()) == 80 and not task["endless"]
+    assert (task["rows"]["rows"], task["rows"]["duplicates"]) == (81, 1)
+    assert task["lengths"]["document"] == len("000\ny\nxxxxx$")
+    train = task["splits"]["train"]
+    assert task["lengths"]["solved"] == train and 0 < task["lengths"]["stepped"] < train
+    assert task["seen"] == times_seen(parse_filled(recipe), "mine", task["lengths"]["median"], train) > MANY_TIMES
+    text = lines(found)
+    assert "mine: 1 exact duplicate merged" in text
+    assert any(line.startswith(f"mine: {train} problems to train on") and "by heart" in line for line in text)
+    assert any(line.startswith("mine: longest problem 4 tokens") for line in text)
+    assert any(line.startswith("model: ") and "context 64" in line for line in text)
+    assert set(found["seconds"]) == {"policy", "reward", "answers", "all"} and all(found["seconds"].values())
+    assert found["seconds"]["all"] == pytest.approx(sum(v for k, v in found["seconds"].items() if k != "all"))
+
+
+def parse_filled(recipe: Recipe) -> Recipe:
+    return survey(recipe, load_tasks(recipe)).recipe
+
+
+def test_a_generator_has_no_end_and_no_problem_of_it_is_known_by_heart() -> None:
+    found = told(parse({**TINY, "tasks": {"multiplication": {}}}))
+    task = found["tasks"]["multiplication"]
+    assert task["endless"] and task["seen"] is None and task["rows"] is None and task["intake"] == []
+    assert any("or more problems to train on" in line and "times" not in line for line in lines(found))
+
+
+def test_what_to_expect_of_few_problems() -> None:
+    assert "seldom as a rule" in expectation(FEW - 1, 1.0)
+    assert "known by heart" in expectation(FEW, MANY_TIMES + 1)
+    assert expectation(FEW, MANY_TIMES) == ""
+
+
+def test_a_tight_limit_is_among_the_lines_and_a_wrong_size_an_error(tmp_path: Path) -> None:
+    recipe = from_file(tmp_path, ROWS)
+    tight = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "search": {"step_tokens": 3}})
+    assert lines(told(tight))[-1].startswith("search.step_tokens = 3 is below the longest step, 6")
+    wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"tokens": 8}})
+    with pytest.raises(UserError, match=r"pretrain.tokens = 8 is too short a row for texts of 12 tokens"):
+        survey(wrong, load_tasks(wrong))
