@@ -22,7 +22,23 @@ from clearhead.tasks.task import Task
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
 
-SOURCES = ("multiplication", "game24", "countdown", "file:{file}", "reasoning-gym:chain_sum", "reasoning-gym:maze")
+SOURCES = (
+    "multiplication",
+    "game24",
+    "countdown",
+    "file:{file}",
+    "python:{generator}",
+    "reasoning-gym:chain_sum",
+    "reasoning-gym:maze",
+)
+
+GENERATOR = """import random
+def problems(split, seed):
+    rng = random.Random(seed)
+    while True:
+        a = rng.randrange(1000)
+        yield f"before {a}", str(a - 1), [f"{a}-1={a - 1}"]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +48,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     folder = tmp_path_factory.mktemp("labels")
     rows = [{"problem": f"after {i}", "answer": str(i + 1)} for i in range(40)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    sources = {f"task{i}": {"source": source.format(file=folder / "rows.jsonl")} for i, source in enumerate(SOURCES)}
+    (folder / "draw.py").write_text(GENERATOR, encoding="utf-8")
+    sources = {
+        f"task{i}": {"source": source.format(file=folder / "rows.jsonl", generator=folder / "draw.py")}
+        for i, source in enumerate(SOURCES)
+    }
     recipe = parse({"tasks": sources, "model": {"preset": "tiny", "max_positions": 96}})
     assert isinstance(recipe, Recipe)
     run = create(folder / "run", recipe, {})

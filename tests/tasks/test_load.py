@@ -8,7 +8,15 @@ from clearhead.tasks import Task, available, knows, load, read_problems
 
 def test_available_tasks_are_told_in_one_line_each():
     names = [name for name, _ in available()]
-    assert names == ["multiplication", "game24", "countdown", "file:PATH", "hub:OWNER/NAME", "reasoning-gym:NAME"]
+    assert names == [
+        "multiplication",
+        "game24",
+        "countdown",
+        "file:PATH",
+        "python:PATH",
+        "hub:OWNER/NAME",
+        "reasoning-gym:NAME",
+    ]
     assert all(statement and "\n" not in statement and len(statement) < 90 for _, statement in available())
 
 

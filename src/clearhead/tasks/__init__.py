@@ -13,6 +13,7 @@ from clearhead.errors import UserError
 from clearhead.tasks.countdown import Countdown
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.game24 import Game24
+from clearhead.tasks.generator import GeneratorTask
 from clearhead.tasks.gym import GymTask
 from clearhead.tasks.multiplication import Multiplication
 from clearhead.tasks.splits import read_holdout
@@ -25,6 +26,7 @@ _STATEMENTS = {
     Game24.name: Game24.statement,
     Countdown.name: Countdown.statement,
     "file:PATH": FileTask.statement,
+    "python:PATH": GeneratorTask.statement,
     "hub:OWNER/NAME": "the same from a data set of the Hugging Face hub: hub:openai/gsm8k/main",
     "reasoning-gym:NAME": GymTask.statement,
 }
@@ -53,9 +55,15 @@ def read_problems(path: Path, task: Task) -> tuple[str, ...]:
     return read_holdout(path, parse)
 
 
-def _named(name: str, options: dict[str, Any]) -> Multiplication | Game24 | Countdown | FileTask | GymTask:
+def _named(
+    name: str, options: dict[str, Any]
+) -> Multiplication | Game24 | Countdown | FileTask | GeneratorTask | GymTask:
     where = f"task {name}"
-    for own, instead in (("held_out", "holdout, a file of problems"), ("path", "the name file:PATH")):
+    for own, instead in (
+        ("held_out", "holdout, a file of problems"),
+        ("path", "the name file:PATH"),
+        ("drawn", "the run's folder"),
+    ):
         if own in options:
             raise UserError(f"{where}: {own} is not a setting; use {instead}")
     match name.partition(":"):
@@ -67,6 +75,8 @@ def _named(name: str, options: dict[str, Any]) -> Multiplication | Game24 | Coun
             return build(Countdown, options, where)
         case "file", ":", path if path:
             return build(FileTask, options | {"path": path}, where)
+        case "python", ":", path if path:
+            return build(GeneratorTask, options | {"path": path}, where)
         case "hub", ":", path if path:
             return build(FileTask, options | {"path": name}, where)
         case "reasoning-gym", ":", generator if generator:

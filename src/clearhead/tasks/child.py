@@ -34,7 +34,10 @@ class Served:
     module: ModuleType
     path: Path
     takes: str
-    rows: Iterator[Any]
+    rows: Iterator[Any]  # of the stream that is being drawn
+    stream: tuple[str, int] | None = None
+    place: int = 0  # of its next row
+    state: Any = None  # of the common generator, which a check may use in between
 
     def load(self, path: str) -> list[str]:
         """Run the file; which of the functions it has. Without a path there is nothing to run."""
@@ -59,36 +62,43 @@ class Served:
     def check(self, problem: str, answer: str, expected: str) -> bool:
         given = {"expected": expected} if self.takes == "named" else {}
         placed = (problem, answer, expected)[: 3 if self.takes == "three" else 2]
-        verdict = self._call(self.module.check, f"on the answer {answer[:60]!r}", *placed, **given)
+        verdict = self._call("check", f"on the answer {answer[:60]!r}", self.module.check, *placed, **given)
         if type(verdict).__name__ not in ("bool", "bool_"):  # NumPy's own truth value is one too
             raise Mistake(
                 f"check in {self.path} gave {verdict!r:.60} for the answer {answer[:60]!r}; return True or False"
             )
         return bool(verdict)
 
-    def open(self, split: str, seed: int) -> None:
+    def draw(self, split: str, seed: int, start: int, n: int) -> dict[str, Any]:
+        """The next n rows from the place `start` on, or those of a second; whether there may be more."""
+        if self.stream != (split, seed) or self.place > start:
+            self._open(split, seed)
+        random.setstate(self.state)
+        rows: list[Any] = []
+        end = object()
+        deadline = time.monotonic() + BATCH_SECONDS
+        while len(rows) < n and (not rows or time.monotonic() < deadline):
+            row = self._call("problems", "while it draws", next, self.rows, end)
+            if row is end:
+                break
+            if self.place >= start:
+                rows.append(self._row(row, "problems"))
+            self.place += 1
+        self.state = random.getstate()
+        return {"rows": rows, "more": len(rows) == n or row is not end}
+
+    def _open(self, split: str, seed: int) -> None:
         """Begin to draw anew; what draws from the common generators is as repeatable as what has its own."""
         random.seed(seed)
         numpy = sys.modules.get("numpy")
         if numpy is not None:
             numpy.random.seed(seed % 2**32)
-        drawn = self._call(self.module.problems, f"for the split {split!r}", split, seed)
+        drawn = self._call("problems", f"for the split {split!r}", self.module.problems, split, seed)
         try:
             self.rows = iter(drawn)
         except TypeError:
             raise Mistake(f"problems in {self.path} gave {drawn!r:.60}; yield one problem after the other") from None
-
-    def take(self, n: int) -> dict[str, Any]:
-        """The next n rows, or those of a second; whether there may be more."""
-        rows: list[Any] = []
-        end = object()
-        deadline = time.monotonic() + BATCH_SECONDS
-        while len(rows) < n and (not rows or time.monotonic() < deadline):
-            row = self._call(next, "while it draws", self.rows, end, function="problems")
-            if row is end:
-                return {"rows": rows, "more": False}
-            rows.append(self._row(row, "problems"))
-        return {"rows": rows, "more": True}
+        self.stream, self.place, self.state = (split, seed), 0, random.getstate()
 
     def augment(self, rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
         """Each row as the user's function changes it."""
@@ -96,7 +106,9 @@ class Served:
         random.seed(seed)
         where = "on the problem {!r}"
         return [
-            self._row(self._call(self.module.augment, where.format(row["problem"][:60]), dict(row), rng), "augment")
+            self._row(
+                self._call("augment", where.format(row["problem"][:60]), self.module.augment, row, rng), "augment"
+            )
             for row in rows
         ]
 
@@ -114,11 +126,11 @@ class Served:
             )
         return row
 
-    def _call(self, function_: Callable[..., Any], where: str, *args: Any, function: str = "", **named: Any) -> Any:
+    def _call(self, name: str, where: str, function: Callable[..., Any], *args: Any, **named: Any) -> Any:
         try:
-            return function_(*args, **named)
+            return function(*args, **named)
         except (Exception, SystemExit) as error:
-            name = function or function_.__name__
+            self.stream = None  # a generator that has failed gives nothing more
             raise Mistake(f"{name} in {self.path} fails {where}: {self._told(error)}") from error
 
     def _told(self, error: BaseException) -> str:
@@ -150,7 +162,7 @@ def main() -> None:
     os.dup2(2, 1)
     served = Served()
     operations: dict[str, Callable[..., Any]] = {
-        "load": served.load, "check": served.check, "open": served.open, "take": served.take,
+        "load": served.load, "check": served.check, "draw": served.draw,
         "augment": served.augment, "match": served.match,
     }  # fmt: skip
     for line in requests:

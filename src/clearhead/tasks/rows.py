@@ -144,7 +144,7 @@ def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> d
     return found
 
 
-class _UnusableError(Exception):
+class UnusableError(Exception):
     """Why a row cannot be used."""
 
 
@@ -152,8 +152,8 @@ def _parse(records: Records, columns: Mapping[str, str]) -> tuple[list[Row], lis
     rows, bad = [], list(records.bad)
     for line, fields in records.rows:
         try:
-            rows.append(_row(line, fields, columns))
-        except _UnusableError as error:
+            rows.append(parse_row(line, fields, columns))
+        except UnusableError as error:
             bad.append(BadRow(line, str(error)))
         except RecursionError:
             bad.append(BadRow(line, "this JSON is nested too deeply"))
@@ -163,7 +163,8 @@ def _parse(records: Records, columns: Mapping[str, str]) -> tuple[list[Row], lis
     return rows, bad
 
 
-def _row(line: int, fields: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
+def parse_row(line: int, fields: Mapping[str, Any], columns: Mapping[str, str]) -> Row:
+    """The row that the fields make; UnusableError where they make none."""
     problem = one_line(_text(fields, columns["problem"]))
     answer = _text(fields, columns["answer"], structured=True)
     steps = _steps(fields, columns.get("steps"))
@@ -172,7 +173,7 @@ def _row(line: int, fields: Mapping[str, Any], columns: Mapping[str, str]) -> Ro
         answer = last.strip().removeprefix("####")
         steps = steps or tuple(text for part in (*above, last) if (text := _CALCULATOR.sub("", part).strip()))
         if not answer.strip():
-            raise _UnusableError("nothing stands after the #### of the answer")
+            raise UnusableError("nothing stands after the #### of the answer")
     return Row(line, problem, one_line(answer), steps, _split(fields, columns.get("split")))
 
 
@@ -183,19 +184,19 @@ def _is_gsm8k(line: str) -> bool:
 def _text(fields: Mapping[str, Any], name: str, structured: bool = False) -> str:
     """The field as text; a list or an object, where it may be one, as JSON."""
     if name not in fields:
-        raise _UnusableError(f"there is no {name!r} among {', '.join(map(repr, fields))[:100]}")
+        raise UnusableError(f"there is no {name!r} among {', '.join(map(repr, fields))[:100]}")
     value = fields[name]
     if isinstance(value, bool):
         value = str(value).lower()
     if value is None or value != value:  # NaN is how tables say that there is nothing
-        raise _UnusableError(f"{name} is empty")
+        raise UnusableError(f"{name} is empty")
     if isinstance(value, dict | list):
         if not structured:
-            raise _UnusableError(f"{name} is {value!r:.60}; it must be text or a number")
+            raise UnusableError(f"{name} is {value!r:.60}; it must be text or a number")
         value = dump(value)
     text = str(value)
     if not text.strip():
-        raise _UnusableError(f"{name} is empty")
+        raise UnusableError(f"{name} is empty")
     return text
 
 
@@ -217,7 +218,7 @@ def _steps(fields: Mapping[str, Any], name: str | None) -> tuple[str, ...]:
         return ()
     given = value if isinstance(value, list) else [value]
     if not all(isinstance(step, str | int | float) for step in given):
-        raise _UnusableError(f"{name} is {value!r:.60}; give a list of texts, or one text with a line for each step")
+        raise UnusableError(f"{name} is {value!r:.60}; give a list of texts, or one text with a line for each step")
     return tuple(step.strip() for text in given for step in str(text).splitlines() if step.strip())
 
 
@@ -227,7 +228,7 @@ def _split(fields: Mapping[str, Any], name: str | None) -> str:
         return ""
     split = SPLIT_NAMES.get(str(value).strip().lower())
     if split is None:
-        raise _UnusableError(f"split {value!r:.40} is unknown; use one of {', '.join(SPLITS)}")
+        raise UnusableError(f"split {value!r:.40} is unknown; use one of {', '.join(SPLITS)}")
     return split
 
 
