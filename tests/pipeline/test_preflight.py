@@ -68,7 +68,7 @@ def test_what_to_expect_of_few_problems() -> None:
 def test_a_tight_limit_is_among_the_lines_and_a_wrong_size_an_error(tmp_path: Path) -> None:
     recipe = from_file(tmp_path, ROWS)
     tight = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "search": {"step_tokens": 3}})
-    assert lines(told(tight))[-1].startswith("search.step_tokens = 3 is below the longest step, 6")
+    assert lines(told(tight))[-1].startswith("search.step_tokens = 3 is below the longest step of the data, 6")
     wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"tokens": 8}})
     with pytest.raises(UserError, match=r"pretrain.tokens = 8 is too short a row for texts of 12 tokens"):
         survey(wrong, load_tasks(wrong))

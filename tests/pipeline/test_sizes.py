@@ -144,6 +144,9 @@ def test_a_cut_off_is_told_with_the_setting_to_raise() -> None:
     line = cut_off_line("greedy", 1, 2, ("model.max_positions", "search.solution_tokens"), found)
     assert line.endswith("at model.max_positions = 384 and search.solution_tokens = 160: raise them")
     assert "1 of 2 solutions" in line
+    rambling = cut_off_line("mcts-puct", 1, 2, ("search.solution_tokens",), found, sizes([LONG]))
+    assert "raise" not in rambling and "train it longer" in rambling, "160 tokens are more than any solution has"
+    assert cut_off_line("mcts-puct", 1, 2, ("search.step_tokens",), found, sizes([LONG])).endswith("raise it")
 
 
 JSON = '{"time": "2024-05-17T12:00:01", "level": "error", "host": "db-3", "event": "disk full", "free": 0.2}'

@@ -294,9 +294,9 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     if engine.fits(text):
         ((written,),) = engine.generate([text], SampleConfig(temperature=0.0, max_tokens=MAPPED), 1, [0])
         text += written.text
-    text = text[:MAPPED]
-    layers = attention_weights(decoder, tokenizer.encode(text))
-    return {"title": join_steps([problem]), "tokens": list(text), "layers": layers}
+    tokens = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
+    layers = attention_weights(decoder, tokens)
+    return {"title": join_steps([problem]), "tokens": [tokenizer.decode([t]) for t in tokens], "layers": layers}
 
 
 @torch.no_grad()

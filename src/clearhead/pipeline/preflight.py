@@ -121,11 +121,11 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         found += [task["sizes"], _problems_line(name, task)]
     model, seconds = told["model"], told["seconds"]
     found.append(
-        f"model: {model['parameters'] / 1e6:.1f} million parameters, {model['vocabulary']} tokens, context "
+        f"model: {model['parameters']:,} parameters, {model['vocabulary']} tokens, context "
         f"{model['context']:,}; a step reads {model['rows']} rows of {model['tokens']:,} tokens"
     )
     found.append(
-        f"time: about {_minutes(seconds['all'])} on this machine (policy {_minutes(seconds['policy'])}, reward model "
+        f"time on this machine: {_minutes(seconds['all'])} (policy {_minutes(seconds['policy'])}, reward model "
         f"{_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
     )
     return found + list(told["warnings"])
@@ -149,11 +149,11 @@ def _problems_line(name: str, task: Mapping[str, Any]) -> str:
 def _minutes(seconds: float) -> str:
     """
     >>> _minutes(40), _minutes(400), _minutes(9000)
-    ('under a minute', '7 minutes', '2.5 hours')
+    ('under a minute', 'about 7 minutes', 'about 2.5 hours')
     """
     if seconds < 60:
         return "under a minute"
-    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+    return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
 
 
 def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, float]:

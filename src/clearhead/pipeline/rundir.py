@@ -24,7 +24,7 @@ from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.sizes import FIELDS, filled, read_sizes
+from clearhead.pipeline.sizes import FIELDS, Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
 
 
@@ -115,7 +115,12 @@ class RunDir:
         recipe = self.any_recipe()
         if isinstance(recipe, TextRecipe):
             raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
-        return filled(recipe, read_sizes(read_json(self.sizes, *FIELDS))) if self.sizes.is_file() else recipe
+        found = self.read_sizes()
+        return filled(recipe, found) if found else recipe
+
+    def read_sizes(self) -> Sizes | None:
+        """None before they are measured, and of runs that said all sizes themselves."""
+        return read_sizes(read_json(self.sizes, *FIELDS)) if self.sizes.is_file() else None
 
     def decoder(self, vocab: int) -> DecoderConfig:
         """The shape of the language model of a run of either kind."""

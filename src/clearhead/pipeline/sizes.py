@@ -209,39 +209,43 @@ def told(name: str, lengths: Lengths, recipe: Recipe) -> str:
     return line
 
 
+LONGEST = {  # which of the sizes each limit bounds
+    "model.max_positions": "longest_document",
+    "search.step_tokens": "longest_step",
+    "search.solution_tokens": "longest_solution",
+    "rollouts.max_tokens": "longest_solution",
+    "search.depth": "most_steps",
+}
+
+
 def too_tight(recipe: Recipe, found: Sizes) -> list[str]:
     """A line for each limit of a filled recipe that will cut off solutions like those of the data."""
-    limits = {
-        "search.step_tokens": (recipe.search.step_tokens, found.longest_step, "longest step"),
-        "search.solution_tokens": (recipe.search.solution_tokens, found.longest_solution, "longest solution"),
-        "rollouts.max_tokens": (recipe.rollouts.max_tokens, found.longest_solution, "longest solution"),
-        "search.depth": (recipe.search.depth, found.most_steps, "most steps of a solution"),
-    }
     return [
-        f"{key} = {limit} is below the {what}, {longest}, and will cut such solutions off; raise it, or set 0"
-        for key, (limit, longest, what) in limits.items()
-        if limit < longest
+        f"{key} = {limit(recipe, key)} is below the {name.replace('_', ' ')} of the data, {getattr(found, name)}, "
+        "and will cut such solutions off; raise it, or set 0"
+        for key, name in LONGEST.items()
+        if limit(recipe, key) < getattr(found, name)
     ]
 
 
-def cut_off_lines(rows: Iterable[Any], recipe: Recipe) -> list[str]:
-    """A line for each strategy that a limit cut off, of table rows (reasoning.evaluate.Row) or attempts' like."""
-    lines = {}
-    for row in rows:
-        if row.cut:
-            lines[row.strategy] = cut_off_line(row.strategy, row.cut, row.drawn, row.limits, recipe)
-    return list(lines.values())
+def cut_off_line(
+    strategy: str, cut: int, drawn: int, limits: Sequence[str], recipe: Recipe, found: Sizes | None = None
+) -> str:
+    """What a strategy, or the rollouts, lost to limits of a filled recipe, and what to do. `found`: its data's sizes.
+
+    A limit that holds the longest of the data cuts off what rambles on, and that it is for.
+    """
+    what = "steps" if family(strategy) in SEARCHES else "solutions"
+    told = f"{strategy}: {cut:,} of {drawn:,} {what} were cut off at " + " and ".join(
+        f"{key} = {limit(recipe, key)}" for key in limits
+    )
+    if found and all(limit(recipe, key) >= getattr(found, LONGEST[key]) for key in limits):
+        return f"{told}, more than any of the data has: the model rambles on; train it longer"
+    return f"{told}: raise {'it' if len(limits) == 1 else 'them'}"
 
 
-def cut_off_line(strategy: str, cut: int, drawn: int, limits: Sequence[str], recipe: Recipe) -> str:
-    """What a strategy, or the rollouts, lost to limits, and which to raise."""
-    drawn_of = "steps" if family(strategy) in SEARCHES else "solutions"
-    named = " and ".join(f"{key} = {_value(recipe, key)}" for key in limits)
-    them = "it" if len(limits) == 1 else "them"
-    return f"{strategy}: {cut:,} of {drawn:,} {drawn_of} were cut off at {named}: raise {them}"
-
-
-def _value(recipe: Recipe, key: str) -> Any:
+def limit(recipe: Recipe, key: str) -> int:
+    """A setting of a filled recipe by its dotted name."""
     section, _, name = key.partition(".")
-    found = getattr(recipe, section)
-    return found.get(name, "the preset's") if isinstance(found, Mapping) else getattr(found, name)
+    value: int = getattr(recipe.decoder(vocab=8) if section == "model" else getattr(recipe, section), name)
+    return value

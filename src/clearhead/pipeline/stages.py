@@ -176,7 +176,7 @@ def rollouts_stage(context: Context) -> None:
     with context.progress("rollouts", len(jobs)) as advance:
         do_jobs(jobs, partial(label_problems, context.run.path, context.device.type), context.device, advance)
     if (cut := rollouts_cut_off(context.run))[0]:
-        context.say(sizes.cut_off_line("rollouts", *cut, recipe))
+        context.say(sizes.cut_off_line("rollouts", *cut, recipe, context.run.read_sizes()))
 
 
 def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
