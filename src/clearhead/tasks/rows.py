@@ -144,6 +144,9 @@ def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> d
     return found
 
 
+PLAIN = {name: name for name in NAMES if name != "split"}  # the columns of rows that a function of the user's makes
+
+
 class UnusableError(Exception):
     """Why a row cannot be used."""
 
