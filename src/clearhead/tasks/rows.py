@@ -106,7 +106,7 @@ def read(
     report = IntakeReport(
         str(path), total, len(kept), duplicates, clashes, contradictions, tuple(bad), len(bad) * skip_bad, overlaps,
         with_steps, len(kept) - with_steps, sum(bool(row.steps) and _is_gsm8k(row.steps[-1]) for row in kept), found,
-        tuple(name for name in records.columns if name not in found.values()), records.unit, records.separator,
+        tuple(name for name in records.columns if name and name not in found.values()), records.unit, records.separator,
         records.encoding, count_splits(kept),
     )  # fmt: skip
     return Intake(tuple(kept), report)
