@@ -133,11 +133,28 @@ def strategies(top: float, gain: float, cost: float, seed: int, n: int = 200) ->
     def line(
         name: str, label: str, unit: str, budgets: list[int], rise: float, judge: float, late: float = 0.0
     ) -> Data:
-        found = []
+        found: list[Data] = []
         for k, budget in enumerate(budgets):
             grown = top + rise * (1 - math.exp(-0.5 * k)) - (late if k == 0 else 0) + rng.gauss(0, 0.01)
             found.append(point(budget, grown, cost * budget, judge * cost * budget))
-        return {"name": name, "label": label, "unit": unit, "points": found}
+        return {"name": name, "label": label, "unit": unit, "points": found, **told(found, "solution")}
+
+    def told(found: list[Data], cut_unit: str) -> Data:
+        """What the whole runs tell of a strategy."""
+        right, change = round(300 * found[-1]["accuracy"]), found[-1]["accuracy"] - found[0]["accuracy"]
+        gone = found[-1]["accuracy"] - top
+        wrong = 300 - right
+        slips = [wrong // 10, wrong // 5, wrong // 4]
+        return {
+            "cut": wrong // 10 * 8, "drawn": 2400, "cut_unit": cut_unit,
+            "limits": [{"setting": "search.solution_tokens", "value": 160}],
+            "kinds": dict(
+                zip(["right", "cut off", "malformed", "near miss", "wrong"], [right, *slips, wrong - sum(slips)],
+                    strict=True)
+            ),
+            "gain": {"estimate": change, "low": change - 0.04, "high": change + 0.04},
+            "against_first": {"estimate": gone, "low": gone - 0.05, "high": gone + 0.05},
+        }  # fmt: skip
 
     return [
         {"name": "direct", "label": "Direct answer", "unit": "sample", "points": [point(1, 0.4 * top, 0.3 * cost, 0)]},
@@ -148,6 +165,7 @@ def strategies(top: float, gain: float, cost: float, seed: int, n: int = 200) ->
         line("halving", "Sequential halving", "simulations", [8, 16, 32, 64], 0.7 * gain, 1.15, late=0.07),
         line("tot", "Tree of thoughts, own confidence", "beams", [2, 4, 8, 16], 0.3 * gain, 0.0, late=0.05),
         line("mcts", "Tree search", "simulations", [4, 8, 16, 32, 64], gain, 1.15, late=0.11),
+        line("best-of-n-outcome", "Best of N, outcome model", "samples", [2, 4, 8, 16, 32], -0.8 * top, 1.0),
     ]
 
 
@@ -187,6 +205,25 @@ def example(problem: str, first: str, searched: str) -> Data:
         "search_answer": search_answer,
         "search_ok": search_ok,
     }
+
+
+def answers() -> list[Data]:
+    """Single answers of a strategy, given beside expected."""
+    shown = [
+        ("17 × 24", "408", None, "17×24=17×20+17×", "cut off"),
+        ("31 × 92", "2852", None, None, "cut off"),
+        ("48 × 52", "2496", "=2 4 9 6", None, "malformed"),
+        ("67 × 89", "5963", "5953", None, "near miss"),
+        ("12 × 96", "1152", "1142", None, "near miss"),
+        ("88 × 77", "6776", "616", None, "wrong"),
+        ("12 × 12", "144", "144", None, None),
+    ]
+    counts = {"cut off": 2, "malformed": 1, "near miss": 12, "wrong": 1, "right": 184}
+    keys = ("problem", "expected", "given", "ended", "kind")
+    return [
+        {"strategy": name, "counts": counts, "shown": [dict(zip(keys, answer, strict=True)) for answer in shown]}
+        for name in ("mcts", "greedy")
+    ]
 
 
 SOLVED = "17 × 24\n17×24=17×20+17×4\n=340+68\n=408"
@@ -315,22 +352,61 @@ def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: s
                 "example_solution": ["17×24=17×20+17×4", "=340+68", "=408"],
             },
         ],
+        "preflight": {
+            "tasks": {
+                "game24": {"rows in the file": 1_362, "rows used": 1_360, "longest problem": 11, "with steps": "all"},
+                "multiplication": {"problems to train on": 8_000, "longest problem": 7, "times each is seen": 9.5},
+            },
+            "run": {"context": 128, "estimated minutes": 9.5},
+            "warnings": ["search.step_tokens = 8 is below the longest step, 12, and will cut such solutions off"],
+            "intake": ["game24: 1,362 rows, 1,360 used: all with steps", "game24: 2 exact duplicates merged"],
+        },
+        "rows_curve": {
+            "points": [
+                {"rows": 2_000, "accuracy": 0.42, "low": 0.37, "high": 0.47},
+                {"rows": 4_000, "accuracy": 0.71, "low": 0.66, "high": 0.75},
+                {"rows": 8_000, "accuracy": 0.93, "low": 0.9, "high": 0.95},
+            ],
+        },
         "training": {"curve": points, "evals": evals, "samples": [{"step": s, "text": t} for s, t in written]},
         "reward": {
             "curve": [{k: v for k, v in p.items() if k != "lr"} for p in curve(steps, 0.69, 0.31, 2)],
-            "labels": {"count": 7_759, "positive": 0.437},
+            "evals": [
+                {"step": step, "tokens": step * 16_384, "loss": loss}
+                for step, loss in ((steps // 4, 0.42), (steps // 2, 0.4), (steps, 0.61))
+            ],
+            "labels": {
+                "count": 7_759,
+                "positive": 0.437,
+                "cut": 12,
+                "drawn": 9_000,
+                "limits": [{"setting": "rollouts.max_tokens", "value": 96}],
+            },
             "quality": {
-                "auc_process": 0.884,
-                "auc_outcome": 0.917,
-                "label_auc": 0.931,
-                "brier": 0.131,
-                "calibration": calibration,
-                "first_error": {"accuracy": 0.642, "n": 380},
-                "by_depth": [
-                    {"depth": 1, "auc": 0.731, "n": 2_600},
-                    {"depth": 2, "auc": 0.874, "n": 2_580},
-                    {"depth": 3, "auc": 0.968, "n": 2_579},
-                ],
+                "game24": {
+                    "within": {
+                        "pairs": 1_204,
+                        "right_first": 0.881,
+                        "low": 0.853,
+                        "high": 0.906,
+                        "by_depth": [
+                            {"depth": 1, "right_first": 0.702, "pairs": 1_204},
+                            {"depth": 2, "right_first": 0.837, "pairs": 1_198},
+                            {"depth": 3, "right_first": 0.968, "pairs": 1_150},
+                        ],
+                    },
+                    "auc_process": 0.884,
+                    "auc_outcome": 0.917,
+                    "label_auc": 0.931,
+                    "brier": 0.131,
+                    "calibration": calibration,
+                    "first_error": {"accuracy": 0.642, "n": 380},
+                    "by_depth": [
+                        {"depth": 1, "auc": 0.731, "n": 2_600},
+                        {"depth": 2, "auc": 0.874, "n": 2_580},
+                        {"depth": 3, "auc": 0.968, "n": 2_579},
+                    ],
+                }
             },
         },
         "evaluation": {
@@ -340,6 +416,13 @@ def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: s
                 "first": "greedy",
                 "search": "mcts",
                 "strategies": strategies(0.31, 0.61, 33.0, 3),
+                "auto": {
+                    "choices": [
+                        {"budget": 600, "strategy": "mcts", "accuracy": 0.874, "low": 0.81, "high": 0.92},
+                    ],
+                    "reward_model_helps": True,
+                    "why": "the reward model ranks 88% of pairs right on held-out problems",
+                },
                 "comparison": {
                     "a": "mcts",
                     "b": "vote",
@@ -355,6 +438,7 @@ def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: s
                 "problems": 400,
                 "seeds": 3,
                 "strategies": strategies(0.93, 0.06, 24.0, 5, n=400),
+                "answers": answers(),
                 "comparison": {
                     "a": "mcts",
                     "b": "vote",

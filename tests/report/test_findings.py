@@ -1,25 +1,26 @@
-import math
-
 import pytest
 
 from clearhead.report.data import (
-    CalibrationBin,
+    Auto,
+    AutoChoice,
     Comparison,
-    EvalPoint,
+    Difference,
     Evaluation,
-    FirstError,
+    Limit,
     Point,
-    Quality,
     Strategy,
 )
 from clearhead.report.findings import (
-    calibration_gap,
+    FEW,
+    MUCH_CUT,
+    auto_finding,
+    cut_findings,
+    falling,
     losses,
-    reward_findings,
     search_findings,
-    training_findings,
-    wilson,
+    worse_than_first,
 )
+from clearhead.report.wording import NARROW
 
 
 def strategy(name, *points, half=0.02):
@@ -111,52 +112,151 @@ def test_the_comparison_is_judged_by_its_interval_and_its_cost(comparison, kind,
 def test_nothing_measured_nothing_found():
     assert search_findings(Evaluation()) == []
     assert search_findings(Evaluation(strategies=[Strategy("a", points=[Point()])])) == []
-    assert reward_findings(Quality()) == [] and training_findings([]) == []
+
+
+def plain(findings):
+    return [(kind, text.replace(NARROW, " ")) for kind, text in findings]
+
+
+def cut(name, amount, drawn, *limits, unit="solution"):
+    return Strategy(name, cut=amount, drawn=drawn, cut_unit=unit, limits=[Limit(*limit) for limit in limits])
+
+
+SOLUTIONS = ("search.solution_tokens", 160.0)
+
+
+def test_what_a_limit_cut_off_is_told_with_the_limit_to_raise():
+    assert plain(cut_findings([cut("Greedy", 12.0, 100.0, SOLUTIONS)])) == [
+        (
+            "bad",
+            "12.0 % of the solutions of greedy (12 of 100) were cut off at 160 tokens: raise search.solution_tokens.",
+        )
+    ]
+
+
+@pytest.mark.parametrize(("amount", "kind"), [(0.0, None), (9.0, "plain"), (10.0, "bad"), (1000.0, "bad")])
+def test_few_that_were_cut_off_are_told_without_an_advice(amount, kind):
+    found = cut_findings([cut("greedy", amount, 10 / MUCH_CUT, SOLUTIONS)])
+    assert [k for k, _ in found] == ([kind] if kind else [])
+    assert all(("raise" in text) == (kind == "bad") for _, text in found)
+
+
+def test_each_limit_has_one_sentence_about_whom_it_hit_most():
+    steps, depth = ("search.step_tokens", 48.0), ("search.depth", 8.0)
+    found = cut_findings(
+        [
+            cut("vote", 10.0, 100.0, SOLUTIONS),
+            cut("greedy", 30.0, 100.0, SOLUTIONS),
+            cut("mcts", 20.0, 100.0, steps, unit="step"),
+            cut("beam", 60.0, 100.0, depth, steps, unit="step"),
+            cut("direct", 0.0, 100.0),
+            Strategy("older"),
+        ]
+    )
+    assert [text.replace(NARROW, " ") for _, text in found] == [
+        "30.0 % of the solutions of greedy (30 of 100) were cut off at 160 tokens, and some of one other strategy: "
+        "raise search.solution_tokens.",
+        "20.0 % of the steps of mcts (20 of 100) were cut off at 48 tokens: raise search.step_tokens.",
+        "60.0 % of the steps of beam (60 of 100) were cut off at 8 steps or 48 tokens: raise search.depth and "
+        "search.step_tokens.",
+    ]
+
+
+def test_a_limit_that_no_one_named_is_guessed_from_what_was_cut():
+    (found,) = cut_findings([cut("mcts", 5.0, 10.0, unit="step")])
+    assert found[1].endswith("were cut off: raise search.step_tokens.")
+
+
+def changed(name, *, gain=None, first=None, reward=50.0, budgets=((100.0, 0.725), (1000.0, 0.2))):
+    points = [Point(budget, accuracy, 0.0, 1.0, budget, reward) for budget, accuracy in budgets]
+    return Strategy(
+        name,
+        unit="tokens",
+        points=points,
+        gain=None if gain is None else Difference(*gain),
+        against_first=None if first is None else Difference(*first),
+    )
+
+
+def measured_on(n, *strategies):
+    return Evaluation(
+        problems=n, strategies=[Strategy("greedy", points=[Point(accuracy=0.9, generated=9.0)]), *strategies]
+    )
 
 
 @pytest.mark.parametrize(
-    ("held_out", "kind", "words"),
+    ("first", "reward", "problems", "worse"),
     [
-        ([3.0, 1.0, 0.5, 0.9], "bad", "memorise"),
-        ([0.501, 0.5, 0.5], "bad", "hardly fell: from 0.501 to 0.5"),
-        ([3.0, 1.0, 0.5], "plain", "still falling"),
-        ([3.0, 0.5, 0.5, 0.498], "good", "from 3 to 0.498 and levelled off"),
+        ((-0.4, -0.5, -0.3), 50.0, 100.0, True),
+        ((-0.4, -0.5, 0.0), 50.0, 100.0, False),  # the interval touches zero
+        ((-0.4, -0.5, -0.001), 50.0, 100.0, True),
+        ((0.1, 0.05, 0.2), 50.0, 100.0, False),
+        ((-0.4, -0.5, -0.3), 0.0, 100.0, False),  # it never asked a reward model
+        ((-0.4, -0.5, -0.3), 50.0, FEW - 1.0, False),
+        ((-0.4, -0.5, -0.3), 50.0, float(FEW), True),
+        (None, 50.0, 100.0, False),
     ],
 )
-def test_the_end_of_training_is_judged(held_out, kind, words):
-    found = training_findings([EvalPoint(step=float(i), loss=loss) for i, loss in enumerate(held_out)])
-    assert [k for k, _ in found] == [kind] and words in found[0][1]
+def test_choosing_worse_than_greedy_needs_its_evidence(first, reward, problems, worse):
+    e = measured_on(problems, changed("best-of-n", first=first, reward=reward))
+    assert [s.name for s in worse_than_first(e)] == (["best-of-n"] if worse else [])
+    told = [text for _, text in search_findings(e) if text.startswith("Choosing by the reward model is worse")]
+    assert len(told) == worse
 
 
-@pytest.mark.parametrize(("auc", "kind"), [(0.9, "good"), (0.7, "plain"), (0.55, "bad")])
-def test_a_reward_model_near_a_coin_is_bad(auc, kind):
-    (finding,) = reward_findings(Quality(auc_process=auc))
-    assert finding[0] == kind and ("coin, and search" in finding[1]) == (kind == "bad")
-
-
-def test_calibration_gap_weighs_bins_by_their_size():
-    def bin_(predicted, observed, n):
-        return CalibrationBin(predicted, observed, n)
-
-    bins = [bin_(0.2, 0.3, 30.0), bin_(0.8, 0.4, 10.0), bin_(0.5, math.nan, 99.0), bin_(0.5, 0.9, 0.0)]
-    assert calibration_gap(Quality(calibration=bins)) == pytest.approx((30 * 0.1 + 10 * 0.4) / 40)
-    assert ("bad", "On average its probabilities are off by 17.5 points.") in reward_findings(Quality(calibration=bins))
-    assert math.isnan(calibration_gap(Quality()))
-
-
-def test_every_measured_quality_is_told():
-    full = Quality(0.9, 0.8, 0.7, 0.1, [CalibrationBin(0.5, 0.5, 2.0)], FirstError(0.6, 50.0))
-    assert len(reward_findings(full)) == 5
+def test_choosing_worse_than_greedy_is_told_with_its_interval_the_worst_first():
+    e = measured_on(100.0, changed("a", first=(-0.1, -0.15, -0.05)), changed("b", first=(-0.4, -0.5, -0.3)))
+    assert (
+        "bad",
+        "Choosing by the reward model is worse than not choosing: b is below greedy by 40.0 points (95 % interval "
+        "30.0 to 50.0); a is below greedy by 10.0 points (95 % interval 5.0 to 15.0).",
+    ) in search_findings(e)
 
 
 @pytest.mark.parametrize(
-    ("successes", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    ("gain", "problems", "falls"),
+    [
+        ((-0.525, -0.6, -0.45), 100.0, True),
+        ((-0.525, -0.6, 0.0), 100.0, False),
+        ((0.1, 0.02, 0.2), 100.0, False),
+        ((-0.525, -0.6, -0.45), FEW - 1.0, False),
+        (None, 100.0, False),
+    ],
 )
-def test_wilson_matches_the_published_table(successes, n, low, high):
-    # Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3
-    assert wilson(successes / n, float(n)) == pytest.approx((low, high), abs=6e-5)
+def test_an_accuracy_that_falls_with_budget_needs_its_evidence(gain, problems, falls):
+    e = measured_on(problems, changed("a", gain=gain))
+    assert [s.name for s in falling(e)] == (["a"] if falls else [])
+    told = [text for _, text in plain(search_findings(e)) if "falls with budget" in text]
+    wanted = (
+        "The accuracy of a falls with budget: 72.5 % with 100 tokens, 20.0 % with 1,000, a change of −52.5 points "
+        "(95 % interval −60.0 to −45.0)."
+    )
+    assert told == ([wanted] if falls else [])
 
 
-def test_wilson_of_nothing_is_not_known():
-    assert all(math.isnan(bound) for bound in (*wilson(0.5, 0.0), *wilson(math.nan, 5.0), *wilson(1.5, 5.0)))
+def test_a_fall_is_told_once():
+    search = changed("mcts", gain=(-0.525, -0.6, -0.45))
+    told = " ".join(text for _, text in search_findings(measured_on(100.0, search)))
+    assert "falls with budget" in told and "More budget stopped helping" not in told
+
+
+@pytest.mark.parametrize(
+    ("auto", "kind", "words"),
+    [
+        (Auto(), None, ""),
+        (Auto(reward_model_helps=True), None, ""),
+        (Auto([AutoChoice(600.0, "mcts", 0.91, 0.85, 0.95)], True), "plain", "With 600 tokens a problem auto uses tree "
+         "search, which solved 91.0 % of the problems it was chosen on (95 % interval 85.0 to 95.0 %). The reward "
+         "model helps on held-out problems."),
+        (Auto([AutoChoice(600.0, "beam:4")]), "plain", "auto uses beam, width 4."),
+        (Auto([AutoChoice(1.0, "x"), AutoChoice(600.0, "y")]), "plain", "auto uses y."),
+        (Auto(why="greedy is as good"), "plain", "Greedy is as good."),
+        (Auto(why="it does not help.", reward_model_helps=False), "bad", "It does not help."),
+        (Auto([AutoChoice(strategy="greedy")], False), "bad", "Auto uses greedy. The reward model does not help"),
+    ],
+)  # fmt: skip
+def test_what_auto_does_is_one_line(auto, kind, words):
+    found = auto_finding(Evaluation(auto=auto, strategies=[Strategy("mcts", "Tree search")]))
+    assert (found and found[0]) == kind
+    assert not found or words in found[1].replace(NARROW, " ")
+    assert auto_finding(Evaluation()) is None

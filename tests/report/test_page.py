@@ -162,7 +162,7 @@ def test_an_empty_report_says_so():
 PART_OF = {
     "model": {"trained"},
     "training": {"learning"},
-    "evaluation": {"search"},
+    "evaluation": {"search", "answers"},
     "trees": {"tree"},
     "examples": {"examples"},
     "attention": {"attention"},
@@ -212,9 +212,14 @@ def test_parts_of_the_training_may_be_empty(report_data, empty):
 
 
 def test_everything_empty_but_present():
-    task = {"strategies": [{"name": "a", "points": []}], "comparison": {}, "engine": {}}
+    task = {
+        "strategies": [{"name": "a", "points": [], "limits": [{}], "gain": {}, "against_first": {}}],
+        "comparison": {}, "engine": {}, "auto": {"choices": [{}]}, "answers": [{"shown": [{}]}],
+    }  # fmt: skip
     data = {
-        "run": {}, "model": {}, "tasks": [{"name": "t"}], "training": {}, "reward": {"labels": {}, "quality": {}},
+        "run": {}, "model": {}, "tasks": [{"name": "t"}], "training": {},
+        "reward": {"labels": {}, "quality": {"t": {"within": {}}}},
+        "preflight": {"tasks": {"t": {}}}, "rows_curve": {"points": [{}]},
         "evaluation": {"t": task, "u": {}}, "trees": [{}, {"root": {}}], "examples": {"t": [{}]},
         "attention": {"tokens": ["a"], "layers": [[[]], [], [[[]]]]},
     }  # fmt: skip
@@ -278,9 +283,17 @@ def test_the_table_puts_the_best_first():
     assert re.findall('scope="row">(.*?)</th>', stacked) == ["s2", "s1", "s0"]
 
 
+@pytest.mark.parametrize("part", ["preflight", "rows_curve"])
+def test_each_part_of_the_data_is_enough_for_their_section(report_data, part):
+    assert "data" in Page(render({part: report_data[part]})).ids
+
+
 def test_the_quality_of_each_depth_is_told():
-    data = {"reward": {"quality": {"by_depth": [{"depth": 1, "auc": 0.7314, "n": 2600}]}}}
-    assert rows_of(render(data), "by depth") == [["1", "0.731", "2,600"]]
+    data = {"reward": {"quality": {"t": {"by_depth": [{"depth": 1, "auc": 0.7314, "n": 2600}]}}}}
+    assert rows_of(render(data).replace("\u202f", " "), "AUC of steps, by depth") == [["1", "73.1 %", "2,600"]]
+    within = {"by_depth": [{"depth": 2, "right_first": 0.881, "pairs": 90}]}
+    html = render({"reward": {"quality": {"t": {"within": within}}}}).replace("\u202f", " ")
+    assert rows_of(html, "right one of two first, by depth") == [["2", "88.1 %", "90"]]
 
 
 def test_a_stage_without_a_time_takes_no_part_in_the_bar():
@@ -321,7 +334,9 @@ SILENT = {  # by design
     "training.curve.*.lr",  # kept for the record
     "trees.*.root.prior",  # nobody proposed the problem itself
     "trees.*.root.reward",
-    *(f"{curve}.*.step" for curve in ("training.curve", "reward.curve")),  # where tokens are known they are the axis
+    *(
+        f"{curve}.*.step" for curve in ("training.curve", "reward.curve", "reward.evals")
+    ),  # where tokens are known they are the axis
 }
 
 

@@ -2,17 +2,18 @@
 
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from clearhead.alignment.labels import share_positive
-from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.graded import answers, comparison, examples, limit_values, strategies
 from clearhead.pipeline.measure import read_units, read_usage
 from clearhead.pipeline.recipe import Recipe, to_plain
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import load_tokenizer, read_rollouts
-from clearhead.reasoning.evaluate import Row, Unit, compare, label, table
-from clearhead.reasoning.strategies import SAMPLED, SEARCHES, family
+from clearhead.pipeline.sizes import cut_off_line
+from clearhead.pipeline.stages import load_tokenizer, read_rollouts, rollouts_cut_off
+from clearhead.reasoning.evaluate import label
 from clearhead.tasks.task import Task
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import SPECIALS, CharTokenizer
@@ -26,39 +27,61 @@ def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
     recipe, state = run.recipe(), run.read_state()
     tasks = load_tasks(recipe, run.drawn)
-    pretrain, reward = events(run, "pretrain"), events(run, "reward")
+    pretrain, reward, spent = events(run, "pretrain"), events(run, "reward"), stages(state)
     data: dict[str, Any] = {
         "run": {
-            "name": recipe.name, "seed": recipe.seed, "recipe": to_plain(recipe), "stages": state["stages"],
-            "seconds": sum(stage["seconds"] for stage in state["stages"]),
+            "name": recipe.name, "seed": recipe.seed, "recipe": to_plain(recipe),
+            "stages": spent, "seconds": sum(stage["seconds"] for stage in spent),
             **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
         },
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
+        "preflight": _preflight(_if_there(run.path / "preflight.json")),
+        "rows_curve": _rows_curve(_if_there(run.path / "rows_curve.json")),
     }  # fmt: skip
     if pretrain:
         data["model"] = model_info(run, recipe, pretrain)
         data["training"] = {
             "curve": curve(pretrain),
             "evals": [_eval_point(event, pretrain) for event in pretrain if event["kind"] == "eval"],
+            "kept": kept(pretrain),
             "samples": [{"step": e["step"], "text": e["sample"]} for e in pretrain if e.get("sample")],
         }
     measured = {name: evaluation(run, name, recipe) for name in tasks}
     data["evaluation"] = {name: found for name, found in measured.items() if found}
     data["examples"] = {name: examples(read_units(run, name), recipe) for name in data["evaluation"]}
     if reward:
-        count, positive = share_positive(read_rollouts(run))
-        data["reward"] = {"curve": curve(reward), "labels": {"count": count, "positive": positive}}
-        first = next((name for name in tasks if (run.evaluation / name / "quality.json").is_file()), None)
-        if first:
-            data["reward"]["quality"] = _without(read_json(run.evaluation / first / "quality.json"), "ece")
+        (count, positive), (cut, drawn, limits) = share_positive(read_rollouts(run)), rollouts_cut_off(run)
+        measured_on = {name: _if_there(run.evaluation / name / "quality.json") for name in tasks}
+        data["reward"] = {
+            "curve": curve(reward),
+            "evals": [_eval_point(event, reward) for event in reward if event["kind"] == "eval"],
+            "kept": kept(reward),
+            "labels": {
+                "count": count, "positive": positive,
+                "cut": cut, "drawn": drawn, "limits": limit_values(recipe, limits),
+            },
+            "quality": {name: _quality(found) for name, found in measured_on.items() if found},
+        }  # fmt: skip
     data["trees"] = [_tree(read_json(path)) for path in sorted(run.evaluation.glob("tree-*.json"))]
     if (run.evaluation / "attention.json").is_file():
         data["attention"] = read_json(run.evaluation / "attention.json")
     return data
 
 
+def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The seconds of every stage over all attempts at it, those of one that is not finished included."""
+    finished = [{key: stage[key] for key in ("name", "seconds")} for stage in state["stages"]]
+    going = [{"name": f"{name}, not finished", "seconds": s} for name, s in state.get("going", {}).items()]
+    return finished + going
+
+
 def events(run: RunDir, stage: str) -> list[dict[str, Any]]:
     return read(run.record(stage)) if run.record(stage).is_file() else []
+
+
+def kept(recorded: Sequence[Mapping[str, Any]]) -> int | None:
+    """The step whose weights a training kept; None where it kept the last."""
+    return next((event["best_step"] for event in recorded if event["kind"] == "kept"), None)
 
 
 def task_info(name: str, task: Task, recipe: Recipe) -> dict[str, Any]:
@@ -118,70 +141,22 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     if not units:
         return None
     usage = read_usage(run, name)
-    rows = table(units, recipe.evaluation.budgets)
+    auto = (_if_there(run.path / "auto.json") or {}).get(name)
     found: dict[str, Any] = {
         "problems": len(units[0]["problems"]),
         "seeds": len({unit["seed"] for unit in units}),
-        "strategies": strategies(rows),
+        "strategies": strategies(units, recipe),
         "engine": {key: usage[key] for key in ("computed", "unique", "reused")},
+        "auto": _auto(auto) if auto else None,
+        "answers": answers(units, recipe.evaluation.budgets),
     }
     matched = comparison(units, recipe)
     return found | ({"comparison": matched, "search": matched["a"]} if matched else {})
 
 
-def strategies(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Rows grouped into lines of the plot: all widths of a beam are one line."""
-    lines: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        name = family(row.strategy)
-        line = lines.setdefault(name, {"name": name, "label": label(name), "unit": "tokens", "points": []})
-        keys = ("budget", "accuracy", "low", "high", "generated", "reward", "seconds")
-        line["points"].append({key: getattr(row, key) for key in keys})
-    return list(lines.values())
-
-
-def comparison(units: Sequence[Unit], recipe: Recipe) -> dict[str, Any] | None:
-    """The search of the recipe against best-of-N with the same reward model, at the largest budget both can spend."""
-    a, b = recipe.report.compare
-    if not {a, b} <= {unit["strategy"] for unit in units}:
-        return None
-    for budget in [recipe.report.compare_at] if recipe.report.compare_at else sorted(recipe.evaluation.budgets)[::-1]:
-        try:
-            matched = compare(units, a, b, budget)
-        except UserError:  # best-of-N never spent as much
-            continue
-        estimate, low, high = matched.difference
-        return {
-            "a": family(a), "b": family(b), "tokens_a": matched.cost_a, "tokens_b": matched.cost_b,
-            "difference": estimate, "low": low, "high": high,
-        }  # fmt: skip
-    return None
-
-
-def examples(units: Sequence[Unit], recipe: Recipe) -> list[dict[str, Any]]:
-    """Problems that search solved and greedy did not, that both solved, and that search failed, side by side."""
-    first = {unit["strategy"]: unit for unit in units if unit["seed"] == 0}
-    search = next((s for s in (recipe.report.compare[0], *SEARCHES, *SAMPLED) if s in first), None)
-    if "greedy" not in first or search is None:
-        return []
-    kinds: dict[tuple[bool, bool], list[dict[str, Any]]] = {}
-    for quick, slow in zip(first["greedy"]["problems"], first[search]["problems"], strict=True):
-        ok = (bool(quick["marks"][-1][3]), bool(slow["marks"][-1][3]))
-        kinds.setdefault(ok, []).append(
-            {
-                "problem": quick["problem"], "greedy_ok": ok[0], "search_ok": ok[1],
-                "greedy_steps": quick["steps"] or [], "greedy_answer": quick["answer"],
-                "search_steps": slow["steps"] or [], "search_answer": slow["answer"],
-            }
-        )  # fmt: skip
-    share = max(1, recipe.report.examples // 3)
-    wanted = [(False, True), (True, True), (False, False), (True, False)]
-    return [example for kind in wanted for example in kinds.get(kind, [])[:share]][: recipe.report.examples]
-
-
 def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
     """The figures for the terminal and for `--json`."""
-    lines, figures = [], {}
+    lines, figures, cut = [], {}, {}
     for name, found in data["evaluation"].items():
         best = {line["name"]: line["points"][-1] for line in found["strategies"]}
         figures[name] = best
@@ -191,7 +166,17 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
                 f"{name:>16}  {label(key):<44} {point['accuracy']:6.1%}  [{point['low']:.0%}, {point['high']:.0%}]"
                 f"  {tokens:7,.0f} tokens"
             )
-    return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures}
+        cut[name] = {
+            line["name"]: {key: line[key] for key in ("cut", "drawn", "limits")} for line in found["strategies"]
+        }
+        lines += [f"{name:>16}  {cut_off(line, run.recipe())}" for line in found["strategies"] if line["cut"]]
+    return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures, "cut_off": cut}
+
+
+def cut_off(line: Mapping[str, Any], recipe: Recipe) -> str:
+    """What limits cut off from a strategy, and which to raise."""
+    limits = [limit["setting"] for limit in line["limits"]]
+    return cut_off_line(line["name"], line["cut"], line["drawn"], limits, recipe)
 
 
 def _tree(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,9 +194,77 @@ def _tree(data: Mapping[str, Any]) -> dict[str, Any]:
 def _eval_point(event: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     tokens = sum(e["tokens"] for e in recorded if e["kind"] == "step" and e["step"] <= event["step"])
     return {
-        "step": event["step"], "tokens": tokens, "loss": event.get("held_out_loss"), "accuracy": event["accuracy"],
+        "step": event["step"], "tokens": tokens, "loss": event.get("held_out_loss"),
+        "accuracy": event.get("accuracy", {}),
     }  # fmt: skip
 
 
-def _without(data: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {k: v for k, v in data.items() if k != key}
+def _preflight(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the report shows of preflight.json: facts of each task, of the whole run, and lines in words."""
+    if not found:
+        return None
+    model, tasks = found.get("model", {}), found.get("tasks", {})
+    return {
+        "tasks": {name: _task_facts(task) for name, task in tasks.items()},
+        "run": {
+            "context": model.get("context"), "tokens of a row": model.get("tokens"),
+            "estimated minutes": _ratio(found.get("seconds", {}).get("all"), 60),
+        },
+        "warnings": found.get("warnings"),
+        "intake": [f"{name}: {line}" for name, task in tasks.items() for line in task.get("intake", ())],
+    }  # fmt: skip
+
+
+def _task_facts(task: Mapping[str, Any]) -> dict[str, Any]:
+    rows, lengths, splits = task.get("rows") or {}, task.get("lengths", {}), task.get("splits", {})
+    contradictions, stepped = rows.get("contradictions"), _ratio(lengths.get("stepped"), lengths.get("solved"))
+    return {
+        "rows in the file": rows.get("rows"), "rows used": rows.get("used"), "duplicates": rows.get("duplicates"),
+        "contradictions": None if contradictions is None else len(contradictions), "rows left out": rows.get("skipped"),
+        "problems to train on": splits.get("train"), "problems to watch": splits.get("valid"),
+        "problems to test": splits.get("test"),
+        "with steps": None if stepped is None else f"{stepped:.0%}",
+        "longest problem": lengths.get("problem"), "longest step": lengths.get("step"),
+        "most steps": lengths.get("steps"), "longest solution": lengths.get("solution"),
+        "times each is seen": task.get("seen"),
+    }  # fmt: skip
+
+
+def _ratio(part: float | None, whole: float | None) -> float | None:
+    return None if part is None or not whole else part / whole
+
+
+def _quality(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report shows of a quality.json; pairs within a problem are one table instead of two."""
+    keys = ("auc_process", "auc_outcome", "label_auc", "brier", "calibration", "first_error", "by_depth")
+    shown = {key: found[key] for key in keys if key in found}
+    if within := found.get("within"):
+        every = ("pairs", "right_first", "low", "high")
+        shown["within"] = {
+            **{key: within.get("all", {}).get(key) for key in every},
+            "by_depth": [{key: row.get(key) for key in ("depth", *every[:2])} for row in within.get("by_depth", ())],
+        }
+    return shown
+
+
+def _auto(found: Mapping[str, Any]) -> dict[str, Any]:
+    """What the report shows of a task's part of auto.json."""
+    keys = ("budget", "strategy", "accuracy", "low", "high")
+    return {
+        "choices": [{key: choice.get(key) for key in keys} for choice in found.get("budgets", ())],
+        "reward_model_helps": found.get("reward_model_helps"), "why": found.get("why"),
+    }  # fmt: skip
+
+
+def _rows_curve(found: Any) -> dict[str, Any] | None:
+    """Points, and perhaps an advice on them; a bare list is points alone."""
+    if not found:
+        return None
+    points, advice = (found, None) if isinstance(found, list) else (found.get("points", ()), found.get("advice"))
+    keys = ("rows", "accuracy", "low", "high")
+    return {"points": [{key: point.get(key) for key in keys} for point in points], "advice": advice}
+
+
+def _if_there(path: Path) -> Any:
+    """What a file of the run holds, None where the run has none."""
+    return read_json(path) if path.is_file() else None

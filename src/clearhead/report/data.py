@@ -96,17 +96,34 @@ class Sample:
 
 @dataclass(frozen=True)
 class Training:
+    """`kept` is the step whose weights were kept; not known where the last ones were."""
+
     curve: list[CurvePoint] = field(default_factory=list)
     evals: list[EvalPoint] = field(default_factory=list)
+    kept: float = NAN
     samples: list[Sample] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
+class Limit:
+    """A setting of the recipe by its name, "search.step_tokens", and its value."""
+
+    setting: str = ""
+    value: float = NAN
+
+
+@dataclass(frozen=True)
 class Labels:
-    """`positive` is the share of the automatic step labels that say "still on the way to a right answer"."""
+    """`positive` is the share of the automatic step labels that say "still on the way to a right answer".
+
+    Of `drawn` completions that they rest on, `cut` were cut off by the `limits`.
+    """
 
     count: float = NAN
     positive: float = NAN
+    cut: float = NAN
+    drawn: float = NAN
+    limits: list[Limit] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -132,11 +149,29 @@ class DepthQuality:
 
 
 @dataclass(frozen=True)
+class DepthPairs:
+    depth: float = NAN
+    right_first: float = NAN
+    pairs: float = NAN
+
+
+@dataclass(frozen=True)
+class Within:
+    """How often the reward model scores the right one of two solutions of the same problem higher."""
+
+    pairs: float = NAN
+    right_first: float = NAN
+    low: float = NAN
+    high: float = NAN
+    by_depth: list[DepthPairs] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Quality:
     """Areas under the ROC curve against the truth.
 
     `auc_process` is of the reward model's scores of steps, `auc_outcome` of its scores of finished solutions,
-    `label_auc` of the automatic step labels that it learned from.
+    `label_auc` of the automatic step labels that it learned from. A task without checked steps has no truth of steps.
     """
 
     auc_process: float = NAN
@@ -146,13 +181,18 @@ class Quality:
     calibration: list[CalibrationBin] = field(default_factory=list)
     first_error: FirstError | None = None
     by_depth: list[DepthQuality] = field(default_factory=list)
+    within: Within | None = None
 
 
 @dataclass(frozen=True)
 class Reward:
+    """`quality` maps a task's name to what was measured on it; `kept` is as in `Training`."""
+
     curve: list[CurvePoint] = field(default_factory=list)
+    evals: list[EvalPoint] = field(default_factory=list)
+    kept: float = NAN
     labels: Labels | None = None
-    quality: Quality | None = None
+    quality: dict[str, Quality] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -174,13 +214,34 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Difference:
+    """One accuracy minus another, on the same problems and paired by problem."""
+
+    estimate: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+@dataclass(frozen=True)
 class Strategy:
-    """`unit` names what the budget counts ("samples", "simulations")."""
+    """`unit` names what the budget counts ("samples", "simulations").
+
+    Of `drawn` solutions (or steps, as `cut_unit` says), `cut` were cut off by the `limits`. `kinds` counts the final
+    answers: right, and by kind of mistake. `gain` is the accuracy at the largest budget minus that at the smallest,
+    `against_first` minus that of the first try.
+    """
 
     name: str
     label: str = ""
     unit: str = ""
     points: list[Point] = field(default_factory=list)
+    cut: float = NAN
+    drawn: float = NAN
+    cut_unit: str = "solution"
+    limits: list[Limit] = field(default_factory=list)
+    kinds: dict[str, float] = field(default_factory=dict)
+    gain: Difference | None = None
+    against_first: Difference | None = None
 
     @property
     def title(self) -> str:
@@ -210,6 +271,49 @@ class Engine:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """One answer at the end of the budget. Where there was none, `ended` is the last step, if there was one.
+
+    Empty is what is not there; an empty `kind` is a right answer.
+    """
+
+    problem: str = ""
+    expected: str = ""
+    given: str = ""
+    ended: str = ""
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What one strategy answered, each kind with a few examples; `counts` says how many there were of each."""
+
+    strategy: str = ""
+    counts: dict[str, float] = field(default_factory=dict)
+    shown: list[Answer] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class AutoChoice:
+    """What `auto` does at one budget, and its accuracy on the held-out problems it was chosen on."""
+
+    budget: float = NAN
+    strategy: str = ""
+    accuracy: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+@dataclass(frozen=True)
+class Auto:
+    """`why` is one line: does the reward model help on held-out problems?"""
+
+    choices: list[AutoChoice] = field(default_factory=list)
+    reward_model_helps: bool | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """`first` and `search` name the strategies of the headline; an empty `search` is comparison.a, else the best."""
 
@@ -220,6 +324,8 @@ class Evaluation:
     strategies: list[Strategy] = field(default_factory=list)
     comparison: Comparison | None = None
     engine: Engine | None = None
+    auto: Auto | None = None
+    answers: list[Answers] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -250,10 +356,10 @@ class Tree:
 class Example:
     problem: str = ""
     greedy_steps: list[str] = field(default_factory=list)
-    greedy_answer: str | None = None
+    greedy_answer: str = ""
     greedy_ok: bool = False
     search_steps: list[str] = field(default_factory=list)
-    search_answer: str | None = None
+    search_answer: str = ""
     search_ok: bool = False
 
 
@@ -338,12 +444,40 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Preflight:
+    """What was found before anything was trained: facts by name, of each task and of the run, and lines in words."""
+
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    intake: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class RowsPoint:
+    """The accuracy at first try of a policy that learned from so many rows."""
+
+    rows: float = NAN
+    accuracy: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+@dataclass(frozen=True)
+class RowsCurve:
+    points: list[RowsPoint] = field(default_factory=list)
+    advice: str = ""
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
     run: Run = field(default_factory=Run)
     model: Model | None = None
     tasks: list[TaskInfo] = field(default_factory=list)
+    preflight: Preflight | None = None
+    rows_curve: RowsCurve | None = None
     training: Training | None = None
     reward: Reward | None = None
     evaluation: dict[str, Evaluation] = field(default_factory=dict)

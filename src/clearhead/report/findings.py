@@ -1,6 +1,7 @@
-"""What the numbers of a run mean, in sentences, and plainly where it is not good.
+"""What the numbers of an evaluation mean, in sentences, and plainly where it is not good.
 
-Pure conclusions from data. A finding is (kind, sentence) with kind "good", "bad" or "plain". Not here: drawing, HTML.
+Pure conclusions from data. A finding is (kind, sentence) with kind "good", "bad" or "plain". Not here: what the curves
+of a training mean (`learned`), what to do next (`advice`), drawing, HTML.
 """
 
 from __future__ import annotations
@@ -8,20 +9,29 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from clearhead.report.data import Comparison, EvalPoint, Evaluation, Point, Quality, Strategy
-from clearhead.report.summary import first_try, measured, with_search
-from clearhead.report.wording import count, inside, known, listing, number, percent, points
+from clearhead.report.data import (
+    Auto,
+    AutoChoice,
+    Comparison,
+    Difference,
+    Evaluation,
+    Labels,
+    Limit,
+    Point,
+    Strategy,
+)
+from clearhead.report.summary import cheapest, dearest, first_try, measured, with_search
+from clearhead.report.wording import count, inside, interval, known, listing, number, percent, points
 
 Finding = tuple[str, str]
 EQUAL_COST = 1.1  # costs within a tenth of each other count as equal
-LEVEL = 1.02  # losses within a fiftieth of each other count as level
-NEAR_COIN = 0.65  # an AUC below this is called hardly better than a coin
-Z = 1.959963984540054  # of a 95 % interval
+FEW = 20  # of fewer problems than this, no change of accuracy is called sure
+MUCH_CUT = 0.01  # a share of solutions cut off that is worth a larger limit
 
 
 def search_findings(evaluation: Evaluation) -> list[Finding]:
-    """Does search pay? At equal cost, at every budget, and in absolute terms."""
-    findings: list[Finding] = []
+    """Does search pay? At equal cost, at every budget, and in absolute terms. And what went wrong on the way?"""
+    findings = [*cut_findings(evaluation.strategies), *_worse_than_first(evaluation), *_falling(evaluation)]
     if evaluation.comparison and known(evaluation.comparison.difference):
         findings.append(_matched(evaluation, evaluation.comparison))
     search = with_search(evaluation)
@@ -41,7 +51,8 @@ def search_findings(evaluation: Evaluation) -> list[Finding]:
         told = f"At every budget {inside(strategy.title)} solves more than any other way does with no more tokens."
         findings.append(("good", told))
     best = max(measured(strategy), key=lambda p: p.accuracy)
-    if best.accuracy > point.accuracy and best.tokens < point.tokens:
+    told_already = strategy in falling(evaluation)
+    if best.accuracy > point.accuracy and best.tokens < point.tokens and not told_already:
         told = (
             f"More budget stopped helping: {percent(best.accuracy)} with {count(best.tokens)} tokens a problem, "
             f"{percent(point.accuracy)} with {count(point.tokens)}."
@@ -50,6 +61,132 @@ def search_findings(evaluation: Evaluation) -> list[Finding]:
     if point.accuracy < 1:
         findings.append(("plain", f"{percent(1 - point.accuracy)} of the problems stay unsolved even so."))
     return findings
+
+
+def cut_findings(strategies: Sequence[Strategy]) -> list[Finding]:
+    """What limits cut off, and which to raise: for each limit a sentence about the strategy that it cut off most."""
+    by_limit: dict[str, list[Strategy]] = {}
+    for s in strategies:
+        if cut_share(s) > 0:
+            by_limit.setdefault(limit_names(s), []).append(s)
+    findings: list[Finding] = []
+    for names, cut in by_limit.items():
+        worst = max(cut, key=cut_share)
+        others = {1: "", 2: ", and some of one other strategy"}.get(len(cut), f", and some of {len(cut) - 1} others")
+        told = (
+            f"{percent(cut_share(worst))} of the {worst.cut_unit}s of {inside(worst.title)} ({count(worst.cut)} of "
+            f"{count(worst.drawn)}) were cut off{limit_told(worst.limits)}{others}"
+        )
+        raised = cut_share(worst) >= MUCH_CUT
+        findings.append(("bad", f"{told}: raise {names}.") if raised else ("plain", f"{told}."))
+    return findings
+
+
+def cut_share(s: Strategy | Labels) -> float:
+    """The share of what it drew that limits cut off; 0 where nothing was counted."""
+    return s.cut / s.drawn if s.cut > 0 and s.drawn > 0 else 0.0
+
+
+def limit_told(limits: Sequence[Limit]) -> str:
+    """ " at 160 tokens", " at 48 tokens or 8 steps", or nothing where no value is known."""
+    told = [
+        f"{count(limit.value)} {'steps' if limit.setting.endswith('depth') else 'tokens'}"
+        for limit in limits
+        if known(limit.value)
+    ]
+    return f" at {' or '.join(told)}" if told else ""
+
+
+def limit_names(s: Strategy) -> str:
+    """Which settings to raise; where none was named, the one that bounds a solution or a step."""
+    return listing([limit.setting for limit in s.limits] or [f"search.{s.cut_unit}_tokens"])
+
+
+def judged(s: Strategy) -> bool:
+    """Does it choose by a reward model? Then it has paid for reading."""
+    return any(point.reward > 0 for point in s.points)
+
+
+def worse_than_first(evaluation: Evaluation) -> list[Strategy]:
+    """The strategies that choose by the reward model and are surely below the first try, the worst first."""
+    worse = [s for s in evaluation.strategies if judged(s) and _surely_less(evaluation, s.against_first)]
+    return sorted(worse, key=lambda s: s.against_first.estimate if s.against_first else 0.0)
+
+
+def falling(evaluation: Evaluation) -> list[Strategy]:
+    """The strategies whose accuracy surely falls from the smallest to the largest budget, the worst first."""
+    fallen = [s for s in evaluation.strategies if _surely_less(evaluation, s.gain)]
+    return sorted(fallen, key=lambda s: s.gain.estimate if s.gain else 0.0)
+
+
+def _surely_less(evaluation: Evaluation, d: Difference | None) -> bool:
+    """Is the difference below zero with its whole interval, on problems enough to say so?"""
+    return d is not None and d.high < 0 and not evaluation.problems < FEW
+
+
+def _worse_than_first(evaluation: Evaluation) -> list[Finding]:
+    worse, first = worse_than_first(evaluation), first_try(evaluation)
+    if not worse or first is None:
+        return []
+    told = [f"{inside(s.title)} is below {inside(first[0].title)} by {_interval(s.against_first)}" for s in worse]
+    return [("bad", f"Choosing by the reward model is worse than not choosing: {'; '.join(told)}.")]
+
+
+def _falling(evaluation: Evaluation) -> list[Finding]:
+    findings: list[Finding] = []
+    for s in falling(evaluation):
+        least, most = cheapest(s), dearest(s)
+        if least and most:
+            told = (
+                f"The accuracy of {inside(s.title)} falls with budget: {percent(least.accuracy)} with "
+                f"{count(least.budget)} {s.unit}, {percent(most.accuracy)} with {count(most.budget)}, a change of "
+                f"{_interval(s.gain, signed=True)}."
+            )
+            findings.append(("bad", told))
+    return findings
+
+
+def _interval(d: Difference | None, signed: bool = False) -> str:
+    """ "40.0 points (95 % interval 31.2 to 48.8)"; with its sign where that is the news."""
+    if d is None:
+        return "an unknown amount"
+    low, high = (d.low, d.high) if signed else (-d.high, -d.low)
+    form = _signed if signed else (lambda x: f"{100 * x:.1f}")
+    estimate = f"{_signed(d.estimate)} points" if signed else points(d.estimate)
+    return f"{estimate} (95 % interval {form(low)} to {form(high)})"
+
+
+def auto_finding(evaluation: Evaluation) -> Finding | None:
+    """What `auto` does at its largest budget, and why."""
+    auto = evaluation.auto
+    if auto is None or not (auto.choices or auto.why):
+        return None
+    titles = {s.name: inside(s.title) for s in evaluation.strategies}
+    told = [_choice_told(auto.choices[-1], titles)] if auto.choices else []
+    return ("bad" if auto.reward_model_helps is False else "plain"), " ".join([*told, _why(auto)]).strip()
+
+
+def _choice_told(choice: AutoChoice, titles: dict[str, str]) -> str:
+    name, _, width = choice.strategy.partition(":")
+    title = titles.get(name, name) + (f", width {width}" if width else "")
+    told = (
+        f"With {count(choice.budget)} tokens a problem auto uses {title}"
+        if known(choice.budget)
+        else f"Auto uses {title}"
+    )
+    if known(choice.accuracy):
+        told += f", which solved {percent(choice.accuracy)} of the problems it was chosen on"
+        told += f" (95 % interval {interval(choice.low, choice.high)})" if known(choice.low + choice.high) else ""
+    return f"{told}."
+
+
+def _why(auto: Auto) -> str:
+    if auto.why:
+        return auto.why[:1].upper() + auto.why[1:] + ("" if auto.why.endswith(".") else ".")
+    if auto.reward_model_helps is None:
+        return ""
+    helps = "helps" if auto.reward_model_helps else "does not help"
+    return f"The reward model {helps} on held-out problems."
 
 
 def losses(evaluation: Evaluation, search: Strategy) -> list[tuple[Point, Strategy, Point]]:
@@ -142,80 +279,3 @@ def _change(difference: float) -> str:
 
 def _signed(difference: float) -> str:
     return f"{100 * difference:+.1f}".replace("-", "−") if abs(difference) >= 5e-4 else "0.0"
-
-
-def training_findings(evals: Sequence[EvalPoint]) -> list[Finding]:
-    """Did the held-out loss fall, and did it still fall at the end?"""
-    shown = [e for e in evals if known(e.loss)]
-    if len(shown) < 3:
-        return []
-    first, before, last = shown[0].loss, shown[-2].loss, shown[-1].loss
-    best = min(shown, key=lambda e: e.loss)
-    if last > LEVEL * best.loss:
-        told = (
-            f"The held-out loss was lowest at step {count(best.step)} ({number(best.loss)}) and ended at "
-            f"{number(last)}: the sign of a model that begins to memorise its examples."
-        )
-        return [("bad", told)]
-    if first < LEVEL * last:
-        return [("bad", f"The held-out loss hardly fell: from {number(first)} to {number(last)}.")]
-    if before > LEVEL * last:
-        return [("plain", "The held-out loss was still falling at the end: longer training would probably help.")]
-    return [("good", f"The held-out loss fell from {number(first)} to {number(last)} and levelled off.")]
-
-
-def reward_findings(quality: Quality) -> list[Finding]:
-    """How far the reward model can be trusted."""
-    findings: list[Finding] = []
-    auc = quality.auc_process
-    if known(auc):
-        kind = "good" if auc >= 0.8 else "plain" if auc >= NEAR_COIN else "bad"
-        told = (
-            f"Given one good and one bad step, the reward model scores the good one higher {percent(auc)} of the time "
-            "(50 % would be a coin)."
-        )
-        warning = " That is hardly better than tossing a coin, and search guided by it will wander."
-        findings.append((kind, told + (warning if auc < NEAR_COIN else "")))
-    if known(quality.auc_outcome):
-        share = percent(quality.auc_outcome)
-        findings.append(
-            ("plain", f"Of a right and a wrong finished solution, it prefers the right one {share} of the time.")
-        )
-    if known(quality.label_auc):
-        told = (
-            "It learned from labels made automatically, without the truth; these labels alone rank a good step above a "
-            f"bad one {percent(quality.label_auc)} of the time."
-        )
-        findings.append(("plain", told))
-    first = quality.first_error
-    if first and known(first.accuracy):
-        told = (
-            f"In {count(first.n)} wrong solutions, the step it trusts least is the first wrong one "
-            f"{percent(first.accuracy)} of the time."
-        )
-        findings.append(("plain", told))
-    gap = calibration_gap(quality)
-    if known(gap):
-        kind = "good" if gap < 0.05 else "plain" if gap < 0.1 else "bad"
-        findings.append((kind, f"On average its probabilities are off by {points(gap)}."))
-    return findings
-
-
-def calibration_gap(quality: Quality) -> float:
-    """The expected calibration error: the mean over cases of |predicted - observed|."""
-    bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else math.nan
-
-
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of n cases; stays inside [0, 1] and is honest at 0 and 1.
-
-    >>> [round(bound, 3) for bound in wilson(0.0, 10)]
-    [0.0, 0.278]
-    """
-    if not (0 <= share <= 1 and n > 0):
-        return math.nan, math.nan
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)

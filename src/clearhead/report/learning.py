@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearhead.report.data import CurvePoint, EvalPoint, Model, Report, Sample, TaskInfo, Training
-from clearhead.report.findings import training_findings
+from clearhead.report.learned import training_findings
 from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, steps, table
 from clearhead.report.summary import MODELS, task_info
@@ -94,7 +94,7 @@ def curves_section(training: Training | None, report: Report) -> Html | None:
     return section(
         "learning",
         "How it learned",
-        notes(training_findings(training.evals)),
+        notes(training_findings(training)),
         tag("div", *drawn, cls="pair") if drawn else None,
         _samples(training.samples),
     )
@@ -142,13 +142,17 @@ def loss_series(curve: Sequence[CurvePoint], label: str, colour: int, along: Pro
     return Series(label, x, mean, low, high, tips, colour, marks=False)
 
 
+def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
+    at, losses = along.at(evals), [e.loss for e in evals]
+    tips = [f"held-out: {number(y)} {along.told(x)}" for x, y in zip(at, losses, strict=True)]
+    return Series("held-out", at, losses, tips=tips, colour=0)
+
+
 def _loss_figure(training: Training) -> Html | None:
     along = progress([*training.curve, *training.evals])
     series = [loss_series(training.curve, "training", 5, along)]
     if training.evals:
-        at, held_out = along.at(training.evals), [e.loss for e in training.evals]
-        tips = [f"held-out: {number(y)} {along.told(x)}" for x, y in zip(at, held_out, strict=True)]
-        series.append(Series("held-out", at, held_out, tips=tips, colour=0))
+        series.append(held_out_series(training.evals, along))
     # The first moments are far off the scale of all the rest; a logarithm shows both.
     svg = line_chart(series, along.axis, Axis("loss", log=True), 380.0, 280.0, "Loss while training")
     if svg is None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
+from clearhead.report.advice import advice
 from clearhead.report.data import Report
 from clearhead.report.markup import Child, Html, tag
-from clearhead.report.parts import FIRST, SEARCH, share_bar
+from clearhead.report.parts import FIRST, SEARCH, section, share_bar
 from clearhead.report.summary import first_try, headline, task_info, training_seconds, with_search
 from clearhead.report.wording import NARROW, big, count, duration, inside, known, moment, number, percent
 
@@ -22,6 +23,14 @@ def headline_section(report: Report) -> Html:
         _cards(report),
         _task_lines(report),
     )
+
+
+def next_section(report: Report) -> Html | None:
+    """What would help this run most; nothing where nothing calls for it."""
+    items = advice(report)
+    if not items:
+        return None
+    return section("next", "What to do next", tag("ul", *(tag("li", item) for item in items), cls="advice"))
 
 
 def _with_shares_marked(sentence: str) -> list[Child]:

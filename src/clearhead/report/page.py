@@ -14,22 +14,27 @@ from typing import Any
 
 from clearhead.files import write_whole
 from clearhead.report.account import compute_section, reproduce_section
+from clearhead.report.answers import answers_section
 from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
 from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
 from clearhead.report.markup import Child, Html, join, tag
-from clearhead.report.opening import headline_section
+from clearhead.report.opening import headline_section, next_section
 from clearhead.report.results import evaluation_section, examples_section, tree_section
+from clearhead.report.rows import data_section
 from clearhead.report.scoring import reward_section
 from clearhead.report.summary import headline
 
 HERE = Path(__file__).parent
 CONTENTS = {
+    "next": "Next",
+    "data": "Data",
     "trained": "Model",
     "learning": "Learning",
     "text": "Held-out text",
     "search": "Search",
+    "answers": "Answers",
     "tree": "One thought",
     "examples": "Examples",
     "attention": "Attention",
@@ -52,14 +57,17 @@ def write(report_data: Mapping[str, Any], path: str | Path) -> None:
 def build_page(report: Report) -> str:
     """All sections that have something to tell, in the order of `CONTENTS`."""
     sections = {
+        "next": next_section(report),
+        "data": data_section(report),
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),
         "text": text_section(report.text),
         "search": evaluation_section(report),
+        "answers": answers_section(report),
         "tree": tree_section(report.trees),
         "examples": examples_section(report),
         "attention": attention_section(report.attention),
-        "reward": reward_section(report.reward),
+        "reward": reward_section(report),
         "compute": compute_section(report),
         "reproduce": reproduce_section(report.run),
     }

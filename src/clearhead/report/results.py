@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from clearhead.report.data import Evaluation, Example, Point, Report, Strategy, Tree
-from clearhead.report.findings import search_findings
+from clearhead.report.findings import auto_finding, search_findings
 from clearhead.report.markup import Html, join, tag
 from clearhead.report.parts import FIRST, SEARCH, Column, figure, fold, notes, section, share_bar, steps, table
 from clearhead.report.summary import dearest, task_info, with_search
@@ -36,7 +36,7 @@ def evaluation_section(report: Report) -> Html | None:
             join(
                 tag("h3", task_info(report, name).title) if len(evaluations) > 1 or len(report.tasks) > 1 else None,
                 tag("p", _tested(evaluation), cls="aside"),
-                notes(search_findings(evaluation)),
+                notes([*([found] if (found := auto_finding(evaluation)) else []), *search_findings(evaluation)]),
                 _accuracy_figure(evaluation, colours, task_info(report, name).title, explained=i == 0),
                 _strategy_table(evaluation, colours),
                 _every_point(evaluation),
@@ -61,7 +61,8 @@ def strategy_colours(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
         for strategy in evaluation.strategies:
             point = dearest(strategy)
             compared = evaluation.comparison is not None and strategy.name == evaluation.comparison.b
-            strength = math.inf if compared else point.accuracy if point else 0.0
+            followed = compared or strategy.name == "auto"
+            strength = math.inf if followed else point.accuracy if point else 0.0
             rest[strategy.name] = rest.get(strategy.name, 0.0) + strength
     others = sorted((name for name in rest if name not in fixed), key=lambda name: -rest[name])
     return fixed | dict(zip(others, OTHERS, strict=False))
