@@ -258,3 +258,56 @@ def test_holding_out(save, tmp_path):
     held.write_text("".join(f"What is {i} and one?\n" for i in range(40)), encoding="utf-8")
     with pytest.raises(UserError, match="has no problem left to train on"):
         load(f"file:{path}", holdout=held)
+
+
+AUGMENT = """\
+def augment(row, rng):
+    by = rng.randrange(1, 10**6)
+    last = f"={int(row['answer']) + by}"
+    return {"problem": f"{row['problem']} And {by} more?", "answer": last[1:], "steps": [*row["steps"], last]}
+"""
+
+
+def test_an_augmentation_of_ones_own(save, tmp_path):
+    (tmp_path / "more.py").write_text(AUGMENT)
+    path = save(rows(30))
+    task = load(f"file:{path}", augment=str(tmp_path / "more.py")).kept_in(tmp_path / "drawn")
+    found = everything(task)
+    plain = everything(FileTask(path))
+    assert (found["valid"], found["test"]) == (plain["valid"], plain["test"])
+    assert len(set(found["train"])) == 200
+    assert {problem.split(" And")[0] for problem in found["train"]} == set(plain["train"])
+    other = load(task.name, augment=str(tmp_path / "more.py")).kept_in(tmp_path / "drawn")
+    for problem in found["train"]:
+        steps = other.solve(problem, random.Random(0))
+        assert len(steps) == 3
+        assert other.check(problem, other.answer(problem, steps))
+        assert not other.check(problem, "0")
+        assert other.expected(problem) == steps[-1][1:]
+    assert task.problems("train", 300, 0)[:200] == found["train"]
+    assert task.problems("train", 50, 1) != found["train"][:50]
+
+
+def test_an_augmentation_makes_no_row_of_the_file(save, tmp_path):
+    (tmp_path / "more.py").write_text(
+        "def augment(row, rng):\n    i = rng.randrange(30)\n"
+        "    return {'problem': f'What is {i} and one?', 'answer': i + 1}\n"
+    )
+    task = FileTask(save(rows(30, "")), augment=tmp_path / "more.py")
+    assert set(task.problems("train", 100, 0)) == set(FileTask(task.path).problems("train", 100, 0))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "has no function augment"),
+        ("def augment(row, rng): return 3", "augment in .* gave 3"),
+        ("def augment(row, rng):\n    1 / 0", "fails on the problem 'What is .*: line 2: ZeroDivisionError"),
+        ("def augment(row, rng): return row | {'answer': ''}", "augment in .*gave .*: answer is empty"),
+        ("def augment(row, rng): return row | {'answer': '-1'}", "augment in .*gave .*the last step .* does not give"),
+    ],
+)
+def test_an_augmentation_that_is_none(save, tmp_path, text, message):
+    (tmp_path / "more.py").write_text(text)
+    with pytest.raises(UserError, match=message):
+        FileTask(save(rows(30)), augment=tmp_path / "more.py")

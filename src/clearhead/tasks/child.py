@@ -100,17 +100,14 @@ class Served:
             raise Mistake(f"problems in {self.path} gave {drawn!r:.60}; yield one problem after the other") from None
         self.stream, self.place, self.state = (split, seed), 0, random.getstate()
 
-    def augment(self, rows: list[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
-        """Each row as the user's function changes it."""
-        rng = random.Random(seed)
-        random.seed(seed)
-        where = "on the problem {!r}"
-        return [
-            self._row(
-                self._call("augment", where.format(row["problem"][:60]), self.module.augment, row, rng), "augment"
-            )
-            for row in rows
-        ]
+    def augment(self, rows: list[dict[str, Any]], seed: int, start: int) -> list[dict[str, Any]]:
+        """Each row as the user's function changes it; what it draws depends on the seed and the row's place alone."""
+        changed = []
+        for place, row in enumerate(rows, start):
+            random.seed(f"{seed}/{place}")
+            where, rng = f"on the problem {row['problem'][:60]!r}", random.Random(f"{seed}/{place}")
+            changed.append(self._row(self._call("augment", where, self.module.augment, row, rng), "augment"))
+        return changed
 
     def match(self, pattern: str, text: str) -> bool:
         with warnings.catch_warnings(action="ignore"):

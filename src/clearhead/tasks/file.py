@@ -8,20 +8,25 @@ split by the stable hash of the problems, about a tenth each for valid and test.
 """
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
 from clearhead.errors import UserError
 from clearhead.tasks.checkers import Checker, checker
+from clearhead.tasks.drawn import DrawnProblem, DrawnProblems
 from clearhead.tasks.hub import is_hub
-from clearhead.tasks.rows import Choice, IntakeReport, Row, faults, read
-from clearhead.tasks.solutions import Fitted, after, fit
+from clearhead.tasks.rows import PLAIN, Choice, IntakeReport, Row, UnusableError, faults, parse_row, read
+from clearhead.tasks.solutions import Fitted, after, complete, fit
 from clearhead.tasks.splits import SPLITS, bucket, epochs, known_split, sample
 from clearhead.tasks.task import one_line
+from clearhead.tasks.userfile import UserFile
 
+AUGMENT_SECONDS = 60.0  # that the user's function may take for BATCH rows
+BATCH = 100
 FEWEST = 10  # problems that a file must have
 
 
@@ -38,7 +43,9 @@ class FileTask:
     skip_bad: bool = False  # leave rows out that cannot be used
     separator: str = ""  # of a CSV file; found where it is not given
     encoding: str = ""  # the same
+    augment: Path | None = None  # a Python file with augment(row, rng) -> row, applied whenever a training row is drawn
     held_out: tuple[str, ...] = ()
+    drawn: DrawnProblems = field(default_factory=DrawnProblems, compare=False)  # what that function has made
 
     def __post_init__(self) -> None:
         """A file that cannot be read, or does not hold together, is told now and not in the middle of a run."""
@@ -51,6 +58,10 @@ class FileTask:
             )
         if not self._pools["train"]:
             raise UserError(f"{self.path} has no problem left to train on; hold out fewer")
+        if self.augment:
+            if "augment" not in self._augment_file.functions():
+                raise UserError(f"{self.augment} has no function augment; write def augment(row, rng) -> row")
+            next(self._draw(0, None))
 
     @property
     def name(self) -> str:
@@ -70,21 +81,30 @@ class FileTask:
             raise UserError("the problem is empty; type its text")
         return problem
 
+    def kept_in(self, folder: Path) -> "FileTask":
+        return replace(self, drawn=DrawnProblems(folder)) if self.augment else self
+
     def knows(self, problem: str) -> bool:
-        return problem in self._rows
+        return self.expected(problem) is not None
 
     def problems(self, split: str, n: int, seed: int) -> list[str]:
         pool = self._pools[known_split(split)]
         if split != "train":
             return sample(pool, n, seed)
         draws = epochs(pool, random.Random(seed))
-        return [next(draws) for _ in range(n)]
+        if not self.augment:
+            return [next(draws) for _ in range(n)]
+        made = self.drawn.take(f"train-{seed}", n, lambda problem: True, partial(self._draw, seed))
+        return [drawn.problem for drawn in made] + [next(draws) for _ in range(n - len(made))]
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
         """The solution on file; nothing is random here."""
-        if not self.knows(problem):
+        if problem in self._rows:
+            return list(self._fitted[2].solutions[problem])
+        made = self.drawn.find(problem)
+        if made is None:
             raise UserError(f"the problem {problem[:60]!r} is not in {self.path}, so its answer is not known")
-        return list(self._fitted[2].solutions[problem])
+        return list(made.steps)
 
     def answer(self, problem: str, steps: Sequence[str]) -> str | None:
         """The last step, or what stands after the last marker in it."""
@@ -92,16 +112,40 @@ class FileTask:
 
     def check(self, problem: str, answer: str) -> bool:
         """Is it right by the checker? A problem that is not on file has no right answer."""
-        row = self._rows.get(problem)
-        return row is not None and self.same(problem, answer, row.answer)
+        expected = self.expected(problem)
+        return expected is not None and self.same(problem, answer, expected)
 
     def same(self, problem: str, answer: str, expected: str) -> bool:
         """Is an answer right where this one is?"""
         return self._check(problem, answer, expected)
 
     def expected(self, problem: str) -> str | None:
-        row = self._rows.get(problem)
-        return row.answer if row else None
+        found = self._rows.get(problem) or self.drawn.find(problem)
+        return found.answer if found else None
+
+    def _draw(self, seed: int, last: DrawnProblem | None) -> Iterator[DrawnProblem | None]:
+        """Training rows as the user's function changes them; None for one that is a row of the file already."""
+        start = 0 if last is None else last.place + 1
+        order = islice(epochs(self._pools["train"], random.Random(seed)), start, None)
+        while True:
+            rows = [self._rows[problem] for problem in islice(order, BATCH)]
+            plain = [{"problem": row.problem, "answer": row.answer, "steps": list(row.steps)} for row in rows]
+            try:
+                made = self._augment_file.call("augment", AUGMENT_SECONDS, rows=plain, seed=seed, start=start)
+            except TimeoutError:
+                raise UserError(f"augment in {self.augment} takes longer than {AUGMENT_SECONDS:g} s") from None
+            for place, fields in enumerate(made, start):
+                try:
+                    row = parse_row(place, fields, PLAIN)
+                    steps = complete(row, self._fitted[2], self._check)
+                except UnusableError as error:
+                    raise UserError(f"augment in {self.augment} gave {fields!r:.100}: {error}") from None
+                yield None if row.problem in self._rows else DrawnProblem(row.problem, row.answer, steps, place)
+            start += BATCH
+
+    @cached_property
+    def _augment_file(self) -> UserFile:
+        return UserFile(self.augment)
 
     @cached_property
     def _check(self) -> Checker:

@@ -22,8 +22,8 @@ from typing import ClassVar
 from clearhead.errors import UserError
 from clearhead.tasks.checkers import Checker, checker, user_check
 from clearhead.tasks.drawn import DrawnProblem, DrawnProblems
-from clearhead.tasks.rows import NAMES, Row, UnusableError, parse_row
-from clearhead.tasks.solutions import Fitted, after, fit
+from clearhead.tasks.rows import PLAIN, Row, UnusableError, parse_row
+from clearhead.tasks.solutions import Fitted, after, complete, fit
 from clearhead.tasks.splits import epochs, known_split, split_of
 from clearhead.tasks.task import one_line
 from clearhead.tasks.userfile import UserFile
@@ -117,18 +117,15 @@ class GeneratorTask:
     def _draw(self, split: str, seed: int, last: DrawnProblem | None) -> Iterator[DrawnProblem]:
         """The generator's rows behind the last one, each with a solution that gives its answer."""
         for row in self._rows(split, seed, 0 if last is None else last.place + 1):
-            if self._style.added:
-                steps = (*row.steps, row.answer)
-            else:
-                fitted = fit([row], self._check, self._style.marker)
-                if fitted.bad:
-                    raise UserError(f"problems in {self.path}, {row.problem[:60]!r}: {fitted.bad[0].why}")
-                steps = fitted.solutions[row.problem]
+            try:
+                steps = complete(row, self._style, self._check)
+            except UnusableError as error:
+                raise UserError(f"problems in {self.path}, {row.problem[:60]!r}: {error}") from None
             yield DrawnProblem(row.problem, row.answer, steps, row.line)
 
     def _rows(self, split: str, seed: int, start: int) -> Iterator[Row]:
         """What the file yields from a place on; the line of a row is its place."""
-        more, columns = True, {name: name for name in NAMES if name != "split"}
+        more = True
         while more:
             try:
                 batch = self._file.call("draw", DRAW_SECONDS, split=split, seed=seed, start=start, n=BATCH)
@@ -139,7 +136,7 @@ class GeneratorTask:
                 ) from None
             for place, fields in enumerate(batch["rows"], start):
                 try:
-                    yield parse_row(place, fields, columns)
+                    yield parse_row(place, fields, PLAIN)
                 except UnusableError as error:
                     raise UserError(f"problems in {self.path} gave {fields!r:.100}: {error}") from None
             start, more = start + len(batch["rows"]), batch["more"]

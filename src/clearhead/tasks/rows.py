@@ -106,7 +106,7 @@ def read(
     report = IntakeReport(
         str(path), total, len(kept), duplicates, clashes, contradictions, tuple(bad), len(bad) * skip_bad, overlaps,
         with_steps, len(kept) - with_steps, sum(bool(row.steps) and _is_gsm8k(row.steps[-1]) for row in kept), found,
-        tuple(name for name in records.columns if name not in found.values()), records.unit, records.separator,
+        tuple(name for name in records.columns if name and name not in found.values()), records.unit, records.separator,
         records.encoding, count_splits(kept),
     )  # fmt: skip
     return Intake(tuple(kept), report)
@@ -142,6 +142,9 @@ def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> d
                 f'{path}: there is no {key!r} among {listed}; name the column with columns = {{{key} = "..."}}'
             )
     return found
+
+
+PLAIN = {name: name for name in NAMES if name != "split"}  # the columns of rows that a function of the user's makes
 
 
 class UnusableError(Exception):

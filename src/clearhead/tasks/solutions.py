@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from clearhead.errors import UserError
 from clearhead.tasks.checkers import Checker
 from clearhead.tasks.records import BadRow
-from clearhead.tasks.rows import Row
+from clearhead.tasks.rows import Row, UnusableError
 
 MARKERS = ("", "=", "####", ":")  # tried in this order where answer_after is left out; "" is the whole last step
 
@@ -69,6 +69,16 @@ def fit(rows: Sequence[Row], check: Checker, marker: str | None) -> Fitted:
     lead = _lead(best, stepped)
     solutions = {row.problem: row.steps or (lead + row.answer,) for row in rows if row.problem not in misfits}
     return Fitted(solutions, best, 0, tuple(bad))
+
+
+def complete(row: Row, style: Fitted, check: Checker) -> tuple[str, ...]:
+    """The solution of one more row, in the style of the others; UnusableError where it does not give its answer."""
+    if style.added:
+        return (*row.steps, row.answer)
+    fitted = fit([row], check, style.marker)
+    if fitted.bad:
+        raise UnusableError(fitted.bad[0].why)
+    return fitted.solutions[row.problem]
 
 
 def why_wrong(check: Checker, rows: Sequence[Row]) -> dict[Row, str]:
