@@ -76,6 +76,7 @@ def test_every_command_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
 def test_an_example_goes_from_rows_to_a_report(name: str, tmp_path: Path) -> None:
     if name in WRITERS:
         (tmp_path / f"{name}.jsonl").write_text(write(name, 60), encoding="utf-8")
+    (tmp_path / "examples").symlink_to(EXAMPLES)
     recipe = EXAMPLES / f"{name}.toml"
     out, _ = clearhead("run", recipe, "--json", *SETTINGS, cwd=tmp_path)
     (task,) = load_toml(recipe)["tasks"]

@@ -1,3 +1,6 @@
+import pytest
+
+from clearhead.errors import UserError
 from clearhead.tasks.checkers import Checker, checker
 from clearhead.tasks.rows import Row
 from clearhead.tasks.solutions import fit
@@ -31,3 +34,15 @@ def test_a_row_that_its_own_check_refuses():
     fitted = fit([row(1, "2"), row(2, "x")], Checker("mine", lambda problem, answer, expected: answer.isdigit()), None)
     assert fitted.solutions == {"p1": ("2",)}
     assert fitted.bad[0].why == "the answer 'x' fails its own check, 'mine'"
+
+
+def test_a_checker_that_fails_on_every_answer_is_what_has_to_be_mended():
+    def fails(problem, answer, expected):
+        if answer != "fine":
+            raise UserError(f"it fails on {answer}")
+        return True
+
+    with pytest.raises(UserError, match="it fails on 3"):
+        fit([row(1, "2"), row(2, "3")], Checker("mine", fails), None)
+    fitted = fit([row(1, "2"), row(2, "fine")], Checker("mine", fails), None)
+    assert [(fault.line, fault.why) for fault in fitted.bad] == [(1, "it fails on 2")]

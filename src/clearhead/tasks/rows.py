@@ -31,6 +31,7 @@ SPLIT_NAMES = {
     "test": "test", "testing": "test",
 }  # fmt: skip
 SHOWN = 3  # faults that an error names
+LONGEST_FAULT = 160  # characters of each
 
 _CALCULATOR = re.compile(r"<<[^<>]*>>")
 
@@ -308,7 +309,8 @@ def told(report: IntakeReport) -> list[str]:
 
 def _listed(items: Sequence[str]) -> str:
     more = len(items) - SHOWN
-    return "; ".join(item[:120] for item in items[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+    shown = [item if len(item) <= LONGEST_FAULT else f"{item[:LONGEST_FAULT]}..." for item in items[:SHOWN]]
+    return "; ".join(shown) + (f"; and {more} more" if more > 0 else "")
 
 
 def _count(n: int, one: str, many: str) -> str:

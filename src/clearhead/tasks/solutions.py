@@ -82,8 +82,11 @@ def complete(row: Row, style: Fitted, check: Checker) -> tuple[str, ...]:
 
 
 def why_wrong(check: Checker, rows: Sequence[Row]) -> dict[Row, str]:
-    """Why the answer on file does not pass its own check, of every row; "" where it does."""
-    reasons, slow = {}, 0
+    """Why the answer on file does not pass its own check, of every row; "" where it does.
+
+    UserError where the checker fails on all of them, or is slow on some: then it is the checker that wants mending.
+    """
+    reasons, slow, failed = {}, 0, 0
     for row in rows:
         try:
             right = check.judge(row.problem, row.answer, row.answer)
@@ -93,6 +96,9 @@ def why_wrong(check: Checker, rows: Sequence[Row]) -> dict[Row, str]:
             slow += 1
         except UserError as error:
             reasons[row] = str(error)
+            failed += 1
+            if failed == len(rows):
+                raise
         if slow == SLOW:
             raise UserError(
                 f"the checker {check.name!r} takes longer than {check.seconds:g} s on {SLOW} of the answers on file, "
