@@ -46,8 +46,7 @@ def labels_of(endings: Sequence[Ending]) -> dict[tuple[str, ...], float]:
     for path in label_paths(Sums(), "3", endings):
         for length, label in enumerate(path.labels):
             if label != UNLABELLED:
-                assert path.steps[:length] not in found, "a state is labelled once"
-                found[path.steps[:length]] = label
+                assert found.setdefault(path.steps[:length], label) == label, "a state has one label on every path"
     return found
 
 
@@ -93,7 +92,9 @@ def engine() -> LocalEngine:
     return LocalEngine(decoder, tokenizer, dtype=torch.float32)
 
 
-CONFIG = RolloutConfig(widths=(4, 2), completions=3, max_tokens=8, min_p=0.0, temperature=2.0, at_once=4)
+CONFIG = RolloutConfig(
+    widths=(4, 2), completions=3, whole=3, misses=1, max_tokens=8, min_p=0.0, temperature=2.0, at_once=4
+)
 
 
 def test_collect_labels_explored_states_and_leaves_nothing_held(engine: LocalEngine) -> None:
@@ -115,7 +116,7 @@ def test_a_problem_s_rollouts_do_not_depend_on_the_others_in_its_batch(engine: L
 def test_exploring_finds_more_states_than_completing_alone(engine: LocalEngine) -> None:
     problems = [str(i) for i in range(10)]
     bold = sum(1 for path in collect(engine, Sums(), problems, CONFIG, seed=0) for _ in path.labels)
-    timid_config = RolloutConfig(widths=(), completions=3, max_tokens=8, at_once=4)
+    timid_config = RolloutConfig(widths=(), completions=3, whole=3, misses=1, max_tokens=8, at_once=4)
     timid = sum(1 for path in collect(engine, Sums(), problems, timid_config, seed=0) for _ in path.labels)
     assert bold > 2 * timid
 
@@ -135,3 +136,32 @@ def test_completions_that_a_limit_cuts_off_are_counted(engine: LocalEngine) -> N
 def test_wrong_settings_are_told() -> None:
     with pytest.raises(UserError, match="completions = 0"):
         RolloutConfig(completions=0)
+    with pytest.raises(UserError, match="misses = -1"):
+        RolloutConfig(misses=-1)
+
+
+class Chained(Sums):
+    """Two steps: the problem again, then digits that add up to it."""
+
+    def solve(self, problem: str, rng: random.Random) -> list[str]:
+        return ["0" + problem, problem]
+
+
+def test_right_solutions_and_near_misses_of_them_are_labelled_by_the_checker(engine: LocalEngine) -> None:
+    paths = list(collect(engine, Chained(), ["12", "23", "34"], CONFIG, seed=0))
+    for problem in ("12", "23", "34"):
+        ends = {path.steps: path.labels[-1] for path in paths if path.done and path.problem == problem}
+        own = {steps: label for steps, label in ends.items() if steps[0] == "0" + problem}
+        assert ends, "finished solutions"
+        assert all(
+            label == float(steps[-1].isdigit() and Chained().check(problem, steps[-1])) for steps, label in own.items()
+        )
+        misses = [steps for steps, label in own.items() if label == 0]
+        assert misses, "an edited last step does not add up"
+
+
+def test_a_begun_near_miss_is_completed_by_the_model_and_not_judged_by_its_looks(engine: LocalEngine) -> None:
+    config = RolloutConfig(widths=(), completions=2, whole=1, misses=2, max_tokens=8, at_once=4)
+    paths = list(collect(engine, Chained(), ["12"], config, seed=0))
+    begun = {path.steps[0] for path in paths if len(path.steps) > 1 and path.labels[1] != UNLABELLED}
+    assert begun - {"012"}, "the first step was edited, and went on from there"

@@ -8,6 +8,7 @@ import pytest
 from scripted import ScriptedJudge, ScriptedModel
 
 from clearhead.errors import UserError
+from clearhead.reasoning.auto import Choice, Stage
 from clearhead.reasoning.strategies import (
     JUDGED,
     SAMPLED,
@@ -18,6 +19,7 @@ from clearhead.reasoning.strategies import (
     Bench,
     Draft,
     SearchConfig,
+    attempt,
     joint,
     known,
     most_likely_right,
@@ -140,6 +142,8 @@ VERDICTS = [
     V([[1.0, 1.0], [1.0, 1.0]]),
 ]
 LOGPROBS = [-1.0, -3.0, -2.0, 0.0]
+DRAFTS = [Draft("p", ("a",), True, logprob=-1.0), Draft("p", ("b",), True, logprob=-3.0),
+          Draft("p", ("c",), True, logprob=-2.0), Draft("p", ("d",), False)]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -151,19 +155,55 @@ LOGPROBS = [-1.0, -3.0, -2.0, 0.0]
         ("best-of-n-last", 1),  # 0.3, 0.9, 0.65
         ("best-of-n-min", 1),  # 0.2, 0.9, 0.4
         ("best-of-n-product", 1),  # 0.06, 0.81, 0.26
+        ("likelihood-vote", 0),  # 400: 1/e + 1/e²
+        (
+            "odds-vote",
+            1,
+        ),  # odds by the mean of both heads' logits, 400: √(4 · 0.43) + √(2.3 · 1.9) = 3.4, 408: √(1.5 · 9) = 3.7
         ("best-of-n-joint", 0),  # 0.3 / e, 0.9 / e³, 0.65 / e²: 0.110, 0.045, 0.088
     ],
 )
 def test_rules_by_hand_and_no_answer_is_never_chosen(rule: str, chosen: int) -> None:
-    assert pick(rule, ANSWERS, VERDICTS, LOGPROBS) == chosen
-    assert pick(rule, [None, None], VERDICTS[:2], LOGPROBS[:2]) is None
+    assert pick(rule, ANSWERS, VERDICTS, DRAFTS) == chosen
+    assert pick(rule, [None, None], VERDICTS[:2], DRAFTS[:2]) is None
     assert pick(rule, [], [], []) is None
+
+
+def test_a_solution_drawn_twice_votes_once() -> None:
+    """Its probability is counted, not how often it was drawn: 400 by one way at 1/e is less than 408 by two at 0.3."""
+    drafts = [Draft("p", (text,), True, logprob=logprob) for text, logprob in
+              (("a", -1.0), ("a", -1.0), ("a", -1.0), ("b", math.log(0.3)), ("c", math.log(0.3)))]  # fmt: skip
+    answers = ["400", "400", "400", "408", "408"]
+    assert pick("likelihood-vote", answers, [V([[0.5, 0.5]])] * 5, drafts) == 3
+    assert pick("self-consistency", answers, [V([[0.5, 0.5]])] * 5, drafts) == 0
+
+
+def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
+    drafts = [Draft("p", (text,), True) for text in "abc"]
+    verdicts = [V([[0.8, 0.8]]), V([[0.7, 0.7]]), V([[0.7, 0.7]])]
+    assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 0.25) == 1
+    assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 4.0) == 0
+
+
+def test_auto_is_the_strategy_of_its_choice_and_spends_no_more_than_it_did() -> None:
+    choice = Choice((Stage(10, "greedy", 10, 0.5), Stage(100, "self-consistency", 60, 0.6)))
+    b = bench()._replace(choice=choice)
+    steps = attempt(["auto"], b, ["17 × 24"], 50, 0)[0]["auto"][0].marks[-1].steps
+    assert steps == single("greedy", b, ["17 × 24"])[0].marks[-1].steps
+    (auto,) = attempt(["auto"], b, ["17 × 24"], 1000, 0)[0]["auto"]
+    (same,) = sampled(["self-consistency"], b, ["17 × 24"], 60, 0)["self-consistency"]
+    assert [mark[:2] + mark[3:] for mark in auto.marks] == [mark[:2] + mark[3:] for mark in same.marks]
+
+
+def test_auto_without_a_choice_is_refused() -> None:
+    with pytest.raises(UserError, match="calibrated"):
+        known(["auto"], measured=False)
 
 
 def test_min_and_product_and_last_differ() -> None:
     answers = ["a", "b", "c"]
     verdicts = [V([[0, 0.2], [0, 0.9]]), V([[0, 0.5], [0, 0.6]]), V([[0, 0.4], [0, 0.8]])]
-    found = [pick(f"best-of-n-{r}", answers, verdicts, [0.0] * 3) for r in ("last", "min", "product")]
+    found = [pick(f"best-of-n-{r}", answers, verdicts, DRAFTS[:3]) for r in ("last", "min", "product")]
     assert found == [0, 1, 2]
 
 

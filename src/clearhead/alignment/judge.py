@@ -1,19 +1,21 @@
 """A reward model at work: verdicts on drafts, every beginning of a text read once however many drafts share it."""
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
-from clearhead.alignment.reward import RewardModel, chances, step_tokens
+from clearhead.alignment.calibration import Calibration
+from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel, step_tokens
 from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.trie import ROOT, TokenTrie
-from clearhead.text.tokenizer import CharTokenizer
-
-TOO_LONG = -1  # no slot
+from clearhead.text.documents import steps_prompt
+from clearhead.text.protocol import Tokenizer
 
 
 class Draft(Protocol):
@@ -25,6 +27,23 @@ class Draft(Protocol):
     def steps(self) -> tuple[str, ...]: ...
     @property
     def done(self) -> bool: ...
+    @property
+    def logprob(self) -> float: ...  # log p of the steps under the policy
+
+
+class Reading(NamedTuple):
+    """What a reward model makes of N drafts: the logits of its heads, and log p of the steps as it would write them."""
+
+    z: Float[np.ndarray, "N 2"]
+    likelihood: Float[np.ndarray, "N"]
+
+
+@dataclass
+class _Place:
+    """Where a draft ends in the trie, and how likely its steps are; NaN until that is asked for."""
+
+    slot: int
+    likelihood: float
 
 
 class LocalJudge:
@@ -33,26 +52,34 @@ class LocalJudge:
     Draft by draft the text grows by a step, so a draft's slot is found from that of the draft one step shorter.
     """
 
-    def __init__(self, model: RewardModel, tokenizer: CharTokenizer, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, model: RewardModel, tokenizer: Tokenizer, dtype: torch.dtype | None = None) -> None:
         self.tokenizer = tokenizer
         self.head = model.head
         self.max_positions = model.decoder.config.max_positions
-        self.trie = TokenTrie(tokenizer.vocab_size)
+        self.trie = TokenTrie(model.decoder.config.vocab)
         self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
-        self._slots: dict[str, dict[tuple[tuple[str, ...], bool], int]] = defaultdict(dict)
+        self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
         self._tokens: dict[str, int] = defaultdict(int)
 
-    @torch.inference_mode()
     def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
-        """The chances (outcome, process) of each draft; 0 for one too long for the model's context: it cannot end."""
-        slots = np.array([self._slot(draft) for draft in drafts], np.int32)
-        fits = np.flatnonzero(slots != TOO_LONG)
-        verdicts = np.zeros((len(drafts), 2))
-        if len(fits):
-            for row in self.cache.compute(slots[fits]).by.tolist():
+        """The model's own probabilities (outcome, process) of each draft, as it was trained."""
+        return sigmoid(self.read(drafts).z)
+
+    @torch.inference_mode()
+    def read(self, drafts: Sequence[Draft]) -> Reading:
+        """Every draft, each token once; minus infinity for one too long for the model's context: it cannot end."""
+        found = [self._place(draft) for draft in drafts]
+        reading = Reading(np.full((len(drafts), 2), -np.inf), np.full(len(drafts), -np.inf))
+        fits = [row for row, place in enumerate(found) if place is not None]
+        places = [place for place in found if place is not None]
+        if fits:
+            slots = np.array([place.slot for place in places], np.int32)
+            for row in self.cache.compute(slots).by.tolist():
                 self._tokens[drafts[fits[row]].problem] += 1
-            verdicts[fits] = chances(self.head(self.cache.hidden(slots[fits]).float())).double().cpu().numpy()
-        return verdicts
+            reading.z[fits] = self.head(self.cache.hidden(slots).float()).double().cpu().numpy()
+            self._weigh([drafts[row] for row in fits], places)
+            reading.likelihood[fits] = [place.likelihood for place in places]
+        return reading
 
     def tokens(self, problem: str) -> int:
         """Tokens of this problem read since it was last forgotten."""
@@ -60,19 +87,74 @@ class LocalJudge:
 
     def forget(self, problems: Sequence[str]) -> None:
         for problem in problems:
-            self.trie.release(np.array(list(self._slots.pop(problem, {}).values()), np.int32))
+            slots = [place.slot for place in self._places.pop(problem, {}).values()]
+            self.trie.release(np.array(slots, np.int32))
             self._tokens.pop(problem, None)
 
-    def _slot(self, draft: Draft) -> int:
-        known = self._slots[draft.problem]
+    def _place(self, draft: Draft) -> _Place | None:
+        known = self._places[draft.problem]
         key = (draft.steps, draft.done)
         if key not in known:
-            shorter = known.get((draft.steps[:-1], False), TOO_LONG) if draft.steps else TOO_LONG
+            shorter = known.get((draft.steps[:-1], False)) if draft.steps else None
             pieces = step_tokens(self.tokenizer, draft.problem, draft.steps, draft.done)
             if sum(map(len, pieces)) > self.max_positions:
-                return TOO_LONG
-            parent, text = (shorter, pieces[-1]) if shorter != TOO_LONG else (ROOT, [t for p in pieces for t in p])
+                return None
+            parent, text = (ROOT, [t for p in pieces for t in p]) if shorter is None else (shorter.slot, pieces[-1])
             slots = self.trie.insert(np.array([parent], np.int32), [text])
             self.trie.hold(slots)
-            known[key] = int(slots[0])
+            known[key] = _Place(int(slots[0]), math.nan if draft.steps else 0.0)
         return known[key]
+
+    def _weigh(self, drafts: Sequence[Draft], places: Sequence[_Place]) -> None:
+        """Σ log p(token | tokens before it) over the steps of the places that do not know it yet."""
+        new = {
+            place.slot: (draft, place)
+            for draft, place in zip(drafts, places, strict=True)
+            if math.isnan(place.likelihood)
+        }
+        if not new:
+            return
+        asked = {draft.problem: len(self.tokenizer.encode(steps_prompt(draft.problem))) for draft, _ in new.values()}
+        paths = [
+            self.trie.paths[slot, asked[draft.problem] - 1 : self.trie.depth[slot] + 1]
+            for slot, (draft, _) in new.items()
+        ]
+        after = np.unique(np.concatenate([path[1:] for path in paths]))  # every token once, though many drafts share it
+        before = self.trie.parent[after]
+        rows, where = np.unique(before, return_inverse=True)
+        log_p = self.cache.decoder.logits(self.cache.hidden(rows)).float().log_softmax(-1)
+        token = torch.from_numpy(self.trie.token[after]).long().to(log_p.device)
+        each = log_p[torch.from_numpy(where).to(log_p.device), token].double().cpu().numpy()
+        for path, (_, place) in zip(paths, new.values(), strict=True):
+            place.likelihood = float(each[np.searchsorted(after, path[1:])].sum())
+
+
+@dataclass(frozen=True)
+class CalibratedJudge:
+    """A judge whose probabilities hold on new problems of one task (calibration.py)."""
+
+    judge: LocalJudge
+    calibration: Calibration
+
+    def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
+        z, likelihood = self.judge.read(drafts)
+        fits = np.flatnonzero(~np.isneginf(likelihood)).tolist()
+        logprob = np.array([drafts[row].logprob for row in fits], float)
+        done = np.array([drafts[row].done for row in fits], bool)
+        heads, verdicts = self.calibration, np.zeros_like(z)
+        outcome, process, likelihood = z[fits, OUTCOME], z[fits, PROCESS], likelihood[fits]
+        verdicts[fits, OUTCOME] = sigmoid(heads.outcome.logit(outcome, likelihood, logprob))
+        finished = heads.process.logit(process, likelihood, logprob)
+        verdicts[fits, PROCESS] = sigmoid(np.where(done, finished, heads.step.logit(process, likelihood, logprob)))
+        return verdicts
+
+    def tokens(self, problem: str) -> int:
+        return self.judge.tokens(problem)
+
+    def forget(self, problems: Sequence[str]) -> None:
+        self.judge.forget(problems)
+
+
+def sigmoid(logits: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:
+    """1 / (1 + e^{-z}) without overflow."""
+    return np.exp(-np.logaddexp(0.0, -logits))

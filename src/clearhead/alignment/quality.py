@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 
 def auc(scores: Float[np.ndarray, "N"], truth: Bool[np.ndarray, "N"]) -> float:
@@ -26,6 +26,26 @@ def auc(scores: Float[np.ndarray, "N"], truth: Bool[np.ndarray, "N"]) -> float:
     mid_ranks = np.cumsum(counts) - (counts - 1) / 2
     rank_sum = mid_ranks[inverse][truth].sum()
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def right_first(
+    scores: Float[np.ndarray, "N"], problem: Int[np.ndarray, "N"], right: Bool[np.ndarray, "N"]
+) -> Float[np.ndarray, "P"]:
+    """Of each problem that has both, how often a right sample scores above a wrong one, ties counting one half.
+
+    This is the comparison that search makes. AUC over all problems asks another question, and a model that only knows
+    which problems are easy answers it well.
+
+    >>> right_first(np.array([0.9, 0.8, 0.2, 0.1]), np.array([0, 0, 1, 1]), np.array([False, True, True, False]))
+    array([0., 1.])
+    """
+    shares = []
+    for p in np.unique(problem):
+        good, bad = scores[(problem == p) & right], scores[(problem == p) & ~right]
+        if len(good) and len(bad):
+            gap = good[:, None] - bad[None]
+            shares.append(float((gap > 0).mean() + 0.5 * (gap == 0).mean()))
+    return np.array(shares)
 
 
 def brier(scores: Float[np.ndarray, "N"], truth: Bool[np.ndarray, "N"]) -> float:

@@ -2,7 +2,9 @@
 
 The outcome head learns from finished solutions only: right or wrong (Cobbe et al. 2021, section 4.2). The process head
 learns at the end of every step how often the model finishes from there (Lightman et al. 2023; labels: rollouts.py).
-Both are chances, so both are trained by cross-entropy, and a label may be any share between 0 and 1.
+Both are probabilities, so both are trained by cross-entropy, and a label may be any share between 0 and 1. What search
+asks is which of two states of one problem is better, and cross-entropy over all problems is mostly about which problems
+are easy: so pairs of states of the same problem are compared as well, by their Bradley-Terry likelihood.
 """
 
 from collections.abc import Sequence
@@ -17,7 +19,8 @@ from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
 from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
 from clearhead.text.documents import STEP_END, steps_prompt
-from clearhead.text.tokenizer import END, CharTokenizer
+from clearhead.text.protocol import Tokenizer
+from clearhead.text.tokenizer import END
 
 OUTCOME, PROCESS = 0, 1
 
@@ -40,34 +43,40 @@ class RewardModel(nn.Module):
 
 
 class Scored(NamedTuple):
-    """Token ids, and for each token the labels of (outcome, process) where it ends a step; UNLABELLED elsewhere."""
+    """Token ids, and for each token whether it ends a step, with the labels of (outcome, process) there.
+
+    UNLABELLED elsewhere, and where there is no label.
+    """
 
     tokens: list[int]
+    asked: int  # tokens of the prompt
+    ends: list[bool]
     outcome: list[float]
     process: list[float]
 
 
-def step_tokens(tokenizer: CharTokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
+def step_tokens(tokenizer: Tokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
     """The token ids of the prompt and of each step, every piece closed by the token that its verdict is read from."""
     endings = [*tokenizer.encode(STEP_END)] * (len(steps) - done) + [END] * done
     written = [[*tokenizer.encode(step), end] for step, end in zip(steps, endings, strict=True)]
     return [tokenizer.encode(steps_prompt(problem)), *written]
 
 
-def scored_document(tokenizer: CharTokenizer, path: LabelledPath) -> Scored:
+def scored_document(tokenizer: Tokenizer, path: LabelledPath) -> Scored:
     """The text of a labelled path with its labels at the ends of the steps.
 
     The outcome label is that of a finished solution, at its last token.
     """
     pieces = step_tokens(tokenizer, path.problem, path.steps, path.done)
-    tokens, outcome, process = [], [], []
+    tokens, ends, outcome, process = [], [], [], []
     for piece, label in zip(pieces, path.labels, strict=True):
         tokens += piece
+        ends += [False] * (len(piece) - 1) + [True]
         process += [UNLABELLED] * (len(piece) - 1) + [label]
         outcome += [UNLABELLED] * len(piece)
     if path.done:
         outcome[-1] = path.labels[-1]
-    return Scored(tokens, outcome, process)
+    return Scored(tokens, len(pieces[0]), ends, outcome, process)
 
 
 def reward_loss(logits: Float[Tensor, "*B 2"], labels: Float[Tensor, "*B 2"]) -> Float[Tensor, ""]:
@@ -75,6 +84,14 @@ def reward_loss(logits: Float[Tensor, "*B 2"], labels: Float[Tensor, "*B 2"]) ->
     known = labels != UNLABELLED
     each = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none") * known
     return (each.flatten(0, -2).sum(0) / known.flatten(0, -2).sum(0).clamp(min=1)).sum()
+
+
+def pair_loss(
+    logits: Float[Tensor, "*B 2"], pairs: Int[Tensor, "P 2"], weights: Float[Tensor, "P"]
+) -> Float[Tensor, ""]:
+    """Σ w -ln σ(z_better - z_worse) (Bradley and Terry 1952), of places in the flat logits."""
+    z = logits.float().flatten()
+    return (weights * -F.logsigmoid(z[pairs[:, 0]] - z[pairs[:, 1]])).sum()
 
 
 def chances(logits: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:

@@ -4,19 +4,24 @@ The value of a state is the chance that the model itself finishes it correctly, 
 the final answer only (Wang et al. 2024, Math-Shepherd, section 3.2). A reward model fed only on what the model does
 anyway hardly sees a failure, so states are first *explored*: decisions drawn with a high temperature, from the tokens
 that the model itself finds possible (`min_p`), which changes what is tried but not how carefully it is carried out.
+Where the task knows a right solution, it and near misses of it (near_misses.py) join them: whole ones are checked,
+begun ones completed like every other state.
 
 What is deliberately not here: `check_step`. The truth about a step is for evaluation (`quality.py`), never for labels.
 """
 
+import random
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
 from clearhead.generation.language_model import UNLIMITED, LanguageModel, SampleConfig, Tally
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
+from clearhead.text.documents import STEP_END, join_steps, split_steps, steps_prompt
 
 State = tuple[str, ...]  # the steps written so far
 UNLABELLED = -1.0
@@ -28,17 +33,25 @@ class RolloutConfig:
     """How states are explored and completed. `widths[i]`: samples drawn at depth i to find states to label.
 
     `max_tokens` bounds a completion. 0: in a recipe, as the data are long, elsewhere the model's context alone.
+    `whole` solutions are drawn from the problem alone, as search will draw them; `misses` near misses are made of a
+    right solution's last step, and as many of an earlier step. The reward model that learns from them grows from a
+    `reader`, a language model of its own, or from the policy; auto: from its own where the training problems are few.
     """
 
     problems: int = 1000
+    reader: Literal["auto", "own", "policy"] = "auto"
     widths: tuple[int, ...] = (12, 2)
     temperature: float = 1.5
     min_p: float = 0.1
     completions: int = 3
+    whole: int = 8
+    misses: int = 2
     max_tokens: int = 0
     at_once: int = 50
 
     def __post_init__(self) -> None:
+        if self.whole < 1 or self.misses < 0:
+            raise UserError(f"rollouts: whole = {self.whole} must be at least 1 and misses = {self.misses} at least 0")
         if self.problems < 1 or self.completions < 1 or self.at_once < 1:
             raise UserError(
                 f"rollouts: problems = {self.problems}, completions = {self.completions} and at_once = {self.at_once} "
@@ -57,7 +70,7 @@ class LabelledPath:
     """A written solution with the value of each state on its way; `done` when the model closed it itself.
 
     `labels[i]` belongs to the state after `steps[:i]` (so there are len(steps) + 1): the share of its completions that
-    ended right, or UNLABELLED. A state is labelled on one path only, so that a shared beginning does not count twice.
+    ended right, or UNLABELLED. Paths that begin alike have the same labels there.
     """
 
     problem: str
@@ -84,9 +97,29 @@ def collect(
         batch = problems[start : start + config.at_once]
         nodes = model.open([steps_prompt(problem) for problem in batch])
         explored = _explore(model, batch, nodes, config, seed)
-        for problem, endings in zip(batch, _complete(model, batch, explored, config, seed, tally), strict=True):
-            yield from label_paths(task, problem, endings)
-        model.close(nodes)
+        known = [_known(task, problem, config.misses, seed) for problem in batch]
+        begun = [(i, steps) for i, (_, starts) in enumerate(known) for steps in starts if steps not in explored[i]]
+        texts = [steps_prompt(batch[i]) + join_steps(steps) + STEP_END for i, steps in begun]
+        begun = [start for start, text in zip(begun, texts, strict=True) if model.fits(text)]
+        opened = model.open([text for text in texts if model.fits(text)])
+        for (i, steps), node in zip(begun, opened, strict=True):
+            explored[i][steps] = _Explored(node, False)
+        endings = _complete(model, batch, explored, config, seed, tally)
+        for problem, (whole, _), found in zip(batch, known, endings, strict=True):
+            yield from label_paths(task, problem, [*found, *(Ending(len(steps), steps, True) for steps in whole)])
+        model.close([*nodes, *opened])
+
+
+def _known(task: Task, problem: str, misses: int, seed: int) -> tuple[list[State], list[State]]:
+    """Whole solutions to check, one right and some nearly, and begun ones whose last step is nearly right."""
+    rng = random.Random(_seed(seed, problem, -2, ()))
+    right = tuple(task.solve(problem, rng))
+    whole = [right, *(((*right[:-1], miss)) for miss in near_misses(right[-1], misses, rng))]
+    begun = []
+    if len(right) > 1:
+        at = rng.randrange(len(right) - 1)
+        begun = [(*right[:at], miss) for miss in near_misses(right[at], misses, rng)]
+    return whole, begun
 
 
 @dataclass(frozen=True)
@@ -140,6 +173,12 @@ def _complete(
     seeds = [_seed(seed, problems[i], -1, state) for i, state in open_states]
     nodes = [explored[i][state].node for i, state in open_states]
     drawn = model.extend(nodes, config.completions, plain, seeds, stop=None)
+    roots = [(i, ()) for i in range(len(problems))]
+    open_states += roots
+    drawn += model.extend(
+        [explored[i][()].node for i, _ in roots], config.whole, plain,
+        [_seed(seed, problem, -3, ()) for problem in problems], stop=None,
+    )  # fmt: skip
     endings = [[Ending(len(state), state, True) for state, at in found.items() if at.done] for found in explored]
     for (i, state), continuations in zip(open_states, drawn, strict=True):
         tally.add(continuations, plain.max_tokens, MAX_TOKENS)
@@ -162,15 +201,11 @@ def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[Lab
         for state in _states(ending.steps, ending.done)[ending.start :]:
             trials[state] += 1
             wins[state] += right
-    labelled: set[tuple[State, bool]] = set()
     paths = []
     for steps, done in sorted({(e.steps, e.done) for e in endings}, key=lambda path: (-len(path[0]), path)):
         states = _states(steps, done)
-        fresh = [trials[state] > 0 and state not in labelled for state in states]
-        labelled.update(states)
-        if any(fresh):
-            labels = (wins[s] / trials[s] if new else UNLABELLED for s, new in zip(states, fresh, strict=True))
-            paths.append(LabelledPath(problem, steps, done, tuple(labels)))
+        labels = tuple(wins[state] / trials[state] if trials[state] else UNLABELLED for state in states)
+        paths.append(LabelledPath(problem, steps, done, labels))
     return paths
 
 

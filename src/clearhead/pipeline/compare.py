@@ -10,9 +10,9 @@ from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.measure import measure, plan
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import engine_and_judge
+from clearhead.pipeline.stages import bench_for, engine_and_judge
 from clearhead.reasoning.evaluate import Row, Unit, table
-from clearhead.reasoning.strategies import Bench, known
+from clearhead.reasoning.strategies import known
 from clearhead.tasks import read_problems
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -32,7 +32,7 @@ def evaluate(
     problems = list(read_problems(file, task))[:limit] if file else task.problems("test", limit, recipe.seed)
     engine, judge = engine_and_judge(run, device)
     known(strategies, judged=judge is not None)
-    bench = Bench(engine, judge, recipe.search, task.answer)
+    bench = bench_for(run, name, task, engine, judge, recipe.search)
     units: list[Unit] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces)) as advance:

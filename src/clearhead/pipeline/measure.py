@@ -24,25 +24,29 @@ from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, engine_and_judge, load_policy, load_tokenizer
+from clearhead.pipeline.stages import Context, bench_for, engine_and_judge, load_policy, load_tokenizer
 from clearhead.pipeline.workers import do_jobs
+from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
+from clearhead.reasoning.statistics import bootstrap_mean
 from clearhead.reasoning.strategies import (
+    JUDGED,
     PROCESS,
     SAMPLED,
     SINGLE,
+    Attempt,
     Bench,
     Draft,
     Grown,
+    attempt,
     known,
-    sampled,
     searched,
-    single,
 )  # fmt: skip
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
+PLANS_AHEAD = ("halving", AUTO)
 QUALITY_PROBLEMS = 60  # test problems on which the reward model is compared with the truth
 QUALITY_SAMPLES = 16  # solutions of each
 MAPPED = 160  # tokens of an attention map, more than a person looks at
@@ -75,9 +79,8 @@ def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
         for name in tasks
         for piece in plan(config.strategies, config.seeds, config.budgets)
     ]
-    for name, task in tasks.items():
-        if judged and isinstance(task, StepChecked):
-            jobs.append((folder / name / "quality.json", Job("quality", name)))
+    if judged:
+        jobs += [(folder / name / "quality.json", Job("quality", name)) for name in tasks]
     jobs += [(folder / f"tree-{i}.json", Job("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)]
     return [*jobs, (folder / "attention.json", Job("attention"))]
 
@@ -89,15 +92,15 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     if job.kind == "attention":
         return attention_map(run, tasks)
     if job.kind == "tree":
-        return shown_tree(job.shown, tasks, engine, judge, recipe)
+        return shown_tree(run, job.shown, tasks, engine, judge, recipe)
     task = tasks[job.task]
     if job.kind == "quality":
-        assert judge is not None
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        return reward_quality(engine, judge, task, problems, recipe)
+        bench = bench_for(run, job.task, task, engine, judge, recipe.search)
+        return reward_quality(engine, bench, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    bench, before = Bench(engine, judge, recipe.search, task.answer), engine.usage()
+    bench, before = bench_for(run, job.task, task, engine, judge, recipe.search), engine.usage()
     units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
@@ -121,18 +124,19 @@ class Piece(NamedTuple):
 
 
 def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[Piece]:
-    """All that choose among samples share the samples; one greedy answer needs one seed; whoever can be stopped at any
-    time runs once with the largest budget, sequential halving, which plans ahead, once with each.
+    """All that choose among samples share the samples, those that ask the reward model and those that do not, since its
+    tokens are paid for; one greedy answer needs one seed; whoever can be stopped at any time runs once with the largest
+    budget, what plans ahead once with each.
     """
     most = max(budgets)
     pieces = [Piece((name,), 0, most) for name in strategies if name in SINGLE]
-    together = tuple(name for name in strategies if name in SAMPLED)
+    free = tuple(name for name in strategies if name in SAMPLED and name not in JUDGED)
+    judged = tuple(name for name in strategies if name in SAMPLED and name in JUDGED)
     for seed in range(seeds):
-        if together:
-            pieces.append(Piece(together, seed, most))
+        pieces += [Piece(together, seed, most) for together in (free, judged) if together]
         for name in strategies:
             if name not in (*SINGLE, *SAMPLED):
-                pieces += [Piece((name,), seed, budget) for budget in (budgets if name == "halving" else [most])]
+                pieces += [Piece((name,), seed, budget) for budget in (budgets if name in PLANS_AHEAD else [most])]
     return pieces
 
 
@@ -140,14 +144,16 @@ def measure(
     strategies: Sequence[str], bench: Bench, task: Task, problems: Sequence[str], budget: int, seed: int
 ) -> list[Unit]:
     """Run strategies that belong together and check what they answered."""
-    known(strategies, judged=bench.judge is not None)
-    if strategies[0] in SINGLE:
-        answers = {strategies[0]: single(strategies[0], bench, problems)}
-    elif strategies[0] in SAMPLED:
-        answers = sampled(strategies, bench, problems, budget, seed)
-    else:
-        answers = {strategies[0]: searched(strategies[0], bench, problems, budget, seed)[0]}
-    return [grade(task, name, seed, budget, attempts) for name, attempts in answers.items()]
+    found = answered(strategies, bench, problems, budget, seed)
+    return [grade(task, name, seed, budget, attempts) for name, attempts in found.items()]
+
+
+def answered(
+    strategies: Sequence[str], bench: Bench, problems: Sequence[str], budget: int, seed: int
+) -> dict[str, list[Attempt]]:
+    """What strategies that belong together make of each problem; all problems advance at once."""
+    known(strategies, judged=bench.judge is not None, measured=bench.choice is not None)
+    return attempt(strategies, bench, problems, budget, seed)[0]
 
 
 def read_units(run: RunDir, task: str) -> list[Unit]:
@@ -167,64 +173,84 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
 
 
 def reward_quality(
-    engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe
+    engine: LocalEngine, bench: Bench, task: Task, problems: Sequence[str], recipe: Recipe
 ) -> dict[str, Any]:
-    """The reward model on sampled test solutions: ranking and calibration against outcomes and against the truth."""
-    assert isinstance(task, StepChecked)
+    """The reward model on sampled test solutions: within problems and over all, and how far its probabilities hold.
+
+    Against outcomes; where the task knows the truth about steps, against that as well.
+    """
+    judge = bench.judge
+    assert judge is not None
     problems = [problem for problem in problems if engine.fits(steps_prompt(problem))]
-    sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
-    solutions = _solutions(engine, problems, sampling, recipe.seed)
-    drafts: list[Draft] = []
-    spans: list[tuple[int, int, bool]] = []  # of each solution: its drafts, and whether it ended right
-    truth, outcome, ends, depth = [], [], [], []
-    for problem, steps, done in solutions:
-        answer = task.answer(problem, steps) if done else None
-        right = answer is not None and task.check(problem, answer)
-        spans.append((len(drafts), len(drafts) + len(steps), right))
-        for length in range(1, len(steps) + 1):
-            drafts.append(Draft(problem, steps[:length], done and length == len(steps)))
-            truth.append(task.check_step(problem, steps[:length]))
-            outcome.append(right)
-            ends.append(drafts[-1].done)
-            depth.append(length)
-    verdicts = judge.verdicts(drafts)
-    judge.forget(problems)
-    process, good, won = verdicts[:, PROCESS], np.array(truth), np.array(outcome)
-    at_end, depths = np.array(ends), np.array(depth)
-    bins = quality.calibration(process, won)
-    labels, label_truth = _label_truth(engine, task, problems, recipe)
-    found = [
-        quality.first_wrong((process[a:b] >= 0.5).tolist()) == quality.first_wrong(truth[a:b])
-        for a, b, right in spans
-        if not right
+    drawn = _solutions(engine, problems, SampleConfig(max_tokens=recipe.search.most_solution_tokens), recipe.seed)
+    states = [
+        Draft(draft.problem, draft.steps[:length]) if length < len(draft.steps) else draft
+        for draft in drawn
+        for length in range(1, len(draft.steps) + 1)
     ]
-    return {
-        "auc_process": quality.auc(process, good),
-        "auc_outcome": quality.auc(verdicts[at_end, 1 - PROCESS], won[at_end]),
-        "label_auc": quality.auc(labels, label_truth),
+    ends = np.cumsum([len(draft.steps) for draft in drawn])
+    answers = [task.answer(draft.problem, draft.steps) if draft.done else None for draft in drawn]
+    right = np.array([a is not None and task.check(d.problem, a) for d, a in zip(drawn, answers, strict=True)], bool)
+    won = np.repeat(right, [len(draft.steps) for draft in drawn])
+    verdicts = judge.verdicts(states)
+    judge.forget(problems)
+    process, depth = verdicts[:, PROCESS], np.array([len(state.steps) for state in states])
+    done = np.array([state.done for state in states], bool)
+    number = {problem: i for i, problem in enumerate(problems)}
+    whose = np.array([number[state.problem] for state in states])
+    bins = quality.calibration(process, won)
+    found: dict[str, Any] = {
+        "within": {
+            "all": _share(quality.right_first(process[done], whose[done], won[done])),
+            "outcome": _share(quality.right_first(verdicts[done, 1 - PROCESS], whose[done], won[done])),
+            "by_depth": [
+                {"depth": int(d)} | _share(quality.right_first(process[at], whose[at], won[at]))
+                for d in np.unique(depth)
+                for at in [(depth == d) & ~done]
+                if at.any()
+            ],
+        },
+        "auc_outcome": quality.auc(verdicts[done, 1 - PROCESS], won[done]),
         "brier": quality.brier(process, won),
         "ece": quality.expected_calibration_error(bins),
         "calibration": [asdict(b) for b in bins],
-        "first_error": {"accuracy": float(np.mean(found)), "n": len(found)} if found else None,
+    }
+    if not isinstance(task, StepChecked):
+        return found
+    truth = np.array([task.check_step(state.problem, state.steps) for state in states], bool)
+    labels, label_truth = _label_truth(engine, task, problems, recipe)
+    firsts = [
+        quality.first_wrong((process[end - len(draft.steps) : end] >= 0.5).tolist())
+        == quality.first_wrong(truth[end - len(draft.steps) : end].tolist())
+        for draft, end, ok in zip(drawn, ends, right, strict=True)
+        if not ok
+    ]
+    return found | {
+        "auc_process": quality.auc(process, truth),
+        "label_auc": quality.auc(labels, label_truth),
+        "first_error": {"accuracy": float(np.mean(firsts)), "n": len(firsts)} if firsts else None,
         "by_depth": [
-            {
-                "depth": int(d),
-                "auc": quality.auc(process[depths == d], good[depths == d]),
-                "n": int((depths == d).sum()),
-            }
-            for d in np.unique(depths)
+            {"depth": int(d), "auc": quality.auc(process[at], truth[at]), "n": int(at.sum())}
+            for d in np.unique(depth)
+            for at in [depth == d]
         ],
     }
 
 
-def _solutions(
-    engine: LocalEngine, problems: Sequence[str], sampling: SampleConfig, seed: int
-) -> list[tuple[str, tuple[str, ...], bool]]:
+def _share(shares: np.ndarray) -> dict[str, Any]:
+    """The mean over problems with its interval; None where no problem has a right and a wrong sample."""
+    if not len(shares):
+        return {"pairs": 0, "right_first": None, "low": None, "high": None}
+    interval = bootstrap_mean(shares)
+    return {"pairs": len(shares), "right_first": interval.estimate, "low": interval.low, "high": interval.high}
+
+
+def _solutions(engine: LocalEngine, problems: Sequence[str], sampling: SampleConfig, seed: int) -> list[Draft]:
     nodes = engine.open([steps_prompt(problem) for problem in problems])
     drawn = engine.extend(nodes, QUALITY_SAMPLES, sampling, [seed + 1] * len(nodes), stop=None)
     engine.close(nodes)
     return [
-        (problem, split_steps(text.text), text.done)
+        Draft(problem, split_steps(text.text), text.done, logprob=text.logprob)
         for problem, texts in zip(problems, drawn, strict=True)
         for text in texts
         if text.text
@@ -245,7 +271,7 @@ def _label_truth(
 
 
 def shown_tree(
-    wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
+    run: RunDir, wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
 ) -> dict[str, Any]:
     """The search tree of one problem, as the report draws it."""
     name, _, typed = wanted.partition(":")
@@ -256,7 +282,7 @@ def shown_tree(
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
     if judge is None:
         strategy = "tree-of-thought"
-    bench = Bench(engine, judge, recipe.search, task.answer)
+    bench = bench_for(run, name, task, engine, judge, recipe.search)
     budget = max(recipe.evaluation.budgets)
     attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
     if grown is None:

@@ -13,15 +13,25 @@ import torch
 import clearhead
 from clearhead.errors import UserError
 from clearhead.pipeline import text_measure, text_stages
+from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
-from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, rollouts_stage, tokenizer_stage
+from clearhead.pipeline.stages import (
+    Context,
+    pretrain_stage,
+    reader_stage,
+    reward_stage,
+    rollouts_stage,
+    tokenizer_stage,
+)
 from clearhead.pipeline.text_stages import TextContext
 
 STAGES: tuple[tuple[str, Callable[[Context], None]], ...] = (
     ("tokenizer", tokenizer_stage),
     ("pretrain", pretrain_stage),
+    ("reader", reader_stage),
     ("rollouts", rollouts_stage),
     ("reward", reward_stage),
+    ("calibration", calibration_stage),
     ("evaluation", evaluation_stage),
 )
 

@@ -8,6 +8,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     policy.safetensors     the language model           reward.safetensors
     drawn/                 problems of tasks that draw them
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
+    auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
 A run on text has no rollouts and no reward model, but corpus.json and a folder `tokens`.
@@ -63,6 +64,11 @@ class RunDir:
         return self.path / "policy.safetensors"
 
     @property
+    def reader(self) -> Path:
+        """The language model that the reward model grows from, where that is not the policy."""
+        return self.path / "reader.safetensors"
+
+    @property
     def reward(self) -> Path:
         return self.path / "reward.safetensors"
 
@@ -70,6 +76,11 @@ class RunDir:
     def drawn(self) -> Path:
         """What tasks that draw their problems have drawn: a folder each."""
         return self.path / "drawn"
+
+    @property
+    def auto(self) -> Path:
+        """What the reward model and each strategy are worth, and what "auto" does."""
+        return self.path / "auto.json"
 
     @property
     def rollouts(self) -> Path:

@@ -4,19 +4,30 @@ A stage reads what the earlier ones left in the run directory and leaves its own
 between two stages, or inside one, goes on from files alone.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from statistics import mean
+from typing import Any, NamedTuple
 
 import torch
 
-from clearhead.alignment.judge import LocalJudge
-from clearhead.alignment.labels import batches, reward_model_loss, split_paths
-from clearhead.alignment.reward import RewardModel
+from clearhead.alignment.calibration import Calibration
+from clearhead.alignment.judge import CalibratedJudge, LocalJudge
+from clearhead.alignment.labels import (
+    Epochs,
+    by_problem,
+    held_out_batches,
+    reward_model_loss,
+    share_ranked,
+    split_paths,
+)
+from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
@@ -26,6 +37,8 @@ from clearhead.pipeline.data import Source, document, load_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.workers import do_jobs
+from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
+from clearhead.reasoning.strategies import Bench, SearchConfig
 from clearhead.tasks.task import Task
 from clearhead.text import load as text_files
 from clearhead.text.documents import split_steps, steps_prompt
@@ -37,7 +50,13 @@ from clearhead.training.loop import train
 from clearhead.training.record import Observer, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
-HELD_OUT_PATHS = 0.05  # share of the labelled problems that the reward model is tried on
+HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is tried on, and no more than
+HELD_OUT_MOST = 60  # problems
+READER = 1_000_003  # added to the seed of whatever the reader draws
+CALIBRATION_PROBLEMS = 100  # of each task
+FEW = 15_000  # training problems drawn, of which fewer than half differ
+FEWEST_UNSEEN = 50
+MOST_VALID = 1000  # valid problems that are used in all
 
 
 @dataclass(frozen=True)
@@ -118,14 +137,19 @@ def tokenizer_stage(context: Context) -> None:
 
 
 def pretrain_stage(context: Context) -> None:
-    """Train the policy on drawn solutions, watching the held-out loss and the share solved at first try."""
+    """The policy."""
+    decoder = train_language_model(context, "pretrain", "policy", context.recipe.seed)
+    checkpoint.save(context.run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
+
+
+def train_language_model(context: Context, stage: str, label: str, seed: int) -> Decoder:
+    """Train on drawn solutions, watching the held-out loss and the share solved at first try."""
     recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
-    config = recipe.pretrain
-    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=recipe.seed).to(context.device)
+    config = replace(recipe.pretrain, seed=seed)
+    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
 
     def stream(drawn: Source, seed: int) -> PackedStream:
-        most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
-        draw = partial(document, tokenizer, drawn, most)
+        draw = partial(document, tokenizer, drawn, min(decoder.config.max_positions, config.tokens))
         return PackedStream(draw, config.rows, config.tokens, seed)
 
     training = source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
@@ -135,13 +159,13 @@ def pretrain_stage(context: Context) -> None:
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
         return first_try(model, tokenizer, tasks, asked)
 
-    record = Record(context.run.record("pretrain"))
-    with context.watch("policy") as watch:
+    record = Record(context.run.record(stage))
+    with context.watch(label) as watch:
         train(
-            config, decoder, stream(training, recipe.seed).batch, checkpoint=context.run.checkpoint("pretrain"),
+            config, decoder, stream(training, seed).batch, checkpoint=context.run.checkpoint(stage),
             record=record, observers=[watch], held_out=[held_out], on_eval=on_eval,
         )  # fmt: skip
-    checkpoint.save(context.run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
+    return decoder
 
 
 def first_try(
@@ -164,13 +188,35 @@ def first_try(
     return {"accuracy": accuracy, "sample": sample}
 
 
+def reader_stage(context: Context) -> None:
+    """A second language model of the same solutions, by another seed, for the reward model to grow from.
+
+    Two models that learned from the same few problems make different slips, so each is a judge of the other's
+    solutions: what both find probable is right far more often. Where problems are drawn without end, the policy itself
+    is the start, since it knows more and has nothing by heart.
+    """
+    if not grows_anew(context.recipe, context.tasks()):
+        return
+    decoder = train_language_model(context, "reader", "reader", context.recipe.seed + READER)
+    checkpoint.save(context.run.reader, decoder.state_dict(), {"model": asdict(decoder.config)})
+
+
+def grows_anew(recipe: Recipe, tasks: Mapping[str, Task]) -> bool:
+    """Whether the reward model starts from a model of its own."""
+    match recipe.rollouts.reader:
+        case "auto":
+            return any(few_problems(task, recipe.seed) for task in tasks.values())
+        case choice:
+            return choice == "own"
+
+
 def rollouts_stage(context: Context) -> None:
     """Explore and complete training problems with the policy; one file for each handful of problems."""
     recipe, config, tasks = context.recipe, context.recipe.rollouts, context.tasks()
     jobs = []
     for task in recipe.tasks:
         n = max(1, round(config.problems * task.rollouts))
-        problems = list(dict.fromkeys(tasks[task.name].problems("train", n, recipe.seed + 7)))
+        problems = labelled_problems(tasks[task.name], n, recipe.seed)
         for start in range(0, len(problems), config.at_once):
             path = context.run.rollouts / f"{task.name}-{start:06d}.json"
             jobs.append((path, (task.name, problems[start : start + config.at_once])))
@@ -178,6 +224,24 @@ def rollouts_stage(context: Context) -> None:
         do_jobs(jobs, partial(label_problems, context.run.path, context.device.type), context.device, advance)
     if (cut := rollouts_cut_off(context.run))[0]:
         context.say(sizes.cut_off_line("rollouts", *cut, recipe, context.run.read_sizes()))
+
+
+def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
+    """Up to n problems whose solutions the reward model learns from, first those that the policy has never seen.
+
+    What a policy knows by heart, it solves without a slip, and a reward model that grew from such a policy learns to
+    recognize solutions instead of judging them. So where training problems are few, the unseen ones are all.
+    """
+    unseen = held_out_problems(task, seed).unseen[: max(1, n // 2)]
+    if few_problems(task, seed) and len(unseen) >= FEWEST_UNSEEN:
+        return held_out_problems(task, seed).unseen[:n]
+    return list(dict.fromkeys([*unseen, *task.problems("train", n, seed + 7)]))[:n]
+
+
+def few_problems(task: Task, seed: int) -> bool:
+    """Whether training comes back to the same problems again and again, as a file's rows do."""
+    drawn = task.problems("train", FEW, seed)
+    return len(set(drawn)) < FEW / 2
 
 
 def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
@@ -222,23 +286,76 @@ def read_rollouts(run: RunDir) -> list[LabelledPath]:
 
 
 def reward_stage(context: Context) -> None:
-    """Train both heads of the reward model on the labelled rollouts, starting from the policy's weights."""
-    recipe, config, tokenizer = context.recipe, context.recipe.reward, context.tokenizer()
-    model = RewardModel(load_policy(context.run, context.device)).to(context.device)
-    training, held_out = split_paths(read_rollouts(context.run), HELD_OUT_PATHS, recipe.seed)
-    fed = batches(tokenizer, training, config.tokens, config.rows, recipe.seed)
-    tried = batches(tokenizer, held_out or training, config.tokens, config.rows, recipe.seed).batch(0)
+    """Train both heads of the reward model on the labelled rollouts, and keep the one that ranks held-out ones best."""
+    recipe, tokenizer = context.recipe, context.tokenizer()
+    config = recipe.reward
+    if config.eval_every and not config.keep_best:
+        config = replace(config, keep_best="ranked")
+    start = context.run.reader if context.run.reader.is_file() else context.run.policy
+    decoder = Decoder(recipe.decoder(tokenizer.vocab_size))
+    load_weights(decoder, start, context.run)
+    model = RewardModel(decoder).to(context.device)
+    paths = read_rollouts(context.run)
+    training, held_out = (
+        by_problem(tokenizer, part, config.tokens)
+        for part in split_paths(paths, HELD_OUT_PATHS, HELD_OUT_MOST, recipe.seed)
+    )
+    if not training:
+        raise UserError(f"no labelled solution fits a row of reward.tokens = {config.tokens}; raise it, or set it to 0")
+    fed = Epochs(training, config.rows, config.tokens, recipe.seed)
+    tried = held_out_batches(held_out or training, config.rows, config.tokens, recipe.seed)
+
+    def on_eval(model: Any, step: int) -> Mapping[str, Any]:
+        shares = [share_ranked(model, tried, head) for head in (OUTCOME, PROCESS)]
+        known = [share for share in shares if not math.isnan(share)]
+        return {"ranked_outcome": shares[OUTCOME], "ranked_process": shares[PROCESS], "ranked": mean(known or [0.5])}
+
     record = Record(context.run.record("reward"))
     with context.watch("reward model") as watch:
         train(
             config, model, fed.batch, reward_model_loss, checkpoint=context.run.checkpoint("reward"),
-            record=record, observers=[watch], held_out=[tried],
+            record=record, observers=[watch], held_out=tried, on_eval=on_eval,
         )  # fmt: skip
     checkpoint.save(context.run.reward, model.state_dict(), {"model": asdict(model.decoder.config)})
+
+
+class HeldOut(NamedTuple):
+    """Valid problems, which no policy learns from: what calibration asks, and what the reward model may learn from."""
+
+    calibration: list[str]
+    unseen: list[str]
+
+
+def held_out_problems(task: Task, seed: int) -> HeldOut:
+    """At most half of the valid problems for calibration."""
+    valid = task.problems("valid", MOST_VALID, seed)
+    n = min(CALIBRATION_PROBLEMS, (len(valid) + 1) // 2)
+    return HeldOut(valid[:n], valid[n:])
+
+
+def bench_of(
+    engine: LocalEngine, judge: LocalJudge | None, task: Task, search: SearchConfig,
+    calibration: Calibration | None = None, choice: Choice | None = None,
+) -> Bench:  # fmt: skip
+    """What strategies work with, the judge calibrated where it can be."""
+    if judge is None or calibration is None:
+        return Bench(engine, judge, search, task.answer, choice)
+    return Bench(engine, CalibratedJudge(judge, calibration), search, task.answer, choice, calibration.sharpness)
+
+
+def bench_for(
+    run: RunDir, name: str, task: Task, engine: LocalEngine, judge: LocalJudge | None, search: SearchConfig
+) -> Bench:
+    """The same for a task of a run, with what its calibration stage has found."""
+    found = read_json(run.auto).get(name) if run.auto.is_file() else None
+    if found is None:
+        return bench_of(engine, judge, task, search)
+    calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
+    stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
+    return bench_of(engine, judge, task, search, calibration, Choice(tuple(stages)))
 
 
 def engine_and_judge(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalJudge | None]:
     """The trained models of a run, ready to answer."""
     tokenizer, reward = load_tokenizer(run), load_reward(run, device)
-    assert isinstance(tokenizer, CharTokenizer)
     return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalJudge(reward, tokenizer)

@@ -18,9 +18,10 @@ from jaxtyping import Float
 from clearhead.errors import UserError
 from clearhead.generation.language_model import CONTEXT, UNLIMITED, Continuation, LanguageModel, SampleConfig, Tally
 from clearhead.reasoning import beam, halving, mcts, tree_of_thought
+from clearhead.reasoning.auto import AUTO, Choice
 from clearhead.reasoning.lockstep import Proposal, Result, Space, derive_seed
 from clearhead.reasoning.tree import Tree, best_value
-from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product
+from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product, vote_of_solutions
 from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
 
 OUTCOME, PROCESS = 0, 1  # the columns of a judge's verdicts
@@ -144,16 +145,19 @@ class Bench(NamedTuple):
     judge: Judge | None
     config: SearchConfig
     answer: Callable[[str, Sequence[str]], str | None]  # where the steps of a problem arrive: a task's `answer`
+    choice: Choice | None = None  # what "auto" does; None where nothing was measured
+    sharpness: float | None = None  # of a vote by odds; None where the judge is not calibrated
 
 
 SINGLE = ("direct", "greedy")
 SAMPLED = (
     "self-consistency", "best-of-n-outcome", "best-of-n-last", "best-of-n-min", "best-of-n-product",
-    "best-of-n-joint", "weighted-vote",
+    "best-of-n-joint", "weighted-vote", "likelihood-vote", "odds-vote",
 )  # fmt: skip
 SEARCHES = ("beam", "tree-of-thought", "mcts-ucb", "mcts-puct", "halving")
-STRATEGIES = SINGLE + SAMPLED + SEARCHES
-JUDGED = tuple(name for name in STRATEGIES if name not in (*SINGLE, "self-consistency", "tree-of-thought"))
+STRATEGIES = (*SINGLE, *SAMPLED, *SEARCHES, AUTO)
+UNJUDGED = (*SINGLE, "self-consistency", "likelihood-vote", "tree-of-thought", AUTO)
+JUDGED = tuple(name for name in STRATEGIES if name not in UNJUDGED)
 
 LABELS = {
     "direct": "direct answer",
@@ -165,11 +169,14 @@ LABELS = {
     "best-of-n-product": "best of N, process model (product)",
     "best-of-n-joint": "best of N, process model × own probability",
     "weighted-vote": "vote weighted by the process model",
+    "likelihood-vote": "vote weighted by own probability",
+    "odds-vote": "vote weighted by the odds of being right",
     "beam": "step beam search",
     "tree-of-thought": "tree of thoughts, own confidence",
     "mcts-ucb": "MCTS, UCB",
     "mcts-puct": "MCTS, PUCT",
     "halving": "sequential halving",
+    AUTO: "auto: what helped on held-out problems",
 }
 
 
@@ -185,14 +192,18 @@ def family(name: str) -> str:
     return name.partition(":")[0]
 
 
-def known(names: Sequence[str], judged: bool = True) -> tuple[str, ...]:
-    """The names, checked; `judged` says whether a reward model is at hand."""
+def known(names: Sequence[str], judged: bool = True, measured: bool = True) -> tuple[str, ...]:
+    """The names, checked; `judged` says whether a reward model is at hand, `measured` what "auto" goes by."""
     for name in names:
         base, colon, width = name.partition(":")
         if base not in STRATEGIES:
             raise UserError(f"strategy {name!r} is unknown; choose from {', '.join(STRATEGIES)}")
         if colon and not (base in WIDE and width.isdecimal() and int(width)):
             raise UserError(f"strategy {name!r}: only {' and '.join(WIDE)} take a width, a whole number such as beam:4")
+        if base == AUTO and not measured:
+            raise UserError(
+                f"strategy {name!r} needs a run that was calibrated on held-out problems; run it again, or name another"
+            )
         if base in JUDGED and not judged:
             raise UserError(f"strategy {name!r} needs a reward model, and this run has none; train one or use greedy")
     return tuple(names)
@@ -281,7 +292,7 @@ def _finished(problem: str, text: Continuation) -> Draft:
 def _judge_paths(judge: Judge, drawn: Sequence[_Samples], fresh: dict[int, list[Draft]]) -> None:
     """Verdicts at every step of the new solutions, in one batch."""
     prefixes = [
-        Draft(draft.problem, draft.steps[:length], length == len(draft.steps) and draft.done)
+        draft if length == len(draft.steps) else Draft(draft.problem, draft.steps[:length])
         for drafts in fresh.values()
         for draft in drafts
         for length in range(1, len(draft.steps) + 1)
@@ -299,7 +310,7 @@ def _choose(name: str, bench: Bench, problem: str, got: _Samples) -> Attempt:
     answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = pick(name, answers[:count], got.verdicts[:count], [draft.logprob for draft in got.drafts[:count]])
+        chosen = pick(name, answers[:count], got.verdicts[:count], got.drafts[:count], bench.sharpness)
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(Mark(generated, reward if name in JUDGED else 0, seconds, steps))
     return tallied(problem, marks, got.tally)
@@ -309,9 +320,15 @@ def pick(
     name: str,
     answers: Sequence[str | None],
     verdicts: Sequence[Float[np.ndarray, "_ 2"]],
-    logprobs: Sequence[float],
+    drafts: Sequence[Draft],
+    sharpness: float | None = None,
 ) -> int | None:
     """Which of the samples a rule answers with: the voted answer's first sample, or the best-judged sample."""
+    if name == "likelihood-vote":
+        return vote_of_solutions(answers, [draft.steps for draft in drafts], [draft.logprob for draft in drafts])
+    if name == "odds-vote":
+        odds = [(1.0 if sharpness is None else sharpness) * log_odds(rows) for rows in verdicts]
+        return vote_of_solutions(answers, [draft.steps for draft in drafts], odds)
     if name in ("self-consistency", "weighted-vote"):
         weights = None if name == "self-consistency" else [_verdict(last, rows, PROCESS) for rows in verdicts]
         winner = majority(answers, weights)
@@ -319,7 +336,7 @@ def pick(
     aggregate, column = BEST_OF[name]
     scores = [_verdict(aggregate, rows, column) for rows in verdicts]
     if name == "best-of-n-joint":
-        scores = [joint(verdict, logprob) for verdict, logprob in zip(scores, logprobs, strict=True)]
+        scores = [joint(verdict, draft.logprob) for verdict, draft in zip(scores, drafts, strict=True)]
     candidates = [None if answer is None else i for i, answer in enumerate(answers)]
     chosen = best_of_n(candidates, scores)
     return chosen if isinstance(chosen, int) else None
@@ -336,6 +353,14 @@ BEST_OF: dict[str, tuple[Aggregate, int]] = {
 
 def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
     return float(aggregate(rows[None, :, column])[0]) if len(rows) else 0.0
+
+
+def log_odds(rows: Float[np.ndarray, "steps 2"]) -> float:
+    """ln p/(1 - p) of a finished solution, the mean of what the two heads say at its end; minus infinity for none."""
+    if not len(rows):
+        return -math.inf
+    p = np.clip(rows[-1], 1e-12, 1 - 1e-12)
+    return float(np.mean(np.log(p) - np.log1p(-p)))
 
 
 def joint(verdict: float, logprob: float) -> float:
@@ -441,6 +466,28 @@ def searched(
     attempts = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
     trees = dict(zip(problems, grown, strict=True))
     return in_order(everything, attempts), [trees.get(problem) for problem in everything]
+
+
+def attempt(
+    names: Sequence[str], bench: Bench, problems: Sequence[str], budget: int, seed: int
+) -> tuple[dict[str, list[Attempt]], list[Grown | None]]:
+    """What strategies that share their samples, or a single one, make of problems; and the trees, where one grew them.
+
+    Every problem has its attempt, in order. "auto" is the strategy that its choice names at this budget.
+    """
+    (name, *more) = names
+    if name == AUTO:
+        assert bench.choice is not None, "known() refuses this"
+        stage = bench.choice.at(budget)
+        attempts, grown = attempt([stage.strategy], bench, problems, min(stage.spend, budget), seed)
+        return {AUTO: attempts[stage.strategy]}, grown
+    if family(name) in SAMPLED:
+        return sampled(names, bench, problems, budget, seed), []
+    assert not more, "only strategies that choose among samples are measured together"
+    if name in SINGLE:
+        return {name: single(name, bench, problems)}, []
+    found, trees = searched(name, bench, problems, budget, seed)
+    return {name: found}, trees
 
 
 def unfinished(tree: Tree, row: int, depth: int) -> int:

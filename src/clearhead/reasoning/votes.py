@@ -43,6 +43,31 @@ def majority(answers: Sequence[Hashable], weights: Sequence[float] | None = None
     return points[-1].answer if points else None
 
 
+def vote_of_solutions(
+    answers: Sequence[Hashable], solutions: Sequence[Hashable], log_weights: Sequence[float]
+) -> int | None:
+    """The best sample of the answer a with the largest Σ w(y), each solution y that arrives at a counted once.
+
+    With w = p(y) it is self-consistency without the noise of drawing: the more of an answer's probability was found,
+    the closer the sum is to it. With w = odds(y) it is what a calibrated verifier makes of the same samples.
+
+    >>> vote_of_solutions(["8", "9", "9", None], ["a", "b", "c", "d"], [-1.0, -1.2, -1.3, 0.0])
+    1
+    """
+    totals: dict[Hashable, float] = {}
+    best: dict[Hashable, int] = {}
+    seen: set[Hashable] = set()
+    for i, (answer, solution, weight) in enumerate(zip(answers, solutions, log_weights, strict=True)):
+        if answer is None or solution in seen:
+            continue
+        seen.add(solution)
+        totals[answer] = float(np.logaddexp(totals.get(answer, -np.inf), weight))
+        if answer not in best or weight > log_weights[best[answer]]:
+            best[answer] = i
+    winner = max(totals, key=totals.__getitem__, default=None)
+    return None if winner is None else best[winner]
+
+
 def best_of_n(answers: Sequence[Hashable], scores: Sequence[float]) -> Hashable | None:
     """The answer of the sample with the highest score; the first of equals.
 

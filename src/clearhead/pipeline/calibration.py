@@ -1,0 +1,178 @@
+"""The calibration stage: what the reward model and the strategies are worth on problems that nobody has learned from.
+
+It leaves `auto.json`: of each task the calibration of the reward model (alignment.calibration), what "auto" does at
+each budget (reasoning.auto), and one line that says why.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from clearhead.alignment import calibration
+from clearhead.alignment.calibration import Calibration, Samples
+from clearhead.alignment.judge import LocalJudge
+from clearhead.alignment.reward import OUTCOME, PROCESS
+from clearhead.generation.engine import LocalEngine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.measure import measure
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.rundir import RunDir, read_json, write_json
+from clearhead.pipeline.stages import Context, bench_of, engine_and_judge, held_out_problems
+from clearhead.pipeline.workers import do_jobs
+from clearhead.reasoning.auto import CANDIDATES, choose
+from clearhead.reasoning.evaluate import at
+from clearhead.reasoning.statistics import bootstrap_mean
+from clearhead.reasoning.strategies import JUDGED, Draft, family
+from clearhead.tasks.task import Task
+from clearhead.text.documents import split_steps, steps_prompt
+
+SAMPLES = 16  # solutions of each problem that the calibration is fitted to
+
+
+def calibration_stage(context: Context) -> None:
+    """One job for each task; then all of them in one file."""
+    folder, tasks = context.run.path / "calibration", context.tasks()
+    jobs = [(folder / f"{name}.json", name) for name in tasks]
+    with context.progress("calibration", len(jobs)) as advance:
+        do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
+    found = {name: read_json(path) for path, name in jobs}
+    write_json(context.run.auto, found)
+    for name, entry in found.items():
+        context.say(f"{name}: {entry['why']}")
+
+
+def work(path: Path, device: str, name: str) -> dict[str, Any]:
+    run, tasks, engine, judge, recipe = _models(path, device)
+    return calibrated(run, name, tasks[name], engine, judge, recipe)
+
+
+@lru_cache(maxsize=1)
+def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None, Recipe]:
+    run = RunDir(path)
+    return run, load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device)), run.recipe()
+
+
+def calibrated(
+    run: RunDir, name: str, task: Task, engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
+) -> dict[str, Any]:
+    """What auto.json holds of one task."""
+    problems = held_out_problems(task, recipe.seed).calibration
+    fitted = None if judge is None else fit(problems, draw(engine, judge, task, problems, recipe))
+    budgets = recipe.evaluation.budgets
+    scores: dict[str, dict[int, list[float]]] = {}
+    for strategy in CANDIDATES:
+        if family(strategy) in JUDGED and fitted is None:
+            continue
+        bench = bench_of(engine, judge, task, recipe.search, fitted)
+        (unit,) = measure([strategy], bench, task, problems, max(budgets), recipe.seed + 3)
+        scores[strategy] = {budget: at([unit], budget)[0][:, 0].tolist() for budget in budgets}
+    choice = choose(scores)
+    rows = []
+    for stage in choice.stages:
+        interval = bootstrap_mean(scores[stage.strategy][stage.spend])
+        candidates = {name: float(np.mean(by_budget[stage.budget])) for name, by_budget in scores.items()}
+        rows.append(asdict(stage) | {"low": interval.low, "high": interval.high, "candidates": candidates})
+    return {
+        "problems": len(problems),
+        "calibration": None if fitted is None else asdict(fitted),
+        "budgets": rows,
+        "reward_model_helps": any(family(stage.strategy) in JUDGED for stage in choice.stages),
+        "why": why(rows),
+    }
+
+
+def why(rows: Sequence[dict[str, Any]]) -> str:
+    """
+    >>> why([{"budget": 600, "strategy": "odds-vote", "accuracy": .9, "candidates": {"greedy": .8, "odds-vote": .9}}])
+    'auto is odds-vote from 600 tokens on: 90% of the held-out problems, greedy 80%'
+    """
+    told = [
+        f"{row['strategy']} from {row['budget']:,} tokens on: {row['accuracy']:.0%}"
+        for before, row in zip([None, *rows], rows, strict=False)
+        if before is None or row["strategy"] != before["strategy"]
+    ]
+    return f"auto is {', then '.join(told)} of the held-out problems, greedy {rows[-1]['candidates']['greedy']:.0%}"
+
+
+class Drawn:
+    """Finished samples of some problems, with the logits of every state on their way."""
+
+    def __init__(self) -> None:
+        self.problem: list[int] = []
+        self.z: list[np.ndarray] = []  # of each sample, of each of its steps: "steps 2"
+        self.reward: list[np.ndarray] = []  # log p_reward of the same states, "steps"
+        self.policy: list[float] = []
+        self.steps: list[tuple[str, ...]] = []
+        self.answer: list[str | None] = []
+        self.right: list[bool] = []
+
+
+def draw(
+    engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe, n: int = SAMPLES
+) -> Drawn:
+    """n solutions of each problem as search draws them, read by the reward model and checked."""
+    nodes = engine.open([steps_prompt(problem) for problem in problems])
+    sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
+    texts = engine.extend(nodes, n, sampling, [recipe.seed + 2] * len(nodes), stop=None)
+    engine.close(nodes)
+    drawn = Drawn()
+    for i, (problem, continuations) in enumerate(zip(problems, texts, strict=True)):
+        for text in continuations:
+            if not text.done:
+                continue
+            steps = split_steps(text.text)
+            drafts = [Draft(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
+            answer = task.answer(problem, steps)
+            reading = judge.read(drafts)
+            if np.isneginf(reading.likelihood).any():
+                continue
+            drawn.z.append(reading.z)
+            drawn.reward.append(reading.likelihood)
+            drawn.problem.append(i)
+            drawn.policy.append(text.logprob)
+            drawn.steps.append(steps)
+            drawn.answer.append(answer)
+            drawn.right.append(answer is not None and task.check(problem, answer))
+    judge.forget(problems)
+    return drawn
+
+
+def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
+    """The heads on finished solutions and on their states, then the sharpness of a vote by the odds they give."""
+    if not drawn.problem:
+        return Calibration()
+    z, reward = np.array([z[-1] for z in drawn.z]), np.array([each[-1] for each in drawn.reward])
+    samples = Samples(np.array(drawn.problem), z, reward, np.array(drawn.policy), np.array(drawn.right))
+    outcome, process = (calibration.fit_head(z[:, head], samples) for head in (OUTCOME, PROCESS))
+    step = calibration.fit_step(
+        np.concatenate([z[:-1, PROCESS] for z in drawn.z]),
+        np.concatenate([each[:-1] for each in drawn.reward]),
+        np.repeat(samples.right, [len(z) - 1 for z in drawn.z]),
+    )
+    odds: list[dict[str, list[float]]] = [defaultdict(list) for _ in problems]
+    right: list[set[str]] = [set() for _ in problems]
+    s = (
+        outcome.logit(z[:, OUTCOME], reward, samples.policy) + process.logit(z[:, PROCESS], reward, samples.policy)
+    ) / 2
+    for i in _distinct(drawn):
+        answer = drawn.answer[i]
+        if answer is not None:
+            odds[drawn.problem[i]][answer].append(float(s[i]))
+            if drawn.right[i]:
+                right[drawn.problem[i]].add(answer)
+    return Calibration(outcome, process, step, calibration.sharpness(odds, right))
+
+
+def _distinct(drawn: Drawn) -> list[int]:
+    """The first sample of each solution."""
+    first: dict[tuple[int, tuple[str, ...]], int] = {}
+    for i, key in enumerate(zip(drawn.problem, drawn.steps, strict=True)):
+        first.setdefault(key, i)
+    return list(first.values())
