@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from tiny import clearhead, write_recipe
 
+from clearhead.cli.display import Display
+
 
 def one_line(err: str) -> str:
     lines = err.strip().splitlines()
@@ -50,6 +52,26 @@ def test_eval_measures_what_is_asked(tiny_run: Path, tmp_path: Path) -> None:
     out, _ = clearhead("eval", "--run", tiny_run, "--strategies", "greedy", "--seeds", 1, "--limit", 3, cwd=tmp_path)
     assert "greedy" in out and "seconds" in out
     assert max(map(len, out.splitlines())) <= 80
+
+
+def test_a_dry_run_tells_what_a_run_would_do_and_writes_nothing(tiny_run: Path, tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    out, _ = clearhead("run", recipe, "--dry-run", cwd=tmp_path)
+    assert "letters: longest problem 4 tokens" in out and "time on this machine: " in out
+    out, _ = clearhead("run", recipe, "--dry-run", "--json", cwd=tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+    kept = json.loads((tiny_run / "preflight.json").read_text(encoding="utf-8"))
+    told = json.loads(out)
+    for found in (told, kept):
+        del found["seconds"]
+        found["tasks"]["letters"]["rows"].pop("path")
+    assert told == kept, "the run has told the same before it began"
+
+
+def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    Display().say("column 'a\x1b[2Jb' [red]")
+    assert capsys.readouterr().err == "column 'a\\x1b[2Jb' [red]\n"
 
 
 def test_report_is_written_again(tiny_run: Path, tmp_path: Path) -> None:

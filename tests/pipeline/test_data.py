@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from clearhead.pipeline.data import Source, encode, load_tasks, source, train_tokenizer
+from clearhead.errors import UserError
+from clearhead.pipeline.data import Source, document, encode, load_tasks, source, train_tokenizer
 from clearhead.pipeline.recipe import parse
 from clearhead.text.tokenizer import END
 
@@ -52,3 +53,15 @@ def test_a_document_learns_the_solution_and_its_end(drawn: Source) -> None:
     assert tokenizer.decode(document.prompt) == solved.prompt
     assert tokenizer.decode(document.solution) == solved.solution
     assert document.solution[-1] == END
+
+
+def test_a_document_that_is_too_long_is_drawn_again(drawn: Source) -> None:
+    tokenizer = train_tokenizer(TASKS, 0)
+
+    def lengths(most: int) -> list[int]:
+        found = [document(tokenizer, drawn, most, random.Random(i)) for i in range(300)]
+        return [len(one.prompt) + len(one.solution) for one in found]
+
+    assert max(lengths(1000)) > 20 >= max(lengths(20)) > 15
+    with pytest.raises(UserError, match=r"longer than 3 tokens; raise data\.max_length and model.max_positions"):
+        document(tokenizer, drawn, 3, random.Random(0))

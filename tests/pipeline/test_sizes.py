@@ -11,6 +11,7 @@ import torch
 from scripted import ScriptedJudge, ScriptedModel
 
 from clearhead.errors import UserError
+from clearhead.pipeline import stages
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import RunDir, create, read_json
 from clearhead.pipeline.sizes import (
@@ -218,13 +219,21 @@ def test_a_context_too_short_for_the_data_is_told_before_anything_is_trained(tmp
     assert not context.run.tokenizer.is_file()
 
 
-def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path) -> None:
+def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = RUN | long_rows(tmp_path) | {"data": {"max_length": 210}}
     context, lines = begin(tmp_path, settings)
     tokenizer_stage(context)
     assert any("sampled problems are left out" in line for line in lines)
     assert context.recipe.model["max_positions"] >= 210
-    pretrain_stage(context)
+    asked: list[int] = []
+    monkeypatch.setattr(stages, "document", lambda tokenizer, source, most, rng: asked.append(most) or stop())
+    with pytest.raises(KeyboardInterrupt):
+        pretrain_stage(context)
+    assert asked == [210]
+
+
+def stop() -> None:
+    raise KeyboardInterrupt
 
 
 def test_rounding_up() -> None:

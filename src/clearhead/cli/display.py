@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 PLAIN_LINES = 10  # of a stage with many pieces, where there is no terminal to draw a bar on
 
 
+def escaped(text: str) -> str:
+    r"""The text with its control characters spelled out, so that no data can steer a terminal.
+
+    >>> escaped("a\x1b[2Jb")
+    'a\\x1b[2Jb'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
 class Display:
     """Progress on standard error, so that standard output holds results alone."""
 
@@ -27,7 +36,7 @@ class Display:
         self.console = Console(stderr=True)
 
     def say(self, line: str) -> None:
-        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        self.console.print(escaped(line), highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def watch(self, label: str) -> Iterator[Observer]:

@@ -33,9 +33,9 @@ def command(directory: Path, as_json: bool) -> None:
 
 
 def write_report(run: "RunDir") -> dict[str, Any]:
-    """report.json and report.html; returns the headline figures."""
+    """report.json and report.html; returns the headline figures, with what was told before training."""
     from clearhead.pipeline import summary, text_summary
-    from clearhead.pipeline.rundir import write_json
+    from clearhead.pipeline.rundir import read_json, write_json
     from clearhead.pipeline.text_recipe import TextRecipe
     from clearhead.report import write
 
@@ -43,4 +43,5 @@ def write_report(run: "RunDir") -> dict[str, Any]:
     data = told.report_data(run)
     write_json(run.report_data, data)
     write(data, run.report)
-    return told.headline(run, data)
+    before = {"preflight": read_json(run.preflight)} if run.preflight.is_file() else {}
+    return told.headline(run, data) | before

@@ -1,16 +1,21 @@
 """`clearhead run`: a whole recipe, from nothing to the report."""
 
+import json
 import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import put_columns
 from clearhead.errors import UserError
+
+if TYPE_CHECKING:
+    from clearhead.pipeline.recipe import Recipe
+    from clearhead.pipeline.text_recipe import TextRecipe
 
 
 @click.command(
@@ -21,6 +26,7 @@ from clearhead.errors import UserError
         ("clearhead run text --set data.files=PATH", "a language model of any text"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run own-task --columns problem=question,answer=label", "a file with names of its own"),
+        ("clearhead run my-task.toml --dry-run", "what the data are and about how long it takes, without a run"),
         ("clearhead run demo --resume", "go on where a stopped run was"),
     )
 )
@@ -34,12 +40,15 @@ from clearhead.errors import UserError
 )  # fmt: skip
 @click.option("--columns", metavar="KEY=COLUMN,...", help="What the file calls problem, answer, steps and split.")
 @click.option("--skip-bad", is_flag=True, help="Leave out rows of the file that cannot be used.")
+@click.option(
+    "--dry-run", is_flag=True, help="Tell what the data are, what fits and about how long it takes; then stop."
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
 def command(
     recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
-    columns: str | None, skip_bad: bool, resume: bool, device: str, as_json: bool,
+    columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
@@ -65,6 +74,9 @@ def command(
         check(resolved)
     else:
         load_tasks(resolved)
+    if dry_run:
+        _tell(resolved, device, as_json)
+        return
 
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
@@ -97,6 +109,25 @@ def command(
         raise
     summary = write_report(run)
     display.headline(summary, as_json)
+
+
+def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
+    """The preflight alone: nothing is written."""
+    from clearhead.cli.display import escaped
+    from clearhead.pipeline import preflight
+    from clearhead.pipeline.data import load_tasks
+    from clearhead.pipeline.run import choose_device
+    from clearhead.pipeline.text_recipe import TextRecipe
+
+    if isinstance(recipe, TextRecipe):
+        raise UserError("--dry-run is for recipes of tasks, and this one learns running text; leave it out")
+    tasks = load_tasks(recipe)
+    facts = preflight.facts(preflight.survey(recipe, tasks), tasks, choose_device(device))
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+        return
+    for line in preflight.lines(facts):
+        click.echo(escaped(line))
 
 
 def _hold_out(data: dict[str, Any], holdout: str) -> None:

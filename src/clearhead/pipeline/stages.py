@@ -149,7 +149,8 @@ def train_language_model(context: Context, stage: str, label: str, seed: int) ->
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
 
     def stream(drawn: Source, seed: int) -> PackedStream:
-        draw = partial(document, tokenizer, drawn, min(decoder.config.max_positions, config.tokens))
+        most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
+        draw = partial(document, tokenizer, drawn, most)
         return PackedStream(draw, config.rows, config.tokens, seed)
 
     training = source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
