@@ -29,6 +29,16 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def cut_off(rows: "Sequence[Row]") -> list[str]:
+    """A line for each strategy of a table that limits cut off, naming the settings; of its rows the last counts."""
+    cut = {row.strategy: row for row in rows if row.cut}
+    return [
+        f"{name}: {row.cut:,} of the {row.drawn:,} texts it drew were cut off by {' and '.join(row.limits)}: raise it, "
+        "or train longer where the model rambles on"
+        for name, row in cut.items()
+    ]
+
+
 class Display:
     """Progress on standard error, so that standard output holds results alone."""
 
@@ -73,6 +83,8 @@ class Display:
                 f"{row.generated:,.0f}", f"{row.reward:,.0f}", f"{row.seconds:.3f}",
             )  # fmt: skip
         Console().print(drawn)
+        for line in cut_off(rows):
+            click.echo(line)
 
     def headline(self, summary: Mapping[str, Any], as_json: bool) -> None:
         """The figures that a person ran all this for."""

@@ -11,7 +11,7 @@ from clearhead.pipeline.graded import answers, comparison, examples, limit_value
 from clearhead.pipeline.measure import read_units, read_usage
 from clearhead.pipeline.recipe import Recipe, to_plain
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.sizes import cut_off_line
+from clearhead.pipeline.sizes import Sizes, cut_off_line
 from clearhead.pipeline.stages import load_tokenizer, read_rollouts, rollouts_cut_off
 from clearhead.reasoning.evaluate import label
 from clearhead.tasks.task import Task
@@ -169,14 +169,18 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
         cut[name] = {
             line["name"]: {key: line[key] for key in ("cut", "drawn", "limits")} for line in found["strategies"]
         }
-        lines += [f"{name:>16}  {cut_off(line, run.recipe())}" for line in found["strategies"] if line["cut"]]
+        lines += [
+            f"{name:>16}  {cut_off(line, run.recipe(), run.read_sizes())}"
+            for line in found["strategies"]
+            if line["cut"]
+        ]
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures, "cut_off": cut}
 
 
-def cut_off(line: Mapping[str, Any], recipe: Recipe) -> str:
+def cut_off(line: Mapping[str, Any], recipe: Recipe, found: Sizes | None = None) -> str:
     """What limits cut off from a strategy, and which to raise."""
     limits = [limit["setting"] for limit in line["limits"]]
-    return cut_off_line(line["name"], line["cut"], line["drawn"], limits, recipe)
+    return cut_off_line(line["name"], line["cut"], line["drawn"], limits, recipe, found)
 
 
 def _tree(data: Mapping[str, Any]) -> dict[str, Any]:
