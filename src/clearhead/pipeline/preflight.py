@@ -148,11 +148,13 @@ def _problems_line(name: str, task: Mapping[str, Any]) -> str:
 
 def _minutes(seconds: float) -> str:
     """
-    >>> _minutes(40), _minutes(400), _minutes(9000)
-    ('under a minute', 'about 7 minutes', 'about 2.5 hours')
+    >>> _minutes(40), _minutes(80), _minutes(400), _minutes(9000)
+    ('under a minute', 'about a minute', 'about 7 minutes', 'about 2.5 hours')
     """
     if seconds < 60:
         return "under a minute"
+    if seconds < 90:
+        return "about a minute"
     return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
 
 
