@@ -6,7 +6,7 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.tasks import knows, load
-from clearhead.tasks.gym import GymTask, safe
+from clearhead.tasks.gym import BLOCK, GymTask, safe
 from clearhead.tasks.task import StepChecked, Task, expected
 
 
@@ -174,3 +174,10 @@ def test_another_version_of_the_generator_is_told(tmp_path):
     other = GymTask("chain_sum", {"min_digits": 3, "max_digits": 3}).kept_in(tmp_path)
     with pytest.raises(UserError, match=r"makes other problems than when .* was drawn"):
         other.check(problem, "1")
+
+
+def test_blocks_of_a_generator_share_no_problems():
+    pytest.importorskip("reasoning_gym")
+    task = load("reasoning-gym:chain_sum", min_terms=4, max_terms=4, min_digits=3, max_digits=3)
+    problems = task.problems("train", 2 * BLOCK, 0)
+    assert len(set(problems)) == 2 * BLOCK

@@ -154,8 +154,11 @@ class GymTask:
 
     @cached_property
     def _dataset(self) -> Any:
+        """A block by its number. Many generators make item i of the seed s from s + i, so seeds lie a block apart."""
         create = _import("factory").create_dataset
-        return lru_cache(maxsize=16)(lambda block: create(self.generator, size=BLOCK, seed=block, **self.options))
+        return lru_cache(maxsize=16)(
+            lambda block: create(self.generator, size=BLOCK, seed=block * BLOCK, **self.options)
+        )
 
     @cached_property
     def _entry(self) -> Any:
