@@ -477,8 +477,8 @@ def test_bfloat16_is_close(decoder: Decoder, tokenizer: CharTokenizer) -> None:
     plain = LocalEngine(decoder, tokenizer, dtype=torch.float32)
     text = "123456+0"
     truth, fine, coarse = (e.score(e.open(["0+1"]), [text])[0] for e in (exact, plain, rounded))
-    assert abs(fine - truth) < 1e-4
-    assert 1e-4 < abs(coarse - truth) < 0.05 * abs(truth)
+    assert abs(fine - truth) < ROUNDING
+    assert coarse != fine and abs(coarse - truth) < 0.05 * abs(truth)
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

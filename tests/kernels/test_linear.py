@@ -1,8 +1,9 @@
-"""Products of one row against torch's own, both against float64."""
+"""Products of one row, and of packed matrices, against float64 within what rounding explains on any processor."""
 
 import pytest
 import torch
 import torch.nn.functional as F
+from rounding import is_product
 
 from clearhead.kernels.linear import linear, packed, packed_product, packs, row_product
 
@@ -15,39 +16,51 @@ def threads(request: pytest.FixtureRequest) -> int:
     torch.set_num_threads(before)
 
 
-def error(y: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> float:
-    exact = F.linear(x.double(), weight.double(), None if bias is None else bias.double())
-    return (y.double() - exact).abs().max().item()
+def drawn(count: int, width: int, rows: int, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """x, W and b."""
+    generator = torch.Generator().manual_seed(count * 1000 + rows)
+    shapes = ((count, width), (rows, width), (rows,))
+    return tuple(torch.randn(shape, generator=generator).to(dtype) for shape in shapes)  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 12, 101])  # fewer than threads, a multiple of them, and neither
 @pytest.mark.parametrize("shape", [(33,), (1, 33), (1, 1, 33)])
 def test_a_row_product_is_the_product(rows: int, shape: tuple[int, ...], threads: int) -> None:
-    generator = torch.Generator().manual_seed(rows)
-    x, weight = torch.randn(shape, generator=generator), torch.randn(rows, 33, generator=generator)
-    y = row_product(x, weight)
+    x, weight, _ = drawn(1, 33, rows, torch.float32)
+    y = row_product(x.view(shape), weight)
     assert y.shape == (*shape[:-1], rows)
-    assert error(y, x, weight, None) <= 2 * error(F.linear(x, weight), x, weight, None) + 1e-6
+    assert is_product(y, x.view(shape), weight)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_linear_takes_any_number_of_rows_and_a_bias(count: int, dtype: torch.dtype) -> None:
-    generator = torch.Generator().manual_seed(count)
-    x = torch.randn(count, 32, generator=generator).to(dtype)
-    weight, bias = torch.randn(24, 32, generator=generator).to(dtype), torch.randn(24, generator=generator).to(dtype)
+    x, weight, bias = drawn(count, 32, 24, dtype)
     for b in (None, bias):
-        assert error(linear(x, weight, b), x, weight, b) <= 2 * error(F.linear(x, weight, b), x, weight, b) + 1e-6
+        assert linear(x, weight, b).dtype == dtype
+        assert is_product(linear(x, weight, b), x, weight, b)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_packed_is_the_same_product(count: int) -> None:
-    generator = torch.Generator().manual_seed(count)
-    x = torch.randn(count, 32, generator=generator).bfloat16()
-    weight, bias = torch.randn(24, 32, generator=generator).bfloat16(), torch.randn(24, generator=generator).bfloat16()
+    x, weight, bias = drawn(count, 32, 24, torch.bfloat16)
     if not packs(weight):
         pytest.skip("no oneDNN")
     for b in (None, bias):
-        y = packed_product(x, packed(weight), b)
-        assert error(y, x, weight, b) <= 2 * error(F.linear(x, weight, b), x, weight, b) + 1e-6
+        assert is_product(packed_product(x, packed(weight), b), x, weight, b)
     assert not packs(weight.float())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_no_product_is_told_from_rounding(dtype: torch.dtype) -> None:
+    narrower = torch.bfloat16 if dtype == torch.float32 else torch.float8_e4m3fn
+    x, weight, bias = drawn(5, 33, 24, dtype)
+    assert is_product(F.linear(x, weight, bias), x, weight, bias)
+    wrong = {
+        "another's rows": F.linear(x, weight.roll(1, 0), bias),
+        "no bias": F.linear(x, weight),
+        "a term too few": F.linear(x[:, 1:], weight[:, 1:], bias),
+        "a narrower type": F.linear(x.to(narrower).to(dtype), weight, bias),
+    }
+    for name, product in wrong.items():
+        assert not is_product(product, x, weight, bias), name

@@ -5,6 +5,7 @@
 // tile looks at the keys from the first one that it sees to its last query. What no query of it sees is never
 // computed, and its weights never leave the cache: the backward pass makes them again from the logarithm of their sum
 // (Dao 2023, section 3.1). All is summed in float32 and in an order that does not depend on the number of threads.
+#include <ATen/cpu/vec/vec.h>  // which the prefix leaves out where there is no vector unit that it knows
 #include <torch/csrc/inductor/cpp_prefix.h>
 
 #include <algorithm>
