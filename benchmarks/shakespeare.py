@@ -111,7 +111,7 @@ class OurTraining:
     ) -> None:  # fmt: skip
         self.ids, self.context, self.rows, self.decay_from, self.done = ids, context, rows, decay_from, 0
         config = DecoderConfig(
-            vocab, d_model=width, n_layers=layers, n_heads=heads, n_kv_heads=heads, d_ff=4 * width,
+            vocab, d_model=width, n_layers=layers, n_heads=heads, n_kv_heads=heads, d_ff=4 * width, mlp="relu2",
             max_positions=context,
         )  # fmt: skip
         self.model, dtype = Decoder(config, seed), compute_dtype("auto", CPU)

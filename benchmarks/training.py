@@ -65,7 +65,12 @@ def ours(vocab: int, rule: str, compiled: bool) -> Step:
 
 def peer(vocab: int, length: int, autocast: bool) -> Step:
     config = RECIPE.decoder(vocab)
-    sizes = {"n_embd": config.d_model, "n_layer": config.n_layers, "n_head": config.n_heads, "n_inner": config.d_ff}
+    sizes = {
+        "n_embd": config.d_model,
+        "n_layer": config.n_layers,
+        "n_head": config.n_heads,
+        "n_inner": 4 * config.d_model,
+    }
     quiet = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0, "bos_token_id": 0, "eos_token_id": 0}
     model = GPT2LMHeadModel(
         GPT2Config(vocab_size=vocab, n_positions=length, activation_function="gelu_pytorch_tanh", **sizes, **quiet)

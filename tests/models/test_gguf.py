@@ -93,6 +93,8 @@ def test_pairs_and_halves() -> None:
     [
         ({**FAMILIES["llama"], "rope_scaling": "llama3", "rope_factor": 4.0, "rope_high": 9999.0}, "rope_high = 9999"),
         ({**FAMILIES["mistral"], "window": 5}, "no architecture for a mistral"),
+        ({**FAMILIES["qwen3"], "mlp": "reglu"}, "mlp = 'reglu' has no form in GGUF"),
+        ({**FAMILIES["qwen3"], "mlp": "relu2"}, "mlp = 'relu2' has no form in GGUF"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 3}, "global_every = 3 has no word"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "attention_scale": 0.5}, "attention_scale = 0.5"),
         ({**FAMILIES["gemma3_text"], **SANDWICH, "global_every": 6, "rope_local_theta": 5.0}, "rope_local_theta = 5"),

@@ -23,6 +23,8 @@ def test_activations_by_hand() -> None:
     gate_and_up = torch.tensor([[0.0, 2.0, 5.0, 7.0]], dtype=torch.float64)
     silu2 = 2 / (1 + math.exp(-2))
     torch.testing.assert_close(fn.swiglu(gate_and_up), torch.tensor([[0.0, silu2 * 7]], dtype=torch.float64))
+    assert fn.reglu(torch.tensor([[-1.0, 2.0, 5.0, 7.0]])).tolist() == [[0.0, 14.0]]
+    assert torch.equal(fn.reglu(torch.cat((h, h))), fn.relu2(h))
 
 
 def turned(x: torch.Tensor, position: int, base: float = 100.0) -> torch.Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -164,8 +165,10 @@ def test_types_are_kept_or_chosen(tmp_path: Path) -> None:
 def test_what_cannot_be_said_is_refused(llama: Path, tiny_run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="q8_0 is for GGUF files"):
         run(llama, tmp_path / "x", "q8_0")
-    with pytest.raises(UserError, match="no Hugging Face family has a decoder with"):
-        run(tiny_run, tmp_path / "x.gguf")
+    plain = another(tiny_run, tmp_path / "plain", mlp="relu2")
+    with pytest.raises(UserError, match="mlp = 'relu2' has no form in GGUF; write a Hugging Face folder"):
+        run(plain, tmp_path / "x.gguf")
+    shutil.rmtree(plain)
     large = write(tmp_path / "large", "Llama")
     tensors = load_file(large / "model.safetensors")
     tensors["model.norm.weight"][3] = 7e4
@@ -220,32 +223,58 @@ def test_a_failure_half_way_leaves_the_old(llama: Path, tmp_path: Path, monkeypa
     assert [file.name for file in tmp_path.iterdir()] == ["x"]
 
 
-def test_a_run_for_other_programs(text_run: Path, tmp_path: Path) -> None:
-    """A run on text whose decoder has the parts of a Llama: its gains, which it lacks, are written as 1."""
-    import transformers
-
-    shutil.copytree(text_run, tmp_path / "run")
-    run_dir = RunDir(tmp_path / "run")
+def another(run: Path, folder: Path, **model: Any) -> Path:
+    """The run with these settings of the model, and with weights that all matter."""
+    shutil.copytree(run, folder)
+    run_dir = RunDir(folder)
     plain = load_toml(run_dir.config)
-    save_toml({**plain, "model": {**plain["model"], "mlp": "swiglu", "qk_norm": False}}, run_dir.config)
-    tokenizer = load_tokenizer(run_dir)
-    decoder = Decoder(run_dir.decoder(tokenizer.vocab_size))
+    save_toml({**plain, "model": {**plain["model"], **model}}, run_dir.config)
+    decoder = Decoder(run_dir.decoder(load_tokenizer(run_dir).vocab_size))
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for weight in decoder.parameters():
-            weight.copy_(torch.randn_like(weight) * 0.2)
+            weight.normal_(std=0.2, generator=generator)
     checkpoint.save(run_dir.policy, decoder.state_dict(), checkpoint.load(run_dir.policy)[1])
-    run(tmp_path / "run", tmp_path / "folder")
-    run(tmp_path / "run", tmp_path / "x.gguf")
-    expected = logits(decoder.requires_grad_(False))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "text"),
+    [
+        ("tasks", {}, "17 × 24\n"),
+        ("tasks", {"mlp": "relu2"}, "17 × 24\n"),
+        ("text", {}, "the füchse sees 猫"),
+        ("text", {"qk_norm": False}, "the füchse sees 猫"),
+    ],
+)
+def test_a_run_for_other_programs(
+    kind: str, model: dict[str, Any], text: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """What a decoder of ours lacks is written as what changes nothing: gains of 1, a gate that is the up projection."""
+    import transformers
+
+    made = another(request.getfixturevalue("tiny_run" if kind == "tasks" else "text_run"), tmp_path / "run", **model)
+    loaded = load_model(str(made), CPU)
+    ids, expected = loaded.tokenizer.encode(text), logits(loaded.decoder)
+    written = [tmp_path / "folder"] + [tmp_path / "x.gguf"] * (model.get("mlp") != "relu2")
+    for path in written:
+        run(made, path)
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "folder")
     with torch.no_grad():
         torch.testing.assert_close(theirs(torch.arange(20)[None]).logits, expected, rtol=1e-4, atol=1e-4)
-    ids = transformers.AutoTokenizer.from_pretrained(tmp_path / "folder").encode("the füchse sees 猫")
-    for path in (tmp_path / "folder", tmp_path / "x.gguf"):
-        loaded = load_model(str(path), CPU)
-        assert torch.equal(logits(loaded.decoder), expected)
-        assert loaded.tokenizer.encode("the füchse sees 猫") == tokenizer.encode("the füchse sees 猫") == ids
-        assert loaded.tokenizer.end_id == tokenizer.end_id
+    words = transformers.AutoTokenizer.from_pretrained(tmp_path / "folder")
+    assert tokenizers.Tokenizer.from_file(str(tmp_path / "folder" / "tokenizer.json")).encode(text).ids == ids
+    assert words.encode(text) == ids and words.decode(ids) == text
+    assert words.eos_token_id == theirs.config.eos_token_id == loaded.tokenizer.end_id
+    tensors = load_file(tmp_path / "folder" / "model.safetensors")
+    for path in written:
+        again = load_model(str(path), CPU)
+        torch.testing.assert_close(logits(again.decoder), expected, rtol=1e-5, atol=1e-5)
+        assert again.tokenizer.encode(text) == ids and again.tokenizer.decode(ids) == text
+        assert again.tokenizer.end_id == loaded.tokenizer.end_id
+        run(path, tmp_path / "again", force=True)
+        back = load_file(tmp_path / "again" / "model.safetensors")
+        assert back.keys() == tensors.keys() and all(torch.equal(back[name], tensors[name]) for name in back)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of one library about another

@@ -10,7 +10,7 @@ from chatty import write_model
 
 from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.pipeline.export import check
+from clearhead.pipeline.export import check, missing_form
 from clearhead.pipeline.export import write_model as export
 from clearhead.pipeline.model import LoadedModel, load_model
 
@@ -57,6 +57,12 @@ def test_transformers_reads_it_with_the_same_ids_and_chat(tmp_path: Path) -> Non
 
 def test_a_decoder_of_no_family_is_told_before_any_work(tmp_path: Path) -> None:
     loaded = load_model(str(write_model(tmp_path / "model")), CPU)
-    odd = replace(loaded, decoder=Decoder(DecoderConfig(vocab=9, **PRESETS["tiny"])))  # type: ignore[arg-type]
+    config = DecoderConfig(vocab=9, **PRESETS["tiny"])  # type: ignore[arg-type]
+    assert missing_form(config) is None
+    assert missing_form(replace(config, mlp="relu2")) == (
+        "mlp = 'relu2' has no form in GGUF; write a Hugging Face folder, or train with mlp = 'swiglu'"
+    )
+    sinusoidal = replace(config, positions="sinusoidal")
+    assert str(missing_form(sinusoidal)).startswith("no Hugging Face family has a decoder with positions = 'sinusoid")
     with pytest.raises(UserError, match="no Hugging Face family"):
-        check(odd)
+        check(replace(loaded, decoder=Decoder(sinusoidal)))

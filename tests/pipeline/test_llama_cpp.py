@@ -16,6 +16,8 @@ from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import GREEDY
 from clearhead.pipeline.convert import convert
 from clearhead.pipeline.model import load_model
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text.training import train_tokenizer
 
 pytest.importorskip("xllamacpp", reason="a build of llama.cpp, which there is for 64-bit Linux on Intel and AMD")
@@ -49,9 +51,9 @@ asked.model.path, asked.n_ctx, asked.n_parallel, asked.warmup, asked.verbosity =
 asked.cpuparams.n_threads = asked.cpuparams_batch.n_threads = 1
 asked.cache_type_k = asked.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
 asked.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
-ids, never, n = (json.loads(told) for told in sys.argv[2:])
+prompt, never, n = (json.loads(told) for told in sys.argv[2:])
 told = xllamacpp.Server(asked).handle_completions({
-    "prompt": ids, "n_predict": n, "temperature": 0.0, "ignore_eos": True, "logprobs": 1, "cache_prompt": False,
+    "prompt": prompt, "n_predict": n, "temperature": 0.0, "ignore_eos": True, "logprobs": 1, "cache_prompt": False,
     "logit_bias": [[i, False] for i in never],
 })
 print(json.dumps([(t["id"], t["logprob"]) for t in told["choices"][0]["logprobs"]["content"]]))
@@ -78,9 +80,9 @@ def write(folder: Path, family: str) -> Path:
     return folder
 
 
-def theirs(file: Path, ids: list[int], never: list[int]) -> list[tuple[int, float]]:
+def theirs(file: Path, prompt: str | list[int], never: list[int]) -> list[tuple[int, float]]:
     """Greedy tokens and their log p, from a process of its own, since the library keeps threads and prints."""
-    command = [sys.executable, "-c", SCRIPT, str(file), json.dumps(ids), json.dumps(never), str(N)]
+    command = [sys.executable, "-c", SCRIPT, str(file), json.dumps(prompt), json.dumps(never), str(N)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert told.returncode == 0, told.stderr[-2000:]
     return [(i, log_p) for i, log_p in json.loads(told.stdout.splitlines()[-1])]
@@ -93,12 +95,25 @@ def quiet(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_tokens_as_llama_cpp(family: str, tmp_path: Path) -> None:
-    file = tmp_path / "x.gguf"
-    convert(str(write(tmp_path / "source", family)), file, None, False, quiet)
+    convert(str(write(tmp_path / "source", family)), tmp_path / "x.gguf", None, False, quiet)
+    compare(tmp_path / "x.gguf", PROMPT)
+
+
+def test_a_run_on_characters_is_the_same_to_llama_cpp(tiny_run: Path, tmp_path: Path) -> None:
+    """And it reads a text as the same tokens, the space and the sign × among them."""
+    convert(str(tiny_run), tmp_path / "x.gguf", None, False, quiet)
+    compare(tmp_path / "x.gguf", "17 × 24\n")
+    ids = load_tokenizer(RunDir(tiny_run)).encode("17 × 24\n")
+    never = [0, 1]
+    assert theirs(tmp_path / "x.gguf", "17 × 24\n", never) == theirs(tmp_path / "x.gguf", ids, never)
+
+
+def compare(file: Path, prompt: str) -> None:
+    """Greedy tokens after a prompt, and their log p."""
     loaded = load_model(str(file), torch.device("cpu"))
     tokenizer, vocab = loaded.tokenizer, loaded.decoder.config.vocab
     never = torch.tensor([not tokenizer.decode([i]).isascii() or i < 2 for i in range(vocab)])
-    ids = tokenizer.encode(PROMPT)
+    ids = tokenizer.encode(prompt)
     written = Writer(loaded.decoder).write(ids, replace(GREEDY, max_tokens=N), 0, never, frozenset())
     got = [(token.id, token.logprob) for token in written]
     want = theirs(file, ids, never.nonzero().flatten().tolist())  # it withholds bytes that are no characters yet

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.rundir import RunDir, create, free_path, read_json, reopen, write_text
@@ -39,6 +40,18 @@ def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
         reopen(tmp_path / "run", other)
     with pytest.raises(UserError, match="not a run"):
         reopen(tmp_path / "elsewhere", RECIPE)
+
+
+@pytest.mark.parametrize(
+    ("model", "width"), [({}, 768), ({"preset": "small"}, 1024), ({"preset": "tiny"}, 64), ({"d_ff": 432}, 432)]
+)
+def test_a_run_that_says_no_mlp_is_from_when_it_was_relu2(model: dict, width: int, tmp_path: Path) -> None:
+    run = create(tmp_path / "run", RECIPE, {})
+    assert run.decoder(9).mlp == "swiglu"
+    save_toml({**load_toml(run.config), "model": model}, run.config)
+    assert (run.decoder(9).mlp, run.decoder(9).d_ff) == ("relu2", width)
+    with pytest.raises(UserError, match=r"model.mlp: 'relu2' then, 'swiglu' now"):
+        reopen(run.path, RECIPE)
 
 
 def test_a_free_name_is_found(tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.export import missing_form
     from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.stages import Context
     from clearhead.pipeline.text_stages import TextContext
@@ -94,6 +95,8 @@ def command(
         run = create(out or free_path(parent, resolved.name), resolved, pipeline.facts(command_line, chosen))
     display = Display()
     display.say(f"run directory: {run.path}")
+    if missing := missing_form(resolved.decoder(vocab=8)):  # not after the training
+        display.say(f"export: {missing}")
     shown = (run, chosen, display.watch, display.say, display.progress)
     try:
         if isinstance(resolved, TextRecipe):

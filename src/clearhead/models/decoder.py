@@ -21,9 +21,9 @@ from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBloc
 
 ACTIVATIONS = {
     "gelu": functional.gelu, "exact_gelu": functional.exact_gelu, "relu2": functional.relu2,
-    "swiglu": functional.swiglu, "geglu": functional.geglu,
+    "swiglu": functional.swiglu, "geglu": functional.geglu, "reglu": functional.reglu,
 }  # fmt: skip
-GATED = ("swiglu", "geglu")
+GATED = ("swiglu", "geglu", "reglu")
 Rotation = tuple[Tensor, Tensor]
 BLOCKS: dict[str, Callable[..., nn.Module]] = {"pre": PreNormBlock, "post": PostNormBlock, "sandwich": SandwichBlock}
 MOST_LAYERS = 10_000  # far above what there is, and far below what brings a computer down before a mistake is seen
@@ -37,7 +37,7 @@ NORMS_OF = {"pre": 2, "post": 2, "sandwich": 4}
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The shape of a decoder. The defaults are without biases and gains, after modded-nanoGPT and OLMo.
+    """The shape of a decoder. The defaults are Qwen 3's without its gains, so that other programs can read it.
 
     The second half describes published families. 0 stands for "none", for `head_channels` "d_model / n_heads" and for
     `attention_scale` "1/√C". With a window, every `global_every`-th layer sees everything, and turns by `rope_theta`
@@ -49,11 +49,11 @@ class DecoderConfig:
     n_layers: int = 4
     n_heads: int = 3
     n_kv_heads: int = 3
-    d_ff: int = 768
+    d_ff: int = 512
     max_positions: int = 128
     norm: Literal["rms", "layer"] = "rms"
     positions: Literal["rotary", "learned", "sinusoidal"] = "rotary"
-    mlp: Literal["gelu", "exact_gelu", "swiglu", "geglu", "relu2"] = "relu2"
+    mlp: Literal["gelu", "exact_gelu", "swiglu", "geglu", "reglu", "relu2"] = "swiglu"
     qk_norm: bool = True
     tied: bool = False
     rope_theta: float = 100.0
@@ -159,10 +159,10 @@ class DecoderConfig:
 
 PRESETS: dict[str, dict[str, object]] = {
     "tiny": {"d_model": 32, "n_layers": 2, "n_heads": 2, "n_kv_heads": 1, "d_ff": 64},
-    "demo": {"d_model": 192, "n_layers": 4, "n_heads": 3, "n_kv_heads": 3, "d_ff": 768},
-    "small": {"d_model": 256, "n_layers": 8, "n_heads": 4, "n_kv_heads": 4, "d_ff": 1024, "max_positions": 256},
+    "demo": {"d_model": 192, "n_layers": 4, "n_heads": 3, "n_kv_heads": 3, "d_ff": 512},
+    "small": {"d_model": 256, "n_layers": 8, "n_heads": 4, "n_kv_heads": 4, "d_ff": 704, "max_positions": 256},
     "medium": {
-        "d_model": 512, "n_layers": 8, "n_heads": 8, "n_kv_heads": 4, "d_ff": 2048, "max_positions": 1024,
+        "d_model": 512, "n_layers": 8, "n_heads": 8, "n_kv_heads": 4, "d_ff": 1344, "max_positions": 1024,
         "rope_theta": 10_000.0,
     },
 }  # fmt: skip

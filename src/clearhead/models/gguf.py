@@ -134,6 +134,11 @@ def architecture_of(config: DecoderConfig) -> str:
     known = {theirs: arch for arch, theirs in ARCHITECTURES.items()}
     if family not in known:
         raise UserError(f"GGUF files have no architecture for a {family} model; write a Hugging Face folder")
+    if config.mlp != huggingface.FAMILIES[family]["mlp"]:
+        usual = huggingface.FAMILIES[family]["mlp"]
+        raise UserError(
+            f"mlp = {config.mlp!r} has no form in GGUF; write a Hugging Face folder, or train with mlp = {usual!r}"
+        )
     plain_scale = not config.attention_scale or abs(config.attention_scale * config.channels**0.5 - 1) < 1e-6
     if family in ("gemma2", "gemma3_text") and not plain_scale:
         raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only 1/√C can be written")

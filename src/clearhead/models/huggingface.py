@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from clearhead.config import nearest
@@ -34,6 +35,7 @@ ARCHITECTURES = {
     "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
     "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3_text": "Gemma3ForCausalLM",
 }  # fmt: skip
+GATES = {"silu": "swiglu", "relu": "reglu", "gelu_pytorch_tanh": "geglu"}  # hidden_act -> the gated MLP it makes
 PREFIXES = ("transformer.", "model.")
 SILENT = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")  # tables that old files carry and nobody needs
 
@@ -82,8 +84,11 @@ def _gpt_sizes(plain: Mapping[str, Any]) -> dict[str, Any]:
 def _llama_sizes(plain: Mapping[str, Any], family: str) -> dict[str, Any]:
     gemma = family.startswith("gemma")
     act = plain.get("hidden_activation") or plain.get("hidden_act", "gelu_pytorch_tanh" if gemma else "silu")
-    if act not in (("gelu_pytorch_tanh", "gelu") if gemma else ("silu",)):  # old Gemma files say gelu and mean tanh
-        _no("hidden_act", act, "gelu_pytorch_tanh" if gemma else "silu")
+    if gemma and act == "gelu":  # old Gemma files say so and mean tanh
+        act = "gelu_pytorch_tanh"
+    acts = ("gelu_pytorch_tanh",) if gemma else tuple(GATES)
+    if act not in acts:
+        _no("hidden_act", act, " and ".join(acts))
     if plain.get("mlp_bias"):
         _no("mlp_bias", True, "false")
     if plain.get("attention_bias") and family != "qwen2":
@@ -94,7 +99,7 @@ def _llama_sizes(plain: Mapping[str, Any], family: str) -> dict[str, Any]:
     sizes: dict[str, Any] = {
         "vocab": int(plain["vocab_size"]), "d_model": int(plain["hidden_size"]), "n_layers": layers, "n_heads": heads,
         "n_kv_heads": int(plain.get("num_key_value_heads") or heads), "d_ff": int(plain["intermediate_size"]),
-        "max_positions": int(plain.get("max_position_embeddings", 2048)),
+        "max_positions": int(plain.get("max_position_embeddings", 2048)), "mlp": GATES[act],
         "norm_eps": float(plain.get("rms_norm_eps", 1e-6)), "head_channels": int(plain.get("head_dim") or 0),
         "tied": bool(plain.get("tie_word_embeddings", gemma)),
     }  # fmt: skip
@@ -161,7 +166,10 @@ def _no(key: str, value: Any, ours: str) -> None:
 
 
 def family_of(config: DecoderConfig) -> str:
-    """The family that can hold this decoder. Gains and biases that it lacks are no obstacle: 1 and 0 say the same."""
+    """The family that can hold this decoder. Gains and biases that it lacks are no obstacle: 1 and 0 say the same.
+
+    Nor is the activation of a Llama's MLP, which config.json names, or one without a gate that `as_gated` can write.
+    """
     told = []
     for family, fixed in FAMILIES.items():
         gaps = [
@@ -175,12 +183,14 @@ def family_of(config: DecoderConfig) -> str:
         told.append((len(gaps), gaps))
     raise UserError(
         f"no Hugging Face family has a decoder with {' and '.join(min(told)[1])}; "
-        "keep the run as it is, or train one with the options of a family, such as mlp = 'swiglu'"
+        "keep the run as it is, or train one with the options of a family, such as the defaults"
     )
 
 
 def _fills(config: DecoderConfig, key: str, value: Any) -> bool:
-    """Whether neutral values stand for what our decoder does not have, or one kind of gain for another."""
+    """Whether neutral values stand for what our decoder does not have, or other values say the same."""
+    if key == "mlp":
+        return value == "swiglu" and config.mlp in (*GATES.values(), "relu2")
     if key == "gain":
         return value in ("plain", "one_plus") and (config.gain == "none" or value == "one_plus")
     return key == "bias" and config.bias == "none"
@@ -227,7 +237,7 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
             "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
         }  # fmt: skip
     gemma = family.startswith("gemma")
-    act = "gelu_pytorch_tanh" if gemma else "silu"
+    act = next(act for act, gated in GATES.items() if gated == _gated(config).mlp)
     plain |= {
         "vocab_size": config.vocab, "hidden_size": config.d_model, "num_hidden_layers": config.n_layers,
         "num_attention_heads": config.n_heads, "num_key_value_heads": config.n_kv_heads, "head_dim": config.channels,
@@ -351,4 +361,20 @@ def _bare(name: str) -> str:
 
 def tensors_to(decoder: Decoder, family: str) -> dict[str, Tensor]:
     """Their tensors, cut from ours; neutral gains and biases where our decoder has none."""
-    return cut_out(decoder, sources(decoder.config, family), FAMILIES[family]["gain"])
+    return cut_out(as_gated(decoder), sources(decoder.config, family), FAMILIES[family]["gain"])
+
+
+def _gated(config: DecoderConfig) -> DecoderConfig:
+    """The configuration of `as_gated`."""
+    return replace(config, mlp="reglu") if config.mlp == "relu2" else config
+
+
+def as_gated(decoder: Decoder) -> Decoder:
+    """The same function where relu2 has no form but a gate has: relu(Wx)² = relu(Wx) · Wx, gate and up both W."""
+    if decoder.config.mlp != "relu2":
+        return decoder
+    with torch.device("meta"):
+        gated = Decoder(_gated(decoder.config))
+    state = {k: v.repeat(2, 1) if k.endswith("mlp.up.weight") else v for k, v in decoder.state_dict().items()}
+    gated.load_state_dict(state, assign=True)
+    return gated.requires_grad_(False)

@@ -95,6 +95,12 @@ def swiglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
     return F.silu(gate) * up
 
 
+def reglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
+    """relu(gate) · up, where h holds the gate and then the up projection. Shazeer 2020, equation 6."""
+    gate, up = h.chunk(2, -1)
+    return F.relu(gate) * up
+
+
 def geglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
     """gelu(gate) · up, where h holds the gate and then the up projection. Shazeer 2020, equation 6."""
     gate, up = h.chunk(2, -1)

@@ -12,11 +12,15 @@ from clearhead.files import whole
 from clearhead.formats import gguf, safetensors
 from clearhead.formats.gguf import is_gguf, read_metadata
 from clearhead.models import gguf as llama_cpp
+from clearhead.models.decoder import DecoderConfig
+from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import config_to, family_of, tensors_to
 from clearhead.pipeline.model import LoadedModel, json_object
 from clearhead.pipeline.rundir import RunDir, write_json, write_text
+from clearhead.text.char_export import as_subword
 from clearhead.text.gguf_export import to_metadata
 from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
 
 BESIDE = (  # what a folder says about its text
@@ -29,6 +33,15 @@ def check(loaded: LoadedModel) -> None:
     """UserError, before any work, if such a model has no form to be written in."""
     if not is_run(loaded.path):
         family_of(loaded.decoder.config)
+
+
+def missing_form(config: DecoderConfig) -> str | None:
+    """What a decoder cannot be exported as, and why; None where every form can hold it."""
+    try:
+        architecture_of(config)
+    except UserError as error:
+        return str(error)
+    return None
 
 
 def is_run(path: Path) -> bool:
@@ -57,6 +70,15 @@ def write_folder(loaded: LoadedModel, folder: Path) -> None:
     safetensors.write_folder(folder, tensors_to(loaded.decoder, family))
 
 
+def subword_of(loaded: LoadedModel) -> SubwordTokenizer:
+    """Its tokenizer as other programs read one."""
+    tokenizer = loaded.tokenizer
+    if isinstance(tokenizer, CharTokenizer):
+        return as_subword(tokenizer)
+    assert isinstance(tokenizer, SubwordTokenizer)
+    return tokenizer
+
+
 def family_of_source(loaded: LoadedModel) -> str:
     source = loaded.path / "config.json"
     return str(json_object(source)["model_type"]) if source.is_file() else family_of(loaded.decoder.config)
@@ -75,15 +97,12 @@ def config_of(loaded: LoadedModel) -> dict[str, Any]:
 
 
 def write_text_files(loaded: LoadedModel, folder: Path) -> None:
-    """Tokenizer and chat template."""
-    for name in BESIDE:
-        if loaded.path.is_dir() and (loaded.path / name).is_file():
+    """Tokenizer and chat template: those of a folder as they are, others in its words."""
+    for name in BESIDE if loaded.path.is_dir() and not is_run(loaded.path) else ():
+        if (loaded.path / name).is_file():
             copy_file(loaded.path / name, folder / name)
     if not (folder / "tokenizer.json").is_file():
-        tokenizer = loaded.tokenizer
-        if not isinstance(tokenizer, SubwordTokenizer):
-            raise UserError(f"{loaded.name} has a tokenizer that has no form in a folder of Hugging Face")
-        write_text(folder / "tokenizer.json", tokenizer.to_json())
+        write_text(folder / "tokenizer.json", subword_of(loaded).to_json())
     if not (folder / "tokenizer_config.json").is_file():
         write_json(folder / "tokenizer_config.json", tokenizer_config(loaded))
 
@@ -92,10 +111,10 @@ def tokenizer_config(loaded: LoadedModel) -> dict[str, Any]:
     told: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
     if loaded.template is not None:
         told |= {**loaded.template.tokens, "chat_template": loaded.template.source}
-    if isinstance(loaded.tokenizer, SubwordTokenizer):
-        for name, i in (("eos_token", loaded.tokenizer.end_id), ("pad_token", loaded.tokenizer.pad_id)):
-            if i is not None:
-                told.setdefault(name, loaded.tokenizer.backend.id_to_token(i))
+    tokenizer = subword_of(loaded)
+    for name, i in (("eos_token", tokenizer.end_id), ("pad_token", tokenizer.pad_id)):
+        if i is not None:
+            told.setdefault(name, tokenizer.backend.id_to_token(i))
     return told
 
 
@@ -117,6 +136,4 @@ def text_metadata(loaded: LoadedModel) -> dict[str, Any]:
     """Tokenizer and chat template: those of a GGUF file as they are, others in its words."""
     if is_gguf(loaded.path):
         return {k: v for k, v in read_metadata(loaded.path).items() if k.startswith("tokenizer.")}
-    if not isinstance(loaded.tokenizer, SubwordTokenizer):
-        raise UserError(f"{loaded.name} has a tokenizer of single characters, for which a GGUF file has no words")
-    return to_metadata(loaded.tokenizer, loaded.template, loaded.decoder.config.vocab)
+    return to_metadata(subword_of(loaded), loaded.template, loaded.decoder.config.vocab)

@@ -101,6 +101,24 @@ def decoder_config(model: Mapping[str, Any], vocab: int) -> DecoderConfig:
     return build(DecoderConfig, {**PRESETS[preset], **chosen, "vocab": vocab}, "model")
 
 
+PLAIN_D_FF = {"demo": 768, "small": 1024, "medium": 2048}  # of the presets, as long as relu2 was the default
+
+
+def model_section(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `model`. It always says its MLP, so that a run keeps it whatever the default becomes."""
+    return {"mlp": DecoderConfig.mlp, **table(data, "model")}
+
+
+def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The recipe that an old run kept: one that says no MLP was made when relu2 was the default."""
+    model = table(data, "model")
+    if "mlp" in model:
+        return data
+    preset = model.get("preset", "demo")
+    width = {"d_ff": PLAIN_D_FF[preset]} if preset in PLAIN_D_FF else {}
+    return {**data, "model": {"mlp": "relu2", **width, **model}}
+
+
 SECTIONS = {
     "data": DataConfig,
     "pretrain": TrainConfig,
@@ -130,7 +148,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
-    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=table(data, "model"), **sections)
+    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model_section(data), **sections)
     recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
 

@@ -24,7 +24,7 @@ from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
-from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.sizes import FIELDS, Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
 
@@ -119,7 +119,7 @@ class RunDir:
         """The recipe as it was given; sizes that follow from the data are 0."""
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run: it has no config.toml; make one with `clearhead run RECIPE`")
-        return parse_any(load_toml(self.config), str(self.config))
+        return parse_any(with_old_default(load_toml(self.config)), str(self.config))
 
     def recipe(self) -> Recipe:
         """The recipe of a run on tasks, with the sizes that followed from its data once these were measured."""

@@ -14,7 +14,7 @@ from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
-from clearhead.pipeline.recipe import Recipe, decoder_config, table
+from clearhead.pipeline.recipe import Recipe, decoder_config, model_section, table
 from clearhead.text.training import LARGEST, SMALLEST
 from clearhead.training.loop import TrainConfig
 
@@ -128,7 +128,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
     if sections["pretrain"].seed not in (0, top.seed):
         raise UserError(f"pretrain.seed = {sections['pretrain'].seed}: a run has one seed; set it at the top")
     sections["pretrain"] = replace(sections["pretrain"], seed=top.seed)
-    found = TextRecipe(top.name, top.seed, model=table(data, "model"), **sections)
+    found = TextRecipe(top.name, top.seed, model=model_section(data), **sections)
     wrong = [kind for kind in found.kinds if kind not in MODELS]
     if wrong or not found.kinds or len(set(found.kinds)) < len(found.kinds):
         raise UserError(

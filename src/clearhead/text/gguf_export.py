@@ -12,7 +12,17 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.text.chat import ChatTemplate
-from clearhead.text.gguf_vocab import CONTROL, LLAMA3, NORMAL, PREFIX, UNKNOWN, UNUSED, USER_DEFINED, from_metadata
+from clearhead.text.gguf_vocab import (
+    CONTROL,
+    LLAMA3,
+    NORMAL,
+    PREFIX,
+    UNKNOWN,
+    UNUSED,
+    USER_DEFINED,
+    WORD_START,
+    from_metadata,
+)
 from clearhead.text.patterns import pattern
 from clearhead.text.samples import SAMPLES
 from clearhead.text.subword import SubwordTokenizer
@@ -36,10 +46,10 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
         raise UserError(f"a {told['model']['type']} tokenizer has no form in a decoder's GGUF file; only BPE has one")
     composed = normalisers(told["normalizer"]) == ["NFC"]
     body = _byte_level(tokenizer, told) if tokenizer.is_byte_level else _sentencepiece(tokenizer, told, vocab)
-    found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, template)}
+    found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, told, template)}
     again = from_metadata(found)
     for given in TRIED:
-        text = unicodedata.normalize("NFC", given) if composed else given
+        text = _spelled(tokenizer, told, unicodedata.normalize("NFC", given) if composed else given)
         if any(again.encode(text, frame=frame) != tokenizer.encode(text, frame=frame) for frame in (False, True)):
             raise UserError(f"a GGUF file has no words for this tokenizer: {text!r:.40} would have other tokens in it")
     if template is not None:
@@ -96,9 +106,18 @@ def _sentencepiece(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int
     return {PREFIX + "model": "llama", PREFIX + "scores": scores, PREFIX + "add_space_prefix": spaced}
 
 
-def _frame(tokenizer: SubwordTokenizer, template: ChatTemplate | None) -> dict[str, Any]:
+def _spelled(tokenizer: SubwordTokenizer, told: dict[str, Any], text: str) -> str:
+    """The text without the characters that a vocabulary without bytes and without an unknown token cannot spell."""
+    known = told["model"]["vocab"]
+    if tokenizer.is_byte_level or tokenizer.unk_id is not None or "<0x00>" in known:
+        return text
+    return "".join(char for char in text if char.replace(" ", WORD_START) in known)
+
+
+def _frame(tokenizer: SubwordTokenizer, told: dict[str, Any], template: ChatTemplate | None) -> dict[str, Any]:
     """Which tokens begin, end and fill, and whether they are put around every text."""
-    plain, framed = tokenizer.encode("a"), tokenizer.encode("a", frame=True)
+    text = next(filter(None, (_spelled(tokenizer, told, char) for char in ("a", *told["model"]["vocab"]))))
+    plain, framed = tokenizer.encode(text), tokenizer.encode(text, frame=True)
     start = next((i for i in range(len(framed)) if framed[i : i + len(plain)] == plain), 0)
     before, after = framed[:start], framed[start + len(plain) :]
     if len(before) > 1 or len(after) > 1:

@@ -14,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 from clearhead.errors import UserError
 from clearhead.formats.gguf import read_metadata
 from clearhead.text.patterns import pattern
-from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.subword import UNKNOWN_TOKEN, SubwordTokenizer
 from clearhead.text.training import cut_to_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5  # types of tokens
@@ -118,7 +118,7 @@ def _sentencepiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
         models.BPE(
             vocab=ids,
             merges=[pair[1:] for pair in pairs],
-            unk_token=None if unknown is None else tokens[unknown],
+            unk_token=UNKNOWN_TOKEN if unknown is None else tokens[unknown],  # without any it would be left out
             fuse_unk=True,
             byte_fallback=True,
         )
