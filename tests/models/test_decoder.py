@@ -124,6 +124,16 @@ def test_inference_in_either_type(dtype: torch.dtype) -> None:
     assert 0 < (logits.double() - expected).abs().max() < 32 * torch.finfo(dtype).eps * expected.abs().max()
 
 
+def test_dropout_acts_in_training_alone() -> None:
+    plain, thinned = Decoder(CONFIG, seed=3), Decoder(replace(CONFIG, dropout=0.3), seed=3)
+    tokens = torch.arange(8)[None]
+    run = [model(tokens, torch.arange(8)[None], causal_attend(torch.ones_like(tokens))) for model in (plain, thinned)]
+    assert not torch.equal(*run)
+    assert (run[1] == 0).any()  # a new model is the identity, so that only the embedding's dropout shows
+    thinned.eval()
+    assert torch.equal(run[0], thinned(tokens, torch.arange(8)[None], causal_attend(torch.ones_like(tokens))))
+
+
 def test_positions_end_at_the_limit() -> None:
     model = Decoder(replace(CONFIG, max_positions=4))
     run(model, [[1, 2, 3, 4]])

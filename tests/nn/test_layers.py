@@ -45,6 +45,21 @@ def test_mlp_widths(activation, gated: bool, rows: int) -> None:
     torch.testing.assert_close(layer(x), activation(x @ layer.up.weight.T) @ layer.down.weight.T)
 
 
+def test_dropout_is_of_what_is_written_and_in_training_alone() -> None:
+    x, nothing = torch.ones(50, 4), Attention(4, 2, 2, 2)
+    for kept, dropped in (
+        (MLP(4, 6, fn.relu2, False), MLP(4, 6, fn.relu2, False, dropout=0.5)),
+        (nothing, Attention(4, 2, 2, 2, dropout=0.5)),
+    ):
+        dropped.load_state_dict(kept.state_dict())
+        args = () if isinstance(kept, MLP) else (None, lambda q, k, v: v)
+        whole, thinned = kept(x, *args), dropped(x, *args)
+        gone = thinned == 0
+        assert 0.3 < gone.float().mean() < 0.7
+        torch.testing.assert_close(thinned[~gone], 2 * whole[~gone])
+        assert torch.equal(dropped.eval()(x, *args), whole)
+
+
 def test_blocks_are_the_sums_of_their_parts() -> None:
     attention, mlp = Attention(4, 2, 2, 2), MLP(4, 6, fn.relu2, gated=False)
     one, two, three, four = (partial(torch.mul, torch.tensor(factor)) for factor in (2.0, 3.0, 5.0, 7.0))

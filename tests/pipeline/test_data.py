@@ -5,9 +5,10 @@ import random
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.pipeline.data import Source, document, encode, load_tasks, source, train_tokenizer
+from clearhead.pipeline.data import Source, document, encode, hidden, load_tasks, source, train_tokenizer
 from clearhead.pipeline.recipe import parse
-from clearhead.text.tokenizer import END
+from clearhead.text.packing import Document
+from clearhead.text.tokenizer import END, PAD
 
 RECIPE = parse(
     {"tasks": {"multiplication": {"share": 3.0}, "sums": {"source": "multiplication", "practice": 1.0, "share": 1.0}}}
@@ -44,6 +45,23 @@ def test_the_tokenizer_knows_every_problem_that_will_be_asked() -> None:
     for split in ("train", "valid", "test"):
         for problem in TASKS["multiplication"].problems(split, 200, 3):
             tokenizer.encode(problem + "⇒\n" + "\n".join(TASKS["multiplication"].solve(problem, random.Random(0))))
+
+
+def test_hidden_problems_keep_their_length_what_asks_and_their_solution() -> None:
+    whole, rng = Document([5, 6, 7, 8, 3], [9, 1]), random.Random(0)
+    drawn = [hidden(whole, 0.5, rng) for _ in range(400)]
+    assert 140 < sum(found == whole for found in drawn) < 320
+    for found in drawn:
+        assert found.solution == whole.solution and found.prompt[-1] == 3
+        assert all(token in (PAD, before) for token, before in zip(found.prompt, whole.prompt, strict=True))
+    assert {sum(token == PAD for token in found.prompt) for found in drawn} == {0, 1, 2, 3, 4}
+
+
+def test_nothing_hidden_draws_nothing() -> None:
+    rng = random.Random(0)
+    whole = Document([5, 6, 3], [9, 1])
+    assert hidden(whole, 0.0, rng) is whole
+    assert rng.random() == random.Random(0).random()
 
 
 def test_a_document_learns_the_solution_and_its_end(drawn: Source) -> None:

@@ -299,6 +299,36 @@ def test_a_measure_that_nobody_gives_is_told(tmp_path: Path) -> None:
         run(tmp_path, replace(BEST, keep_best="accuracy"), on_eval=lambda model, step: {"accuracy": {"a": 1.0}})
 
 
+def test_dropout_resumes_to_the_same_bits(tmp_path: Path) -> None:
+    def thinned(folder: Path, batches: Callable[[int], Any]) -> None:
+        model = Decoder(replace(MODEL, dropout=0.2), seed=1)
+        train(CONFIG, model, batches, checkpoint=folder / "c", record=Record(folder / "r.jsonl"))
+
+    def until(i: int) -> Batch:
+        if i == 7:
+            raise Stop
+        return stream().batch(i)
+
+    thinned(tmp_path / "a", stream().batch)
+    with pytest.raises(Stop):
+        thinned(tmp_path / "b", until)
+    thinned(tmp_path / "b", stream().batch)
+    assert (tmp_path / "a/c").read_bytes() == (tmp_path / "b/c").read_bytes()
+    assert read(tmp_path / "a/r.jsonl")[1]["loss"] != read(tmp_path / "a/r.jsonl")[2]["loss"]
+
+
+def test_what_was_seen_is_measured_like_what_was_not(tmp_path: Path) -> None:
+    one, other = stream(seed=9).batch(0), stream(seed=8).batch(0)
+    run(tmp_path, held_out=[one], seen=[one, other])
+    for event in read(tmp_path / "r.jsonl"):
+        if event["kind"] == "eval":
+            assert event["seen_loss"] != event["held_out_loss"] > 0
+    (tmp_path / "again").mkdir()
+    run(tmp_path / "again", held_out=[one], seen=[one])
+    events = [e for e in read(tmp_path / "again/r.jsonl") if e["kind"] == "eval"]
+    assert events and all(e["seen_loss"] == e["held_out_loss"] for e in events)
+
+
 class Numbers(NamedTuple):
     x: np.ndarray
 

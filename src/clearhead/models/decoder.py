@@ -74,6 +74,7 @@ class DecoderConfig:
     attention_scale: float = 0.0
     attention_softcap: float = 0.0
     logit_softcap: float = 0.0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
@@ -91,6 +92,8 @@ class DecoderConfig:
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must not be negative; 0 means none")
+        if not 0 <= self.dropout < 1:
+            raise UserError(f"dropout = {self.dropout} must be at least 0 and below 1")
         if self.d_model % self.n_heads and not self.head_channels:
             raise UserError(f"d_model = {self.d_model} is not a multiple of n_heads = {self.n_heads}; change one")
         if self.n_heads % self.n_kv_heads:
@@ -218,7 +221,7 @@ class Decoder(nn.Module):
             x = x + embedding(positions, self.place.weight).to(dtype)
         elif config.positions == "sinusoidal":
             x = x + functional.sinusoidal(positions, config.d_model).to(dtype)
-        return x
+        return nn.functional.dropout(x, config.dropout, self.training)
 
     def rotations(self, positions: Int[Tensor, "*B"], dtype: torch.dtype) -> tuple[Rotation | None, Rotation | None]:
         """Cosines and sines for global and for windowed layers."""
@@ -257,8 +260,9 @@ def block_of(config: DecoderConfig) -> nn.Module:
         bias=(config.bias != "none", config.bias == "all"),
         qk_norm=(norm_of(config, C), norm_of(config, C)) if config.qk_norm else None,
         q_scale=config.attention_scale * C**0.5 if config.attention_scale else 1.0,
+        dropout=config.dropout,
     )  # fmt: skip
-    mlp = MLP(D, config.d_ff, ACTIVATIONS[config.mlp], config.gated, bias=config.bias == "all")
+    mlp = MLP(D, config.d_ff, ACTIVATIONS[config.mlp], config.gated, config.bias == "all", config.dropout)
     norms = tuple(norm_of(config, D) for _ in range(NORMS_OF[config.block]))
     return BLOCKS[config.block](attention, mlp, norms)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -40,17 +41,19 @@ class Attention(nn.Module):
     """One product for q, k and v, then `attend`, then the output product.
 
     `bias`: of q, k and v, and of the output. `qk_norm`: applied to each head of q and k, each with a norm of its own.
+    `dropout`: of what is written to the stream, while training.
     """
 
     def __init__(
         self, width: int, n_heads: int, n_kv_heads: int, channels: int,
         bias: tuple[bool, bool] = (False, False), qk_norm: tuple[Elementwise, Elementwise] | None = None,
-        q_scale: float = 1.0,
+        q_scale: float = 1.0, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.channels = channels
         self.heads = (n_heads, n_kv_heads)
         self.q_scale = q_scale
+        self.dropout = dropout
         self.q_norm: Elementwise | None = qk_norm and qk_norm[0]
         self.k_norm: Elementwise | None = qk_norm and qk_norm[1]
         self.qkv = nn.Linear(width, (n_heads + 2 * n_kv_heads) * channels, bias=bias[0])
@@ -68,7 +71,7 @@ class Attention(nn.Module):
         q, k = qk.split((H, G), -2)
         if self.q_scale != 1:
             q = q * self.q_scale
-        return self.out(attend(q, k, v).flatten(-2))
+        return F.dropout(self.out(attend(q, k, v).flatten(-2)), self.dropout, self.training)
 
     def normed(self, qk: Float[Tensor, "*B N C"]) -> Float[Tensor, "*B N C"]:
         """The heads of q and k, each normed; norms without a gain are one function and need one call."""
@@ -80,16 +83,19 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """down(activation(up(x))); a gated activation takes an `up` of twice the width."""
+    """down(activation(up(x))), with dropout while training; a gated activation takes an `up` of twice the width."""
 
-    def __init__(self, width: int, hidden: int, activation: Elementwise, gated: bool, bias: bool = False) -> None:
+    def __init__(
+        self, width: int, hidden: int, activation: Elementwise, gated: bool, bias: bool = False, dropout: float = 0.0
+    ) -> None:
         super().__init__()
+        self.dropout = dropout
         self.activation = activation
         self.up = nn.Linear(width, hidden * (2 if gated else 1), bias=bias)
         self.down = nn.Linear(hidden, width, bias=bias)
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        return self.down(self.activation(self.up(x)))
+        return F.dropout(self.down(self.activation(self.up(x))), self.dropout, self.training)
 
 
 class PreNormBlock(nn.Module):

@@ -11,7 +11,7 @@ from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.task import Task
 from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
 from clearhead.text.packing import Document
-from clearhead.text.tokenizer import END, CharTokenizer
+from clearhead.text.tokenizer import END, PAD, CharTokenizer
 
 POOL = 15_000  # training problems drawn ahead for each task; a solution is drawn anew each time
 PATIENCE = 1_000  # documents drawn in vain, one after the other
@@ -59,6 +59,19 @@ def document(tokenizer: CharTokenizer, source: Source, most: int, rng: random.Ra
         f"{PATIENCE:,} documents in a row are longer than {most} tokens; raise data.max_length and "
         "model.max_positions, or give shorter problems"
     )
+
+
+def hidden(document: Document, share: float, rng: random.Random) -> Document:
+    """With probability `share`, the document with part of its problem unreadable: from hardly any of it to nearly all.
+
+    A solution then has to go on from its own last words, as a rule does, and not from what the problem calls to mind.
+    The token that asks is always left.
+    """
+    if not share or rng.random() >= share:
+        return document
+    chance = rng.random()
+    problem = [PAD if rng.random() < chance else token for token in document.prompt[:-1]]
+    return Document([*problem, document.prompt[-1]], document.solution)
 
 
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:

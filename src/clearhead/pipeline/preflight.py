@@ -16,7 +16,7 @@ import torch
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import sizes
+from clearhead.pipeline import few_rows, sizes
 from clearhead.pipeline.data import train_tokenizer
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
@@ -43,12 +43,16 @@ NEW_SHARE = 0.1  # of the tokens that rollouts draw: the rest was drawn before, 
 
 @dataclass(frozen=True)
 class Survey:
-    """The tokenizer of a run to be, the lengths of its tasks' texts in it, and its recipe with every size."""
+    """The tokenizer of a run to be, the lengths of its tasks' texts in it, and its recipe with nothing left open.
+
+    `rows` counts the training rows of all tasks, 0 where some task draws its problems afresh.
+    """
 
     tokenizer: CharTokenizer
     lengths: Mapping[str, Lengths]
     sizes: Sizes
     recipe: Recipe
+    rows: int
 
 
 def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
@@ -56,7 +60,9 @@ def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     tokenizer, most = train_tokenizer(tasks, recipe.seed), recipe.data.max_length
     lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
     found = sizes.sizes(lengths.values())
-    return Survey(tokenizer, lengths, found, sizes.filled(recipe, found))
+    rows = few_rows.training_rows(tasks.values())
+    full = few_rows.followed(sizes.filled(recipe, found), rows, found.most_steps)
+    return Survey(tokenizer, lengths, found, full, rows)
 
 
 def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
@@ -70,7 +76,7 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
             "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
         },
         "seconds": seconds | {"all": sum(seconds.values())},
-        "warnings": sizes.too_tight(recipe, found.sizes),
+        "warnings": [*few_rows.told(recipe, found.rows), *sizes.too_tight(recipe, found.sizes)],
     }  # fmt: skip
 
 

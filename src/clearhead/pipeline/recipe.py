@@ -48,13 +48,18 @@ OWN = ("source", "share", "rollouts", "holdout")  # keys of a task's section tha
 class DataConfig:
     """What is written from the tasks: `direct` is the share of documents that ask for the bare answer.
 
-    Documents of more than `max_length` tokens are left out.
+    `hide` is the share of training documents whose problem can be read in part only, so that solutions are worked out
+    and not remembered; left out, it follows from how many rows there are. Documents of more than `max_length` tokens
+    are left out.
     """
 
     direct: float = 0.1
     max_length: int = 2048
+    hide: float | None = None
 
     def __post_init__(self) -> None:
+        if self.hide is not None and not 0 <= self.hide <= 1:
+            raise UserError(f"data.hide = {self.hide} must be 0 to 1")
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
         if not SHORTEST <= self.max_length <= LARGEST["max_positions"] // 2:

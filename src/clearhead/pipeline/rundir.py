@@ -24,6 +24,7 @@ from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
+from clearhead.pipeline.few_rows import followed
 from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.sizes import FIELDS, Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
@@ -122,12 +123,14 @@ class RunDir:
         return parse_any(with_old_default(load_toml(self.config)), str(self.config))
 
     def recipe(self) -> Recipe:
-        """The recipe of a run on tasks, with the sizes that followed from its data once these were measured."""
+        """The recipe of a run on tasks, with what followed from its data once these were measured."""
         recipe = self.any_recipe()
         if isinstance(recipe, TextRecipe):
             raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
         found = self.read_sizes()
-        return filled(recipe, found) if found else recipe
+        if found is None:
+            return recipe
+        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0), found.most_steps)
 
     def read_sizes(self) -> Sizes | None:
         """None before they are measured, and of runs that said all sizes themselves."""

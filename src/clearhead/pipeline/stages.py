@@ -32,8 +32,8 @@ from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import preflight, sizes
-from clearhead.pipeline.data import Source, document, load_tasks, source
+from clearhead.pipeline import few_rows, preflight, sizes
+from clearhead.pipeline.data import document, hidden, load_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.workers import do_jobs
@@ -50,6 +50,7 @@ from clearhead.training.loop import train
 from clearhead.training.record import Observer, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
+CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights are kept
 HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is tried on, and no more than
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
@@ -129,7 +130,7 @@ def tokenizer_stage(context: Context) -> None:
     found = preflight.survey(recipe, tasks)  # sizes that cannot work are an error here
     facts = preflight.facts(found, tasks, context.device)
     write_text(context.run.tokenizer, found.tokenizer.to_json())
-    write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths))
+    write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths) | {"rows": found.rows})
     write_json(context.run.preflight, facts)
     context.say(f"tokenizer: {found.tokenizer.vocab_size} tokens: {''.join(found.tokenizer.alphabet.split())}")
     for line in preflight.lines(facts):
@@ -143,28 +144,50 @@ def pretrain_stage(context: Context) -> None:
 
 
 def train_language_model(context: Context, stage: str, label: str, seed: int) -> Decoder:
-    """Train on drawn solutions, watching the held-out loss and the share solved at first try."""
+    """Train on drawn solutions, watching the held-out loss and the share solved at first try.
+
+    Where the training rows can be learned by heart, as many of them are tried as well.
+    """
     recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
-    config = replace(recipe.pretrain, seed=seed)
+    config, rows = replace(recipe.pretrain, seed=seed), few_rows.training_rows(tasks.values())
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
 
-    def stream(drawn: Source, seed: int) -> PackedStream:
+    def stream(split: str, seed: int, hide: float = 0.0) -> PackedStream:
+        drawn = source(tasks, recipe.tasks, recipe.data.direct, split, recipe.seed)
         most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
-        draw = partial(document, tokenizer, drawn, most)
-        return PackedStream(draw, config.rows, config.tokens, seed)
+        return PackedStream(
+            lambda rng: hidden(document(tokenizer, drawn, most, rng), hide, rng), config.rows, config.tokens, seed
+        )
 
-    training = source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
-    held_out = stream(source(tasks, recipe.tasks, recipe.data.direct, "valid", recipe.seed), recipe.seed + 1).batch(0)
-    asked = {name: task.problems("valid", HELD_OUT_PROBLEMS, recipe.seed) for name, task in tasks.items()}
+    def some(split: str) -> dict[str, list[str]]:
+        n = CHOOSING_PROBLEMS if config.keep_best else HELD_OUT_PROBLEMS
+        return {name: task.problems(split, n, recipe.seed) for name, task in tasks.items()}
+
+    asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        return first_try(model, tokenizer, tasks, asked)
+        return first_try(model, tokenizer, tasks, asked) | (
+            {"seen_first_try": first_try(model, tokenizer, tasks, known)["first_try"]} if known else {}
+        )
 
     record = Record(context.run.record(stage))
+    warned = False
+
+    def warn(event: Mapping[str, Any]) -> None:
+        nonlocal warned
+        counts = (sum(map(len, problems.values())) for problems in (known, asked))
+        if event["kind"] == "eval" and known and few_rows.memorizes(event, *counts):
+            record.log("memorizes", step=event["step"], rows=rows)
+            if not warned:
+                context.say(few_rows.memorizing_line(label, event, rows))
+            warned = True
+
     with context.watch(label) as watch:
         train(
-            config, decoder, stream(training, seed).batch, checkpoint=context.run.checkpoint(stage),
-            record=record, observers=[watch], held_out=[held_out], on_eval=on_eval,
+            config, decoder, stream("train", seed, recipe.data.hide or 0.0).batch, record=record,
+            checkpoint=context.run.checkpoint(stage), observers=[watch, warn], on_eval=on_eval,
+            held_out=[stream("valid", recipe.seed + 1).batch(0)],
+            seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
         )  # fmt: skip
     return decoder
 
@@ -172,7 +195,7 @@ def train_language_model(context: Context, stage: str, label: str, seed: int) ->
 def first_try(
     decoder: Decoder, tokenizer: CharTokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]]
 ) -> dict[str, Any]:
-    """Share of problems solved greedily, by task, and one solution to look at."""
+    """Share of problems solved greedily, by task and the mean of the tasks, and one solution to look at."""
     engine = LocalEngine(decoder, tokenizer)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
@@ -186,7 +209,7 @@ def first_try(
         accuracy[name] = right / max(len(asked[name]), 1)
         sample += f"{problem}\n{text.text}\n"
         engine.close(nodes)
-    return {"accuracy": accuracy, "sample": sample}
+    return {"accuracy": accuracy, "first_try": sum(accuracy.values()) / len(accuracy), "sample": sample}
 
 
 def reader_stage(context: Context) -> None:

@@ -68,6 +68,10 @@ class FileTask:
         return str(self.path) if is_hub(self.path) else f"file:{self.path}"
 
     @property
+    def rows(self) -> int:
+        return len(self._pools["train"])
+
+    @property
     def intake(self) -> IntakeReport:
         """What the file held, and what was made of it."""
         if faults(self._fitted[1]):

@@ -67,6 +67,16 @@ def knows(task: Task, problem: str) -> bool:
 
 
 @runtime_checkable
+class HasRows(Protocol):
+    """A task whose training problems, each with one solution, are all there are: it draws none afresh."""
+
+    @property
+    def rows(self) -> int:
+        """How many training problems."""
+        ...
+
+
+@runtime_checkable
 class KnowsAnswer(Protocol):
     """A task that can show a right answer. Reports and predictions alone may ask: no model or search ever sees it."""
 

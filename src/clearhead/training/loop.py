@@ -101,6 +101,7 @@ def train(
     record: Record | None = None,
     observers: Sequence[Observer] = (),
     held_out: Sequence[Any] = (),
+    seen: Sequence[Any] = (),
     on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None = None,
     meta: Mapping[str, Any] | None = None,
 ) -> None:
@@ -110,6 +111,9 @@ def train(
 
     batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
+
+    An evaluation gives the loss, without dropout, on the batches `held_out` and on some of the training data, `seen`: a
+    model that is much better on these learns them by heart. It adds what `on_eval` measures.
 
     With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
     last ones, so that a run that was interrupted ends with the same.
@@ -123,7 +127,7 @@ def train(
         while not run.ended():
             run.advance(made)
             if config.eval_every and (run.step % config.eval_every == 0 or run.ended()):
-                run.evaluate(held_out, on_eval)
+                run.evaluate({"held_out_loss": held_out, "seen_loss": seen}, on_eval)
             if run.ended() and run.best:
                 run.tell("kept", True, best_step=run.best.step, measure=config.keep_best, value=run.best.value)
             if run.ended() or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
@@ -216,22 +220,26 @@ class _Run:
         tokens = sum(batch[0].size for batch in micro_batches)
         self.tell("step", True, loss=loss, grad_norm=norm, lr_scale=rate, tokens=tokens, seconds=seconds)
 
-    def evaluate(self, held_out: Sequence[Any], on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None) -> None:
-        """The mean loss over the held-out batches, and whatever the callback measures or samples."""
-        numbers: dict[str, Any] = {}
+    def evaluate(
+        self, sets: Mapping[str, Sequence[Any]], on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None
+    ) -> None:
+        """The mean loss over each set of batches, and whatever the callback measures or samples."""
         self.gradients.refresh()
-        if held_out:
-            work, training = self.gradients.work, self.gradients.work.training
-            work.eval()  # without dropout
-            with torch.no_grad():
-                losses = [self.loss_fn(work, to_tensors(b, self.device)).item() for b in held_out]
-            work.train(training)
-            numbers["held_out_loss"] = sum(losses) / len(losses)
+        numbers: dict[str, Any] = {name: self.mean_loss(batches) for name, batches in sets.items() if batches}
         if on_eval:
             numbers |= on_eval(self.model, self.step)
         if self.config.keep_best:
             numbers["best"] = self.compare(numbers)
         self.tell("eval", True, **numbers)
+
+    @torch.no_grad()
+    def mean_loss(self, batches: Sequence[Any]) -> float:
+        """Without dropout, in the compute type."""
+        work, training = self.gradients.work, self.gradients.work.training
+        work.eval()
+        losses = [self.loss_fn(work, to_tensors(batch, self.device)).item() for batch in batches]
+        work.train(training)
+        return sum(losses) / len(losses)
 
     def compare(self, numbers: Mapping[str, Any]) -> bool:
         """Keep these weights if nothing was better so far; NaN is never better."""

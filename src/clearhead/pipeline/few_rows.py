@@ -1,0 +1,75 @@
+"""Few rows: what training makes of them where a recipe leaves it open, and how one sees that they are learned by heart.
+
+A file of rows ends, and a model that reads it fifty times remembers it. A task that draws its problems afresh has no
+such limit, and nothing here applies to it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from clearhead.pipeline.recipe import Recipe
+from clearhead.reasoning.statistics import wilson
+from clearhead.tasks.task import HasRows, Task
+
+FEW = 20_000  # training rows from which on nothing is done against memorizing
+HIDE = 0.5
+FAR = 0.1  # share of problems, and nats a token, by which training data must be ahead to call it memorizing
+TIMES = 2.0  # the held-out loss over that of the training data, at least, to call it so
+
+
+def training_rows(tasks: Iterable[Task]) -> int:
+    """How many rows there are to learn from in all; 0 where some task draws its problems afresh."""
+    counts = [task.rows if isinstance(task, HasRows) else 0 for task in tasks]
+    return sum(counts) if all(counts) else 0
+
+
+def are_few(rows: int) -> bool:
+    return 0 < rows < FEW
+
+
+def followed(recipe: Recipe, rows: int, most_steps: int) -> Recipe:
+    """The recipe with what it leaves open chosen for so many training rows, of solutions of up to `most_steps` steps.
+
+    Few rows: problems are hidden in part where solutions have several steps, and the weights of the best held-out
+    accuracy are kept where it is measured. What the recipe says is kept.
+    """
+    few = are_few(rows)
+    hide = recipe.data.hide
+    if hide is None:
+        hide = HIDE if few and most_steps > 1 else 0.0
+    pretrain = recipe.pretrain
+    if few and pretrain.eval_every and not pretrain.keep_best:
+        pretrain = replace(pretrain, keep_best="first_try")
+    return replace(recipe, data=replace(recipe.data, hide=hide), pretrain=pretrain)
+
+
+def told(recipe: Recipe, rows: int) -> list[str]:
+    """A line about a followed recipe; none where the rows are not few."""
+    if not are_few(rows):
+        return []
+    chosen = [f"data.hide = {recipe.data.hide:g}"]
+    if recipe.pretrain.keep_best:
+        chosen.append(f"pretrain.keep_best = {recipe.pretrain.keep_best}")
+    return [f"{rows:,} training rows: {', '.join(chosen)}"]
+
+
+def memorizes(numbers: Mapping[str, Any], seen: int, held_out: int) -> bool:
+    """Is an evaluation much better on training data than on held-out data, by accuracy or by loss?
+
+    Accuracy, of so many problems `seen` and `held_out`: the intervals of the two leave `FAR` between them. Loss: by a
+    factor of `TIMES`, and by `FAR`.
+    """
+    known = wilson(round(numbers["seen_first_try"] * seen), seen)
+    new = wilson(round(numbers["first_try"] * held_out), held_out)
+    learned, loss = numbers["seen_loss"], numbers["held_out_loss"]
+    return known.low - new.high > FAR or loss > max(TIMES * learned, learned + FAR)
+
+
+def memorizing_line(label: str, numbers: Mapping[str, Any], rows: int) -> str:
+    """What an evaluation that memorizes says, and what to do."""
+    return (
+        f"{label}: step {numbers['step']}: it learns its {rows:,} rows by heart: {numbers['seen_first_try']:.0%} of "
+        f"training problems at first try, {numbers['first_try']:.0%} of held-out ones; more rows or a generator help "
+        "most, then a smaller model, a higher model.dropout and fewer steps"
+    )
