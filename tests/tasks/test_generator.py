@@ -61,9 +61,10 @@ def test_another_process_knows_what_was_drawn(make, tmp_path):
     assert [other.solve(problem, random.Random(0)) for problem in problems] == [
         task.solve(problem, random.Random(0)) for problem in problems
     ]
-    longer = other.problems("train", 120, 7)  # goes on behind what was noted
-    assert longer[:50] == problems
-    assert longer == make(SUMS).problems("train", 120, 7)
+    fresh = make(SUMS).problems("train", 120, 7)
+    for n in range(60, 121, 10):  # goes on behind what was noted
+        assert load(task.name).kept_in(tmp_path / "drawn").problems("train", n, 7) == fresh[:n]
+    assert fresh[:50] == problems
 
 
 def test_its_own_check_gets_the_expected_answer(make):
@@ -95,10 +96,10 @@ def test_explanations_get_the_answer_as_a_last_step(make):
 
 def test_the_common_generator_is_repeatable_too(make):
     text = "from random import randrange\ndef problems(split, seed):\n    while True:\n        a = randrange(9999)\n"
-    text += (
-        "        yield str(a), a\ndef check(p, answer, expected):\n    return answer == expected or randrange(9) > 9\n"
-    )
+    text += "        yield str(a), a\n"
     problems = make(text).problems("train", 300, 3)
+    assert make(text).problems("train", 300, 3) == problems
+    text += "def check(problem, answer, expected):\n    return randrange(9) < 9 and answer == expected\n"
     task = make(text)
     assert task.problems("train", 300, 3) == problems
     assert not task.check(problems[0], "x")

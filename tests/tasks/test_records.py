@@ -49,6 +49,7 @@ def test_separator_and_encoding_may_be_told(tmp_path):
 
 def test_a_row_of_other_width_does_not_mislead(tmp_path):
     assert sniff("problem;answer\na,b;1\nc;1\nd,e\n") == ";"
+    assert sniff("a|b|c,answer\n1,2\n3,4\n") == ","
     path = tmp_path / "mine.csv"
     path.write_text("q,a\n1,2\n3\n\n4,5,6\n7,8\n")
     records = read_records(path)

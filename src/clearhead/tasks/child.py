@@ -135,7 +135,7 @@ class Served:
         lines = [
             frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(self.path)
         ]
-        first = str(error).partition("\n")[0][:200]
+        first = "".join(char if char.isprintable() else "?" for char in str(error).partition("\n")[0][:200])
         return (f"line {lines[-1]}: " if lines else "") + f"{type(error).__name__}: {first}"
 
 

@@ -179,8 +179,9 @@ class FileTask:
     @cached_property
     def _pools(self) -> dict[str, list[str]]:
         pools = split_rows(list(self._rows.values()), self.path)
+        apart = set(self.held_out)
         for split in ("train", "valid"):
-            pools[split] = [problem for problem in pools[split] if problem not in self.held_out]
+            pools[split] = [problem for problem in pools[split] if problem not in apart]
         return pools | ({"test": list(self.held_out)} if self.held_out else {})
 
 
