@@ -45,7 +45,7 @@ def test_linear_takes_any_number_of_rows_and_a_bias(count: int, dtype: torch.dty
 def test_packed_is_the_same_product(count: int) -> None:
     x, weight, bias = drawn(count, 32, 24, torch.bfloat16)
     if not packs(weight):
-        pytest.skip("no oneDNN")
+        pytest.skip("no product of bfloat16 in oneDNN here")
     for b in (None, bias):
         assert is_product(packed_product(x, packed(weight), b), x, weight, b)
     assert not packs(weight.float())

@@ -26,8 +26,9 @@ def row_product(x: Float[Tensor, "*one D"], weight: Float[Tensor, "E D"]) -> Flo
 
 
 def packs(weight: Float[Tensor, "E D"]) -> bool:
-    """Whether `packed` can do anything for this matrix."""
-    return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and torch.backends.mkldnn.is_available()
+    """Whether `packed` can do anything for this matrix: bfloat16 on a CPU for which oneDNN has a product of it."""
+    here = weight.device.type == "cpu" and torch.backends.mkldnn.is_available()
+    return here and weight.dtype == torch.bfloat16 and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def packed(weight: Float[Tensor, "E D"]) -> Tensor:
