@@ -22,8 +22,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from clearhead.config import load_toml
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline.data import encode, load_tasks, source, train_tokenizer
+from clearhead.pipeline.data import encode, load_tasks, source
 from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.text.packing import NO_TARGET, Batch, PackedStream, waste
 from clearhead.training.optim import Optimizer
 from clearhead.training.step import Gradients, clip, compute_dtype, keep_freed_memory, language_model_loss, to_tensors

@@ -5,8 +5,9 @@ import random
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.pipeline.data import Source, document, encode, hidden, load_tasks, source, train_tokenizer
+from clearhead.pipeline.data import Source, document, encode, hidden, load_tasks, source
 from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.text.packing import Document
 from clearhead.text.tokenizer import END, PAD
 

@@ -31,6 +31,17 @@ def test_the_same_ids_in_every_form(texts: list[str]) -> None:
     assert library.token_to_id("<end>") == 1
 
 
+def test_bytes_spell_in_every_form_what_the_alphabet_lacks() -> None:
+    ours = CharTokenizer("\n 0123456789abc", byte_fallback=True)
+    theirs = as_subword(ours)
+    file = from_metadata(to_metadata(theirs, None, ours.vocab_size))
+    assert theirs.vocab_size == file.vocab_size == ours.vocab_size
+    for text in TEXTS:
+        ids = ours.encode(text)
+        assert theirs.encode(text) == file.encode(text) == ids
+        assert theirs.decode(ids) == file.decode(ids) == text
+
+
 def test_a_sign_that_other_programs_read_as_a_space_is_told() -> None:
     with pytest.raises(UserError, match="'▁', which stands for the space"):
         as_subword(CharTokenizer("a▁"))

@@ -1,6 +1,7 @@
-"""From tasks to training text: the tokenizer's alphabet, and documents drawn without end from the tasks of a recipe."""
+"""From tasks to training text: documents drawn without end from the tasks of a recipe."""
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,13 @@ from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.task import Task
 from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
 from clearhead.text.packing import Document
-from clearhead.text.tokenizer import END, PAD, CharTokenizer
+from clearhead.text.protocol import Tokenizer
+from clearhead.text.tokenizer import END, PAD
 
 POOL = 15_000  # training problems drawn ahead for each task; a solution is drawn anew each time
 PATIENCE = 1_000  # documents drawn in vain, one after the other
-ALPHABET_SAMPLE = 3_000  # problems whose solutions show the tokenizer what characters there are
+STRANGE = ((0xC0, 0x250), (0x370, 0x530), (0x4E00, 0xA000), (0x1F300, 0x1F650))  # characters of 2, 2, 3 and 4 bytes
+WORD = re.compile(r"[^\W\d_]+")
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,13 @@ class Source:
         return Solved(steps_prompt(problem), join_steps(steps))
 
 
-def document(tokenizer: CharTokenizer, source: Source, most: int, rng: random.Random) -> Document:
-    """A solved problem as tokens, drawn again until one has `most` or fewer."""
+def document(tokenizer: Tokenizer, source: Source, most: int, rng: random.Random, respelled: float = 0.0) -> Document:
+    """A solved problem as tokens, drawn again until one has `most` or fewer; a share has a word `respell` changed."""
     for _ in range(PATIENCE):
-        drawn = encode(tokenizer, source.draw(rng))
+        solved = source.draw(rng)
+        if respelled and rng.random() < respelled:
+            solved = respell(solved, rng)
+        drawn = encode(tokenizer, solved)
         if len(drawn.prompt) + len(drawn.solution) <= most:
             return drawn
     raise UserError(
@@ -74,6 +80,24 @@ def hidden(document: Document, share: float, rng: random.Random) -> Document:
     return Document([*problem, document.prompt[-1]], document.solution)
 
 
+def respell(solved: Solved, rng: random.Random) -> Solved:
+    """A word of the problem with a character in it that is hardly seen anywhere, in the solution, too.
+
+    So a model that can spell any character in bytes learns to read past them, and to copy them.
+
+    >>> respell(Solved("Ann has 3", "Ann: 3"), random.Random(1))
+    Solved(prompt='Anł has 3', solution='Anł: 3')
+    """
+    words = WORD.findall(solved.prompt)
+    if not words:
+        return solved
+    word = rng.choice(words)
+    at = rng.randrange(len(word))
+    strange = word[:at] + chr(rng.randrange(*rng.choice(STRANGE))) + word[at + 1 :]
+    whole = re.compile(rf"(?<![^\W\d_]){word}(?![^\W\d_])")
+    return Solved(whole.sub(strange, solved.prompt), whole.sub(strange, solved.solution))
+
+
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
     """The tasks of a recipe by the names of their sections; what they draw is kept in the run's folder `drawn`."""
     tasks = {config.name: config.load() for config in recipe.tasks}
@@ -90,26 +114,10 @@ def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float,
     return Source(list(tasks.values()), [config.share for config in configs], direct, pools)
 
 
-def train_tokenizer(tasks: dict[str, Task], seed: int) -> CharTokenizer:
-    """Every character of the training solutions, both ways of asking, and of all problems that will be asked."""
-    rng = random.Random(seed)
-    texts = []
-    for task in tasks.values():
-        for problem in task.problems("train", ALPHABET_SAMPLE, seed):
-            steps = task.solve(problem, rng)
-            texts += [
-                steps_prompt(problem),
-                join_steps(steps),
-                direct_prompt(problem),
-                task.answer(problem, steps) or "",
-            ]
-        texts += task.problems("valid", ALPHABET_SAMPLE, seed) + task.problems("test", ALPHABET_SAMPLE, seed)
-    return CharTokenizer.train(texts)
-
-
-def encode(tokenizer: CharTokenizer, solved: Solved) -> Document:
+def encode(tokenizer: Tokenizer, solved: Solved) -> Document:
     """The solution, closed by END, is learned; the prompt is only read.
 
+    >>> from clearhead.text.tokenizer import CharTokenizer
     >>> encode(CharTokenizer("+1=2\\n"), Solved("1+1\\n", "=2"))
     Document(prompt=[3, 2, 3, 6], solution=[4, 5, 1])
     """

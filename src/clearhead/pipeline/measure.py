@@ -21,6 +21,7 @@ from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
 from clearhead.models.decoder import Decoder
+from clearhead.pipeline import tokens
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
@@ -320,9 +321,9 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     if engine.fits(text):
         ((written,),) = engine.generate([text], SampleConfig(temperature=0.0, max_tokens=MAPPED), 1, [0])
         text += written.text
-    tokens = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
-    layers = attention_weights(decoder, tokens)
-    return {"title": join_steps([problem]), "tokens": [tokenizer.decode([t]) for t in tokens], "layers": layers}
+    ids = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
+    layers = attention_weights(decoder, ids)
+    return {"title": join_steps([problem]), "tokens": tokens.names(tokenizer, ids), "layers": layers}
 
 
 @torch.no_grad()

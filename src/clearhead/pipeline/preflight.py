@@ -17,9 +17,9 @@ from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, sizes
-from clearhead.pipeline.data import train_tokenizer
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
+from clearhead.pipeline.tokens import RunTokenizer, train_tokenizer
 from clearhead.pipeline.workers import MOST
 from clearhead.reasoning.strategies import SAMPLED, SINGLE
 from clearhead.tasks.file import FileTask
@@ -28,7 +28,6 @@ from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import Task
 from clearhead.text.documents import steps_prompt
 from clearhead.text.packing import Document, pack
-from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training.loop import TrainConfig
 from clearhead.training.optim import Optimizer
 from clearhead.training.step import Gradients, compute_dtype, language_model_loss
@@ -48,7 +47,7 @@ class Survey:
     `rows` counts the training rows of all tasks, 0 where some task draws its problems afresh.
     """
 
-    tokenizer: CharTokenizer
+    tokenizer: RunTokenizer
     lengths: Mapping[str, Lengths]
     sizes: Sizes
     recipe: Recipe
@@ -57,7 +56,7 @@ class Survey:
 
 def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     """UserError where a size that the recipe gives cannot work."""
-    tokenizer, most = train_tokenizer(tasks, recipe.seed), recipe.data.max_length
+    tokenizer, most = train_tokenizer(tasks, recipe.seed, recipe.data.tokens), recipe.data.max_length
     lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
     found = sizes.sizes(lengths.values())
     rows = few_rows.training_rows(tasks.values())

@@ -7,7 +7,7 @@ keep their defaults, unknown keys are refused.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from clearhead.alignment.rollouts import RolloutConfig
 from clearhead.config import build, nearest, to_dict
@@ -50,12 +50,13 @@ class DataConfig:
 
     `hide` is the share of training documents whose problem can be read in part only, so that solutions are worked out
     and not remembered; left out, it follows from how many rows there are. Documents of more than `max_length` tokens
-    are left out.
+    are left out. `tokens` are characters, or subwords where they pay.
     """
 
     direct: float = 0.1
     max_length: int = 2048
     hide: float | None = None
+    tokens: Literal["auto", "characters", "subwords"] = "auto"
 
     def __post_init__(self) -> None:
         if self.hide is not None and not 0 <= self.hide <= 1:

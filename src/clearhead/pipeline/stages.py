@@ -5,6 +5,7 @@ between two stages, or inside one, goes on from files alone.
 """
 
 import math
+import random
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
@@ -32,19 +33,18 @@ from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import few_rows, preflight, sizes
+from clearhead.pipeline import few_rows, preflight, sizes, tokens
 from clearhead.pipeline.data import document, hidden, load_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.pipeline.tokens import RunTokenizer
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategies import Bench, SearchConfig
 from clearhead.tasks.task import Task
 from clearhead.text import load as text_files
 from clearhead.text.documents import split_steps, steps_prompt
-from clearhead.text.packing import PackedStream
-from clearhead.text.subword import SubwordTokenizer
-from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.packing import Document, PackedStream
 from clearhead.training import checkpoint
 from clearhead.training.loop import train
 from clearhead.training.record import Observer, Record
@@ -78,14 +78,11 @@ class Context:
     def tasks(self) -> dict[str, Task]:
         return load_tasks(self.recipe, self.run.drawn)
 
-    def tokenizer(self) -> CharTokenizer:
-        tokenizer = load_tokenizer(self.run)
-        assert isinstance(tokenizer, CharTokenizer)
-        return tokenizer
+    def tokenizer(self) -> RunTokenizer:
+        return load_tokenizer(self.run)
 
 
-def load_tokenizer(run: RunDir) -> CharTokenizer | SubwordTokenizer:
-    """The tokenizer of a run: characters where it learned tasks, whatever its recipe says where it learned text."""
+def load_tokenizer(run: RunDir) -> RunTokenizer:
     if not run.tokenizer.is_file():
         raise UserError(f"{run.path} has no tokenizer.json; the run stopped before it was trained, go on with --resume")
     return text_files.load_tokenizer(run.tokenizer)
@@ -132,7 +129,7 @@ def tokenizer_stage(context: Context) -> None:
     write_text(context.run.tokenizer, found.tokenizer.to_json())
     write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths) | {"rows": found.rows})
     write_json(context.run.preflight, facts)
-    context.say(f"tokenizer: {found.tokenizer.vocab_size} tokens: {''.join(found.tokenizer.alphabet.split())}")
+    context.say(tokens.told(found.tokenizer, tasks, recipe.seed))
     for line in preflight.lines(facts):
         context.say(line)
 
@@ -152,17 +149,20 @@ def train_language_model(context: Context, stage: str, label: str, seed: int) ->
     config, rows = replace(recipe.pretrain, seed=seed), few_rows.training_rows(tasks.values())
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
 
-    def stream(split: str, seed: int, hide: float = 0.0) -> PackedStream:
+    def stream(split: str, seed: int, hide: float = 0.0, respelled: float = 0.0) -> PackedStream:
         drawn = source(tasks, recipe.tasks, recipe.data.direct, split, recipe.seed)
         most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
-        return PackedStream(
-            lambda rng: hidden(document(tokenizer, drawn, most, rng), hide, rng), config.rows, config.tokens, seed
-        )
+
+        def draw(rng: random.Random) -> Document:
+            return hidden(document(tokenizer, drawn, most, rng, respelled), hide, rng)
+
+        return PackedStream(draw, config.rows, config.tokens, seed)
 
     def some(split: str) -> dict[str, list[str]]:
         n = CHOOSING_PROBLEMS if config.keep_best else HELD_OUT_PROBLEMS
         return {name: task.problems(split, n, recipe.seed) for name, task in tasks.items()}
 
+    training = stream("train", seed, recipe.data.hide or 0.0, tokens.respelled(tokenizer))
     asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
@@ -184,7 +184,7 @@ def train_language_model(context: Context, stage: str, label: str, seed: int) ->
 
     with context.watch(label) as watch:
         train(
-            config, decoder, stream("train", seed, recipe.data.hide or 0.0).batch, record=record,
+            config, decoder, training.batch, record=record,
             checkpoint=context.run.checkpoint(stage), observers=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
@@ -193,7 +193,7 @@ def train_language_model(context: Context, stage: str, label: str, seed: int) ->
 
 
 def first_try(
-    decoder: Decoder, tokenizer: CharTokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]]
+    decoder: Decoder, tokenizer: RunTokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]]
 ) -> dict[str, Any]:
     """Share of problems solved greedily, by task and the mean of the tasks, and one solution to look at."""
     engine = LocalEngine(decoder, tokenizer)

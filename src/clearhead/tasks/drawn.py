@@ -17,7 +17,8 @@ from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.tasks.task import Task
 
-SECONDS = 60.0  # that a stream may be drawn for, in all
+SECONDS = 60.0  # of this process that a stream may be drawn for
+LATEST = 300.0  # seconds on the clock, where drawing waits for others
 FEWEST = 50  # problems that it has however long they take
 PATIENCE = 2000  # draws in a row without a new problem that end it
 
@@ -73,7 +74,8 @@ class DrawnProblems:
         found = [drawn for drawn in stream.problems.values() if wanted(drawn.problem)]
         if len(found) >= n or stream.ended:
             return found[:n]
-        before, misses, until = len(stream.problems), 0, time.monotonic() + SECONDS
+        before, misses = len(stream.problems), 0
+        until, latest = time.process_time() + SECONDS, time.monotonic() + LATEST
         draws = fresh(next(reversed(stream.problems.values()), None))
         while len(found) < n and not stream.ended:
             drawn = next(draws, None)
@@ -82,8 +84,8 @@ class DrawnProblems:
             else:
                 misses, stream.problems[drawn.problem] = 0, drawn
                 found += [drawn] * wanted(drawn.problem)
-            late = time.monotonic() > until and len(stream.problems) >= FEWEST
-            stream.ended = misses >= PATIENCE or late
+            late = time.process_time() > until or time.monotonic() > latest
+            stream.ended = misses >= PATIENCE or (late and len(stream.problems) >= FEWEST)
         if stream.ended or len(stream.problems) > before:
             self._write(name, stream)
         return found

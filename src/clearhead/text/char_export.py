@@ -21,7 +21,7 @@ def as_subword(tokenizer: CharTokenizer) -> SubwordTokenizer:
     """
     if WORD_START in tokenizer.alphabet:
         raise UserError(f"the alphabet has {WORD_START!r}, which stands for the space in files of other programs")
-    tokens = [*SPECIALS, *tokenizer.alphabet.replace(" ", WORD_START)]
+    tokens = [token.replace(" ", WORD_START) for token in tokenizer.tokens]
     # The unknown token is none of the vocabulary: a character that no token spells is an error and not left out.
     backend = tokenizers.Tokenizer(
         models.BPE({token: i for i, token in enumerate(tokens)}, [], unk_token=UNKNOWN_TOKEN, byte_fallback=True)

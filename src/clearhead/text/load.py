@@ -92,7 +92,7 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
     if fields.get("kind") == "char":
         if not isinstance(fields.get("alphabet"), str):
             raise UserError(f"{file} has no alphabet; it is no tokenizer of a run")
-        return CharTokenizer(fields["alphabet"])
+        return CharTokenizer(fields["alphabet"], fields.get("bytes") is True)
     try:
         backend = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
     except Exception as error:  # the library raises nothing narrower

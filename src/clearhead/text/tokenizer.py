@@ -1,10 +1,12 @@
 """A character tokenizer: one id per character of the training text, after two special tokens.
 
+With bytes, a character outside the alphabet is spelt by the bytes of its UTF-8, so every text has ids.
 What is deliberately not here: merges. Arithmetic is learned best digit by digit, and a vocabulary of thirty
 characters leaves a small model's parameters for the problem instead of for its spelling.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,29 +15,37 @@ from clearhead.errors import UserError
 
 PAD, END = 0, 1  # END closes a solution; PAD fills rows and is never predicted
 SPECIALS = ("<pad>", "<end>")
+BYTES = tuple(f"<0x{byte:02X}>" for byte in range(256))  # the names that llama.cpp gives them
 
 
 @dataclass(frozen=True)
 class CharTokenizer:
-    """Characters <-> ids; `alphabet[i]` has id `i + 2`.
+    """Characters <-> ids; `alphabet[i]` has id `i + 2`, and with `byte_fallback` 256 bytes come behind the alphabet.
 
     >>> CharTokenizer("+12=").encode("1+1=2")
     [3, 2, 3, 5, 4]
+    >>> CharTokenizer("a", byte_fallback=True).encode("aé")
+    [2, 198, 172]
     """
 
     alphabet: str
+    byte_fallback: bool = False
 
     @classmethod
-    def train(cls, texts: Iterable[str]) -> "CharTokenizer":
-        """Collect every character that occurs, in code-point order."""
-        alphabet: set[str] = set()
-        for text in texts:
-            alphabet.update(text)
-        return cls("".join(sorted(alphabet)))
+    def train(cls, texts: Iterable[str], byte_fallback: bool = False, fewest: int = 1) -> "CharTokenizer":
+        """Collect every character that is ASCII or occurs in `fewest` of the texts, in code-point order."""
+        counts = Counter(char for text in texts for char in set(text))
+        kept = sorted(char for char, count in counts.items() if count >= fewest or char.isascii())
+        return cls("".join(kept), byte_fallback)
 
     @property
     def vocab_size(self) -> int:
-        return len(SPECIALS) + len(self.alphabet)
+        return len(self.tokens)
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """What each id is called."""
+        return (*SPECIALS, *self.alphabet, *(BYTES if self.byte_fallback else ()))
 
     @property
     def end_id(self) -> int:
@@ -57,21 +67,30 @@ class CharTokenizer:
         try:
             return [self._ids[char] for char in text]
         except KeyError as missing:
+            if self.byte_fallback:
+                return [i for char in text for i in self._spelt(char)]
             raise UserError(
                 f"the character {missing.args[0]!r} in {text[:60]!r} is not in the model's alphabet "
                 f"{self.alphabet!r}; train on text that contains it, or leave it out"
             ) from None
 
+    def _spelt(self, char: str) -> list[int]:
+        if char in self._ids:
+            return [self._ids[char]]
+        first = len(SPECIALS) + len(self.alphabet)
+        return [first + byte for byte in char.encode("utf-8", "surrogatepass")]
+
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of the ids; special tokens have none."""
-        return "".join(self.alphabet[i - len(SPECIALS)] for i in ids if i >= len(SPECIALS))
+        """The text of the ids; special tokens have none. Bytes that are no character become U+FFFD."""
+        if not self.byte_fallback:
+            return "".join(self.alphabet[i - len(SPECIALS)] for i in ids if i >= len(SPECIALS))
+        return b"".join(self._bytes_of[i] for i in ids).decode("utf-8", "replace")
+
+    @cached_property
+    def _bytes_of(self) -> list[bytes]:
+        spelt = [char.encode("utf-8", "surrogatepass") for char in self.alphabet]
+        return [b"" for _ in SPECIALS] + spelt + [bytes((byte,)) for byte in range(256)]
 
     def to_json(self) -> str:
-        return json.dumps({"kind": "char", "alphabet": self.alphabet}, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> "CharTokenizer":
-        data = json.loads(text)
-        if data.get("kind") != "char":
-            raise UserError(f"tokenizer kind {data.get('kind')!r} is unknown; this version reads 'char'")
-        return cls(data["alphabet"])
+        fields = {"kind": "char", "alphabet": self.alphabet} | ({"bytes": True} if self.byte_fallback else {})
+        return json.dumps(fields, ensure_ascii=False)

@@ -27,8 +27,11 @@ LARGEST = 1 << 20
 SMALLEST = {"char": 4, "word": 4, "wordpiece": 4, "bpe": BYTES + 2}  # special tokens and the least to spell with
 
 
-def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int = 8192, cut: str = "gpt2") -> SubwordTokenizer:
-    """A tokenizer of that kind with at most `vocab_size` tokens; `cut` names how BPE cuts text into pieces.
+def train_tokenizer(
+    kind: str, texts: Iterable[str], vocab_size: int = 8192, cut: str = "gpt2", fewest: int = 0
+) -> SubwordTokenizer:
+    """A tokenizer of that kind with at most `vocab_size` tokens; `cut` names how BPE cuts text into pieces, and it
+    merges only what occurs `fewest` times.
 
     >>> train_tokenizer("char", ["abba"]).encode("abc")
     [3, 4, 2]
@@ -41,7 +44,7 @@ def train_tokenizer(kind: str, texts: Iterable[str], vocab_size: int = 8192, cut
             f"a vocabulary of {vocab_size} tokens is out of range; a {kind} tokenizer takes {smallest} to {LARGEST}"
         )
     if kind == "bpe":
-        backend, trainer = _bpe(vocab_size, cut)
+        backend, trainer = _bpe(vocab_size, cut, fewest)
     else:
         backend, trainer = {"char": _char, "word": _word, "wordpiece": _wordpiece}[kind](vocab_size)
     backend.train_from_iterator(texts, trainer)
@@ -107,13 +110,14 @@ def _wordpiece(vocab_size: int) -> tuple[Tokenizer, trainers.Trainer]:
     return backend, trainer
 
 
-def _bpe(vocab_size: int, cut: str) -> tuple[Tokenizer, trainers.Trainer]:
+def _bpe(vocab_size: int, cut: str, fewest: int) -> tuple[Tokenizer, trainers.Trainer]:
     """Sennrich et al. 2016 on bytes, Radford et al. 2019: every text can be spelt, and comes back exactly."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = cut_to_bytes(pattern(cut))
     backend.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
+        min_frequency=fewest,
         special_tokens=[PAD_TOKEN, END_TOKEN],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
