@@ -1,5 +1,6 @@
 """Text-level strategies on a scripted model whose best answers are known, and what each of them is charged."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -20,14 +21,16 @@ from clearhead.reasoning.strategies import (
     Draft,
     SearchConfig,
     attempt,
+    heaviest,
     joint,
+    joint_weight,
     known,
-    most_likely_right,
     pick,
     propose,
     sampled,
     searched,
     single,
+    verdict_weight,
 )  # fmt: skip
 from clearhead.reasoning.tree import add_children, new_tree
 
@@ -210,17 +213,19 @@ def test_min_and_product_and_last_differ() -> None:
 def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
     done = [Draft("p", (text,), True, logprob=logprob) for text, logprob in (("a", -5.0), ("b", -0.1), ("c", -0.2))]
     tree = new_tree([Draft("p")], V([0.5]), V([False]))
-    assert most_likely_right(tree, 0) is None
+    assert heaviest(tree, 0, joint_weight) is None
     values = V([0.9, 0.6, 0.6])
     tree = add_children(tree, 0, 0, [*done, Draft("p", ("open",))], np.ones(4) / 4, *[np.append(values, 1.0)] * 2,
                         V([True, True, True, False]))  # fmt: skip
-    assert most_likely_right(tree, 0) == 2  # b: the best judged is hardly ever written, the open one is no answer
-    for name in SEARCHES:
-        b = bench()
+    assert heaviest(tree, 0, joint_weight) == 2  # b: the best judged is hardly ever written, the open one is no answer
+    assert heaviest(tree, 0, verdict_weight) == 1, "a calibrated verdict knows how it was written"
+    for name, sharpness in itertools.product(SEARCHES, (None, 1.0)):
+        b = bench()._replace(sharpness=sharpness)
+        weigh = joint_weight if sharpness is None or name == "tree-of-thought" else verdict_weight
         attempts, (grown,) = searched(name, b, ["17 × 24"], budget=300, seed=0)
         assert grown is not None
         result, _ = grown
-        assert result.chosen[0] == most_likely_right(result.tree, 0)
+        assert result.chosen[0] == heaviest(result.tree, 0, weigh)
         assert attempts[0].marks[-1].steps == result.answer(0).steps
 
 

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -375,10 +376,23 @@ def joint(verdict: float, logprob: float) -> float:
     return (math.log(verdict) if verdict > 0 else -math.inf) + logprob
 
 
-def most_likely_right(tree: Tree, row: int) -> int | None:
-    """The finished solution with the highest `joint`, the first of equals: what every search answers with."""
+Weigh = Callable[[float, Draft], float]
+"""(verdict on a finished solution, the solution) -> what it competes by for the answer of a search."""
+
+
+def joint_weight(verdict: float, draft: Draft) -> float:
+    return joint(verdict, draft.logprob)
+
+
+def verdict_weight(verdict: float, draft: Draft) -> float:
+    """The verdict alone: a calibrated one knows the writer's probability already."""
+    return verdict
+
+
+def heaviest(tree: Tree, row: int, weigh: Weigh) -> int | None:
+    """The finished solution of the most weight, the first of equals: what every search answers with."""
     done = np.flatnonzero(tree.done[row]).tolist()
-    return max(done, key=lambda node: joint(tree.score[row, node], tree.states[row][node].logprob), default=None)
+    return max(done, key=lambda node: weigh(float(tree.score[row, node]), tree.states[row][node]), default=None)
 
 
 class Grown(NamedTuple):
@@ -405,6 +419,7 @@ def searched(
     config = replace(config, width=int(width)) if width else config
     judge = bench.judge if name in JUDGED else None
     assert judge is not None or name not in JUDGED, "known() refuses this"
+    weigh = joint_weight if judge is None or bench.sharpness is None else verdict_weight
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
@@ -437,7 +452,7 @@ def searched(
             limit=budget,
             seed=seed,
         )
-        return _search(name, space, wider)
+        return _search(name, space, wider, weigh)
 
     best: list[tuple[float, Draft] | None] = [None] * len(problems)
     marks: list[list[Mark]] = [[] for _ in problems]
@@ -449,7 +464,7 @@ def searched(
             for point in result.curves[i]:
                 known = best[row]
                 if point.answer is not None and point.value is not None:
-                    worth = joint(point.value, point.answer.logprob)
+                    worth = weigh(point.value, point.answer)
                     if known is None or worth > known[0]:
                         best[row] = known = (worth, point.answer)
                         grown[row] = Grown(result, i)
@@ -496,8 +511,8 @@ def unfinished(tree: Tree, row: int, depth: int) -> int:
     return int((~tree.done[row, reached]).sum())
 
 
-def _search(name: str, space: Space, config: SearchConfig) -> Result:
-    choose, depth = most_likely_right, config.depth or UNLIMITED
+def _search(name: str, space: Space, config: SearchConfig, weigh: Weigh) -> Result:
+    choose, depth = partial(heaviest, weigh=weigh), config.depth or UNLIMITED
     many = 10_000  # simulations: the budget in tokens ends a search, not their number
     match name:
         case "beam":
