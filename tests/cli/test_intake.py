@@ -1,7 +1,12 @@
+from pathlib import Path
+
 import pytest
 
-from clearhead.cli.intake import put_columns
+from clearhead.cli.intake import put_columns, read_recipe
+from clearhead.config import load_toml
 from clearhead.errors import UserError
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_columns_go_into_the_one_task():
@@ -24,3 +29,24 @@ def test_a_recipe_without_one_task(tasks):
 def test_columns_that_cannot_be_read(text):
     with pytest.raises(UserError, match="write it as problem=question,answer=label"):
         put_columns({"tasks": {"a": {}}}, text, False)
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [("a/words.csv", "file:a/words.csv"), ("sums.PY", "python:sums.PY"), ("b.jsonl", "file:b.jsonl")],
+)
+def test_a_file_of_problems_stands_for_the_recipe_own_task(file, source):
+    data, where = read_recipe(file)
+    own = load_toml(ROOT / "recipes" / "own-task.toml")
+    assert (data["name"], where) == (file.rpartition("/")[2].partition(".")[0], file)
+    assert data["tasks"] == {"mine": {"source": source}}
+    assert {key: data[key] for key in own.keys() - {"name", "tasks"}} == {
+        key: own[key] for key in own.keys() - {"name", "tasks"}
+    }
+
+
+def test_any_other_name_is_that_of_a_recipe(tmp_path):
+    own = ROOT / "recipes" / "own-task.toml"
+    assert read_recipe("own-task")[0] == read_recipe(str(own))[0] == load_toml(own)
+    with pytest.raises(UserError, match="no recipe 'words"):
+        read_recipe("words.txt")

@@ -1,8 +1,26 @@
 """What `clearhead run` may say about the file of a recipe's one task, written into that recipe."""
 
+from pathlib import Path
 from typing import Any
 
+from clearhead.config import find_recipe, load_toml
 from clearhead.errors import UserError
+
+
+def read_recipe(name: str) -> tuple[dict[str, Any], str]:
+    """The recipe of that name or path, and what to call it in an error.
+
+    A file of problems, or a Python file that draws them, stands for the recipe own-task with this file in it.
+    """
+    from clearhead.tasks.records import SUFFIXES
+
+    suffix = Path(name).suffix.lower()
+    if suffix not in (*SUFFIXES, ".py"):
+        path = find_recipe(name)
+        return load_toml(path), str(path)
+    data = load_toml(find_recipe("own-task"))
+    source = f"{'python' if suffix == '.py' else 'file'}:{name}"
+    return {**data, "name": Path(name).stem, "tasks": {"mine": {"source": source}}}, name
 
 
 def put_columns(data: dict[str, Any], columns: str | None, skip_bad: bool) -> None:

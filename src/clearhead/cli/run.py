@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.intake import put_columns
+from clearhead.cli.intake import put_columns, read_recipe
 from clearhead.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
         ("clearhead run text --set data.files=PATH", "a language model of any text"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
-        ("clearhead run own-task --columns problem=question,answer=label", "a file with names of its own"),
+        ("clearhead run my.csv --columns problem=question,answer=label", "your own problems; columns by their names"),
         ("clearhead run my-task.toml --dry-run", "what the data are and about how long it takes, without a run"),
         ("clearhead run demo --resume", "go on where a stopped run was"),
     )
@@ -54,20 +54,21 @@ def command(
 
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
 
-    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text.
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text. A file of
+    problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the recipe own-task.
     """
-    from clearhead.config import find_recipe, load_toml, override
+    from clearhead.config import override
     from clearhead.pipeline.data import load_tasks
     from clearhead.pipeline.text_recipe import TextRecipe, parse_any
 
-    path = find_recipe(recipe)
-    data = override(load_toml(path), settings)
+    data, where = read_recipe(recipe)
+    data = override(data, settings)
     if seed is not None:
         data["seed"] = seed
     for holdout in holdouts:
         _hold_out(data, holdout)
     put_columns(data, columns, skip_bad)
-    resolved = parse_any(data, str(path))
+    resolved = parse_any(data, where)
     if isinstance(resolved, TextRecipe):  # a missing file or an unknown task must be told before anything is written
         from clearhead.pipeline.text_stages import check
 
