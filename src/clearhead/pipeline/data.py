@@ -3,7 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearhead.errors import UserError
@@ -50,6 +50,16 @@ class Source:
                 )
             return Solved(direct_prompt(problem), answer)
         return Solved(steps_prompt(problem), join_steps(steps))
+
+
+def part_of(whole: Source, share: float) -> Source:
+    """The source that has only the first `share` of each task's problems.
+
+    >>> part_of(Source([], [], 0.0, [["a", "b", "a", "c", "d"]]), 0.5).pools
+    [['a', 'b']]
+    """
+    distinct = [list(dict.fromkeys(pool)) for pool in whole.pools]
+    return replace(whole, pools=[pool[: max(1, round(share * len(pool)))] for pool in distinct])
 
 
 def document(tokenizer: Tokenizer, source: Source, most: int, rng: random.Random, respelled: float = 0.0) -> Document:

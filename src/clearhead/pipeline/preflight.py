@@ -16,7 +16,7 @@ import torch
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import few_rows, sizes
+from clearhead.pipeline import few_rows, sizes, unseen
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import RunTokenizer, train_tokenizer
@@ -75,8 +75,17 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
             "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
         },
         "seconds": seconds | {"all": sum(seconds.values())},
-        "warnings": [*few_rows.told(recipe, found.rows), *sizes.too_tight(recipe, found.sizes)],
+        "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
     }  # fmt: skip
+
+
+def _few(found: Survey, tasks: Mapping[str, Task]) -> list[str]:
+    """What is done about few rows, and whether they are enough."""
+    told = few_rows.told(found.recipe, found.rows)
+    if few_rows.are_few(found.rows):
+        for name, task in tasks.items():
+            told += unseen.told(name, unseen.unseen(task, found.recipe.seed))
+    return told
 
 
 def task_facts(found: Survey, name: str, task: Task) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from clearhead.errors import UserError
 from clearhead.pipeline import text_measure, text_stages
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
+from clearhead.pipeline.rows_curve import rows_curve_stage
 from clearhead.pipeline.stages import (
     Context,
     pretrain_stage,
@@ -28,6 +29,7 @@ from clearhead.pipeline.text_stages import TextContext
 STAGES: tuple[tuple[str, Callable[[Context], None]], ...] = (
     ("tokenizer", tokenizer_stage),
     ("pretrain", pretrain_stage),
+    ("rows-curve", rows_curve_stage),
     ("reader", reader_stage),
     ("rollouts", rollouts_stage),
     ("reward", reward_stage),

@@ -61,6 +61,11 @@ class RunDir:
         return self.path / f"{stage}.jsonl"
 
     @property
+    def rows_curve(self) -> Path:
+        """Accuracy against rows, where it was measured."""
+        return self.path / "rows_curve.json"
+
+    @property
     def policy(self) -> Path:
         return self.path / "policy.safetensors"
 
