@@ -2,16 +2,25 @@
 
 import json
 import random
+import shlex
+import shutil
 import signal
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny import start, write_recipe
+from tiny import clearhead, start, write_recipe
 
-from clearhead.pipeline.rundir import RunDir
+from clearhead.errors import UserError
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.run import STAGES, TEXT_STAGES, begin_from, stage_of
+from clearhead.pipeline.rundir import RunDir, differences
 from clearhead.pipeline.stages import load_policy, load_reward
 from clearhead.pipeline.summary import report_data
+from clearhead.pipeline.text_recipe import parse_any, plain
+from clearhead.training.record import read
 
 
 def results(run: Path) -> dict[str, object]:
@@ -59,9 +68,6 @@ def test_no_budget_was_passed_in_the_table(tiny_run: Path) -> None:
 
 def test_a_run_killed_again_and_again_ends_with_the_same_bits(tiny_run: Path, tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
-    original = (tiny_run / "config.toml").read_text()
-    problems = next(line for line in original.splitlines() if "letters.jsonl" in line).split("file:")[1].rstrip('"')
-    recipe.write_text(recipe.read_text().replace(str(tmp_path / "letters.jsonl"), problems))
     rng, out, kills = random.Random(4), tmp_path / "run", 0
     for attempt in range(40):
         flags = ["--resume"] if (out / "config.toml").is_file() else []
@@ -82,22 +88,85 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bits(tiny_run: Path, tm
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
-    process = start("run", recipe, "--out", "mine", cwd=tmp_path)
+    (tmp_path / "held.txt").write_text("abc\nfed\n")
+    changes = ["--set", "pretrain.steps=150", "--seed", 5, "--holdout", "letters=held.txt"]
+    process = start("run", recipe, "--out", "mine", *changes, cwd=tmp_path)
     while not (tmp_path / "mine" / "pretrain.jsonl").is_file() and process.poll() is None:
         time.sleep(0.05)
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "--resume --out mine" in err
     assert "Traceback" not in err
+    (printed,) = (line.partition("go on with: ")[2] for line in err.splitlines() if "go on with: " in line)
+    verb, *args = shlex.split(printed)
+    assert verb == "clearhead"
+    spent = RunDir(tmp_path / "mine").spent("pretrain")
+    assert spent > 0
+    clearhead(*args, cwd=tmp_path)  # as it was printed, for it holds all of --set, --seed and --holdout
+    run = RunDir(tmp_path / "mine")
+    assert run.recipe().seed == 5 and run.recipe().pretrain.steps == 150
+    assert {"abc", "fed"} == set(load_tasks(run.recipe())["letters"].problems("test", 9, 0))
+    took = {stage["name"]: stage["seconds"] for stage in run.read_state()["stages"]}
+    trained = [event["seconds"] for event in read(run.record("pretrain")) if event["kind"] == "step"]
+    assert took["pretrain"] >= max(spent, sum(trained))
+
+
+def test_a_run_goes_on_from_another_ones_stages(tiny_run: Path, tmp_path: Path) -> None:
+    args = ["--redo", "reward", "--set", "reward.steps=12", "--set", "evaluation.strategies=['greedy']"]
+    clearhead("run", "--from", tiny_run, *args, "--out", "new", cwd=tmp_path)
+    old, new = RunDir(tiny_run), RunDir(tmp_path / "new")
+    assert new.policy.read_bytes() == old.policy.read_bytes()
+    assert [path.name for path in new.rollouts.iterdir()] == [path.name for path in old.rollouts.iterdir()]
+    assert read(new.record("reward"))[-1]["step"] == 12
+    assert new.reward.read_bytes() != old.reward.read_bytes()
+    took = [{stage["name"]: stage["seconds"] for stage in run.read_state()["stages"]} for run in (old, new)]
+    assert took[0].keys() == took[1].keys()
+    assert took[0]["rollouts"] == took[1]["rollouts"] and took[0]["reward"] != took[1]["reward"]
+    assert new.report.is_file()
+
+
+@pytest.mark.parametrize(
+    ("redo", "changes", "told"),
+    [
+        ("reward", {"pretrain": {"steps": 99}}, r"pretrain.steps belongs to the stage pretrain.*--redo pretrain"),
+        ("pretrain", {"seed": 9}, "seed belongs to the stage tokenizer"),
+        ("reward", {"rollouts": {"problems": 3}}, "rollouts.problems belongs to the stage rollouts"),
+        ("magic", {}, "no stage 'magic' to redo; the stages are tokenizer, pretrain"),
+    ],
+)
+def test_what_is_taken_over_is_not_changed(
+    tiny_run: Path, tmp_path: Path, redo: str, changes: dict[str, Any], told: str
+) -> None:
+    old = RunDir(tiny_run)
+    settings = old.settings()
+    for key, value in changes.items():
+        settings[key] = {**settings[key], **value} if isinstance(value, dict) else value
+    with pytest.raises(UserError, match=told):
+        begin_from(old, redo, tmp_path / "new", parse(settings), {})
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_unfinished_stage_is_not_taken_over(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "old")
+    old = RunDir(tmp_path / "old")
+    state = old.read_state()
+    old.state.write_text(json.dumps({**state, "stages": state["stages"][:2]}))
+    with pytest.raises(UserError, match="has not finished the stage rollouts"):
+        begin_from(old, "reward", tmp_path / "new", old.recipe(), {})
+    begin_from(old, "rollouts", tmp_path / "new", old.recipe(), {})
+
+
+def test_every_setting_has_a_stage() -> None:
+    """A section that no stage reads could be changed by --redo without effect."""
+    for recipe, stages in (({"tasks": {"game24": {}}}, STAGES), ({"kind": "text"}, TEXT_STAGES)):
+        settings = differences(plain(parse_any(recipe)), {})
+        assert {key for key in settings if stage_of(key, stages) is None} <= {"name", "kind"}
+    assert stage_of("tasks.game24.rollouts", STAGES) == "rollouts"
+    assert stage_of("tasks.game24.source", STAGES) == "tokenizer"
 
 
 def test_broken_weights_are_told_in_one_line(tiny_run: Path, tmp_path: Path) -> None:
-    import shutil
-
-    from clearhead.errors import UserError
-
     run = tmp_path / "run"
     shutil.copytree(tiny_run, run)
     whole = (run / "policy.safetensors").read_bytes()

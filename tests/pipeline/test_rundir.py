@@ -54,6 +54,27 @@ def test_a_run_that_says_no_mlp_is_from_when_it_was_relu2(model: dict, width: in
         reopen(run.path, RECIPE)
 
 
+def test_a_run_made_half_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("clearhead.pipeline.rundir.save_toml", full)
+    with pytest.raises(OSError, match="No space"):
+        create(tmp_path / "run", RECIPE, {})
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_time_of_a_stage_adds_up(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", RECIPE, {})
+    assert run.spent("pretrain") == 0
+    run.note("pretrain", 2.5)
+    assert RunDir(run.path).spent("pretrain") == 2.5 and run.spent("reward") == 0
+    assert not run.finished("pretrain")
+    run.finish("pretrain", 4.0)
+    assert run.spent("pretrain") == 0
+    assert run.read_state()["stages"] == [{"name": "pretrain", "seconds": 4.0}]
+
+
 def test_a_free_name_is_found(tmp_path: Path) -> None:
     assert free_path(tmp_path, "demo").name == "demo"
     (tmp_path / "demo").mkdir()

@@ -15,6 +15,7 @@ from clearhead.errors import UserError
 
 if TYPE_CHECKING:
     from clearhead.pipeline.recipe import Recipe
+    from clearhead.pipeline.rundir import RunDir
     from clearhead.pipeline.text_recipe import TextRecipe
 
 
@@ -27,10 +28,11 @@ if TYPE_CHECKING:
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run my.csv --columns problem=question,answer=label", "your own problems; columns by their names"),
         ("clearhead run my-task.toml --dry-run", "what the data are and about how long it takes, without a run"),
-        ("clearhead run demo --resume", "go on where a stopped run was"),
+        ("clearhead run --resume runs/demo", "go on where a stopped run was"),
+        ("clearhead run --from runs/demo --redo reward --set reward.steps=900", "a new run from an old one's stages"),
     )
 )
-@click.argument("recipe")
+@click.argument("recipe", required=False)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's directory. Default: runs/NAME.")
 @click.option("--seed", type=int, help="Seed of everything random, instead of the recipe's.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
@@ -44,11 +46,14 @@ if TYPE_CHECKING:
     "--dry-run", is_flag=True, help="Tell what the data are, what fits and about how long it takes; then stop."
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@click.option("--from", "source", type=click.Path(path_type=Path), help="A run to take finished stages from.")
+@click.option("--redo", metavar="STAGE", help="With --from: do this stage and those after it anew.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
 def command(
-    recipe: str, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
-    columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, device: str, as_json: bool,
+    recipe: str | None, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
+    columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None, redo: str | None,
+    device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
@@ -56,56 +61,58 @@ def command(
 
     RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text. A file of
     problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the recipe own-task.
+
+    With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
+    --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.
     """
     from clearhead.config import override
-    from clearhead.pipeline.data import load_tasks
+    from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.text_recipe import TextRecipe, parse_any
 
-    data, where = read_recipe(recipe)
+    _check_together(recipe, resume, source, redo)
+    old, data, where = _given(recipe, out, resume, source)
     data = override(data, settings)
     if seed is not None:
         data["seed"] = seed
     for holdout in holdouts:
         _hold_out(data, holdout)
     put_columns(data, columns, skip_bad)
-    resolved = parse_any(data, where)
-    if isinstance(resolved, TextRecipe):  # a missing file or an unknown task must be told before anything is written
-        from clearhead.pipeline.text_stages import check
-
-        check(resolved)
-    else:
-        load_tasks(resolved)
+    wanted = parse_any(data, where)
+    if not resume:
+        _check_inputs(wanted)
     if dry_run:
-        _tell(resolved, device, as_json)
+        _tell(wanted, device, as_json)
         return
 
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
     from clearhead.pipeline.export import missing_form
-    from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.stages import Context
     from clearhead.pipeline.text_stages import TextContext
 
     chosen = pipeline.choose_device(device)
     parent = Path("runs")
     if resume:
-        run = reopen(out or _latest(parent, resolved.name), resolved)
+        run = reopen(old.path if old else out or _latest(parent, wanted.name), wanted)
+        if not run.finished("shards"):  # after which a run on text needs its text no more
+            _check_inputs(run.any_recipe())
     else:
-        command_line = shlex.join(["clearhead", *sys.argv[1:]])
-        run = create(out or free_path(parent, resolved.name), resolved, pipeline.facts(command_line, chosen))
+        facts = pipeline.facts(shlex.join(["clearhead", *sys.argv[1:]]), chosen)
+        place = out or free_path(parent, wanted.name)
+        run = pipeline.begin_from(old, redo, place, wanted, facts) if old and redo else create(place, wanted, facts)
     display = Display()
     display.say(f"run directory: {run.path}")
+    resolved, shown = run.any_recipe(), (run, chosen, display.watch, display.say, display.progress)
     if missing := missing_form(resolved.decoder(vocab=8)):  # not after the training
         display.say(f"export: {missing}")
-    shown = (run, chosen, display.watch, display.say, display.progress)
     try:
         if isinstance(resolved, TextRecipe):
             pipeline.go(TextContext(resolved, *shown), pipeline.TEXT_STAGES)
         else:
             pipeline.go(Context(*shown), pipeline.STAGES)
     except KeyboardInterrupt:
-        display.say(f"stopped; go on with: clearhead run {shlex.quote(recipe)} --resume --out {run.path}")
+        display.say(f"stopped; go on with: {run.resume_command}" + ("" if device == "auto" else f" --device {device}"))
         raise
     except UserError:
         if not resume and not run.read_state()["stages"]:
@@ -132,6 +139,49 @@ def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
         return
     for line in preflight.lines(facts):
         click.echo(escaped(line))
+
+
+def _check_together(recipe: str | None, resume: bool, source: Path | None, redo: str | None) -> None:
+    if source and (recipe or resume):
+        raise UserError(f"--from {source} takes the recipe of that run; leave out {recipe or '--resume'}")
+    if (source is None) != (redo is None):
+        raise UserError("--from RUN and --redo STAGE go together: which run, and from which stage on anew")
+    if not (recipe or resume or source):
+        raise UserError("name a RECIPE: demo, game24, own-task, text, or a TOML file")
+
+
+def _given(
+    recipe: str | None, out: Path | None, resume: bool, source: Path | None
+) -> "tuple[RunDir | None, dict[str, Any], str]":
+    """The run that holds the recipe, None where RECIPE names it; its settings; what to call it in an error."""
+    from clearhead.pipeline.rundir import RunDir
+
+    if source:
+        run = RunDir(source)
+        return run, run.settings(), str(run.config)
+    if recipe and not RunDir(Path(recipe)).config.is_file():
+        return None, *read_recipe(recipe)
+    named = Path(recipe) if recipe else out
+    if named is None:
+        raise UserError("name the run to go on with: clearhead run --resume runs/NAME")
+    if not resume:
+        raise UserError(f"{recipe} is a run; go on with it by --resume, or start from it by --from {recipe}")
+    if out and named.absolute() != out.absolute():
+        raise UserError(f"--resume goes on in {recipe}; leave out --out {out}")
+    run = RunDir(named)
+    return run, run.settings(), str(run.config)
+
+
+def _check_inputs(recipe: "Recipe | TextRecipe") -> None:
+    """A missing file or an unknown task must be told before anything is written."""
+    from clearhead.pipeline.data import load_tasks
+    from clearhead.pipeline.text_recipe import TextRecipe
+    from clearhead.pipeline.text_stages import check
+
+    if isinstance(recipe, TextRecipe):
+        check(recipe)
+    else:
+        load_tasks(recipe)
 
 
 def _hold_out(data: dict[str, Any], holdout: str) -> None:

@@ -166,7 +166,10 @@ def to_plain(recipe: Recipe) -> dict[str, Any]:
     plain: dict[str, Any] = {"name": recipe.name, "seed": recipe.seed}
     plain["tasks"] = {task.name: {**{key: getattr(task, key) for key in OWN}, **task.options} for task in recipe.tasks}
     plain["model"] = dict(recipe.model)
-    return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+    plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+    for key in ("pretrain", "reward"):
+        del plain[key]["seed"]  # which is the run's, and stands at the top
+    return plain
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,17 @@
 
 import os
 import platform
+import shutil
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
 
@@ -15,7 +21,9 @@ from clearhead.errors import UserError
 from clearhead.pipeline import text_measure, text_stages
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
+from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rows_curve import rows_curve_stage
+from clearhead.pipeline.rundir import RunDir, create, differences, write_json
 from clearhead.pipeline.stages import (
     Context,
     pretrain_stage,
@@ -24,41 +32,135 @@ from clearhead.pipeline.stages import (
     rollouts_stage,
     tokenizer_stage,
 )
+from clearhead.pipeline.text_recipe import TextRecipe, plain
 from clearhead.pipeline.text_stages import TextContext
 
-STAGES: tuple[tuple[str, Callable[[Context], None]], ...] = (
-    ("tokenizer", tokenizer_stage),
-    ("pretrain", pretrain_stage),
-    ("rows-curve", rows_curve_stage),
-    ("reader", reader_stage),
-    ("rollouts", rollouts_stage),
-    ("reward", reward_stage),
-    ("calibration", calibration_stage),
-    ("evaluation", evaluation_stage),
-)
-
-
-TEXT_STAGES: tuple[tuple[str, Callable[[TextContext], None]], ...] = (
-    ("corpus", text_stages.corpus_stage),
-    ("tokenizer", text_stages.tokenizer_stage),
-    ("shards", text_stages.shards_stage),
-    ("pretrain", text_stages.pretrain_stage),
-    ("evaluation", text_measure.evaluation_stage),
-)
 C = TypeVar("C", Context, TextContext)
+BEAT = 2.0  # seconds of a stage's time that a kill can lose
 
 
-def go(context: C, stages: Sequence[tuple[str, Callable[[C], None]]]) -> None:
+@dataclass(frozen=True)
+class Stage(Generic[C]):
+    """A stage, which settings it is the first to read, and what it leaves in the run directory."""
+
+    name: str
+    do: Callable[[C], None]
+    reads: tuple[str, ...]  # sections or single settings; the longest pattern that fits a setting decides
+    leaves: tuple[str, ...]  # patterns of files and folders
+
+
+STAGES: tuple[Stage[Context], ...] = (
+    Stage(
+        "tokenizer", tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length"),
+        ("tokenizer*.json", "sizes.json", "preflight.json", "drawn"),
+    ),
+    Stage(
+        "pretrain", pretrain_stage, ("tasks.*.share", "data", "model", "pretrain"),
+        ("pretrain.*", "policy.safetensors"),
+    ),
+    Stage("rows-curve", rows_curve_stage, ("data.curve",), ("rows_curve.json", "rows-*")),
+    Stage("reader", reader_stage, ("rollouts.reader",), ("reader.*",)),
+    Stage("rollouts", rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
+    Stage("reward", reward_stage, ("reward",), ("reward.*",)),
+    Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
+    Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
+)  # fmt: skip
+
+TEXT_STAGES: tuple[Stage[TextContext], ...] = (
+    Stage("corpus", text_stages.corpus_stage, ("data",), ("corpus.json",)),
+    Stage("tokenizer", text_stages.tokenizer_stage, ("tokenizer",), ("tokenizer*.json",)),
+    Stage("shards", text_stages.shards_stage, (), ("tokens",)),
+    Stage(
+        "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
+        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
+    ),
+    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+)  # fmt: skip
+
+
+def go(context: C, stages: Sequence[Stage[C]]) -> None:
     """Do every stage that is not done yet."""
-    for name, stage in stages:
-        if context.run.finished(name):
-            context.say(f"{name}: done before")
+    for stage in stages:
+        if context.run.finished(stage.name):
+            context.say(f"{stage.name}: done before")
             continue
-        started = time.perf_counter()
-        stage(context)
-        seconds = time.perf_counter() - started
-        context.run.finish(name, seconds)
-        context.say(f"{name}: {seconds:.0f} s")
+        with _timed(context.run, stage.name) as seconds:
+            stage.do(context)
+        context.run.finish(stage.name, seconds())
+        context.say(f"{stage.name}: {seconds():.0f} s")
+
+
+@contextmanager
+def _timed(run: RunDir, stage: str) -> Iterator[Callable[[], float]]:
+    """The seconds of a stage over all attempts, noted now and then so that those before a kill count as well."""
+    before, started, over = run.spent(stage), time.perf_counter(), threading.Event()
+
+    def seconds() -> float:
+        return before + time.perf_counter() - started
+
+    def beat() -> None:
+        while not over.wait(BEAT):
+            run.note(stage, seconds())
+
+    noting = threading.Thread(target=beat, daemon=True)
+    noting.start()
+    try:
+        yield seconds
+    finally:
+        over.set()
+        noting.join()
+        run.note(stage, seconds())
+
+
+def begin_from(source: RunDir, redo: str, out: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
+    """A new run that takes over what `source` has finished before the stage `redo`; what follows is done anew."""
+    stages = TEXT_STAGES if isinstance(recipe, TextRecipe) else STAGES
+    names = [stage.name for stage in stages]
+    if redo not in names:
+        raise UserError(f"there is no stage {redo!r} to redo; the stages are {', '.join(names)}")
+    taken = stages[: names.index(redo)]
+    changed = {stage_of(name, stages): name for name in differences(plain(source.any_recipe()), plain(recipe))}
+    done = {entry["name"]: entry for entry in source.read_state()["stages"]}
+    for stage in taken:
+        if stage.name in changed:
+            raise UserError(
+                f"{changed[stage.name]} belongs to the stage {stage.name}, which is taken over; "
+                f"leave it as it is, or write --redo {stage.name}"
+            )
+        if stage.name not in done:
+            raise UserError(f"{source.path} has not finished the stage {stage.name}; write --redo {stage.name}")
+    run = create(out, recipe, {**facts, "from": {"run": str(source.path), "redo": redo}})
+    try:
+        for stage in taken:
+            _copy(stage.leaves, source.path, run.path)
+        write_json(run.state, {**run.read_state(), "stages": [done[stage.name] for stage in taken]})
+    except BaseException:  # half of it would look like a run to go on with
+        shutil.rmtree(run.path)
+        raise
+    return run
+
+
+def stage_of(setting: str, stages: Sequence[Stage[Any]]) -> str | None:
+    """The first stage that reads a setting, None of one that no stage reads (the run's name).
+
+    >>> stage_of("pretrain.steps", STAGES), stage_of("tasks.game24.rollouts", STAGES), stage_of("name", STAGES)
+    ('pretrain', 'rollouts', None)
+    """
+    fits = [
+        (len(pattern), stage.name)
+        for stage in stages
+        for pattern in stage.reads
+        if fnmatchcase(setting, pattern) or fnmatchcase(setting, f"{pattern}.*")
+    ]
+    return max(fits)[1] if fits else None
+
+
+def _copy(patterns: Sequence[str], source: Path, target: Path) -> None:
+    for path in {found for pattern in patterns for found in source.glob(pattern)}:
+        if path.is_dir():
+            shutil.copytree(path, target / path.name)
+        else:
+            shutil.copy2(path, target / path.name)
 
 
 def choose_device(name: str) -> torch.device:

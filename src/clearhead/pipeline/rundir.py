@@ -2,7 +2,8 @@
 
 A kill at any moment loses at most a stage's last unsaved piece.
 
-    config.toml            the resolved recipe          state.json        finished stages, versions
+    config.toml            the resolved recipe          state.json        finished stages, versions, inputs
+    data/                  the files that it names
     tokenizer.json         and how long the data are:   sizes.json        contexts, rows and limits that follow
     STAGE.jsonl            everything measured in training                preflight.json    what was told before it
     policy.safetensors     the language model           reward.safetensors
@@ -15,6 +16,8 @@ A run on text has no rollouts and no reward model, but corpus.json and a folder 
 """
 
 import json
+import shlex
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +27,9 @@ from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
+from clearhead.pipeline import inputs
 from clearhead.pipeline.few_rows import followed
+from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.sizes import FIELDS, Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
@@ -121,30 +126,42 @@ class RunDir:
         """The shards of a run on text."""
         return self.path / "tokens"
 
-    def any_recipe(self) -> Recipe | TextRecipe:
-        """The recipe as it was given; sizes that follow from the data are 0."""
+    def settings(self) -> dict[str, Any]:
+        """The recipe as config.toml holds it, but with names of files that can be opened from here."""
         if not self.config.is_file():
             raise UserError(f"{self.path} is not a run: it has no config.toml; make one with `clearhead run RECIPE`")
-        return parse_any(with_old_default(load_toml(self.config)), str(self.config))
+        return inputs.located(with_old_default(load_toml(self.config)), self.path, self.inputs())
+
+    def inputs(self) -> list[Input]:
+        """The files that the recipe names; none of a run that was made before they were kept."""
+        return [Input(**entry) for entry in self.read_state().get("inputs", [])]
+
+    def any_recipe(self) -> Recipe | TextRecipe:
+        """The recipe as it was given; sizes that follow from the data are 0."""
+        return parse_any(self.settings(), str(self.config))
 
     def recipe(self) -> Recipe:
-        """The recipe of a run on tasks, with what followed from its data once these were measured."""
-        recipe = self.any_recipe()
+        """The recipe of a run on tasks, whose files are all there, with the sizes that followed from its data."""
+        recipe = self._sized()
         if isinstance(recipe, TextRecipe):
             raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
-        found = self.read_sizes()
-        if found is None:
-            return recipe
-        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0), found.most_steps)
+        inputs.verify(self.path, self.inputs())
+        return recipe
 
     def read_sizes(self) -> Sizes | None:
         """None before they are measured, and of runs that said all sizes themselves."""
         return read_sizes(read_json(self.sizes, *FIELDS)) if self.sizes.is_file() else None
 
     def decoder(self, vocab: int) -> DecoderConfig:
-        """The shape of the language model of a run of either kind."""
+        """The shape of the language model of a run of either kind, which needs none of its files."""
+        return self._sized().decoder(vocab)
+
+    def _sized(self) -> Recipe | TextRecipe:
         recipe = self.any_recipe()
-        return (recipe if isinstance(recipe, TextRecipe) else self.recipe()).decoder(vocab)
+        found = self.read_sizes()
+        if isinstance(recipe, TextRecipe) or found is None:
+            return recipe
+        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0), found.most_steps)
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, "stages") if self.state.is_file() else {"stages": []}
@@ -152,20 +169,39 @@ class RunDir:
     def finished(self, stage: str) -> bool:
         return any(entry["name"] == stage for entry in self.read_state()["stages"])
 
+    def spent(self, stage: str) -> float:
+        """Seconds that a stage which is not finished has taken so far, over all attempts."""
+        return float(self.read_state().get("going", {}).get(stage, 0.0))
+
+    def note(self, stage: str, seconds: float) -> None:
+        """Keep what a stage has taken so far, for whoever goes on with it."""
+        write_json(self.state, {**self.read_state(), "going": {stage: seconds}})
+
     def finish(self, stage: str, seconds: float) -> None:
         state = self.read_state()
+        state.pop("going", None)
         state["stages"].append({"name": stage, "seconds": seconds})
         write_json(self.state, state)
 
+    @property
+    def resume_command(self) -> str:
+        """What goes on with the run: everything that it was started with is in its directory."""
+        return f"clearhead run --resume {shlex.quote(str(self.path))}"
+
 
 def create(path: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
-    """A new run directory; refuses one that already holds something."""
+    """A new run directory with copies of what the recipe names; refuses one that already holds something."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} already exists and is not empty; add --resume to go on, or choose another --out")
     path.mkdir(parents=True, exist_ok=True)
     run = RunDir(path)
-    write_json(run.state, {"stages": [], **facts})
-    save_toml(plain(recipe), run.config)
+    try:
+        kept, found = inputs.keep(plain(recipe), path)
+        write_json(run.state, {"stages": [], **facts, **({"inputs": inputs.to_plain(found)} if found else {})})
+        save_toml(kept, run.config)
+    except BaseException:
+        shutil.rmtree(path)
+        raise
     return run
 
 
@@ -173,13 +209,20 @@ def reopen(path: Path, recipe: Recipe | TextRecipe | None) -> RunDir:
     """The directory of a run that stopped half-way; its recipe must be the one it was started with."""
     run = RunDir(path)
     before = plain(run.any_recipe())
-    if recipe is not None and (now := plain(recipe)) != before:
-        changed = sorted(_differences(before, now))
+    if recipe is not None and (changed := differences(before, _known_again(plain(recipe), run))):
+        told = [f"{key}: {how}" for key, how in sorted(changed.items())]
         raise UserError(
-            f"{path} was started with other settings ({', '.join(changed[:4])}); "
-            "resume with the same recipe and --set values, or choose another --out"
+            f"{path} was started with other settings ({', '.join(told[:4])}); "
+            f"go on as it was started with: {run.resume_command}, or choose another --out"
         )
+    inputs.verify(path, run.inputs())
     return run
+
+
+def _known_again(settings: Mapping[str, Any], run: RunDir) -> dict[str, Any]:
+    """The settings with each file that the run has kept named as the run names it, wherever it was given from."""
+    found = run.inputs()
+    return inputs.located(inputs.recognized(settings, run.path, found), run.path, found)
 
 
 def free_path(parent: Path, name: str) -> Path:
@@ -213,12 +256,17 @@ def read_json(path: Path, *keys: str) -> Any:
         raise UserError(f"{path} cannot be read ({error}); delete it and run again with --resume") from None
 
 
-def _differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> list[str]:
-    found = []
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """The settings that differ, by their dotted names, and how.
+
+    >>> differences({"a": {"b": 1}}, {"a": {"b": 2}})
+    {'a.b': '1 then, 2 now'}
+    """
+    found: dict[str, str] = {}
     for key in {*a, *b}:
         left, right = a.get(key), b.get(key)
         if isinstance(left, Mapping) and isinstance(right, Mapping):
-            found += _differences(left, right, f"{prefix}{key}.")
+            found |= differences(left, right, f"{prefix}{key}.")
         elif left != right:
-            found.append(f"{prefix}{key}: {left!r} then, {right!r} now")
+            found[prefix + key] = f"{left!r} then, {right!r} now"
     return found

@@ -150,7 +150,9 @@ def to_plain(recipe: TextRecipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
     model = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.model.items()}
     plain: dict[str, Any] = {"kind": KIND, "name": recipe.name, "seed": recipe.seed, "model": model}
-    return plain | {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+    plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+    del plain["pretrain"]["seed"]  # which is the run's, and stands at the top
+    return plain
 
 
 def plain(recipe: Recipe | TextRecipe) -> dict[str, Any]:
