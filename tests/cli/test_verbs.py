@@ -1,11 +1,16 @@
 """run, solve, eval and report as a person types them, on a tiny run; wrong inputs get one line and exit code 2."""
 
 import json
+import random
 import shutil
+import signal
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tiny import clearhead, write_recipe
+from tiny import clearhead, start, write_recipe
 
 from clearhead.cli.display import Display
 from clearhead.reasoning.evaluate import Row
@@ -39,6 +44,100 @@ def test_solve_greedy_is_the_policy_alone(tiny_run: Path, tmp_path: Path) -> Non
     data = json.loads(out)
     assert data["reward"] == 0
     assert data["correct"] == (data["answer"] == "bcd")
+
+
+def predictions(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_solve_a_file_answers_as_one_problem_does_in_order(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("abc\n\nWHAT?\n fed \r\n" + "a" * 200 + "\ncab\nabc\n", encoding="utf-8")
+    solve = ("solve", "words.txt", "--run", tiny_run, "--task", "letters")
+    out, err = clearhead(*solve, cwd=tmp_path, expect=1)
+    found = predictions(out)
+    assert [entry["problem"] for entry in found] == ["abc", "WHAT?", "fed", "a" * 200, "cab", "abc"]
+    assert "'W'" in found[1]["error"] and "context" in found[3]["error"]
+    assert "2 not read" in err
+    (alone, _), read = clearhead(*("solve", "cab", *solve[2:], "--json"), cwd=tmp_path), found[4]
+    assert all(json.loads(alone)[key] == read[key] for key in ("answer", "steps", "strategy", "generated", "correct"))
+    assert found[0] == found[5]
+    assert found[0]["expected"] == (None if found[0]["correct"] is None else "bcd")
+    assert set(found[0]) >= {"problem", "answer", "steps", "strategy", "tokens", "correct", "expected", "cut_off"}
+
+
+def test_solve_reads_rows_and_pipes(tiny_run: Path, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("id;wort\n1;abc\n2;fed\n", encoding="utf-8")
+    about = ("--run", tiny_run, "--task", "letters", "--strategy", "greedy")
+    out, _ = clearhead("solve", "rows.csv", *about, "--columns", "problem=wort", cwd=tmp_path)
+    assert [entry["problem"] for entry in predictions(out)] == ["abc", "fed"]
+    process = start("solve", "-", *about, cwd=tmp_path, stdin=subprocess.PIPE)
+    piped, _ = process.communicate("abc\nfed\n", timeout=300)
+    assert process.returncode == 0
+    assert [entry["answer"] for entry in predictions(piped)] == [entry["answer"] for entry in predictions(out)]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_solve_goes_on_where_it_was_stopped(tiny_run: Path, tmp_path: Path, stop: signal.Signals) -> None:
+    rng = random.Random(1)
+    words = ["".join(rng.choices("abcdef", k=3)) for _ in range(400)]
+    (tmp_path / "words.txt").write_text("\n".join(words), encoding="utf-8")
+    args = ("solve", "words.txt", "--run", tiny_run, "--task", "letters", "--out", "found.jsonl")
+    process, part = start(*args, cwd=tmp_path), tmp_path / "found.jsonl.part"
+    while process.poll() is None and not (part.is_file() and part.read_bytes().count(b"\n") > 1):
+        time.sleep(0.02)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == (130 if stop == signal.SIGINT else -9), err
+    assert "Traceback" not in err
+    assert not (tmp_path / "found.jsonl").exists()
+    done = part.read_text(encoding="utf-8").splitlines()[1:]
+    assert 0 < len(done) < len(words)
+    if stop == signal.SIGINT:
+        assert f"stopped after {len(done)} of 400 problems" in err
+    _, err = clearhead(*args, "--budget", 50, cwd=tmp_path, expect=2)
+    assert "budget: 1000 then, 50 now" in err
+    out, err = clearhead(*args, "--json", cwd=tmp_path)
+    assert f"{len(done)} of 400 problems were solved before" in err
+    text = (tmp_path / "found.jsonl").read_text(encoding="utf-8")
+    assert text.splitlines()[: len(done)] == done and not part.exists()
+    assert [entry["problem"] for entry in predictions(text)] == words
+    counts = json.loads(out)
+    assert counts["problems"] == 400 and counts["right"] == sum(bool(e["correct"]) for e in predictions(text))
+    _, err = clearhead(*args, cwd=tmp_path, expect=2)
+    assert "found.jsonl already exists" in one_line(err)
+
+
+def test_eval_measures_new_rows(tiny_run: Path, tmp_path: Path) -> None:
+    answers = {"abc": "bcd", "fed": "xxx", "cab": "dbc", "WHAT": "no"}
+    rows = [{"question": problem, "label": answer} for problem, answer in answers.items()]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    args = ("--data", "new.jsonl", "--strategies", "greedy,self-consistency", "--seeds", 2, "--out", "found.jsonl")
+    out, err = clearhead("eval", "--run", tiny_run, *args, "--json", cwd=tmp_path)
+    assert "1 of 4 problems cannot be read and count as unanswered" in err
+    found = predictions((tmp_path / "found.jsonl").read_text(encoding="utf-8"))
+    assert len(found) == 4 * (1 + 2), "a greedy answer needs one seed"
+    assert {entry["problem"]: entry["expected"] for entry in found} == answers
+    assert all(entry["correct"] == (entry["answer"] == entry["expected"]) for entry in found)
+    assert [entry["answer"] for entry in found if entry["problem"] == "WHAT"] == [None] * 3
+    for row in json.loads(out):
+        right = [entry["correct"] for entry in found if entry["strategy"] == row["strategy"]]
+        assert row["accuracy"] == pytest.approx(sum(right) / len(right))
+
+
+def test_search_settings_can_be_changed(tiny_run: Path, tmp_path: Path) -> None:
+    spent = []
+    for samples in (2, 12):
+        out, _ = clearhead(
+            "solve", "abc", "--run", tiny_run, "--task", "letters", "--strategy", "beam", "--json",
+            "--set", f"search.samples={samples}", cwd=tmp_path,
+        )  # fmt: skip
+        spent.append(json.loads(out)["generated"])
+    assert spent[0] < spent[1]
+    out, _ = clearhead(
+        "eval", "--run", tiny_run, "--set", "search.samples=2", "--strategies", "beam", "--limit", 4, "--seeds", 1,
+        "--json", cwd=tmp_path,
+    )  # fmt: skip
+    assert json.loads(out)[0]["generated"] <= 2 * spent[0]
 
 
 def test_eval_measures_what_is_asked(tiny_run: Path, tmp_path: Path) -> None:
@@ -113,7 +212,27 @@ def test_a_half_finished_run_has_a_report_too(tiny_run: Path, tmp_path: Path) ->
         (["solve", "abc", "--run", "RUN", "--strategy", "magic"], "'magic' is unknown"),
         (["solve", "abc", "--run", "RUN", "--strategy", "greedy", "--tree"], "builds no tree"),
         (["solve", "abc", "--run", "RUN", "--budget", "0"], "0"),
+        (["solve", "abc", "--run", "RUN", "--set", "pretrain.steps=9"], "search settings alone: search.samples"),
+        (["solve", "abc", "--run", "RUN", "--set", "search.sample=9"], "did you mean 'samples'?"),
+        (["solve", "abc", "--run", "RUN", "--out", "found.jsonl"], "there is no file 'abc'"),
+        (["solve", "missing.jsonl", "--run", "RUN"], "there is no file missing.jsonl"),
+        (["solve", "RECIPE", "--run", "RUN", "--tree"], "type one problem"),
+        (["solve", "RECIPE", "--run", "RUN", "--columns", "problem=x"], "is read line by line"),
+        (["solve", "RECIPE", "--run", "RUN", "--out", "nowhere/found.jsonl"], "no folder nowhere"),
         (["eval", "--run", "RUN", "--problems", "missing.txt"], "missing.txt"),
+        (["eval", "--run", "RUN", "--data", "missing.jsonl"], "missing.jsonl"),
+        (["eval", "--run", "RUN", "--data", "a.jsonl", "--problems", "b.txt"], "give one of them"),
+        (["eval", "--run", "RUN", "--columns", "problem=x"], "name that file"),
+        (["eval", "--run", "RUN", "--set", "reward.steps=9"], "search settings alone"),
+        (["run", "--resume"], "clearhead run --resume runs/NAME"),
+        (["run"], "name a RECIPE"),
+        (["run", "RUN"], "go on with it by --resume"),
+        (["run", "--resume", "RUN", "--seed", "9"], "seed: 0 then, 9 now"),
+        (["run", "--resume", "RUN", "--out", "other"], "leave out --out other"),
+        (["run", "RECIPE", "--from", "RUN", "--redo", "reward"], "takes the recipe of that run"),
+        (["run", "--from", "RUN"], "go together"),
+        (["run", "--from", "RUN", "--redo", "magic"], "no stage 'magic'"),
+        (["run", "--from", "RUN", "--redo", "reward", "--set", "model.preset=demo"], "belongs to the stage pretrain"),
         (["eval", "--run", "RUN", "--strategies", "beam:x"], "beam:x"),
         (["run", "no-such-recipe"], "no-such-recipe"),
         (["run", "RECIPE", "--set", "pretrain.stepz=3"], "pretrain.stepz"),

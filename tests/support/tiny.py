@@ -77,13 +77,13 @@ def write_recipe(folder: Path) -> Path:
     return recipe
 
 
-def start(*args: str | Path, cwd: Path) -> subprocess.Popen:
+def start(*args: str | Path, cwd: Path, stdin: int | None = None) -> subprocess.Popen:
     """`clearhead ARGS` in a process of its own, with nothing checked at run time and one thread."""
     path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
         [sys.executable, "-m", "clearhead", *map(str, args)],
         cwd=cwd, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
-
-STRATEGIES = "greedy,self-consistency,best-of-n-joint,beam:4,mcts-puct"
+from clearhead.cli.intake import parse_columns
+from clearhead.errors import UserError
 
 
 @click.command(
@@ -15,6 +15,8 @@ STRATEGIES = "greedy,self-consistency,best-of-n-joint,beam:4,mcts-puct"
         ("clearhead eval --run runs/demo --task game24", "the test problems, the usual strategies"),
         ("clearhead eval --run runs/demo --task game24 --strategies greedy,halving --budget 300", "choose"),
         ("clearhead eval --run runs/demo --task multiplication --problems mine.txt --json", "problems of your own"),
+        ("clearhead eval --run runs/own-task --data new.jsonl --out predictions.jsonl", "new rows with their answers"),
+        ("clearhead eval --run runs/demo --set search.samples=48", "a wider search"),
     )
 )
 @click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
@@ -25,43 +27,74 @@ STRATEGIES = "greedy,self-consistency,best-of-n-joint,beam:4,mcts-puct"
     type=click.Path(path_type=Path),
     help="A text file, one problem a line. Default: the test split.",
 )
-@click.option(
-    "--strategies", default=STRATEGIES, show_default=True, help="Names separated by commas; beam:8 sets a width."
-)
+@click.option("--data", type=click.Path(path_type=Path), help="A file of rows with problem and answer.")
+@click.option("--columns", metavar="KEY=COLUMN,...", help="What --data calls problem and answer.")
+@click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that cannot be used.")
+@click.option("--strategies", help="Names separated by commas; beam:8 sets a width. Default: the usual ones.")
 @click.option("--budget", "budgets", type=click.IntRange(min=1), multiple=True, default=(1000,), show_default=True,
               help="Tokens a problem may cost; may be given several times.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many sampling seeds.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="How many problems at most.")
+@click.option("--limit", type=click.IntRange(min=1), help="How many problems at most. Default: a whole file, else 100.")
+@click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write every answer there, one JSON object a line.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
-    directory: Path, task_name: str | None, file: Path | None, strategies: str, budgets: tuple[int, ...], seeds: int,
-    limit: int, device: str, as_json: bool,
+    directory: Path, task_name: str | None, file: Path | None, data: Path | None, columns: str | None, skip_bad: bool,
+    strategies: str | None, budgets: tuple[int, ...], seeds: int, limit: int | None, settings: tuple[str, ...],
+    out: Path | None, device: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
     Strategies: direct, greedy, self-consistency, best-of-n-outcome, best-of-n-last, best-of-n-min, best-of-n-product,
     best-of-n-joint, weighted-vote, beam, tree-of-thought, mcts-ucb, mcts-puct, halving.
+
+    --data names new rows with answers, in any form that a task may have (see the README). They are checked as the task
+    checks its own.
     """
+    if data and file:
+        raise UserError("--problems and --data both name problems; give one of them")
+    if (columns or skip_bad) and not data:
+        raise UserError(f"{'--columns' if columns else '--skip-bad'} is about the rows of --data FILE; name that file")
+    if out and out.exists():
+        raise UserError(f"{out} already exists; choose another --out, or delete it")
+
     from clearhead.cli.display import Display
-    from clearhead.pipeline.compare import evaluate
+    from clearhead.files import write_whole
+    from clearhead.pipeline import compare
+    from clearhead.pipeline.answer import unreadable, with_search
+    from clearhead.pipeline.journal import line
     from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
+    from clearhead.pipeline.stages import bench_for, engine_and_judge
+    from clearhead.reasoning.evaluate import table
 
-    names = [name.strip() for name in strategies.split(",") if name.strip()]
-    display = Display()
-    rows = evaluate(
-        RunDir(directory),
-        task_name,
-        file,
-        names,
-        sorted(budgets),
-        seeds,
-        limit,
-        choose_device(device),
-        display.progress,
-    )
+    run, display = RunDir(directory), Display()
+    recipe = run.recipe()
+    search = with_search(recipe.search, settings)
+    name, task = compare.chosen_task(run, task_name)
+    if data:
+        task = compare.with_labels(task, data, parse_columns(columns) if columns else {}, skip_bad)
+    many = limit or (MOST if file or data else compare.TEST_PROBLEMS)
+    problems = compare.chosen_problems(task, file, many, recipe.seed)
+    engine, judge = engine_and_judge(run, choose_device(device))
+    named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
+    bench = bench_for(run, name, task, engine, judge, search)
+    chosen = named or compare.usual(bench)
+    unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
+    if unread:
+        first = next(iter(unread.values()))
+        display.say(f"{len(unread)} of {len(problems)} problems cannot be read and count as unanswered: {first}")
+    units = compare.evaluate(
+        bench, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
+    )  # fmt: skip
+    if out:
+        write_whole(out, "".join(map(line, compare.lines(units))))
+    rows = table(units, sorted(budgets))
     if as_json:
         click.echo(json.dumps([row._asdict() for row in rows], ensure_ascii=False))
         return
     display.table(rows)
+
+
+MOST = 1 << 40  # problems: all of them

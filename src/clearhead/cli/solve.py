@@ -1,13 +1,22 @@
-"""`clearhead solve`: one problem, one strategy, the answer with its steps and its price."""
+"""`clearhead solve`: one problem, the answer with its steps and its price; or a file of them, as predictions."""
 
 import json
+import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+
+if TYPE_CHECKING:
+    from clearhead.pipeline.answer import Answer, Solver
+    from clearhead.pipeline.rundir import RunDir
+
+ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")  # of what is meant as a file, though it is not there
+UNREAD = 1  # the exit code where a problem of a file could not be read
 
 
 @click.command(
@@ -15,29 +24,129 @@ from clearhead.errors import UserError
         ('clearhead solve "What is 17 × 24?" --run runs/demo', "the task is recognised from the problem"),
         ('clearhead solve "4 5 6 10" --run runs/demo --strategy mcts-puct --tree', "show the search tree"),
         ('clearhead solve "4 5 6 10" --run runs/demo --task game24 --budget 300 --json', "for a program"),
+        ("clearhead solve problems.txt --run runs/demo --out predictions.jsonl", "a file of problems, one a line"),
+        ("clearhead solve rows.csv --run runs/own-task --set search.samples=8", "its column `problem`, to the screen"),
+        ("generate | clearhead solve - --run runs/demo > predictions.jsonl", "problems from a pipe"),
     )
 )
 @click.argument("problem")
 @click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
 @click.option("--task", "task_name", help="A task of the run. Default: the first that can read the problem.")
 @click.option(
-    "--strategy", help="How to answer (see `clearhead eval --help`). Default: mcts-puct, or greedy without a judge."
+    "--strategy",
+    help="How to answer (see `clearhead eval --help`). Default: auto where the run has measured it, else mcts-puct, or "
+    "greedy without a reward model.",
 )
 @click.option("--budget", type=click.IntRange(min=1), default=1000, show_default=True, help="Tokens to spend at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
-@click.option("--tree", "show_tree", is_flag=True, help="Print the search tree.")
+@click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
+@click.option("--columns", metavar="problem=COLUMN", help="What a file of rows calls the problem.")
+@click.option("--out", type=click.Path(path_type=Path), help="Of a file: where the predictions go.")
+@click.option("--tree", "show_tree", is_flag=True, help="Print the search tree of one problem.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; with --out, how many were right.")
 def command(
     problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
-    show_tree: bool, device: str, as_json: bool,
-) -> None:  # fmt: skip
-    """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run."""
-    from clearhead.pipeline.answer import Answer, solve
+    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str, as_json: bool,
+) -> int:  # fmt: skip
+    """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run.
+
+    Where PROBLEM is the name of a file, or - for standard input, every problem in it is solved: a text of one problem a
+    line, or a file of rows (JSONL, JSON, CSV, Parquet) with a column `problem`. The predictions are one JSON object a
+    line, in the order of the problems. With --out this may be stopped at any time: the same command goes on.
+    """
+    from clearhead.pipeline.answer import solver
     from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
 
-    solved: Answer = solve(RunDir(directory), problem, task_name, strategy, budget, seed, choose_device(device))
+    run, many = RunDir(directory), problem == "-" or _is_file(problem)
+    if (out or columns) and not many:
+        flag = "--out" if out else "--columns"
+        raise UserError(f"{flag} is for a file of problems, and there is no file {problem[:60]!r}; leave out {flag}")
+    if show_tree and many:
+        raise UserError("--tree shows the tree of one problem; leave it out, or type one problem")
+    if not many and problem.endswith(ENDINGS) and " " not in problem:
+        raise UserError(f"there is no file {problem[:60]}; name a file of problems, or type a problem")
+    typed = read_typed(problem, columns) if many else []
+    ready = solver(run, strategy, budget, seed, settings, choose_device(device))
+    if many:
+        return _solve_many(run, ready, typed, task_name, out, as_json)
+    _solve_one(ready, problem, task_name, show_tree, as_json)
+    return 0
+
+
+def _is_file(name: str) -> bool:
+    try:
+        return Path(name).exists() and not Path(name).is_dir()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte: a problem
+        return False
+
+
+def read_typed(name: str, columns: str | None) -> list[str]:
+    """The problems of a file as they stand there; of a text those of its lines that are not blank."""
+    from clearhead.cli.intake import parse_columns
+    from clearhead.tasks.records import SUFFIXES
+    from clearhead.tasks.rows import read_problems
+
+    if Path(name).suffix.lower() in SUFFIXES:
+        typed = read_problems(Path(name), parse_columns(columns) if columns else {})
+    elif columns:
+        raise UserError(f"--columns is for a file of rows ({', '.join(SUFFIXES)}); {name} is read line by line")
+    else:
+        data = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
+        try:
+            text = data.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            line = data[: error.start].count(b"\n") + 1
+            raise UserError(f"{name}, line {line}: this is not UTF-8 text; save it as UTF-8") from None
+        typed = [line.strip() for line in text.split("\n") if line.strip()]
+    if not typed:
+        raise UserError(f"{'standard input' if name == '-' else name} holds no problem; write one a line")
+    return typed
+
+
+def _solve_many(
+    run: "RunDir", ready: "Solver", typed: list[str], task_name: str | None, out: Path | None, as_json: bool
+) -> int:
+    """Predictions to standard output, or to a file that a second call completes."""
+    from clearhead.cli.display import Display
+    from clearhead.pipeline.answer import about, predictions, tally
+    from clearhead.pipeline.journal import Journal, line
+
+    display, counts = Display(), Counter[str]()
+    journal = Journal(out, about(run, ready, typed, task_name)) if out else None
+    before = [json.loads(text) for text in journal.begin()] if journal else []
+    counts.update(tally(before))
+    if before:
+        display.say(f"{len(before):,} of {len(typed):,} problems were solved before")
+    try:
+        with display.progress("solve", len(typed)) as advance:
+            advance(len(before))
+            for made in predictions(ready, typed[len(before) :], task_name):
+                if journal:
+                    journal.add(made)
+                else:
+                    click.echo("".join(map(line, made)), nl=False)
+                counts.update(tally(made))
+                advance(len(made))
+    except KeyboardInterrupt:
+        if journal:
+            done = f"{counts['problems']:,} of {len(typed):,} problems"
+            display.say(f"stopped after {done}, which are in {journal.part}; the same command goes on")
+        raise
+    if journal:
+        journal.end()
+    if journal and as_json:
+        click.echo(json.dumps({**counts, "predictions": str(out)}))
+    else:
+        display.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count))
+    return UNREAD if counts["not_read"] else 0
+
+
+def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: bool, as_json: bool) -> None:
+    from clearhead.pipeline.answer import solve
+
+    solved: Answer = solve(ready, problem, task_name)
     if show_tree and solved.tree is None:
         raise UserError(f"strategy {solved.strategy!r} builds no tree; leave out --tree, or use --strategy mcts-puct")
     if as_json:

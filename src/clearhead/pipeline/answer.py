@@ -1,18 +1,45 @@
-"""One problem put to the models of a finished run."""
+"""Problems put to the models of a finished run: one with its search tree, or many at once as predictions."""
 
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from typing import Any
 
 import torch
 
+from clearhead.alignment.judge import LocalJudge
+from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
+from clearhead.generation.engine import LocalEngine
 from clearhead.pipeline.data import load_tasks
-from clearhead.pipeline.measure import tree_data
+from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import engine_and_judge
-from clearhead.reasoning.evaluate import final_answer
-from clearhead.reasoning.strategies import SAMPLED, SEARCHES, SINGLE, Bench, family, known, sampled, searched, single
+from clearhead.pipeline.stages import bench_for, engine_and_judge
+from clearhead.reasoning.auto import AUTO
+from clearhead.reasoning.evaluate import final_answer, grade
+from clearhead.reasoning.strategies import Bench, SearchConfig, attempt, known
 from clearhead.tasks.task import Task, knows
+from clearhead.text.documents import direct_prompt, steps_prompt
+
+AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
+
+
+@dataclass(frozen=True)
+class Solver:
+    """The models of a run, and the one strategy that they answer with."""
+
+    run: RunDir
+    tasks: dict[str, Task]
+    engine: LocalEngine
+    judge: LocalJudge | None
+    search: SearchConfig
+    strategy: str
+    budget: int
+    seed: int
+
+    def bench(self, task_name: str) -> Bench:
+        return bench_for(self.run, task_name, self.tasks[task_name], self.engine, self.judge, self.search)
 
 
 @dataclass(frozen=True)
@@ -37,40 +64,147 @@ class Answer:
         return data
 
 
-def solve(
-    run: RunDir, typed: str, task_name: str | None, strategy: str | None, budget: int, seed: int, device: torch.device
-) -> Answer:
-    """Read the problem, answer it, check the answer."""
-    task, problem = recognise(load_tasks(run.recipe(), run.drawn), typed, task_name)
+def solver(
+    run: RunDir, strategy: str | None, budget: int, seed: int, settings: Sequence[str], device: torch.device
+) -> Solver:
+    """Load what answers; `settings` are search settings as they are typed."""
+    recipe = run.recipe()
+    search = with_search(recipe.search, settings)
+    tasks = load_tasks(recipe, run.drawn)
     engine, judge = engine_and_judge(run, device)
-    chosen = strategy or ("greedy" if judge is None else "mcts-puct")
-    known([chosen], judged=judge is not None)
-    bench = Bench(engine, judge, run.recipe().search, task.answer)
-    tree = None
-    if chosen in SINGLE:
-        (attempt,) = single(chosen, bench, [problem])
-    elif chosen in SAMPLED:
-        (attempt,) = sampled([chosen], bench, [problem], budget, seed)[chosen]
-    else:
-        assert family(chosen) in SEARCHES
-        (attempt,), (grown,) = searched(chosen, bench, [problem], budget, seed)
-        tree = tree_data(task, chosen, problem, grown, attempt.marks[-1].steps)["root"] if grown else None
-    last = attempt.marks[-1]
-    answer = None if last.steps is None else final_answer(task, chosen, problem, last.steps)
+    chosen = strategy or usual_strategy(run, judge is not None)
+    known([chosen], judged=judge is not None, measured=run.auto.is_file())
+    return Solver(run, tasks, engine, judge, search, chosen, budget, seed)
+
+
+def usual_strategy(run: RunDir, judged: bool) -> str:
+    """What a problem is solved with where nothing is said: what helped on held-out problems, if that was measured."""
+    if run.auto.is_file():
+        return AUTO
+    return "mcts-puct" if judged else "greedy"
+
+
+def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
+    """The search settings of a run with some of them changed; nothing else of a trained model can be."""
+    mine = to_dict(search)
+    for setting in settings:
+        if not setting.startswith("search."):
+            names = ", ".join(f"search.{name}" for name in mine)
+            raise UserError(f"--set {setting}: a finished run takes search settings alone: {names}")
+    return build(SearchConfig, override({"search": mine}, settings)["search"], "search")
+
+
+def solve(solver: Solver, typed: str, task_name: str | None) -> Answer:
+    """Read the problem, answer it, check the answer."""
+    name, problem = recognize(solver.tasks, typed, task_name)
+    if why := unreadable(solver.engine, problem, solver.strategy):
+        raise UserError(why)
+    task, tree = solver.tasks[name], None
+    found, trees = attempt([solver.strategy], solver.bench(name), [problem], solver.budget, solver.seed)
+    (tried,) = found[solver.strategy]
+    for grown in filter(None, trees):
+        tree = tree_data(task, solver.strategy, problem, grown, tried.marks[-1].steps)["root"]
+    last = tried.marks[-1]
+    answer = None if last.steps is None else final_answer(task, solver.strategy, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
     return Answer(
-        task.name, problem, chosen, last.steps, answer, correct, last.generated, last.reward, last.seconds, tree
-    )
+        task.name, problem, solver.strategy, last.steps, answer, correct, last.generated, last.reward, last.seconds,
+        tree,
+    )  # fmt: skip
 
 
-def recognise(tasks: dict[str, Task], typed: str, name: str | None) -> tuple[Task, str]:
-    """The task that a typed problem belongs to, and its canonical text."""
+def predictions(solver: Solver, typed: Sequence[str], task_name: str | None) -> Iterator[list[dict[str, Any]]]:
+    """The predictions for many problems in their order, a handful at a time, so that memory is bounded.
+
+    A problem that cannot be read has an "error" in its place and does not keep the others from an answer.
+    """
+    for start in range(0, len(typed), AT_ONCE):
+        yield _predict(solver, typed[start : start + AT_ONCE], task_name)
+
+
+def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> list[dict[str, Any]]:
+    read = [_read(solver, text, task_name) for text in typed]
+    asked: dict[str, dict[str, None]] = {}  # the problems of each task, each once
+    for found in read:
+        if isinstance(found, tuple):
+            asked.setdefault(found[0], {})[found[1]] = None
+    made = {}
+    for name, problems in asked.items():
+        task = solver.tasks[name]
+        attempts = answered([solver.strategy], solver.bench(name), list(problems), solver.budget, solver.seed)
+        graded = grade(task, solver.strategy, solver.seed, solver.budget, attempts[solver.strategy])
+        for entry in graded["problems"]:
+            made[name, entry["problem"]] = {"task": name} | prediction(graded, entry, knows(task, entry["problem"]))
+    return [
+        made[found] if isinstance(found, tuple) else {"problem": text, "error": found}
+        for text, found in zip(typed, read, strict=True)
+    ]
+
+
+def about(run: RunDir, solver: Solver, typed: Sequence[str], task_name: str | None) -> dict[str, Any]:
+    """All that predictions depend on: two calls with equal facts would make the same."""
+    models = b"".join(path.read_bytes() for path in (run.policy, run.reward) if path.is_file())
+    return {
+        "models": sha256(models).hexdigest(), "problems": sha256(json.dumps(typed).encode()).hexdigest(),
+        "task": task_name, "strategy": solver.strategy, "budget": solver.budget, "seed": solver.seed,
+        "search": to_dict(solver.search),
+    }  # fmt: skip
+
+
+def tally(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """How many problems came to what end."""
+    read = [entry for entry in entries if "error" not in entry]
+    return {
+        "problems": len(entries),
+        "right": sum(entry["correct"] is True for entry in read),
+        "wrong": sum(entry["correct"] is False and entry["answer"] is not None for entry in read),
+        "not_checked": sum(entry["correct"] is None and entry["answer"] is not None for entry in read),
+        "unanswered": sum(entry["answer"] is None for entry in read),
+        "cut_off": sum(entry["cut_off"] for entry in read),
+        "not_read": len(entries) - len(read),
+    }
+
+
+def prediction(unit: Any, entry: Any, checked: bool) -> dict[str, Any]:
+    """One problem of a graded unit as a line for a program; correct is None where nobody knows the answer."""
+    generated, reward, seconds, correct = entry["marks"][-1]
+    return {
+        "problem": entry["problem"], "answer": entry["answer"], "expected": entry["expected"],
+        "correct": bool(correct) if checked else None, "steps": entry["steps"],
+        "strategy": unit["strategy"], "budget": unit["budget"], "seed": unit["seed"],
+        "tokens": generated + reward, "generated": generated, "reward": reward, "seconds": seconds,
+        "cut_off": entry["answer"] is None and entry["cut"] > 0, "cut": entry["cut"], "drawn": entry["drawn"],
+    }  # fmt: skip
+
+
+def _read(solver: Solver, typed: str, task_name: str | None) -> tuple[str, str] | str:
+    """(the name of its task, the canonical problem), or why the problem cannot be answered."""
+    try:
+        name, problem = recognize(solver.tasks, typed, task_name)
+    except UserError as error:
+        return str(error)
+    return unreadable(solver.engine, problem, solver.strategy) or (name, problem)
+
+
+def unreadable(engine: LocalEngine, problem: str, strategy: str) -> str | None:
+    """Why the model cannot be asked this problem, None where it can."""
+    try:
+        length = len(engine.tokenizer.encode(direct_prompt(problem) if strategy == "direct" else steps_prompt(problem)))
+    except UserError as error:
+        return str(error)
+    if length < engine.max_positions:
+        return None
+    return f"the problem is {length} tokens long, and the model's context is {engine.max_positions}; shorten it"
+
+
+def recognize(tasks: Mapping[str, Task], typed: str, name: str | None) -> tuple[str, str]:
+    """The name of the task that a typed problem belongs to, and its canonical text."""
     if name is not None and name not in tasks:
         raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")
     errors = []
-    for task in [tasks[name]] if name else tasks.values():
+    for candidate in [name] if name else tasks:
         try:
-            return task, task.parse(typed)
+            return candidate, tasks[candidate].parse(typed)
         except UserError as error:
             errors.append(str(error))
     if len(errors) == 1:

@@ -1,42 +1,87 @@
 """Strategies of one's choice on problems of one's choice, with the models of a finished run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from clearhead.errors import UserError
+from clearhead.pipeline.answer import AT_ONCE, prediction
 from clearhead.pipeline.data import load_tasks
-from clearhead.pipeline.measure import measure, plan
+from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import bench_for, engine_and_judge
-from clearhead.reasoning.evaluate import Row, Unit, table
-from clearhead.reasoning.strategies import known
+from clearhead.reasoning.auto import AUTO
+from clearhead.reasoning.evaluate import Unit, grade
+from clearhead.reasoning.strategies import JUDGED, Attempt, Bench, Mark, family, known
 from clearhead.tasks import read_problems
+from clearhead.tasks.file import FileTask
+from clearhead.tasks.labelled import labelled
+from clearhead.tasks.task import Task
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
+USUAL = (AUTO, "greedy", "self-consistency", "best-of-n-joint", "beam:4", "mcts-puct")
+TEST_PROBLEMS = 100  # of the test split, where no file of problems is given
 
-def evaluate(
-    run: RunDir, task_name: str | None, file: Path | None, strategies: Sequence[str], budgets: Sequence[int],
-    seeds: int, limit: int, device: torch.device, progress: Progress,
-) -> list[Row]:  # fmt: skip
-    """The table of the strategies, at every budget."""
-    recipe = run.recipe()
-    tasks = load_tasks(recipe, run.drawn)
-    name = task_name or next(iter(tasks))
+
+def chosen_task(run: RunDir, name: str | None) -> tuple[str, Task]:
+    """A task of the run by its name, or its first."""
+    tasks = load_tasks(run.recipe(), run.drawn)
+    name = name or next(iter(tasks))
     if name not in tasks:
         raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")
-    task = tasks[name]
-    problems = list(read_problems(file, task))[:limit] if file else task.problems("test", limit, recipe.seed)
-    engine, judge = engine_and_judge(run, device)
-    known(strategies, judged=judge is not None)
-    bench = bench_for(run, name, task, engine, judge, recipe.search)
+    return name, tasks[name]
+
+
+def with_labels(task: Task, data: Path, columns: Mapping[str, str], skip_bad: bool) -> Task:
+    """The task on new rows, whose columns are called as those of its own where nothing else is said."""
+    own = task.columns if isinstance(task, FileTask) else {}
+    return labelled(task, data, columns or own, skip_bad)
+
+
+def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> list[str]:
+    return list(read_problems(file, task))[:limit] if file else task.problems("test", limit, seed)
+
+
+def usual(bench: Bench) -> tuple[str, ...]:
+    """What is compared where nothing is said: of the usual strategies those that the run has what they need for."""
+    lacking = (() if bench.judge else JUDGED) + (() if bench.choice else (AUTO,))
+    return tuple(name for name in USUAL if family(name) not in lacking)
+
+
+def evaluate(
+    bench: Bench, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str], budgets: Sequence[int],
+    seeds: int, progress: Progress, unread: Collection[str] = (),
+) -> list[Unit]:  # fmt: skip
+    """Every strategy on every problem, checked; at those in `unread`, which the model cannot read, nothing is tried.
+
+    A handful of problems advance together, so that memory is bounded.
+    """
+    known(strategies, judged=bench.judge is not None, measured=bench.choice is not None)
+    if not problems:
+        raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
     units: list[Unit] = []
     pieces = plan(strategies, seeds, budgets)
-    with progress(name, len(pieces)) as advance:
+    with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
-            units += measure(piece.strategies, bench, task, problems, piece.budget, piece.seed)
-            advance(1)
-    return table(units, budgets)
+            found: dict[str, list[Attempt]] = {strategy: [] for strategy in piece.strategies}
+            for start in range(0, len(problems), AT_ONCE):
+                chunk = problems[start : start + AT_ONCE]
+                readable = [problem for problem in chunk if problem not in unread]
+                made = answered(piece.strategies, bench, readable, piece.budget, piece.seed) if readable else {}
+                for strategy, attempts in found.items():
+                    attempts += _in_order(chunk, made.get(strategy, []))
+                advance(len(chunk))
+            units += [grade(task, strategy, piece.seed, piece.budget, attempts) for strategy, attempts in found.items()]
+    return units
+
+
+def _in_order(problems: Sequence[str], attempts: Sequence[Attempt]) -> list[Attempt]:
+    """An attempt at each problem; at those that have none nothing was tried."""
+    made = {attempt.problem: attempt for attempt in attempts}
+    return [made.get(problem) or Attempt(problem, (Mark(0, 0, 0.0, None),)) for problem in problems]
+
+
+def lines(units: Sequence[Unit]) -> list[dict[str, Any]]:
+    """A prediction for every problem, strategy, budget and seed."""
+    return [prediction(unit, entry, checked=True) for unit in units for entry in unit["problems"]]

@@ -113,13 +113,26 @@ def read(
     return Intake(tuple(kept), report)
 
 
+def read_problems(path: Path, columns: Mapping[str, str]) -> list[str]:
+    """The problems of a file of rows as they stand there, whatever else it holds; "" where a row has none."""
+    records = read_records(path)
+    if records.bad:
+        raise UserError(f"{path}, {records.unit} {records.bad[0].line}: {records.bad[0].why}")
+    if not records.rows:
+        return []
+    name = find_columns(records.columns, columns, path, ("problem",))["problem"]
+    return [str(fields.get(name, "")) for _, fields in records.rows]
+
+
 def count_splits(rows: Iterable[Row]) -> dict[str, int]:
     """How many rows the file puts in each split; nothing where it does not say."""
     named = [row.split for row in rows if row.split]
     return {split: named.count(split) for split in SPLITS} if named else {}
 
 
-def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> dict[str, str]:
+def find_columns(
+    names: Sequence[str], told: Mapping[str, str], path: Path, wanted: Sequence[str] = tuple(NAMES)
+) -> dict[str, str]:
     """Which column holds what: as told, else by its usual names. A column told as "" is not read."""
     for key, name in told.items():
         if key not in NAMES:
@@ -127,7 +140,8 @@ def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> d
         if name and name not in names:
             raise UserError(f"{path} has no column {name!r:.60} for {key}{nearest(name, names)}")
     found = {}
-    for key, usual in NAMES.items():
+    for key in wanted:
+        usual = NAMES[key]
         free = [name for name in names if name not in told.values()]
         choices = [name for name in free if name == key] or [name for name in free if name.strip().lower() in usual]
         if key in told:
@@ -140,7 +154,8 @@ def find_columns(names: Sequence[str], told: Mapping[str, str], path: Path) -> d
         elif key in ("problem", "answer"):
             listed = ", ".join(map(repr, names))[:200]
             raise UserError(
-                f'{path}: there is no {key!r} among {listed}; name the column with columns = {{{key} = "..."}}'
+                f'{path}: there is no {key!r} among {listed}; name the column with columns = {{{key} = "..."}} '
+                f"(--columns {key}=...)"
             )
     return found
 

@@ -88,6 +88,13 @@ def expected(task: Task, problem: str) -> str | None:
     return task.expected(problem) if isinstance(task, KnowsAnswer) else None
 
 
+@runtime_checkable
+class Compares(Protocol):
+    """A task that can check an answer against a right one, to problems that it does not know as well."""
+
+    def same(self, problem: str, answer: str, expected: str) -> bool: ...
+
+
 def one_line(text: str) -> str:
     """The text in one line.
 
