@@ -16,6 +16,7 @@ from clearhead.reasoning.strategies import JUDGED, Attempt, Bench, Mark, family,
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.labelled import labelled
+from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
@@ -35,7 +36,8 @@ def chosen_task(run: RunDir, name: str | None) -> tuple[str, Task]:
 
 def with_labels(task: Task, data: Path, columns: Mapping[str, str], skip_bad: bool) -> Task:
     """The task on new rows, whose columns are called as those of its own where nothing else is said."""
-    own = task.columns if isinstance(task, FileTask) else {}
+    rows = whole(task)
+    own = rows.columns if isinstance(rows, FileTask) else {}
     return labelled(task, data, columns or own, skip_bad)
 
 

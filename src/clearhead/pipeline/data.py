@@ -9,6 +9,7 @@ from pathlib import Path
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe, TaskConfig
 from clearhead.tasks.drawn import KeepsDrawn
+from clearhead.tasks.pieces import in_pieces
 from clearhead.tasks.task import Task
 from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
 from clearhead.text.packing import Document
@@ -111,9 +112,11 @@ def respell(solved: Solved, rng: random.Random) -> Solved:
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
     """The tasks of a recipe by the names of their sections; what they draw is kept in the run's folder `drawn`."""
     tasks = {config.name: config.load() for config in recipe.tasks}
-    if drawn is None:
-        return tasks
-    return {name: task.kept_in(drawn / name) if isinstance(task, KeepsDrawn) else task for name, task in tasks.items()}
+    if drawn is not None:
+        tasks = {n: task.kept_in(drawn / n) if isinstance(task, KeepsDrawn) else task for n, task in tasks.items()}
+    return {
+        config.name: in_pieces(tasks[config.name], config.pieces, recipe.seed, config.name) for config in recipe.tasks
+    }
 
 
 def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float, split: str, seed: int) -> Source:

@@ -23,6 +23,7 @@ from clearhead.pipeline.tokens import RunTokenizer, train_tokenizer
 from clearhead.pipeline.workers import MOST
 from clearhead.reasoning.strategies import SAMPLED, SINGLE
 from clearhead.tasks.file import FileTask
+from clearhead.tasks.pieces import whole
 from clearhead.tasks.rows import told as intake_lines
 from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import Task
@@ -91,7 +92,8 @@ def _few(found: Survey, tasks: Mapping[str, Task]) -> list[str]:
 def task_facts(found: Survey, name: str, task: Task) -> dict[str, Any]:
     """Splits, lengths, and how often training sees each problem; of a file also what was made of its rows."""
     recipe, lengths = found.recipe, found.lengths[name]
-    report = task.intake if isinstance(task, FileTask) else None
+    rows = whole(task)
+    report = rows.intake if isinstance(rows, FileTask) else None
     counted = {split: len(set(task.problems(split, SAMPLE, recipe.seed))) for split in SPLITS}
     splits = {split: report.splits[split] if report else counted[split] for split in SPLITS}
     endless = report is None and counted["train"] >= SAMPLE / 2  # whatever more there is, it was not counted

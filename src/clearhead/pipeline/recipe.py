@@ -25,7 +25,8 @@ class TaskConfig:
     """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name.
 
     `share` is its part of the training documents, `rollouts` multiplies the problems that are labelled for the reward
-    model: a task whose solutions are short and alike can afford more.
+    model: a task whose solutions are short and alike can afford more. `pieces` makes steps of answers that have none:
+    the separator that ends a step, "off", or "auto": a separator that nearly all answers have.
     """
 
     name: str
@@ -33,6 +34,7 @@ class TaskConfig:
     share: float = 1.0
     rollouts: float = 1.0
     holdout: str = ""
+    pieces: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Task:
@@ -41,7 +43,13 @@ class TaskConfig:
 
 
 SHORTEST = 8  # tokens that a document may have at most, at least
-OWN = ("source", "share", "rollouts", "holdout")  # keys of a task's section that are ours; the others are the task's
+OWN = (
+    "source",
+    "share",
+    "rollouts",
+    "holdout",
+    "pieces",
+)  # keys of a task's section that are ours; the others are the task's
 
 
 @dataclass(frozen=True)
@@ -118,8 +126,9 @@ def model_section(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The recipe that an old run kept: one that says no MLP was made when relu2 was the default."""
-    model = table(data, "model")
+    """The recipe that an old run kept: of a time when answers stayed whole, and relu2 was the MLP that no one named."""
+    tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
+    data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
     if "mlp" in model:
         return data
     preset = model.get("preset", "demo")

@@ -55,7 +55,6 @@ HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
 CALIBRATION_PROBLEMS = 100  # of each task
-FEW = 15_000  # training problems drawn, of which fewer than half differ
 FEWEST_UNSEEN = 50
 MOST_VALID = 1000  # valid problems that are used in all
 
@@ -234,7 +233,7 @@ def grows_anew(recipe: Recipe, tasks: Mapping[str, Task]) -> bool:
     """Whether the reward model starts from a model of its own."""
     match recipe.rollouts.reader:
         case "auto":
-            return any(few_problems(task, recipe.seed) for task in tasks.values())
+            return few_rows.are_few(few_rows.training_rows(tasks.values()))
         case choice:
             return choice == "own"
 
@@ -262,15 +261,9 @@ def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
     recognize solutions instead of judging them. So where training problems are few, the unseen ones are all.
     """
     unseen = held_out_problems(task, seed).unseen[: max(1, n // 2)]
-    if few_problems(task, seed) and len(unseen) >= FEWEST_UNSEEN:
+    if few_rows.are_few(few_rows.training_rows([task])) and len(unseen) >= FEWEST_UNSEEN:
         return held_out_problems(task, seed).unseen[:n]
     return list(dict.fromkeys([*unseen, *task.problems("train", n, seed + 7)]))[:n]
-
-
-def few_problems(task: Task, seed: int) -> bool:
-    """Whether training comes back to the same problems again and again, as a file's rows do."""
-    drawn = task.problems("train", FEW, seed)
-    return len(set(drawn)) < FEW / 2
 
 
 def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
