@@ -13,7 +13,7 @@ from scripted import ScriptedJudge, ScriptedModel
 from clearhead.errors import UserError
 from clearhead.pipeline import stages
 from clearhead.pipeline.recipe import Recipe, parse
-from clearhead.pipeline.rundir import RunDir, create, read_json
+from clearhead.pipeline.rundir import RunDir, create, read_json, write_json
 from clearhead.pipeline.sizes import (
     Lengths,
     Sizes,
@@ -26,7 +26,7 @@ from clearhead.pipeline.sizes import (
     told,
     too_tight,
 )
-from clearhead.pipeline.stages import Context, pretrain_stage, tokenizer_stage
+from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, tokenizer_stage
 from clearhead.reasoning.strategies import Bench, SearchConfig, searched
 from clearhead.text.tokenizer import CharTokenizer
 
@@ -230,6 +230,27 @@ def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path, mon
     with pytest.raises(KeyboardInterrupt):
         pretrain_stage(context)
     assert asked == [210]
+
+
+def test_labelled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> None:
+    """They break off at the context, with a last token that has no position; a row may be longer than the context."""
+    rows = "".join(f'{{"problem": "{i}", "answer": "{i % 7}"}}\n' for i in range(40))
+    (tmp_path / "short.jsonl").write_text(rows, encoding="utf-8")
+    reward = {"steps": 2, "warmup": 1, "compile": "off"}
+    tasks = {"mine": {"source": f"file:{tmp_path / 'short.jsonl'}"}}
+    context, _ = begin(tmp_path, {**RUN, "reward": reward, "tasks": tasks})
+    tokenizer_stage(context)
+    pretrain_stage(context)
+    most = context.recipe.model["max_positions"]
+    assert context.recipe.reward.tokens > most
+    paths = [
+        {"problem": f"{i}", "steps": ["1" * n], "done": True, "labels": [0.5, i % 2]}
+        for i in range(9)
+        for n in (1, most)
+    ]
+    write_json(context.run.rollouts / "0.json", {"paths": paths})
+    reward_stage(context)
+    assert context.run.reward.is_file()
 
 
 def stop() -> None:

@@ -317,13 +317,15 @@ def reward_stage(context: Context) -> None:
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size))
     load_weights(decoder, start, context.run)
     model = RewardModel(decoder).to(context.device)
-    paths = read_rollouts(context.run)
+    paths, longest = read_rollouts(context.run), min(config.tokens, decoder.config.max_positions)
     training, held_out = (
-        by_problem(tokenizer, part, config.tokens)
-        for part in split_paths(paths, HELD_OUT_PATHS, HELD_OUT_MOST, recipe.seed)
+        by_problem(tokenizer, part, longest) for part in split_paths(paths, HELD_OUT_PATHS, HELD_OUT_MOST, recipe.seed)
     )
     if not training:
-        raise UserError(f"no labelled solution fits a row of reward.tokens = {config.tokens}; raise it, or set it to 0")
+        raise UserError(
+            f"no labelled solution has {longest} tokens or fewer; raise reward.tokens and model.max_positions, or set "
+            "them to 0"
+        )
     fed = Epochs(training, config.rows, config.tokens, recipe.seed)
     tried = held_out_batches(held_out or training, config.rows, config.tokens, recipe.seed)
 
