@@ -27,28 +27,22 @@ def recipe(**sections: dict) -> Recipe:
 @pytest.mark.parametrize("rows", [0, few_rows.FEW, 10 * few_rows.FEW])
 def test_nothing_changes_where_rows_are_many_or_drawn_afresh(rows: int) -> None:
     given = recipe()
-    assert few_rows.followed(given, rows, 3) == replace(given, data=replace(given.data, hide=0.0))
+    assert few_rows.followed(given, rows) == given
     assert few_rows.told(given, rows) == []
 
 
-def test_few_rows_are_trained_on_with_care() -> None:
-    found = few_rows.followed(recipe(), 2_400, 3)
-    assert found.data.hide == few_rows.HIDE
-    assert found.pretrain.keep_best == "first_try"
-    assert few_rows.followed(found, 2_400, 3) == found
+def test_of_few_rows_the_best_weights_are_kept() -> None:
+    found = few_rows.followed(recipe(), 2_400)
+    assert found == replace(recipe(), pretrain=replace(recipe().pretrain, keep_best="first_try"))
+    assert few_rows.followed(found, 2_400) == found
     (told,) = few_rows.told(found, 2_400)
-    assert told.startswith("2,400 training rows: data.hide = ")
-    assert told.endswith("pretrain.keep_best = first_try")
-
-
-def test_a_bare_answer_needs_the_whole_problem() -> None:
-    assert few_rows.followed(recipe(), 2_400, most_steps=1).data.hide == 0
+    assert told == "2,400 training rows are few: the weights with the best first_try are kept"
 
 
 def test_what_the_recipe_says_is_kept() -> None:
-    said = recipe(data={"hide": 0.0}, pretrain={"keep_best": "held_out_loss"})
-    assert few_rows.followed(said, 2_400, 3) == said
-    assert few_rows.followed(recipe(pretrain={"eval_every": 0}), 2_400, 3).pretrain.keep_best == ""
+    said = recipe(pretrain={"keep_best": "held_out_loss"})
+    assert few_rows.followed(said, 2_400) == said
+    assert few_rows.followed(recipe(pretrain={"eval_every": 0}), 2_400).pretrain.keep_best == ""
 
 
 def test_rows_are_counted_where_no_task_draws_afresh(tmp_path: Path) -> None:
@@ -103,7 +97,7 @@ def test_a_run_that_learns_by_heart_says_so_and_keeps_the_best_weights(tmp_path:
     found = [event for event in events if event["kind"] == "memorizes"]
     assert found and found[-1] == {"kind": "memorizes", "step": 200, "rows": context.tasks()["mine"].rows}
     assert sum("it learns its" in line for line in said) == 1
-    assert any(line.endswith("pretrain.keep_best = first_try") for line in said)
+    assert any(line.endswith("best first_try are kept") for line in said)
     kept = next(event for event in events if event["kind"] == "kept")
     assert kept["best_step"] < 200  # the held-out loss, which breaks ties, rises
     tensors, _ = checkpoint.load(run.checkpoint("pretrain"))

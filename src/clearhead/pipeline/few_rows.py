@@ -13,7 +13,6 @@ from clearhead.reasoning.statistics import wilson
 from clearhead.tasks.task import HasRows, Task
 
 FEW = 20_000  # training rows from which on nothing is done against memorizing
-HIDE = 0.5
 FAR = 0.1  # share of problems, and nats a token, by which training data must be ahead to call it memorizing
 TIMES = 2.0  # the held-out loss over that of the training data, at least, to call it so
 
@@ -28,30 +27,23 @@ def are_few(rows: int) -> bool:
     return 0 < rows < FEW
 
 
-def followed(recipe: Recipe, rows: int, most_steps: int) -> Recipe:
-    """The recipe with what it leaves open chosen for so many training rows, of solutions of up to `most_steps` steps.
+def followed(recipe: Recipe, rows: int) -> Recipe:
+    """The recipe with what it leaves open chosen for so many training rows.
 
-    Few rows: problems are hidden in part where solutions have several steps, and the weights of the best held-out
-    accuracy are kept where it is measured. What the recipe says is kept.
+    Of few rows the weights of the best held-out accuracy are kept where it is measured. `model.dropout` and `data.hide`
+    stay as they are: in minutes on a CPU they slowed learning down more than they kept from memorizing.
     """
-    few = are_few(rows)
-    hide = recipe.data.hide
-    if hide is None:
-        hide = HIDE if few and most_steps > 1 else 0.0
     pretrain = recipe.pretrain
-    if few and pretrain.eval_every and not pretrain.keep_best:
+    if are_few(rows) and pretrain.eval_every and not pretrain.keep_best:
         pretrain = replace(pretrain, keep_best="first_try")
-    return replace(recipe, data=replace(recipe.data, hide=hide), pretrain=pretrain)
+    return replace(recipe, pretrain=pretrain)
 
 
 def told(recipe: Recipe, rows: int) -> list[str]:
     """A line about a followed recipe; none where the rows are not few."""
-    if not are_few(rows):
+    if not are_few(rows) or not recipe.pretrain.keep_best:
         return []
-    chosen = [f"data.hide = {recipe.data.hide:g}"]
-    if recipe.pretrain.keep_best:
-        chosen.append(f"pretrain.keep_best = {recipe.pretrain.keep_best}")
-    return [f"{rows:,} training rows: {', '.join(chosen)}"]
+    return [f"{rows:,} training rows are few: the weights with the best {recipe.pretrain.keep_best} are kept"]
 
 
 def memorizes(numbers: Mapping[str, Any], seen: int, held_out: int) -> bool:

@@ -61,7 +61,7 @@ def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
     found = sizes.sizes(lengths.values())
     rows = few_rows.training_rows(tasks.values())
-    full = few_rows.followed(sizes.filled(recipe, found), rows, found.most_steps)
+    full = few_rows.followed(sizes.filled(recipe, found), rows)
     return Survey(tokenizer, lengths, found, full, rows)
 
 

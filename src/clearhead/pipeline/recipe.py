@@ -57,19 +57,19 @@ class DataConfig:
     """What is written from the tasks: `direct` is the share of documents that ask for the bare answer.
 
     `hide` is the share of training documents whose problem can be read in part only, so that solutions are worked out
-    and not remembered; left out, it follows from how many rows there are. Documents of more than `max_length` tokens
+    and not remembered. Documents of more than `max_length` tokens
     are left out. `tokens` are characters, or subwords where they pay. `curve`: measure accuracy against rows, which
     takes three quarters of the policy's time again; left out, only where that is short.
     """
 
     direct: float = 0.1
     max_length: int = 2048
-    hide: float | None = None
+    hide: float = 0.0
     tokens: Literal["auto", "characters", "subwords"] = "auto"
     curve: bool | None = None
 
     def __post_init__(self) -> None:
-        if self.hide is not None and not 0 <= self.hide <= 1:
+        if not 0 <= self.hide <= 1:
             raise UserError(f"data.hide = {self.hide} must be 0 to 1")
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")

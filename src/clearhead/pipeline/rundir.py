@@ -161,7 +161,7 @@ class RunDir:
         found = self.read_sizes()
         if isinstance(recipe, TextRecipe) or found is None:
             return recipe
-        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0), found.most_steps)
+        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0))
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, "stages") if self.state.is_file() else {"stages": []}

@@ -166,7 +166,7 @@ def train_language_model(context: Context, stage: str, label: str, seed: int, sh
         n = CHOOSING_PROBLEMS if config.keep_best else HELD_OUT_PROBLEMS
         return {name: task.problems(split, n, recipe.seed) for name, task in tasks.items()}
 
-    training = stream("train", seed, recipe.data.hide or 0.0, tokens.respelled(tokenizer))
+    training = stream("train", seed, recipe.data.hide, tokens.respelled(tokenizer))
     asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
