@@ -42,7 +42,9 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 @click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
 @click.option("--columns", metavar="problem=COLUMN", help="What a file of rows calls the problem.")
 @click.option("--out", type=click.Path(path_type=Path), help="Of a file: where the predictions go.")
-@click.option("--tree", "show_tree", is_flag=True, help="Print the search tree of one problem.")
+@click.option(
+    "--tree", "show_tree", is_flag=True, help="Print the search tree of one problem, by default that of mcts-puct."
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; with --out, how many were right.")
 def command(
@@ -65,6 +67,8 @@ def command(
         raise UserError(f"{flag} is for a file of problems, and there is no file {problem[:60]!r}; leave out {flag}")
     if show_tree and many:
         raise UserError("--tree shows the tree of one problem; leave it out, or type one problem")
+    if show_tree and strategy is None:
+        strategy = "mcts-puct"  # whatever the run answers best with may build none
     if not many and problem.endswith(ENDINGS) and " " not in problem:
         raise UserError(f"there is no file {problem[:60]}; name a file of problems, or type a problem")
     typed = read_typed(problem, columns) if many else []
