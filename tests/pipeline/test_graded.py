@@ -1,18 +1,19 @@
 """What a task's units say, on units made by hand."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from clearhead.pipeline.graded import answers, kinds, strategies
 from clearhead.pipeline.recipe import Recipe, parse
+from clearhead.pipeline.sizes import FIELDS, read_sizes
 
 CUT = {"cut": 1, "drawn": 4, "limits": ["search.solution_tokens"]}
 
 
 def recipe(**settings: Any) -> Recipe:
-    return parse({"name": "x", "tasks": {"game24": {}}, "search": {"solution_tokens": 160}, **settings})
+    search = {"solution_tokens": 160} | settings.pop("search", {})
+    return parse({"name": "x", "tasks": {"game24": {}}, "search": search, **settings})
 
 
 def entry(problem: str, given: str | None, right: bool, *, early: bool = False, **more: Any) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def test_a_line_tells_what_was_cut_off_and_the_limit() -> None:
     lines = {line["name"]: line for line in strategies([GREEDY, *VOTE, BEST_OF], settings)}
     greedy = lines["greedy"]
     assert (greedy["cut"], greedy["drawn"], greedy["cut_unit"]) == (1, 12, "solution")
-    assert greedy["limits"] == [{"setting": "search.solution_tokens", "value": 160}]
+    assert greedy["limits"] == [{"setting": "search.solution_tokens", "value": 160, "longest": None}]
     (search,) = strategies([unit("mcts-puct", [entry("a", None, False, **CUT)])], settings)
     assert search["cut_unit"] == "step"
 
@@ -78,8 +79,12 @@ def test_few_answers_of_each_kind_are_shown() -> None:
     assert part["counts"]["wrong"] == 50 and len(part["shown"]) == 8
 
 
-def test_a_limit_that_a_preset_decides_has_no_value() -> None:
-    settings = replace(recipe(), model={"preset": "tiny"})
-    entries = [entry("a", None, False, cut=1, limits=["model.max_positions"])]
-    (line,) = strategies([unit("greedy", entries)], settings)
-    assert line["limits"] == [{"setting": "model.max_positions", "value": None}]
+def test_a_limit_stands_beside_the_longest_of_the_data() -> None:
+    found = read_sizes(dict.fromkeys(FIELDS, 7) | {"longest_document": 90, "longest_step": 12})
+    entries = [entry("a", None, False, cut=1, limits=["model.max_positions", "search.step_tokens"])]
+    settings = recipe(model={"max_positions": 96}, search={"step_tokens": 48})
+    (line,) = strategies([unit("mcts-puct", entries)], settings, found)
+    assert line["limits"] == [
+        {"setting": "model.max_positions", "value": 96, "longest": 90},
+        {"setting": "search.step_tokens", "value": 48, "longest": 12},
+    ]

@@ -31,7 +31,10 @@ def test_the_step_that_was_kept_is_told() -> None:
 def test_what_was_cut_off_is_told_in_one_line() -> None:
     recipe = parse({"name": "x", "tasks": {"game24": {}}, "search": {"solution_tokens": 160}})
     line = {"name": "greedy", "cut": 1, "drawn": 12, "limits": [{"setting": "search.solution_tokens", "value": 160}]}
-    assert cut_off(line, recipe) == "greedy: 1 of 12 solutions were cut off at search.solution_tokens = 160: raise it"
+    assert (
+        cut_off(line, recipe, None)
+        == "greedy: 1 of 12 solutions were cut off at search.solution_tokens = 160: raise it"
+    )
 
 
 @pytest.fixture

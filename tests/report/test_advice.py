@@ -55,6 +55,19 @@ def test_a_limit_that_cuts_off_is_to_be_raised_by_the_strategy_it_hit_most():
     assert len(told(evaluation={"t": Evaluation(strategies=[limited("greedy", 1.0)])})) == 1
 
 
+def test_a_model_that_rambles_on_is_to_be_trained_longer():
+    def rambling(amount):
+        return Strategy("greedy", cut=amount, drawn=100.0, limits=[Limit("search.solution_tokens", 160.0, 96.0)])
+
+    assert told(evaluation={"t": Evaluation(strategies=[rambling(12.0)])}) == [
+        "Train longer (pretrain.steps): 12.0 % of the solutions of greedy were cut off at 160 tokens, more than any "
+        "solution of the data needs (Dates)."
+    ]
+    assert told(evaluation={"t": Evaluation(strategies=[rambling(9.0)])}) == []
+    labels = Labels(cut=900.0, drawn=1000.0, limits=[Limit("rollouts.max_tokens", 96.0, 60.0)])
+    assert told(reward=Reward(labels=labels)) == []
+
+
 def test_rows_known_by_heart_call_for_more_of_them():
     by_heart = Training(curve(*[0.05] * 9), evals((2.0, 0.9), (0.0, 0.06)))
     assert told(training=by_heart) == [

@@ -162,6 +162,19 @@ def test_each_limit_has_one_sentence_about_whom_it_hit_most():
     ]
 
 
+@pytest.mark.parametrize(
+    ("longest", "share", "kind", "words"),
+    [
+        (161.0, 0.09, "bad", "raise search.solution_tokens."),
+        (160.0, 0.09, "plain", "more than any solution of the data needs: the model rambles on."),
+        (160.0, 0.1, "bad", "more than any solution of the data needs: the model rambles on."),
+    ],
+)
+def test_a_limit_that_holds_the_data_is_not_to_be_raised(longest, share, kind, words):
+    (found,) = cut_findings([cut("greedy", 100 * share, 100.0, (*SOLUTIONS, longest))])
+    assert found[0] == kind and found[1].endswith(words)
+
+
 def test_a_limit_that_no_one_named_is_guessed_from_what_was_cut():
     (found,) = cut_findings([cut("mcts", 5.0, 10.0, unit="step")])
     assert found[1].endswith("were cut off: raise search.step_tokens.")

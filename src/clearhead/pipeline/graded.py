@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.pipeline.recipe import Recipe, to_plain
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.sizes import LONGEST, Sizes, limit
 from clearhead.reasoning.evaluate import Row, Unit, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
 from clearhead.reasoning.strategies import SAMPLED, SEARCHES, SINGLE, family
@@ -18,7 +19,7 @@ SHOWN_ANSWERS = 8  # of each kind
 RIGHT = "right"
 
 
-def strategies(units: Sequence[Unit], recipe: Recipe) -> list[dict[str, Any]]:
+def strategies(units: Sequence[Unit], recipe: Recipe, found: Sizes | None = None) -> list[dict[str, Any]]:
     """Lines of the plot, with what their whole runs tell; all widths of a beam are one line, which the widest ends."""
     budgets, groups = recipe.evaluation.budgets, by_strategy(units)
     lines: dict[str, dict[str, Any]] = {}
@@ -32,7 +33,7 @@ def strategies(units: Sequence[Unit], recipe: Recipe) -> list[dict[str, Any]]:
     for name, row in last.items():
         lines[name] |= {
             "cut": row.cut, "drawn": row.drawn, "cut_unit": "step" if name in SEARCHES else "solution",
-            "limits": limit_values(recipe, row.limits),
+            "limits": limit_values(recipe, row.limits, found),
             "kinds": kinds(within(groups[row.strategy], math.inf)),
             **_changes(groups, row.strategy, budgets),
         }  # fmt: skip
@@ -56,14 +57,12 @@ def _changes(groups: Mapping[str, list[Unit]], strategy: str, budgets: Sequence[
     return changed
 
 
-def limit_values(recipe: Recipe, names: Iterable[str]) -> list[dict[str, Any]]:
-    """Settings by their names in the recipe, "search.depth", with their values; None where a preset decides."""
-    plain = to_plain(recipe)
-    found = []
-    for name in names:
-        section, _, key = name.partition(".")
-        found.append({"setting": name, "value": plain.get(section, {}).get(key)})
-    return found
+def limit_values(recipe: Recipe, names: Iterable[str], found: Sizes | None) -> list[dict[str, Any]]:
+    """Settings by their names in the recipe with their values, and the longest of the data that each has to hold."""
+    return [
+        {"setting": name, "value": limit(recipe, name), "longest": getattr(found, LONGEST[name]) if found else None}
+        for name in names
+    ]
 
 
 def answers(units: Sequence[Unit], budgets: Sequence[int]) -> list[dict[str, Any]]:

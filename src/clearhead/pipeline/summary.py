@@ -35,7 +35,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
             **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
         },
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
-        "preflight": _preflight(_if_there(run.path / "preflight.json")),
+        "preflight": _preflight(_if_there(run.preflight)),
         "rows_curve": _rows_curve(_if_there(run.path / "rows_curve.json")),
     }  # fmt: skip
     if pretrain:
@@ -58,7 +58,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
             "kept": kept(reward),
             "labels": {
                 "count": count, "positive": positive,
-                "cut": cut, "drawn": drawn, "limits": limit_values(recipe, limits),
+                "cut": cut, "drawn": drawn, "limits": limit_values(recipe, limits, run.read_sizes()),
             },
             "quality": {name: _quality(found) for name, found in measured_on.items() if found},
         }  # fmt: skip
@@ -145,7 +145,7 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     found: dict[str, Any] = {
         "problems": len(units[0]["problems"]),
         "seeds": len({unit["seed"] for unit in units}),
-        "strategies": strategies(units, recipe),
+        "strategies": strategies(units, recipe, run.read_sizes()),
         "engine": {key: usage[key] for key in ("computed", "unique", "reused")},
         "auto": _auto(auto) if auto else None,
         "answers": answers(units, recipe.evaluation.budgets),
@@ -157,6 +157,7 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
 def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
     """The figures for the terminal and for `--json`."""
     lines, figures, cut = [], {}, {}
+    recipe, found_sizes = run.recipe(), run.read_sizes()
     for name, found in data["evaluation"].items():
         best = {line["name"]: line["points"][-1] for line in found["strategies"]}
         figures[name] = best
@@ -169,16 +170,12 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
         cut[name] = {
             line["name"]: {key: line[key] for key in ("cut", "drawn", "limits")} for line in found["strategies"]
         }
-        lines += [
-            f"{name:>16}  {cut_off(line, run.recipe(), run.read_sizes())}"
-            for line in found["strategies"]
-            if line["cut"]
-        ]
+        lines += [f"{name:>16}  {cut_off(line, recipe, found_sizes)}" for line in found["strategies"] if line["cut"]]
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures, "cut_off": cut}
 
 
-def cut_off(line: Mapping[str, Any], recipe: Recipe, found: Sizes | None = None) -> str:
-    """What limits cut off from a strategy, and which to raise."""
+def cut_off(line: Mapping[str, Any], recipe: Recipe, found: Sizes | None) -> str:
+    """What limits cut off from a strategy, and what to do about it."""
     limits = [limit["setting"] for limit in line["limits"]]
     return cut_off_line(line["name"], line["cut"], line["drawn"], limits, recipe, found)
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from clearhead.report.data import Evaluation, Report, RowsCurve
-from clearhead.report.findings import MUCH_CUT, cut_share, limit_names, limit_told, worse_than_first
+from clearhead.report.findings import (
+    MUCH_CUT,
+    MUCH_RAMBLED,
+    cut_share,
+    limit_names,
+    limit_told,
+    rambles,
+    worse_than_first,
+)
 from clearhead.report.learned import memorizes, overfits, result, rising, rows_loss, solved
 from clearhead.report.summary import dearest, task_info
 from clearhead.report.wording import count, inside, known, number, percent, points
@@ -20,16 +28,18 @@ def advice(report: Report) -> list[str]:
 
 
 def _limits(report: Report) -> Iterator[str]:
-    """For each setting the strategy that it cut off most."""
+    """For each setting the strategy that it cut off most; no larger limit where the longest of the data fit."""
     worst: dict[str, tuple[float, str]] = {}
     for name, evaluation in report.evaluation.items():
         for s in evaluation.strategies:
-            share = cut_share(s)
-            if share >= MUCH_CUT and share > worst.get(limit_names(s), (0.0, ""))[0]:
+            share, rambling = cut_share(s), rambles(s.limits)
+            to_do = "Train longer (pretrain.steps)" if rambling else f"Raise {limit_names(s)}"
+            if share >= (MUCH_RAMBLED if rambling else MUCH_CUT) and share > worst.get(to_do, (0.0, ""))[0]:
                 told = f"{percent(share)} of the {s.cut_unit}s of {inside(s.title)} were cut off{limit_told(s.limits)}"
-                worst[limit_names(s)] = share, f"{told} ({task_info(report, name).title})"
-    for setting, (_, evidence) in worst.items():
-        yield f"Raise {setting}: {evidence}."
+                why = ", more than any solution of the data needs" if rambling else ""
+                worst[to_do] = share, f"{told}{why} ({task_info(report, name).title})"
+    for to_do, (_, evidence) in worst.items():
+        yield f"{to_do}: {evidence}."
 
 
 def _policy(report: Report) -> Iterator[str]:
@@ -65,7 +75,7 @@ def _rows(curve: RowsCurve | None) -> Iterator[str]:
 
 def _reward(report: Report) -> Iterator[str]:
     labels = report.reward.labels if report.reward else None
-    if labels and cut_share(labels) >= MUCH_CUT:
+    if labels and cut_share(labels) >= MUCH_CUT and not rambles(labels.limits):
         evidence = f"{percent(cut_share(labels))} of the completions were cut off{limit_told(labels.limits)}"
         yield f"Raise rollouts.max_tokens: {evidence}, and their steps were labeled wrong for it."
     found = overfits(report.reward) if report.reward else None

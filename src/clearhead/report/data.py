@@ -106,10 +106,11 @@ class Training:
 
 @dataclass(frozen=True)
 class Limit:
-    """A setting of the recipe by its name, "search.step_tokens", and its value."""
+    """A setting of the recipe by its name, "search.step_tokens", its value, and the longest of the data it holds."""
 
     setting: str = ""
     value: float = NAN
+    longest: float = NAN
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ Finding = tuple[str, str]
 EQUAL_COST = 1.1  # costs within a tenth of each other count as equal
 FEW = 20  # of fewer problems than this, no change of accuracy is called sure
 MUCH_CUT = 0.01  # a share of solutions cut off that is worth a larger limit
+MUCH_RAMBLED = 0.1  # a share of solutions that ramble on past a limit that is not tight, and no accident
 
 
 def search_findings(evaluation: Evaluation) -> list[Finding]:
@@ -77,8 +78,13 @@ def cut_findings(strategies: Sequence[Strategy]) -> list[Finding]:
             f"{percent(cut_share(worst))} of the {worst.cut_unit}s of {inside(worst.title)} ({count(worst.cut)} of "
             f"{count(worst.drawn)}) were cut off{limit_told(worst.limits)}{others}"
         )
-        raised = cut_share(worst) >= MUCH_CUT
-        findings.append(("bad", f"{told}: raise {names}.") if raised else ("plain", f"{told}."))
+        if rambles(worst.limits):
+            kind = "bad" if cut_share(worst) >= MUCH_RAMBLED else "plain"
+            findings.append((kind, f"{told}, more than any solution of the data needs: the model rambles on."))
+        elif cut_share(worst) >= MUCH_CUT:
+            findings.append(("bad", f"{told}: raise {names}."))
+        else:
+            findings.append(("plain", f"{told}."))
     return findings
 
 
@@ -95,6 +101,11 @@ def limit_told(limits: Sequence[Limit]) -> str:
         if known(limit.value)
     ]
     return f" at {' or '.join(told)}" if told else ""
+
+
+def rambles(limits: Sequence[Limit]) -> bool:
+    """Does every limit hold the longest of the data? Then what it cuts off goes on for no reason."""
+    return bool(limits) and all(limit.value >= limit.longest for limit in limits)
 
 
 def limit_names(s: Strategy) -> str:
