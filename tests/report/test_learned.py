@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -13,6 +14,7 @@ from clearhead.report.data import (
     Within,
 )
 from clearhead.report.learned import (
+    FAR,
     GAP,
     LEVEL,
     RISING,
@@ -105,8 +107,10 @@ def test_a_rise_whose_best_weights_were_kept_is_no_fault():
     ("trained", "held_out", "solves", "yes"),
     [
         (0.05, 0.9, 0.06, True),
-        (0.05, 0.05 * GAP, 0.06, True),
-        (0.05, 0.05 * GAP - 0.001, 0.06, False),
+        (0.5, 0.5 * GAP, 0.06, True),
+        (0.5, 0.5 * GAP - 0.001, 0.06, False),
+        (0.01, 0.01 + FAR, 0.06, True),
+        (0.01, 0.009 + FAR, 0.06, False),
         (0.05, 0.9, SOLVES, False),
         (0.05, 0.9, SOLVES - 0.01, True),
         (0.05, 0.9, math.nan, False),
@@ -138,6 +142,12 @@ def test_memorizing_is_told_of_the_weights_that_were_kept():
     unsolved = evals(3.0, 0.2, 0.9, accuracy=(0.0, 0.5, 0.5))
     assert memorizes(Training(curve(3.0, 0.1, 0.05), unsolved, kept=1.0))
     assert not memorizes(Training(curve(3.0, 0.2, 0.05), unsolved, kept=1.0)), "the rows were learned by heart later"
+
+
+def test_memorizing_is_measured_without_dropout_where_that_was_done():
+    (reached,) = evals(0.9, accuracy=(0.06,))
+    dropped = Training(curve(*[0.8] * 9), [reached])
+    assert not memorizes(dropped) and memorizes(replace(dropped, evals=[replace(reached, seen_loss=0.05)]))
 
 
 @pytest.mark.parametrize(

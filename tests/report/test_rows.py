@@ -26,10 +26,10 @@ def test_the_data_of_each_task_stand_in_one_table():
 
 
 def test_warnings_and_how_the_rows_were_read_are_told():
-    found = {"warnings": ["8 < 12"], "intake": ["a: 3 rows"], "run": {"context": 384, "estimated minutes": 4.25}}
-    html = render({"preflight": found})
+    found = {"warnings": ["8 < 12"], "intake": ["a: 3 rows"], "run": {"context": 384}, "seconds": 255}
+    html = render({"preflight": found}).replace("\u202f", " ")
     assert "8 &lt; 12</span></li>" in html and "<li>a: 3 rows</li>" in html
-    assert "<dt>context</dt><dd>384</dd>" in html and "<dt>estimated minutes</dt><dd>4.25</dd>" in html
+    assert "<dt>context</dt><dd>384</dd>" in html and "<dt>estimated time</dt><dd>4 min 15 s</dd>" in html
 
 
 def test_the_accuracy_against_rows_is_drawn_with_its_advice():

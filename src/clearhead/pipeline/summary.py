@@ -196,7 +196,7 @@ def _eval_point(event: Mapping[str, Any], recorded: Sequence[Mapping[str, Any]])
     tokens = sum(e["tokens"] for e in recorded if e["kind"] == "step" and e["step"] <= event["step"])
     return {
         "step": event["step"], "tokens": tokens, "loss": event.get("held_out_loss"),
-        "accuracy": event.get("accuracy", {}),
+        "accuracy": event.get("accuracy", {}), "seen_loss": event.get("seen_loss"),
     }  # fmt: skip
 
 
@@ -207,10 +207,8 @@ def _preflight(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     model, tasks = found.get("model", {}), found.get("tasks", {})
     return {
         "tasks": {name: _task_facts(task) for name, task in tasks.items()},
-        "run": {
-            "context": model.get("context"), "tokens of a row": model.get("tokens"),
-            "estimated minutes": _ratio(found.get("seconds", {}).get("all"), 60),
-        },
+        "run": {"context": model.get("context"), "tokens of a row": model.get("tokens")},
+        "seconds": found.get("seconds", {}).get("all"),
         "warnings": found.get("warnings"),
         "intake": [f"{name}: {line}" for name, task in tasks.items() for line in task.get("intake", ())],
     }  # fmt: skip
@@ -242,7 +240,7 @@ def _quality(found: Mapping[str, Any]) -> dict[str, Any]:
     if within := found.get("within"):
         every = ("pairs", "right_first", "low", "high")
         shown["within"] = {
-            **{key: within.get("all", {}).get(key) for key in every},
+            **{key: (within.get("all") or {}).get(key) for key in every},
             "by_depth": [{key: row.get(key) for key in ("depth", *every[:2])} for row in within.get("by_depth", ())],
         }
     return shown

@@ -80,12 +80,16 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class EvalPoint:
-    """`loss` is on held-out text; `accuracy` maps a task's name to the share solved at first try."""
+    """`loss` is on held-out text; `accuracy` maps a task's name to the share solved at first try.
+
+    `seen_loss` is on training text, measured as the held-out loss is: without dropout.
+    """
 
     step: float = NAN
     tokens: float = NAN
     loss: float = NAN
     accuracy: dict[str, float] = field(default_factory=dict)
+    seen_loss: float = NAN
 
 
 @dataclass(frozen=True)
@@ -446,10 +450,14 @@ class Text:
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found before anything was trained: facts by name, of each task and of the run, and lines in words."""
+    """What was found before anything was trained: facts by name, of each task and of the run, and lines in words.
+
+    `seconds` is the time that the run was estimated to take.
+    """
 
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    seconds: float = NAN
     warnings: list[str] = field(default_factory=list)
     intake: list[str] = field(default_factory=list)
 

@@ -15,6 +15,7 @@ from clearhead.report.wording import count, interval, known, number, percent, pl
 LEVEL = 1.02  # losses within a fiftieth of each other count as level
 NEAR_COIN = 0.65  # an AUC below this is called hardly better than a coin
 GAP = 2.0  # a held-out loss this many times the training loss is that of a model that knows its rows by heart
+FAR = 0.1  # nats a token: and by at least so much
 SOLVES = 0.9  # a policy that solves this much of its held-out problems has learned the rule, whatever its loss
 RISING = 0.05  # held-out accuracy that grew so much over the last quarter of the training is still rising
 RANKS = 0.85  # a reward model that ranks so many pairs of one problem right is good
@@ -64,14 +65,16 @@ def _kept_told(step: float) -> str:
 
 def memorizes(training: Training) -> bool:
     """Is the loss on held-out text far above that on the rows, while many held-out problems are not solved?"""
-    reached = result(training)
-    return reached.loss >= GAP * rows_loss(training) and solved(reached) < SOLVES
+    reached, learned = result(training), rows_loss(training)
+    return reached.loss >= max(GAP * learned, learned + FAR) and solved(reached) < SOLVES
 
 
 def rows_loss(training: Training) -> float:
-    """The training loss when the weights were reached that the training left."""
-    last = result(training).step
-    return final_loss([p for p in training.curve if not p.step > last])
+    """The loss on the rows of the weights that the training left, as measured then, else as trained."""
+    reached = result(training)
+    if known(reached.seen_loss):
+        return reached.seen_loss
+    return final_loss([p for p in training.curve if not p.step > reached.step])
 
 
 def final_loss(curve: Sequence[CurvePoint]) -> float:

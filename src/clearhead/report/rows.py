@@ -10,7 +10,7 @@ from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, table
 from clearhead.report.summary import task_info
 from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import MISSING, count, interval, known, number, percent
+from clearhead.report.wording import MISSING, count, duration, interval, known, number, percent
 
 
 def data_section(report: Report) -> Html | None:
@@ -23,6 +23,7 @@ def _preflight(report: Report, found: Preflight) -> list[Html | None]:
     """Warnings, one row a fact and one column a task, what holds for the run, and how the files were read."""
     tasks = {name: measured for name, task in found.tasks.items() if (measured := _known(task))}
     pairs: list[tuple[str, Child]] = [(name, _told(value)) for name, value in _known(found.run).items()]
+    pairs += [("estimated time", duration(found.seconds))] if known(found.seconds) else []
     return [
         notes([("bad", warning) for warning in found.warnings]),
         _facts_table(report, tasks) if tasks else None,
@@ -42,7 +43,7 @@ def _facts_table(report: Report, tasks: Mapping[str, Mapping[str, Any]]) -> Html
     columns = [Column("found", numeric=False), *(Column(task_info(report, task).title) for task in tasks)]
     rows = [[name.replace("_", " "), *(_told(found.get(name)) for found in tasks.values())] for name in names]
     caption = "What was found before anything was trained. Lengths are in tokens."
-    return tag("figure", table("the data of each task", columns, rows), tag("figcaption", caption))
+    return tag("figure", table("the data of each task", columns, rows), tag("figcaption", caption), cls="snug")
 
 
 def _told(value: Any) -> str:
