@@ -50,7 +50,7 @@ def test_a_run_tells_expected_answers_and_losses_of_its_reward_model(run: RunDir
     assert {part["strategy"] for part in shown} >= {"greedy"}
     assert all(sum(part["counts"].values()) == 8 for part in shown)
     assert [point["step"] for point in data["reward"]["evals"]] == [15, 30]
-    assert set(data["reward"]["quality"]) == {"multiplication"}
+    assert set(data["reward"]["quality"]) == {"letters", "multiplication"}, "a task without checked steps has it, too"
     assert math.isclose(data["run"]["seconds"], sum(stage["seconds"] for stage in data["run"]["stages"]))
     told = headline(run, data)
     assert set(told["cut_off"]["letters"]["greedy"]) == {"cut", "drawn", "limits"}

@@ -25,7 +25,7 @@ def _preflight(report: Report, found: Preflight) -> list[Html | None]:
     pairs: list[tuple[str, Child]] = [(name, _told(value)) for name, value in _known(found.run).items()]
     pairs += [("estimated time", duration(found.seconds))] if known(found.seconds) else []
     return [
-        notes([("bad", warning) for warning in found.warnings]),
+        notes([("plain", warning) for warning in found.warnings]),
         _facts_table(report, tasks) if tasks else None,
         facts(pairs) if pairs else None,
         fold("How the rows were read", tag("ul", *(tag("li", line) for line in found.intake)))
