@@ -28,13 +28,21 @@ def test_the_step_that_was_kept_is_told() -> None:
     assert kept([{"kind": "eval", "step": 60}]) is None
 
 
-def test_what_was_cut_off_is_told_in_one_line() -> None:
-    recipe = parse({"name": "x", "tasks": {"game24": {}}, "search": {"solution_tokens": 160}})
-    line = {"name": "greedy", "cut": 1, "drawn": 12, "limits": [{"setting": "search.solution_tokens", "value": 160}]}
-    assert (
-        cut_off(line, recipe, None)
-        == "greedy: 1 of 12 solutions were cut off at search.solution_tokens = 160: raise it"
-    )
+def test_what_was_cut_off_is_told_once_for_the_same_samples() -> None:
+    recipe = parse({"name": "x", "tasks": {"game24": {}}, "search": {"solution_tokens": 160, "step_tokens": 48}})
+    solutions, steps = [[{"setting": f"search.{what}_tokens"}] for what in ("solution", "step")]
+    lines = [
+        {"name": "greedy", "cut": 1, "drawn": 12, "limits": solutions, "cut_unit": "solution"},
+        {"name": "self-consistency", "cut": 3, "drawn": 90, "limits": solutions, "cut_unit": "solution"},
+        {"name": "best-of-n-last", "cut": 3, "drawn": 90, "limits": solutions, "cut_unit": "solution"},
+        {"name": "mcts-puct", "cut": 5, "drawn": 12, "limits": steps, "cut_unit": "step"},
+        {"name": "direct", "cut": 0, "drawn": 12, "limits": [], "cut_unit": "solution"},
+    ]
+    assert cut_off(lines, recipe, None) == [
+        "greedy: 1 of 12 solutions were cut off at search.solution_tokens = 160: raise it",
+        "self-consistency and 1 more: 3 of 90 solutions were cut off at search.solution_tokens = 160: raise it",
+        "mcts-puct: 5 of 12 steps were cut off at search.step_tokens = 48: raise it",
+    ]
 
 
 @pytest.fixture

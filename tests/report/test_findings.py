@@ -166,6 +166,7 @@ def test_each_limit_has_one_sentence_about_whom_it_hit_most():
     ("longest", "share", "kind", "words"),
     [
         (161.0, 0.09, "bad", "raise search.solution_tokens."),
+        (160.0, 0.009, "plain", "more than any solution of the data needs."),
         (160.0, 0.09, "plain", "more than any solution of the data needs: the model rambles on."),
         (160.0, 0.1, "bad", "more than any solution of the data needs: the model rambles on."),
     ],

@@ -170,14 +170,22 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
         cut[name] = {
             line["name"]: {key: line[key] for key in ("cut", "drawn", "limits")} for line in found["strategies"]
         }
-        lines += [f"{name:>16}  {cut_off(line, recipe, found_sizes)}" for line in found["strategies"] if line["cut"]]
+        lines += [f"{name:>16}  {told}" for told in cut_off(found["strategies"], recipe, found_sizes)]
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "accuracy": figures, "cut_off": cut}
 
 
-def cut_off(line: Mapping[str, Any], recipe: Recipe, found: Sizes | None) -> str:
-    """What limits cut off from a strategy, and what to do about it."""
-    limits = [limit["setting"] for limit in line["limits"]]
-    return cut_off_line(line["name"], line["cut"], line["drawn"], limits, recipe, found)
+def cut_off(lines: Sequence[Mapping[str, Any]], recipe: Recipe, found: Sizes | None) -> list[str]:
+    """What limits cut off, and what to do about it; a line for strategies that choose among the same samples."""
+    shared: dict[tuple[Any, ...], list[str]] = {}
+    for line in lines:
+        if line["cut"]:
+            limits = tuple(limit["setting"] for limit in line["limits"])
+            shared.setdefault((line["cut"], line["drawn"], limits, line["cut_unit"]), []).append(line["name"])
+    told = []
+    for (cut, drawn, limits, _), (first, *others) in shared.items():
+        _, _, rest = cut_off_line(first, cut, drawn, limits, recipe, found).partition(": ")
+        told.append(f"{first}{f' and {len(others)} more' if others else ''}: {rest}")
+    return told
 
 
 def _tree(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def cut_findings(strategies: Sequence[Strategy]) -> list[Finding]:
         )
         if rambles(worst.limits):
             kind = "bad" if cut_share(worst) >= MUCH_RAMBLED else "plain"
-            findings.append((kind, f"{told}, more than any solution of the data needs: the model rambles on."))
+            verdict = ": the model rambles on" if cut_share(worst) >= MUCH_CUT else ""
+            findings.append((kind, f"{told}, more than any solution of the data needs{verdict}."))
         elif cut_share(worst) >= MUCH_CUT:
             findings.append(("bad", f"{told}: raise {names}."))
         else:
