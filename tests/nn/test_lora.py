@@ -111,4 +111,6 @@ def test_a_wrong_setting_is_told(wrong: dict, told: str) -> None:
 
 def test_a_part_that_the_model_lacks_is_told() -> None:
     with pytest.raises(UserError, match="no 'gate'; they have"):
-        add_lora(Decoder(DecoderConfig(vocab=9, **PRESETS["tiny"])), LoraConfig(targets=("q", "gate")))  # type: ignore[arg-type]
+        add_lora(
+            Decoder(DecoderConfig(vocab=9, **{**PRESETS["tiny"], "mlp": "relu2"})), LoraConfig(targets=("q", "gate"))
+        )  # type: ignore[arg-type]
