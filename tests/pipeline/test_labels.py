@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from clearhead.alignment.rollouts import Ending, label_paths
-from clearhead.config import load_toml
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe, parse
@@ -101,7 +100,7 @@ def test_labels_of_workers_agree_with_the_checker_here(run: RunDir, tmp_path: Pa
 def test_a_task_that_is_loaded_later_checks_the_same(run: RunDir) -> None:
     before = load_tasks(run.recipe(), run.drawn)
     asked = {name: task.problems("test", 3, 5) for name, task in before.items()}
-    after = load_tasks(parse(load_toml(run.config)), run.drawn)
+    after = load_tasks(RunDir(run.path).recipe(), run.drawn)
     for name, problems in asked.items():
         for problem in problems:
             assert knows(after[name], problem), name

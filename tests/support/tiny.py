@@ -25,7 +25,7 @@ preset = "tiny"
 max_positions = 96
 
 [pretrain]
-steps = 120
+steps = 160
 rows = 8
 tokens = 96
 warmup = 10
