@@ -33,6 +33,7 @@ def test_a_line_cut_short_is_made_again(tmp_path: Path, cut: int) -> None:
     torn = journal.part.read_bytes()[:-cut]
     assert len(torn) >= len(whole)
     journal.part.write_bytes(torn)
+    assert journal.count() == 1
     assert [json.loads(text) for text in journal.begin()] == [{"n": "×\u2028"}]
     journal.add([{"n": 3}])
     journal.end()

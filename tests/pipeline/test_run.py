@@ -152,9 +152,9 @@ def test_an_unfinished_stage_is_not_taken_over(tiny_run: Path, tmp_path: Path) -
     old = RunDir(tmp_path / "old")
     state = old.read_state()
     old.state.write_text(json.dumps({**state, "stages": state["stages"][:2]}))
-    with pytest.raises(UserError, match="has not finished the stage rollouts"):
-        begin_from(old, "reward", tmp_path / "new", old.recipe(), {})
-    begin_from(old, "rollouts", tmp_path / "new", old.recipe(), {})
+    with pytest.raises(UserError, match="has not finished the stage rows-curve"):
+        begin_from(old, "reward", tmp_path / "new", old.any_recipe(), {})
+    begin_from(old, "rows-curve", tmp_path / "new", old.any_recipe(), {})
 
 
 def test_every_setting_has_a_stage() -> None:

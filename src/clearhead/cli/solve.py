@@ -135,7 +135,7 @@ def _solve_many(
                 advance(len(made))
     except KeyboardInterrupt:
         if journal:
-            done = f"{counts['problems']:,} of {len(typed):,} problems"
+            done = f"{journal.count():,} of {len(typed):,} problems"
             display.say(f"stopped after {done}, which are in {journal.part}; the same command goes on")
         raise
     if journal:

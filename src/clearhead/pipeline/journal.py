@@ -47,6 +47,10 @@ class Journal:
             file.flush()
             os.fsync(file.fileno())
 
+    def count(self) -> int:
+        """How many lines are there, whatever was interrupted."""
+        return len(self._whole_lines()) - 1
+
     def end(self) -> None:
         """Give the lines their name."""
         _, *lines = self._whole_lines()
