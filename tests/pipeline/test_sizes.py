@@ -226,7 +226,7 @@ def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path, mon
     assert any("sampled problems are left out" in line for line in lines)
     assert context.recipe.model["max_positions"] >= 210
     asked: list[int] = []
-    monkeypatch.setattr(stages, "document", lambda tokenizer, source, most, rng: asked.append(most) or stop())
+    monkeypatch.setattr(stages, "document", lambda tokenizer, source, most, *rest: asked.append(most) or stop())
     with pytest.raises(KeyboardInterrupt):
         pretrain_stage(context)
     assert asked == [210]

@@ -99,7 +99,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "--resume --out mine" in err
+    assert "clearhead run --resume mine" in err
     assert "Traceback" not in err
     assert (tmp_path / "mine" / "pretrain.checkpoint.safetensors").is_file()
 
