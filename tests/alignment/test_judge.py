@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from clearhead.alignment.judge import LocalJudge
+from clearhead.alignment.calibration import Calibration, Head
+from clearhead.alignment.judge import CalibratedJudge, LocalJudge, sigmoid
 from clearhead.alignment.reward import RewardModel, chances
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
@@ -81,3 +82,47 @@ def test_a_draft_beyond_the_context_can_never_be_right(model: RewardModel) -> No
     assert verdicts[1].tolist() == [0.0, 0.0]
     assert (verdicts[[0, 2]] > 0).all()
     assert judge.tokens("1+1") == 8
+
+
+def test_a_problem_is_charged_the_same_whoever_is_read_beside_it(model: RewardModel) -> None:
+    """The two begin alike, and the model reads that beginning once; each pays for what it would have read alone."""
+    near, other = Draft("1+12", ("1=1",)), Draft("1+11", ("1=2",))
+    together = LocalJudge(model, TOKENIZER)
+    together.verdicts([near, other])
+    for draft in (near, other):
+        alone = LocalJudge(model, TOKENIZER)
+        alone.verdicts([draft])
+        assert together.tokens(draft.problem) == alone.tokens(draft.problem) == 9
+    assert together.cache.computed == 15
+
+
+def test_the_likelihood_is_the_sum_over_the_steps_tokens(model: RewardModel) -> None:
+    judge = LocalJudge(model, TOKENIZER, dtype=torch.float32)
+    drafts = [*DRAFTS, Draft("1+1", ("1=1", "=2", "+"), True)]
+    found = judge.read(drafts).likelihood
+    for draft, likelihood in zip(drafts, found, strict=True):
+        text = draft.problem + "\n" + "\n".join(draft.steps) + ("" if draft.done or not draft.steps else "\n")
+        ids = TOKENIZER.encode(text) + [END] * draft.done
+        with torch.no_grad():
+            hidden = model.decoder(torch.tensor([ids]), torch.arange(len(ids))[None], causal_attend())
+            log_p = model.decoder.logits(hidden)[0].log_softmax(-1)
+        asked = len(draft.problem) + 1
+        expected = sum(log_p[i - 1, ids[i]].item() for i in range(asked, len(ids)))
+        assert likelihood == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_calibrated_judge_weighs_finished_and_unfinished_drafts_by_their_own_heads(model: RewardModel) -> None:
+    judge = LocalJudge(model, TOKENIZER, dtype=torch.float32)
+    done, begun = Draft("1+1", ("=2",), True, logprob=-3.0), Draft("1+1", ("1=1",), logprob=-3.0)
+    too_long = Draft("1" * 40, ("=2",), True)
+    heads = Calibration(Head(2.0, 0.5, 0.25, 1.0), Head(1.0, 0.0, 1.0, 0.0), Head(0.5, 0.1, 0.0, -1.0))
+    reading = judge.read([done, begun])
+    verdicts = CalibratedJudge(judge, heads).verdicts([done, begun, too_long])
+    (z_outcome, z_process), (_, z_begun) = reading.z
+    likelihood, of_begun = reading.likelihood
+    assert verdicts[0, 0] == pytest.approx(
+        sigmoid(np.array([2 * z_outcome + 0.5 * likelihood - 0.75 + 1]))[0], abs=1e-9
+    )
+    assert verdicts[0, 1] == pytest.approx(sigmoid(np.array([z_process - 3]))[0], abs=1e-9)
+    assert verdicts[1, 1] == pytest.approx(sigmoid(np.array([0.5 * z_begun + 0.1 * of_begun - 1]))[0], abs=1e-9)
+    assert verdicts[2].tolist() == [0.0, 0.0]

@@ -59,7 +59,7 @@ class LocalJudge:
         self.trie = TokenTrie(model.decoder.config.vocab)
         self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
         self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
-        self._tokens: dict[str, int] = defaultdict(int)
+        self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
     def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
         """The model's own probabilities (outcome, process) of each draft, as it was trained."""
@@ -74,16 +74,17 @@ class LocalJudge:
         places = [place for place in found if place is not None]
         if fits:
             slots = np.array([place.slot for place in places], np.int32)
-            for row in self.cache.compute(slots).by.tolist():
-                self._tokens[drafts[fits[row]].problem] += 1
+            self.cache.compute(slots)
+            for row, slot in zip(fits, slots.tolist(), strict=True):
+                self._tokens[drafts[row].problem].update(self.trie.paths[slot, : self.trie.depth[slot] + 1].tolist())
             reading.z[fits] = self.head(self.cache.hidden(slots).float()).double().cpu().numpy()
             self._weigh([drafts[row] for row in fits], places)
             reading.likelihood[fits] = [place.likelihood for place in places]
         return reading
 
     def tokens(self, problem: str) -> int:
-        """Tokens of this problem read since it was last forgotten."""
-        return self._tokens[problem]
+        """Tokens of this problem read since it was last forgotten, whatever other problems are read beside it."""
+        return len(self._tokens[problem])
 
     def forget(self, problems: Sequence[str]) -> None:
         for problem in problems:
