@@ -4,11 +4,12 @@ A reward model that was trained on a policy's own solutions is too sure of itsel
 the policy's slips. So three voices are weighed against each other where all are new: the reward model's logit z, log p
 of the solution as the reward model would write it, and log p of the solution as the policy did.
 
-    s(y) = a z(y) + b log p_reward(y) + c log p_policy(y)     a, b, c >= 0: right before wrong within a problem
+    s(y) = a z(y) + b log p_reward(y) + c log p_policy(y)     a, b, c >= 0: the right one of a problem's solutions
     P(right | y) = σ(τ s(y) + d)                              τ, d: the probabilities of all problems (Platt 1999)
 
-a, b and c are drawn to 0, ½ and ½, the two writers alone, by as much as a few problems would: what does not help has
-no say.
+a, b and c are fitted to the log-likelihood of the right ones, as in a choice among alternatives (McFadden 1974), and
+drawn to 0, ½ and ½. What chooses worse on the same problems than a plainer set, the two writers or the policy alone,
+gives way to it: what does not help has no say.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,10 @@ from jaxtyping import Bool, Float, Int
 
 PRIOR = np.array([0.0, 0.5, 0.5])  # of (a, b, c)
 STRENGTH = 4.0  # of the prior, in problems
-STEPS = 50  # of Newton's method; a handful is enough
+POLICY_ALONE = np.array([0.0, 0.0, 1.0])
+STEPS = 200  # of the search for the best weights
+NEWTON = 50  # steps of Newton's method; a handful is enough
+RATE = 0.3  # of its first step, in units of what a voice differs by within a problem
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Samples:
-    """Finished solutions of several problems, drawn by the policy: what both models say of them, and the truth."""
+    """Finished solutions of several problems, each once: what both models say of them, and the truth."""
 
     problem: Int[np.ndarray, "N"]
     z: Float[np.ndarray, "N 2"]
@@ -81,24 +85,43 @@ def fit_step(z: Float[np.ndarray, "N"], reward: Float[np.ndarray, "N"], right: B
 def fit_order(
     features: Float[np.ndarray, "N 3"], problem: Int[np.ndarray, "N"], right: Bool[np.ndarray, "N"]
 ) -> Float[np.ndarray, "3"]:
-    """(a, b, c) that minimize Σ_problems mean_pairs -ln σ(s_right - s_wrong), drawn to the prior; none below 0."""
-    gaps, weights = [], []
-    for p in np.unique(problem):
-        good, bad = features[(problem == p) & right], features[(problem == p) & ~right]
-        if len(good) and len(bad):
-            gaps.append((good[:, None] - bad[None]).reshape(-1, features.shape[1]))
-            weights.append(np.full(len(gaps[-1]), 1 / len(gaps[-1])))
-    if not gaps:
+    """(a, b, c), none below 0: of the fitted weights and the plain ones those whose best sample is right most often.
+
+    In a tie the likelier ones, by the share of e^s that right samples have.
+    """
+    both = [p for p in np.unique(problem) if 0 < right[problem == p].sum() < (problem == p).sum()]
+    groups = [(features[problem == p], right[problem == p]) for p in both]
+    if not groups:
         return PRIOR.copy()
-    x, w = np.concatenate(gaps), np.concatenate(weights)
-    free = np.ones(len(PRIOR), bool)
-    while True:
-        found = _newton(x[:, free], w, PRIOR[free])
-        if (found >= 0).all():
-            coefficients = np.zeros(len(PRIOR))
-            coefficients[free] = found
-            return coefficients
-        free[np.flatnonzero(free)[found < 0]] = False
+
+    def worth(weights: np.ndarray) -> tuple[float, float]:
+        scores = [(x @ weights, ok) for x, ok in groups]
+        return sum(float(ok[s.argmax()]) for s, ok in scores), -sum(_surprise(s, ok) for s, ok in scores)
+
+    return max((_fitted(groups), PRIOR.copy(), POLICY_ALONE.copy()), key=worth)
+
+
+def _surprise(s: Float[np.ndarray, "N"], right: Bool[np.ndarray, "N"]) -> float:
+    """-ln of the share of e^s that the right ones have."""
+    return float(np.logaddexp.reduce(s) - np.logaddexp.reduce(s[right]))
+
+
+def _fitted(groups: Sequence[tuple[Float[np.ndarray, "N 3"], Bool[np.ndarray, "N"]]]) -> Float[np.ndarray, "3"]:
+    """argmin Σ_problems surprise + STRENGTH |w - PRIOR|² / 2 over w >= 0, by projected gradient, in shrinking steps."""
+    w, best = PRIOR.copy(), (np.inf, PRIOR.copy())
+    spread = np.maximum(np.concatenate([x - x.mean(0) for x, _ in groups]).std(0), 1e-9)
+    for step in range(STEPS):
+        loss, gradient = STRENGTH * float(((w - PRIOR) ** 2).sum()) / 2, STRENGTH * (w - PRIOR)
+        for x, ok in groups:
+            s = x @ w
+            p, q = np.exp(s - np.logaddexp.reduce(s)), np.where(ok, s, -np.inf)
+            gradient = gradient + x.T @ (p - np.exp(q - np.logaddexp.reduce(q)))
+            loss += _surprise(s, ok)
+        if loss < best[0]:
+            best = loss, w
+        scaled = gradient * spread
+        w = np.maximum(w - RATE / (1 + step / 20) * scaled / max(np.abs(scaled).max(), 1e-9) / spread, 0)
+    return best[1]
 
 
 def fit_logistic(x: Float[np.ndarray, "N K"], right: Bool[np.ndarray, "N"]) -> tuple[list[float], float]:
@@ -110,7 +133,7 @@ def fit_logistic(x: Float[np.ndarray, "N K"], right: Bool[np.ndarray, "N"]) -> t
     while True:
         design = np.column_stack([((x - mean) / spread)[:, free], np.ones(len(x))])
         theta = np.zeros(design.shape[1])
-        for _ in range(STEPS):
+        for _ in range(NEWTON):
             p = 1 / (1 + np.exp(-design @ theta))
             hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-6 * np.eye(len(theta))
             theta = theta - np.clip(np.linalg.solve(hessian, design.T @ (p - target)), -2, 2)
@@ -119,17 +142,6 @@ def fit_logistic(x: Float[np.ndarray, "N K"], right: Bool[np.ndarray, "N"]) -> t
             weights[free] = theta[:-1] / spread[free]
             return weights.tolist(), float(theta[-1] - weights @ mean)
         free[np.flatnonzero(free)[theta[:-1] < 0]] = False
-
-
-def _newton(x: Float[np.ndarray, "N K"], w: Float[np.ndarray, "N"], prior: Float[np.ndarray, "K"]) -> np.ndarray:
-    """argmin Σ w ln(1 + e^{-xθ}) + STRENGTH |θ - prior|² / 2, steps bounded."""
-    theta = prior.copy()
-    for _ in range(STEPS):
-        p = 1 / (1 + np.exp(np.clip(x @ theta, -700, 700)))  # of the wrong order
-        gradient = -(x * (w * p)[:, None]).sum(0) + STRENGTH * (theta - prior)
-        hessian = (x * (w * p * (1 - p))[:, None]).T @ x + STRENGTH * np.eye(len(theta))
-        theta = theta - np.clip(np.linalg.solve(hessian, gradient), -1, 1)
-    return theta
 
 
 def sharpness(

@@ -149,25 +149,24 @@ def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
     if not drawn.problem:
         return Calibration()
     z, reward = np.array([z[-1] for z in drawn.z]), np.array([each[-1] for each in drawn.reward])
-    samples = Samples(np.array(drawn.problem), z, reward, np.array(drawn.policy), np.array(drawn.right))
-    outcome, process = (calibration.fit_head(z[:, head], samples) for head in (OUTCOME, PROCESS))
+    policy, right, first = np.array(drawn.policy), np.array(drawn.right), _distinct(drawn)
+    samples = Samples(np.array(drawn.problem)[first], z[first], reward[first], policy[first], right[first])
+    outcome, process = (calibration.fit_head(samples.z[:, head], samples) for head in (OUTCOME, PROCESS))
     step = calibration.fit_step(
         np.concatenate([z[:-1, PROCESS] for z in drawn.z]),
         np.concatenate([each[:-1] for each in drawn.reward]),
-        np.repeat(samples.right, [len(z) - 1 for z in drawn.z]),
+        np.repeat(right, [len(z) - 1 for z in drawn.z]),
     )
     odds: list[dict[str, list[float]]] = [defaultdict(list) for _ in problems]
-    right: list[set[str]] = [set() for _ in problems]
-    s = (
-        outcome.logit(z[:, OUTCOME], reward, samples.policy) + process.logit(z[:, PROCESS], reward, samples.policy)
-    ) / 2
-    for i in _distinct(drawn):
+    known: list[set[str]] = [set() for _ in problems]
+    s = (outcome.logit(z[:, OUTCOME], reward, policy) + process.logit(z[:, PROCESS], reward, policy)) / 2
+    for i in first:
         answer = drawn.answer[i]
         if answer is not None:
             odds[drawn.problem[i]][answer].append(float(s[i]))
             if drawn.right[i]:
-                right[drawn.problem[i]].add(answer)
-    return Calibration(outcome, process, step, calibration.sharpness(odds, right))
+                known[drawn.problem[i]].add(answer)
+    return Calibration(outcome, process, step, calibration.sharpness(odds, known))
 
 
 def _distinct(drawn: Drawn) -> list[int]:

@@ -308,7 +308,10 @@ def read_rollouts(run: RunDir) -> list[LabelledPath]:
 
 
 def reward_stage(context: Context) -> None:
-    """Train both heads of the reward model on the labelled rollouts, and keep the one that ranks held-out ones best."""
+    """Train both heads of the reward model on the labelled rollouts, and keep the one that ranks held-out ones best.
+
+    What grew from the policy is trained as a whole; of a model of its own the heads alone.
+    """
     recipe, tokenizer = context.recipe, context.tokenizer()
     config = recipe.reward
     if config.eval_every and not config.keep_best:
@@ -316,6 +319,8 @@ def reward_stage(context: Context) -> None:
     start = context.run.reader if context.run.reader.is_file() else context.run.policy
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size))
     load_weights(decoder, start, context.run)
+    if start == context.run.reader:  # few problems: its likelihoods are worth more than what they could teach it
+        decoder.requires_grad_(False)
     model = RewardModel(decoder).to(context.device)
     paths, longest = read_rollouts(context.run), min(config.tokens, decoder.config.max_positions)
     training, held_out = (
