@@ -82,6 +82,15 @@ def test_all_right_or_all_wrong_stays_finite() -> None:
         assert (bias > 0) == right.all()
 
 
+def test_the_order_is_kept_where_the_voices_say_nothing_across_problems() -> None:
+    """What is likelier is right in every problem, and yet over all problems the right ones are the less likely."""
+    policy, right = np.array([0.0, -1.0, -9.0, -10.0, 0.0, -2.0]), np.array([False, False, True, False, False, False])
+    samples = Samples(np.array([0, 0, 1, 1, 2, 2]), np.zeros((6, 2)), policy, policy, right)
+    head = fit_head(samples.z[:, 0], samples)
+    s = head.logit(samples.z[:, 0], samples.reward, samples.policy)
+    assert s[2] > s[3]
+
+
 def test_no_unfinished_state_leaves_the_heads_as_they_are() -> None:
     assert fit_step(np.zeros(0), np.zeros(0), np.zeros(0, bool)) == Head()
 

@@ -20,6 +20,7 @@ from jaxtyping import Bool, Float, Int
 
 PRIOR = np.array([0.0, 0.5, 0.5])  # of (a, b, c)
 STRENGTH = 4.0  # of the prior, in problems
+FLATTEST = 1e-3  # τ at least, so that the order within a problem is never lost
 POLICY_ALONE = np.array([0.0, 0.0, 1.0])
 STEPS = 200  # of the search for the best weights
 NEWTON = 50  # steps of Newton's method; a handful is enough
@@ -70,7 +71,7 @@ def fit_head(z: Float[np.ndarray, "N"], samples: Samples) -> Head:
     features = np.column_stack([z, samples.reward, samples.policy])
     weights = fit_order(features, samples.problem, samples.right)
     (tau,), bias = fit_logistic((features @ weights)[:, None], samples.right)
-    scale, reward, policy = (tau * weights).tolist()
+    scale, reward, policy = (max(tau, FLATTEST) * weights).tolist()
     return Head(scale, reward, policy, bias)
 
 
