@@ -69,7 +69,6 @@ def test_beams_come_best_first(tiny_run: Path, capsys: Capture) -> None:
         (["abc", "--repetition-penalty", "0"], "repetition_penalty"),
         (["abc", "--stop", ""], "--stop"),
         (["a" * 200], "context"),
-        (["abc€"], "alphabet"),
         ([], "type a prompt"),
         (["abc", "--device", "tpu"], "device"),
         (["abc", "--beams", "2", "--temperature", "0.7"], "--temperature is for sampling"),
@@ -88,3 +87,8 @@ def test_wrong_input_is_one_line(tiny_run: Path, capsys: Capture, args: list[str
 def test_no_model_is_one_line(tmp_path: Path, capsys: Capture) -> None:
     assert main(["generate", str(tmp_path), "abc"]) == 2
     told(capsys)
+
+
+def test_a_character_that_the_run_never_saw_is_read_in_bytes(tiny_run: Path, capsys: Capture) -> None:
+    assert main(["generate", str(tiny_run), "abc€", "--tokens", "2", "--json"]) == 0
+    assert 1 <= json.loads(capsys.readouterr().out)["texts"][0]["tokens"] <= 2
