@@ -49,19 +49,17 @@ def calibration_stage(context: Context) -> None:
 
 
 def work(path: Path, device: str, name: str) -> dict[str, Any]:
-    run, tasks, engine, judge, recipe = _models(path, device)
-    return calibrated(run, name, tasks[name], engine, judge, recipe)
+    tasks, engine, judge, recipe = _models(path, device)
+    return calibrated(tasks[name], engine, judge, recipe)
 
 
 @lru_cache(maxsize=1)
-def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None, Recipe]:
+def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalJudge | None, Recipe]:
     run = RunDir(path)
-    return run, load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device)), run.recipe()
+    return load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device)), run.recipe()
 
 
-def calibrated(
-    run: RunDir, name: str, task: Task, engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
-) -> dict[str, Any]:
+def calibrated(task: Task, engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe) -> dict[str, Any]:
     """What auto.json holds of one task."""
     problems = held_out_problems(task, recipe.seed).calibration
     fitted = None if judge is None else fit(problems, draw(engine, judge, task, problems, recipe))
@@ -117,13 +115,14 @@ class Drawn:
 def draw(
     engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe, n: int = SAMPLES
 ) -> Drawn:
-    """n solutions of each problem as search draws them, read by the reward model and checked."""
-    nodes = engine.open([steps_prompt(problem) for problem in problems])
+    """n solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
+    asked = [(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]
+    nodes = engine.open([steps_prompt(problem) for _, problem in asked])
     sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
     texts = engine.extend(nodes, n, sampling, [recipe.seed + 2] * len(nodes), stop=None)
     engine.close(nodes)
     drawn = Drawn()
-    for i, (problem, continuations) in enumerate(zip(problems, texts, strict=True)):
+    for (i, problem), continuations in zip(asked, texts, strict=True):
         for text in continuations:
             if not text.done:
                 continue
