@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths
+from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths, labelled_states
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import Tally
@@ -131,6 +131,13 @@ def test_completions_that_a_limit_cuts_off_are_counted(engine: LocalEngine) -> N
     unlimited = Tally()
     list(collect(engine, Sums(), ["7"], replace(CONFIG, max_tokens=0), 0, unlimited))
     assert set(unlimited.limits) <= {"model.max_positions"}
+
+
+def test_a_state_that_several_paths_pass_is_counted_once() -> None:
+    paths = label_paths(Sums(), "3", [Ending(0, ("a", "3"), True), Ending(0, ("a", "4"), True)])
+    assert labelled_states(paths) == {
+        ("3", (), False): 0.5, ("3", ("a",), False): 0.5, ("3", ("a", "3"), True): 1.0, ("3", ("a", "4"), True): 0.0,
+    }  # fmt: skip
 
 
 def test_wrong_settings_are_told() -> None:

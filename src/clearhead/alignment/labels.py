@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clearhead.alignment.reward import OUTCOME, PROCESS, Scored, pair_loss, reward_loss, scored_document
-from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
+from clearhead.alignment.rollouts import UNLABELLED, LabelledPath, labelled_states
 from clearhead.kernels.attention import causal_attend
 from clearhead.text.packing import NO_TARGET, Document, fill_rows, lay_out
 from clearhead.text.protocol import Tokenizer
@@ -215,8 +215,8 @@ def share_ranked(model: Any, batches: Sequence[RewardBatch], head: int) -> float
 
 
 def share_positive(paths: Sequence[LabelledPath]) -> tuple[int, float]:
-    """How many labels there are, and their mean."""
-    labels = [label for path in paths for label in path.labels if label != UNLABELLED]
+    """How many states are labelled, and the mean of their labels."""
+    labels = list(labelled_states(paths).values())
     return len(labels), float(np.mean(labels)) if labels else float("nan")
 
 

@@ -209,6 +209,16 @@ def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[Lab
     return paths
 
 
+def labelled_states(paths: Sequence[LabelledPath]) -> dict[tuple[str, State, bool], float]:
+    """The label of each (problem, steps, closed or not) that has one, once however many paths pass it."""
+    return {
+        (path.problem, *state): label
+        for path in paths
+        for state, label in zip(_states(path.steps, path.done), path.labels, strict=True)
+        if label != UNLABELLED
+    }
+
+
 def _states(steps: State, done: bool) -> list[tuple[State, bool]]:
     """The states on the way to `steps`, the last one closed or not: the same text may be an end, or not yet."""
     return [(steps[:length], False) for length in range(len(steps))] + [(steps, done)]

@@ -15,7 +15,7 @@ import torch
 
 from clearhead.alignment import quality
 from clearhead.alignment.judge import LocalJudge
-from clearhead.alignment.rollouts import UNLABELLED, collect
+from clearhead.alignment.rollouts import collect, labelled_states
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
@@ -263,11 +263,11 @@ def _label_truth(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
     labels, truth = [], []
-    for path in collect(engine, task, problems, recipe.rollouts, recipe.seed + 2):
-        for length, label in enumerate(path.labels):
-            if label != UNLABELLED and length:
-                labels.append(label)
-                truth.append(task.check_step(path.problem, path.steps[:length]))
+    paths = list(collect(engine, task, problems, recipe.rollouts, recipe.seed + 2))
+    for (problem, steps, _), label in labelled_states(paths).items():
+        if steps:
+            labels.append(label)
+            truth.append(task.check_step(problem, steps))
     return np.array(labels), np.array(truth)
 
 
