@@ -181,3 +181,18 @@ def test_blocks_of_a_generator_share_no_problems():
     task = load("reasoning-gym:chain_sum", min_terms=4, max_terms=4, min_digits=3, max_digits=3)
     problems = task.problems("train", 2 * BLOCK, 0)
     assert len(set(problems)) == 2 * BLOCK
+
+
+def test_a_seed_that_a_generator_gives_up_on_is_passed_over():
+    pytest.importorskip("reasoning_gym")
+    task = GymTask("chain_sum")
+    entry, asked = task._entry, []
+
+    def sometimes(place):
+        asked.append(place)
+        if len(asked) % 3 == 0:
+            raise RuntimeError("could not find a cell after 1000 attempts")
+        return entry(place)
+
+    task.__dict__["_entry"] = sometimes
+    assert len(task.problems("valid", 20, 0)) == 20

@@ -135,10 +135,14 @@ class GymTask:
         return self._scores(found.place, found.answer, answer)
 
     def _draw(self, seed: int, last: DrawnProblem | None) -> Iterator[DrawnProblem | None]:
-        """What the generator makes behind the last problem; None for what cannot be asked, or be checked."""
+        """What the generator makes behind the last problem; None for what it fails at, cannot be asked, or checked."""
         start = random.Random(seed).randrange(BLOCKS) * BLOCK if last is None else last.place + 1
         for place in count(start):
-            entry = self._entry(place)
+            try:
+                entry = self._entry(place)
+            except Exception:  # some generators give up on a seed now and then
+                yield None
+                continue
             problem, right = _question(entry), right_answer(entry)
             usable = problem and right and self._scores(place, right, right)
             yield DrawnProblem(problem, right, place=place) if usable else None
