@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearhead.pipeline import rows_curve
+from clearhead.pipeline import few_rows, rows_curve
 from clearhead.pipeline.recipe import parse
-from clearhead.pipeline.rows_curve import Point, advice, extrapolated, point, rows_curve_stage, wanted
+from clearhead.pipeline.rows_curve import Point, advice, extrapolated, point, rows_curve_stage
 from clearhead.pipeline.rundir import create, read_json
 from clearhead.pipeline.stages import Context, pretrain_stage, tokenizer_stage
 
@@ -60,11 +60,11 @@ def test_advice(accuracies: tuple[float, ...], seen: float, begins: str, has: st
 def test_it_is_measured_unasked_only_where_it_is_short() -> None:
     short = parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": {"steps": 100, "rows": 8, "tokens": 64}})
     long = replace(short, pretrain=replace(short.pretrain, steps=10_000))
-    assert wanted(short, 2400) and not wanted(long, 2400)
-    assert not wanted(short, 0) and not wanted(short, 50_000)
+    assert few_rows.curve(short, 2400) and not few_rows.curve(long, 2400)
+    assert not few_rows.curve(short, 0) and not few_rows.curve(short, 50_000)
     asked = replace(long, data=replace(long.data, curve=True))
-    assert wanted(asked, 2400) and not wanted(asked, 0)
-    assert not wanted(replace(short, data=replace(short.data, curve=False)), 2400)
+    assert few_rows.curve(asked, 2400) and not few_rows.curve(asked, 0)
+    assert not few_rows.curve(replace(short, data=replace(short.data, curve=False)), 2400)
 
 
 def test_the_stage_leaves_points_and_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

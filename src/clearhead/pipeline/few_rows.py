@@ -11,10 +11,13 @@ from typing import Any
 from clearhead.pipeline.recipe import Recipe
 from clearhead.reasoning.statistics import wilson
 from clearhead.tasks.task import HasRows, Task
+from clearhead.training.loop import TrainConfig
 
 FEW = 20_000  # training rows from which on nothing is done against memorizing
 FAR = 0.1  # share of problems, and nats a token, by which training data must be ahead to call it memorizing
 TIMES = 2.0  # the held-out loss over that of the training data, at least, to call it so
+SHARES = (0.25, 0.5)  # of the rows, on which the curve is measured beside all
+SHORT = 2_000_000  # tokens that the policy is trained on at most where accuracy against rows is measured unasked
 
 
 def training_rows(tasks: Iterable[Task]) -> int:
@@ -37,6 +40,22 @@ def followed(recipe: Recipe, rows: int) -> Recipe:
     if are_few(rows) and pretrain.eval_every and not pretrain.keep_best:
         pretrain = replace(pretrain, keep_best="first_try")
     return replace(recipe, pretrain=pretrain)
+
+
+def own_reader(recipe: Recipe, rows: int) -> bool:
+    """Whether the reward model starts from a language model of its own."""
+    return are_few(rows) if recipe.rollouts.reader == "auto" else recipe.rollouts.reader == "own"
+
+
+def curve(recipe: Recipe, rows: int) -> bool:
+    """Does a run measure accuracy against rows? Only where rows are few, and unasked only where it is short."""
+    if not are_few(rows) or recipe.data.curve is False:
+        return False
+    return recipe.data.curve is True or trained_tokens(recipe.pretrain) <= SHORT
+
+
+def trained_tokens(config: TrainConfig) -> int:
+    return config.steps * config.accumulate * config.rows * config.tokens
 
 
 def told(recipe: Recipe, rows: int) -> list[str]:

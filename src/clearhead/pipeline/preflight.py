@@ -108,12 +108,8 @@ def task_facts(found: Survey, name: str, task: Task) -> dict[str, Any]:
 def times_seen(recipe: Recipe, name: str, median: int, problems: int) -> float:
     """How often the policy's training comes to each problem of a task."""
     share = {task.name: task.share for task in recipe.tasks}
-    documents = trained_tokens(recipe.pretrain) / max(median, 1) * share[name] / sum(share.values())
+    documents = few_rows.trained_tokens(recipe.pretrain) / max(median, 1) * share[name] / sum(share.values())
     return documents / max(problems, 1)
-
-
-def trained_tokens(config: TrainConfig) -> int:
-    return config.steps * config.accumulate * config.rows * config.tokens
 
 
 def expectation(problems: int, seen: float) -> str:
@@ -141,8 +137,9 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         f"{model['context']:,}; a step reads {model['rows']} rows of {model['tokens']:,} tokens"
     )
     found.append(
-        f"time on this machine: {_minutes(seconds['all'])} (policy {_minutes(seconds['policy'])}, reward model "
-        f"{_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
+        f"time on this machine: {_minutes(seconds['all'])} (policy {_minutes(seconds['policy'])}, "
+        + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")
+        + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
     )
     return found + list(told["warnings"])
 
@@ -180,11 +177,12 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     decoder = Decoder(recipe.decoder(found.tokenizer.vocab_size), seed=recipe.seed).to(device)
     a_step = step_seconds(recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()))
     policy = recipe.pretrain.steps * a_step
-    reward = policy * trained_tokens(recipe.reward) / trained_tokens(recipe.pretrain)
+    others = few_rows.own_reader(recipe, found.rows) + few_rows.curve(recipe, found.rows) * sum(few_rows.SHARES)
+    reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
     workers = min(os.cpu_count() or 1, MOST) if device.type == "cpu" else 1
     a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)
     drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
-    return {"policy": policy, "reward": reward, "answers": drawn * a_token / workers}
+    return {"policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / workers}
 
 
 def step_seconds(config: TrainConfig, decoder: Decoder, median: int) -> float:

@@ -14,15 +14,11 @@ import numpy as np
 from clearhead.errors import UserError
 from clearhead.pipeline import few_rows
 from clearhead.pipeline.model import smollm2
-from clearhead.pipeline.preflight import trained_tokens
-from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import write_json
 from clearhead.pipeline.stages import Context, first_try, load_policy, train_language_model
 from clearhead.reasoning.statistics import wilson
 from clearhead.training.record import read
 
-SHARES = (0.25, 0.5)
-SHORT = 2_000_000  # tokens that the policy is trained on at most where the curve is measured unasked
 TRIED = 300  # held-out problems of each task
 DRAWS = 4_000  # of the accuracies that the counts leave possible
 TIMES = 4  # as many rows: what the advice looks ahead to
@@ -86,18 +82,11 @@ def advice(points: Sequence[Point], seen: float, base: bool) -> str:
     return told
 
 
-def wanted(recipe: Recipe, rows: int) -> bool:
-    """Does a run measure it? Only where rows are few, and unasked only where it is short."""
-    if not few_rows.are_few(rows) or recipe.data.curve is False:
-        return False
-    return recipe.data.curve is True or trained_tokens(recipe.pretrain) <= SHORT
-
-
 def rows_curve_stage(context: Context) -> None:
     """Leaves `rows_curve.json`: the points, and the advice."""
     recipe, tasks = context.recipe, context.tasks()
     rows = few_rows.training_rows(tasks.values())
-    if not wanted(recipe, rows):
+    if not few_rows.curve(recipe, rows):
         if few_rows.are_few(rows) and recipe.data.curve is None:
             context.say("accuracy against rows: not measured, since it takes a while; data.curve = true does it")
         return
@@ -111,7 +100,7 @@ def rows_curve_stage(context: Context) -> None:
         return point(round(share * rows), right, sum(map(len, asked.values())))
 
     points = []
-    for share in SHARES:
+    for share in few_rows.SHARES:
         stage = f"rows-{share:g}"
         points.append(tried(train_language_model(context, stage, f"{share:g} of the rows", recipe.seed, share), share))
     points.append(tried(load_policy(context.run, context.device), 1.0))
@@ -121,7 +110,7 @@ def rows_curve_stage(context: Context) -> None:
     for found in points:
         context.say(f"{found.rows:,} rows: {found.accuracy:.0%} at first try ({found.low:.0%} to {found.high:.0%})")
     context.say(told)
-    for share in SHARES:
+    for share in few_rows.SHARES:
         context.run.checkpoint(f"rows-{share:g}").unlink(missing_ok=True)
 
 

@@ -223,19 +223,10 @@ def reader_stage(context: Context) -> None:
     solutions: what both find probable is right far more often. Where problems are drawn without end, the policy itself
     is the start, since it knows more and has nothing by heart.
     """
-    if not grows_anew(context.recipe, context.tasks()):
+    if not few_rows.own_reader(context.recipe, few_rows.training_rows(context.tasks().values())):
         return
     decoder = train_language_model(context, "reader", "reader", context.recipe.seed + READER)
     checkpoint.save(context.run.reader, decoder.state_dict(), {"model": asdict(decoder.config)})
-
-
-def grows_anew(recipe: Recipe, tasks: Mapping[str, Task]) -> bool:
-    """Whether the reward model starts from a model of its own."""
-    match recipe.rollouts.reader:
-        case "auto":
-            return few_rows.are_few(few_rows.training_rows(tasks.values()))
-        case choice:
-            return choice == "own"
 
 
 def rollouts_stage(context: Context) -> None:
