@@ -57,7 +57,7 @@ def test_options_go_to_the_task() -> None:
         ({"model": {"heads": 3}}, "model.heads"),
         ({"data": {"direct": 1.0}}, "data.direct"),
         ({"evaluation": {"strategies": ["magic"]}}, "magic"),
-        ({"evaluation": {"budgets": []}}, "budgets"),
+        ({"evaluation": {"budgets": [0]}}, "budgets"),
     ],
 )
 def test_a_wrong_recipe_is_told_by_its_key(change: dict, told: str) -> None:

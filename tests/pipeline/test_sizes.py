@@ -259,3 +259,11 @@ def stop() -> None:
 
 def test_rounding_up() -> None:
     assert [rounded_up(n, 32) for n in (1, 32, 33, 96.5)] == [32, 32, 64, 128]
+
+
+def test_budgets_follow_the_longest_solution_unless_the_recipe_says_them() -> None:
+    plain = parse({"tasks": {"mine": {"source": "game24"}}})
+    assert filled(plain, sizes([SHORT])).evaluation.budgets == (110, 440, 1760)
+    assert filled(plain, sizes([LONG])).evaluation.budgets == (200, 800, 3200)
+    said = parse({"tasks": {"mine": {"source": "game24"}}, "evaluation": {"budgets": [7]}})
+    assert filled(said, sizes([LONG])).evaluation.budgets == (7,)

@@ -138,7 +138,7 @@ def test_the_comparison_gives_the_rival_at_least_as_much() -> None:
 
 
 def test_settings_are_checked() -> None:
-    for wrong in ({"problems": 0}, {"seeds": 0}, {"budgets": ()}, {"budgets": (0,)}, {"strategies": ("magic",)}):
+    for wrong in ({"problems": 0}, {"seeds": 0}, {"budgets": (0,)}, {"strategies": ("magic",)}):
         with pytest.raises(UserError):
             EvaluationConfig(**wrong)
     assert label("beam:4") == "step beam search, width 4"

@@ -75,6 +75,7 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
             "parameters": recipe.decoder(vocab).parameters, "vocabulary": vocab,
             "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
         },
+        "budgets": list(recipe.evaluation.budgets),
         "seconds": seconds | {"all": sum(seconds.values())},
         "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
     }  # fmt: skip
@@ -136,6 +137,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         f"model: {model['parameters']:,} parameters, {model['vocabulary']} tokens, context "
         f"{model['context']:,}; a step reads {model['rows']} rows of {model['tokens']:,} tokens"
     )
+    found.append(f"budgets: {', '.join(f'{budget:,}' for budget in told['budgets'])} tokens a problem")
     found.append(
         f"time on this machine: {_minutes(seconds['all'])} (policy {_minutes(seconds['policy'])}, "
         + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")

@@ -25,6 +25,8 @@ GRAIN = 32  # limits are whole multiples of it, a context of twice as many
 FEWEST_DEEPER = 2  # steps beyond the longest solution seen, at least
 SHORTEST_ROW = 256  # tokens of a row that follows from the data: shorter documents share one
 STEP_TOKENS = 8192  # of one training step, whatever the rows' length
+BUDGETS = (1, 4, 16)  # times the cost of the longest solution, the last one only up to
+MOST_BUDGET = 5_000  # tokens
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,16 @@ def rounded_up(number: float, grain: int) -> int:
     return int(-(-number // grain)) * grain
 
 
+def budgets(longest_solution: int) -> tuple[int, ...]:
+    """What one problem may cost: multiples of writing a solution and having it read by a reward model.
+
+    >>> budgets(37), budgets(300)
+    ((80, 320, 1280), (600, 2400))
+    """
+    one = rounded_up(2 * longest_solution, 10)
+    return tuple(times * one for times in BUDGETS if times < BUDGETS[-1] or times * one <= MOST_BUDGET)
+
+
 def read_sizes(data: Mapping[str, Any]) -> Sizes:
     return Sizes(**{name: data[name] for name in FIELDS})
 
@@ -167,6 +179,7 @@ def filled(recipe: Recipe, found: Sizes) -> Recipe:
         reward=_train(recipe.reward, "reward", context, max(found.row, context)),
         rollouts=replace(recipe.rollouts, max_tokens=recipe.rollouts.max_tokens or found.solution_tokens),
         search=search,
+        evaluation=replace(recipe.evaluation, budgets=recipe.evaluation.budgets or budgets(found.longest_solution)),
     )
 
 

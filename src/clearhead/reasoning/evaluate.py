@@ -24,18 +24,21 @@ right answer or None, and the rest is the attempt's. Units of older runs lack wh
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """What is measured after training. `budgets` count generated and reward-model tokens of one problem together."""
+    """What is measured after training. `budgets` count generated and reward-model tokens of one problem together.
+
+    A recipe of tasks may leave them out: then they are multiples of what a solution costs (pipeline/sizes.py).
+    """
 
     problems: int = 100
     seeds: int = 3
-    budgets: tuple[int, ...] = (100, 300, 1000)
+    budgets: tuple[int, ...] = ()
     strategies: tuple[str, ...] = ("greedy", "self-consistency", "best-of-n-joint", "beam", "mcts-puct")
 
     def __post_init__(self) -> None:
         if self.problems < 1 or self.seeds < 1:
             raise UserError(f"evaluation: problems = {self.problems} and seeds = {self.seeds} must be at least 1")
-        if not self.budgets or any(budget < 1 for budget in self.budgets):
-            raise UserError(f"evaluation.budgets = {list(self.budgets)} must be one or more positive numbers of tokens")
+        if any(budget < 1 for budget in self.budgets):
+            raise UserError(f"evaluation.budgets = {list(self.budgets)} must be positive numbers of tokens")
         known(self.strategies)
 
 
