@@ -1,11 +1,11 @@
 """Every generator of the package reasoning-gym through a small run: trained, labelled, searched, reported.
 
-    python benchmarks/gym.py                         # all of them, about a minute each
+    python benchmarks/gym.py                         # all of them, about half a minute each
     python benchmarks/gym.py maze sudoku --out FILE  # some, with a line of JSON each in FILE
 
-The run has the settings that `clearhead run` chooses by itself but for how long it trains and how much it tries. A
-generator passes if its run ends with a report and its rollouts have right and wrong states; one whose problems are too
-long, or cannot be checked, must be refused in one line.
+The run has the settings that `clearhead run` chooses by itself but for how long it trains and how much it tries, the
+held-out problems that it chooses a strategy on included. A generator passes if its run ends with a report and its
+rollouts have right and wrong states; one whose problems are too long, or cannot be checked, is refused in one line.
 """
 
 import argparse
@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import NoReturn
 
 SMALL = """
 name = "gym"
@@ -53,6 +54,7 @@ budgets = [400]
 strategies = ["greedy", "self-consistency", "best-of-n-joint", "mcts-puct", "auto"]
 """
 LIMIT = 420.0  # seconds
+FEW = 8  # held-out problems, here
 
 
 def tried(name: str, folder: Path) -> dict[str, object]:
@@ -60,7 +62,7 @@ def tried(name: str, folder: Path) -> dict[str, object]:
     recipe, run = folder / f"{name}.toml", folder / name
     recipe.write_text(SMALL.format(name=name), encoding="utf-8")
     began = time.monotonic()
-    command = [sys.executable, "-m", "clearhead", "run", str(recipe), "--out", str(run), "--json"]
+    command = [sys.executable, __file__, "--run", str(recipe), str(run)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, cwd=folder, env=os.environ)
     except subprocess.TimeoutExpired:
@@ -86,11 +88,24 @@ def tried(name: str, folder: Path) -> dict[str, object]:
     }  # fmt: skip
 
 
+def small_run(recipe: str, run: str) -> NoReturn:
+    """`clearhead run` in this process alone, with few held-out problems."""
+    from clearhead.cli.main import main
+    from clearhead.pipeline import measure, stages
+
+    stages.CALIBRATION_PROBLEMS = measure.QUALITY_PROBLEMS = FEW
+    os.cpu_count = lambda: 1  # what is set above would be lost in workers
+    sys.exit(main(["run", recipe, "--out", run, "--json"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("generators", nargs="*")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--run", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    if chosen.run:
+        small_run(*chosen.run)
     from reasoning_gym.factory import DATASETS
 
     results = Counter[str]()

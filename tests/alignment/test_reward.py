@@ -17,7 +17,7 @@ from clearhead.alignment.labels import (
     share_ranked,
     split_paths,
 )
-from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel, chances, pair_loss, reward_loss, scored_document
+from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel, pair_loss, reward_loss, scored_document
 from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import END, CharTokenizer
@@ -171,7 +171,7 @@ def model() -> RewardModel:
 
 
 def test_a_new_model_says_one_half(model: RewardModel) -> None:
-    assert chances(model.judge(torch.randn(3, 32))).tolist() == [[0.5, 0.5]] * 3
+    assert model.judge(torch.randn(3, 32)).sigmoid().tolist() == [[0.5, 0.5]] * 3
 
 
 def test_it_learns_which_step_is_good(model: RewardModel) -> None:

@@ -14,6 +14,7 @@ from tiny import clearhead, start, write_recipe
 
 from clearhead.cli.display import Display
 from clearhead.reasoning.evaluate import Row
+from clearhead.reasoning.strategies import STRATEGIES
 
 
 def one_line(err: str) -> str:
@@ -267,3 +268,8 @@ def test_wrong_inputs(tiny_run: Path, tmp_path: Path, args: list[str], told: str
     _, err = clearhead(*args, cwd=tmp_path, expect=2)
     assert told in one_line(err)
     assert sorted(path.name for path in tmp_path.iterdir()) == before, "nothing half-written"
+
+
+def test_the_help_of_eval_names_every_strategy(tmp_path: Path) -> None:
+    told = "".join(clearhead("eval", "--help", cwd=tmp_path)[0].split())  # names may be broken at a hyphen
+    assert [name for name in STRATEGIES if name not in told] == []

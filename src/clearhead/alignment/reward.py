@@ -92,7 +92,3 @@ def pair_loss(
     """Σ w -ln σ(z_better - z_worse) (Bradley and Terry 1952), of places in the flat logits."""
     z = logits.float().flatten()
     return (weights * -F.logsigmoid(z[pairs[:, 0]] - z[pairs[:, 1]])).sum()
-
-
-def chances(logits: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B 2"]:
-    return torch.sigmoid(logits.float())

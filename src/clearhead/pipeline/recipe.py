@@ -79,11 +79,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """`trees`: problems whose search is drawn, written "task: problem"; `compare`: a search and its baseline."""
+    """`trees`: problems whose search is drawn, written "task: problem"; `compare`: a strategy and its baseline."""
 
     trees: tuple[str, ...] = ()
     examples: int = 6
-    compare: tuple[str, str] = ("mcts-puct", "best-of-n-joint")
+    compare: tuple[str, str] = ("auto", "self-consistency")
     compare_at: int = 0  # the budget of the comparison; 0: the largest that both spend
 
 
