@@ -11,13 +11,15 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOR_ALL = {"shapes", "errors", "config", "files"}
+FOR_ALL = {"shapes", "errors", "config", "files", "terminal", "console"}
 # What a layer may import besides itself and FOR_ALL, and with each layer whatever that one may import.
 MAY_IMPORT = {
     "shapes": set(),
     "errors": set(),
     "files": set(),
     "config": set(),
+    "terminal": set(),
+    "console": set(),
     "reference": set(),
     "formats": set(),
     "text": {"formats"},

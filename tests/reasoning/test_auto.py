@@ -20,8 +20,9 @@ def test_what_gets_worse_with_more_tokens_is_stopped_where_it_was_best() -> None
 
 def test_in_doubt_the_cheaper_one() -> None:
     one_better = [*MIDDLING[:20], 1.0, *MIDDLING[21:]]
-    scores = {"greedy": {100: MIDDLING}, "mcts-puct": {100: one_better}}
-    assert choose(scores).at(100).strategy == "greedy"
+    scores = {"greedy": {100: MIDDLING}, "mcts-puct": {100: [0.0, *one_better[1:21], 1.0, *one_better[22:]]}}
+    assert choose(scores).at(100).strategy == "greedy", "two won and one lost is no reason"
+    assert choose(scores | {"mcts-puct": {100: one_better}}).at(100).strategy == "mcts-puct", "one won and none lost is"
 
 
 def test_a_budget_below_all_stages_takes_the_first() -> None:

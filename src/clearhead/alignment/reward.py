@@ -10,7 +10,6 @@ are easy: so pairs of states of the same problem are compared as well, by their 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn

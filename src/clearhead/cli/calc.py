@@ -1,6 +1,5 @@
 """`clearhead calc`: what a decoder costs in parameters, arithmetic and memory, from the formulas of the reference."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
@@ -12,6 +11,7 @@ from clearhead.cli.examples import examples
 from clearhead.config import nearest
 from clearhead.errors import UserError
 from clearhead.reference import costs
+from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.reference.costs import Architecture
@@ -67,12 +67,12 @@ def _completed(known: dict[str, Any]) -> dict[str, Any]:
 def show(as_json: bool, title: str, numbers: Mapping[str, tuple[float, str]]) -> None:
     """Each number with its unit: B for bytes, "" for a count, anything else as it stands."""
     if as_json:
-        click.echo(json.dumps({re.sub("[ ,]+", "_", name): value for name, (value, _) in numbers.items()}))
+        echo_json({re.sub("[ ,]+", "_", name): value for name, (value, _) in numbers.items()})
         return
-    click.echo(title)
+    echo(title)
     width = max(map(len, numbers))
     for name, (value, unit) in numbers.items():
-        click.echo(f"  {name:<{width}}  {written(value, unit)}")
+        echo(f"  {name:<{width}}  {written(value, unit)}")
 
 
 def written(value: float, unit: str) -> str:

@@ -1,6 +1,5 @@
 """`clearhead study check`: what is missing or broken in notes."""
 
-import json
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.terminal import echo, echo_json
 
 
 @click.command(
@@ -34,14 +34,14 @@ def check(file: Path, as_json: bool) -> int | None:
     guide = [item for path in sorted(GUIDE.glob("*.md")) for item in parse(path.read_text(encoding="utf-8")).items]
     found = checks.check(notes, guide)
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in found], ensure_ascii=False))
+        echo_json([asdict(finding) for finding in found])
         return 1 if found else None
     for finding in found:
-        click.echo(f"{file}:{finding.line}: {finding.kind}: {finding.text}")
+        echo(f"{file}:{finding.line}: {finding.kind}: {finding.text}")
         if finding.guide:
-            click.echo(f"    guide: {finding.guide}")
+            echo(f"    guide: {finding.guide}")
     counts = Counter(finding.kind for finding in found)
     said = ", ".join(f"{n} {kind}" for kind, n in counts.items()) or "nothing to mend"
     answered = sum(bool(finding.guide) for finding in found)
-    click.echo(f"{len(notes.items)} questions: {said}" + (f"; the guide answers {answered}" if answered else ""))
+    echo(f"{len(notes.items)} questions: {said}" + (f"; the guide answers {answered}" if answered else ""))
     return 1 if found else None

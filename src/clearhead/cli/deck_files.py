@@ -9,6 +9,7 @@ import click
 from clearhead.cli.decks import guide, known, opened, own
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.terminal import echo
 
 LARGEST = 500_000_000  # bytes of a file to restore
 
@@ -52,7 +53,7 @@ def export(as_json: Path | None, anki: Path | None, deck: str | None, force: boo
             data = package(names[0], decks.cards(db, names[0]), time.time())
         cards = sum(len(decks.cards(db, name)) for name in names)
     _write(path, data)
-    click.echo(f"{path}: {cards} cards of {', '.join(names)}, {len(data):,} bytes")
+    echo(f"{path}: {cards} cards of {', '.join(names)}, {len(data):,} bytes")
 
 
 @click.command(
@@ -76,7 +77,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         raise UserError(f"{file} cannot be read as UTF-8 text: {error}") from error
     with opened() as db:
         done = from_json(db, text, replace)
-    click.echo(
+    echo(
         json.dumps(done, ensure_ascii=False) if as_json else "\n".join(f"{name}: {n} cards" for name, n in done.items())
     )
 

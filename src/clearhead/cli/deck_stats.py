@@ -1,12 +1,12 @@
 """`clearhead study stats`: how learning goes."""
 
-import json
 from dataclasses import asdict
 
 import click
 
 from clearhead.cli.decks import cut, guide, known, opened
 from clearhead.cli.examples import examples
+from clearhead.terminal import echo, echo_json
 
 WEAKEST = 5
 
@@ -37,24 +37,24 @@ def stats(deck: str | None, as_json: bool) -> None:
         names = [known(db, deck)] if deck is not None else decks.decks(db)
         found = statistics(db, names, now)
     if as_json:
-        click.echo(json.dumps(asdict(found), ensure_ascii=False))
+        echo_json(asdict(found))
         return
-    click.echo(f"{found.cards} cards in {', '.join(names)}: {found.due} due, {found.new} never seen")
-    click.echo(f"answers: {found.answers}, today {found.answers_today}")
+    echo(f"{found.cards} cards in {', '.join(names)}: {found.due} due, {found.new} never seen")
+    echo(f"answers: {found.answers}, today {found.answers_today}")
     if found.retention is None:
-        click.echo("retention: nothing yet that was learned and asked again")
+        echo("retention: nothing yet that was learned and asked again")
     else:
-        click.echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
-    click.echo("\nDue")
+        echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
+    echo("\nDue")
     longest = max(*found.forecast, 1)
     for day, n in enumerate(found.forecast):
         name = (
             "today" if day == 0 else time.strftime("%a %d", time.localtime(decks.day_start(now) + 86400 * (day + 0.5)))
         )
-        click.echo(f"  {name:<6} {n:>4} {'█' * round(30 * n / longest)}".rstrip())
+        echo(f"  {name:<6} {n:>4} {'█' * round(30 * n / longest)}".rstrip())
     weak = [one for one in found.weakest if one.again][:WEAKEST]
     if weak:
-        click.echo("\nWeakest sections")
+        echo("\nWeakest sections")
     for one in weak:
         told = f"  {one.again} of {one.answers} again, {one.known:.0%} known now: {(one.deck, *one.section)[-1]}"
-        click.echo(cut(told))
+        echo(cut(told))

@@ -1,16 +1,15 @@
 """What a person sees while a run goes on: one bar for what is happening now, one line for what is done."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.box import SIMPLE
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from clearhead.console import SafeConsole
+from clearhead.terminal import echo, echo_json
 from clearhead.training.progress import TrainingProgress
 from clearhead.training.record import Observer
 
@@ -18,15 +17,6 @@ if TYPE_CHECKING:
     from clearhead.reasoning.evaluate import Row
 
 PLAIN_LINES = 10  # of a stage with many pieces, where there is no terminal to draw a bar on
-
-
-def escaped(text: str) -> str:
-    r"""The text with its control characters spelled out, so that no data can steer a terminal.
-
-    >>> escaped("a\x1b[2Jb")
-    'a\\x1b[2Jb'
-    """
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def cut_off(rows: "Sequence[Row]") -> list[str]:
@@ -43,10 +33,10 @@ class Display:
     """Progress on standard error, so that standard output holds results alone."""
 
     def __init__(self) -> None:
-        self.console = Console(stderr=True)
+        self.console = SafeConsole(stderr=True)
 
     def say(self, line: str) -> None:
-        self.console.print(escaped(line), highlight=False, markup=False, soft_wrap=True)
+        self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def watch(self, label: str) -> Iterator[Observer]:
@@ -82,15 +72,15 @@ class Display:
                 row.strategy, f"{row.budget:,}", f"{row.accuracy:.1%}", f"{row.low:.1%} - {row.high:.1%}",
                 f"{row.generated:,.0f}", f"{row.reward:,.0f}", f"{row.seconds:.3f}",
             )  # fmt: skip
-        Console().print(drawn)
+        SafeConsole().print(drawn)
         for line in cut_off(rows):
-            click.echo(line)
+            echo(line)
 
     def headline(self, summary: Mapping[str, Any], as_json: bool) -> None:
         """The figures that a person ran all this for."""
         if as_json:
-            click.echo(json.dumps(dict(summary), ensure_ascii=False))
+            echo_json(dict(summary))
             return
         for line in summary["lines"]:
-            click.echo(line)
-        click.echo(f"report: {summary['report']}")
+            echo(line)
+        echo(f"report: {summary['report']}")

@@ -1,6 +1,5 @@
 """`clearhead eval`: ways of reasoning compared on the same problems at the same price."""
 
-import json
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import parse_columns
 from clearhead.errors import UserError
+from clearhead.terminal import echo_json
 
 
 @click.command(
@@ -93,7 +93,7 @@ def command(
         write_whole(out, "".join(map(line, compare.lines(units))))
     rows = table(units, sorted(budgets))
     if as_json:
-        click.echo(json.dumps([row._asdict() for row in rows], ensure_ascii=False))
+        echo_json([row._asdict() for row in rows])
         return
     display.table(rows)
 

@@ -1,7 +1,6 @@
 """`clearhead guide`: questions and answers about all of it, read in the terminal."""
 
 import io
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 from clearhead.files import write_whole
+from clearhead.terminal import Shown, echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.study.book import Chapter, Found
@@ -52,7 +52,7 @@ def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
         return
     found = book.find(chapters, " ".join(topic))
     if as_json:
-        click.echo(json.dumps([_plain(one) for one in found], ensure_ascii=False))
+        echo_json([_plain(one) for one in found])
     elif len(found) == 1 or (len(found) == len(found[0].chapter.items) and found == book.all_of(found[0].chapter)):
         _read(found)
     else:
@@ -63,15 +63,15 @@ def _contents(chapters: "Sequence[Chapter]", as_json: bool) -> None:
     if as_json:
         keys = ("number", "name", "title")
         listing = [{key: getattr(one, key) for key in keys} | {"questions": len(one.items)} for one in chapters]
-        click.echo(json.dumps(listing, ensure_ascii=False))
+        echo_json(listing)
         return
     name, title = (max(len(getattr(one, key)) for one in chapters) for key in ("name", "title"))
     name = min(name, 24)
     room = max(10, _columns() - name - 16)
     for one in chapters:
         shown = one.title if len(one.title) <= room else f"{one.title[: room - 1]}…"
-        click.echo(f"{one.number:>2}  {one.name:<{name}}  {shown:<{min(room, title)}}  {len(one.items):>3}")
-    click.echo(f"{sum(len(one.items) for one in chapters)} questions; read on with: clearhead guide {chapters[0].name}")
+        echo(f"{one.number:>2}  {one.name:<{name}}  {shown:<{min(room, title)}}  {len(one.items):>3}")
+    echo(f"{sum(len(one.items) for one in chapters)} questions; read on with: clearhead guide {chapters[0].name}")
 
 
 def _write(chapters: "Sequence[Chapter]", folder: Path, as_json: bool) -> None:
@@ -92,9 +92,9 @@ def _write(chapters: "Sequence[Chapter]", folder: Path, as_json: bool) -> None:
     except OSError as error:
         raise UserError(f"cannot write {folder}: {error.strerror}") from error
     if as_json:
-        click.echo(json.dumps({"index": str(index), "pages": len(pages)}))
+        echo_json({"index": str(index), "pages": len(pages)})
         return
-    click.echo(f"{len(pages)} pages; open {index}")
+    echo(f"{len(pages)} pages; open {index}")
 
 
 def _list(found: "Sequence[Found]") -> None:
@@ -106,32 +106,31 @@ def _list(found: "Sequence[Found]") -> None:
     for one in found[:LISTED]:
         question = one_line(one.item.question)
         shown = question if len(question) <= room else f"{question[: room - 1]}…"
-        click.echo(f"{one.place:>{width}}  {shown}")
+        echo(f"{one.place:>{width}}  {shown}")
     more = f", {len(found) - LISTED} more of them not shown" if len(found) > LISTED else ""
-    click.echo(f"{len(found)} questions{more}; read one with: clearhead guide {found[0].place}")
+    echo(f"{len(found)} questions{more}; read one with: clearhead guide {found[0].place}")
 
 
 def _read(found: "Sequence[Found]") -> None:
     """Questions with their answers, page by page on a terminal."""
-    from rich.console import Console
-
+    from clearhead.console import SafeConsole
     from clearhead.study.view import Answer, one_line
 
     terminal = sys.stdout.isatty()
     out = io.StringIO()
-    console = Console(file=out, width=min(WIDEST, _columns()), force_terminal=terminal, highlight=False)
+    page = SafeConsole(file=out, width=min(WIDEST, _columns()), force_terminal=terminal, highlight=False)
     section: tuple[str, ...] = ()
     for one in found:
         if one.item.section != section:
             section = one.item.section
-            console.print(f"\n{' / '.join(section)}", style="dim", markup=False)
-        console.print(f"\n{one.place}  {one_line(one.item.question)}\n", style="bold", markup=False)
-        console.print(Answer(one.item.answer))
-    text = "\n".join(line.rstrip() for line in out.getvalue().strip("\n").split("\n"))
+            page.print(f"\n{' / '.join(section)}", style="dim", markup=False)
+        page.print(f"\n{one.place}  {one_line(one.item.question)}\n", style="bold", markup=False)
+        page.print(Answer(one.item.answer))
+    text = Shown("\n".join(line.rstrip() for line in out.getvalue().strip("\n").split("\n")))
     if terminal and text.count("\n") >= _rows() - 1:
-        click.echo_via_pager(text + "\n", color=True)
+        click.echo_via_pager(text + "\n")  # in color where the pager shows it
     else:
-        click.echo(text)
+        echo(text)
 
 
 def _plain(one: "Found") -> dict[str, object]:

@@ -13,6 +13,7 @@ import click
 from clearhead.cli.decks import GUIDE, guide, known, opened
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json, joined, styled
 
 if TYPE_CHECKING:
     import sqlite3
@@ -62,11 +63,9 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
         parts = plan(minutes, {key: card.section for key, card in cards.items()}, weak, list(PROBLEMS), sections, rng)
         if as_json:
             rows = [asdict(part) | _said(part, cards) for part in parts]
-            click.echo(json.dumps({"minutes": minutes, "seed": chosen, "parts": rows}, ensure_ascii=False))
+            echo_json({"minutes": minutes, "seed": chosen, "parts": rows})
             return None
-        click.echo(
-            f"{minutes} minutes, {len(parts)} parts. Enter goes on, s passes over, Ctrl-C ends it. Seed {chosen}."
-        )
+        echo(f"{minutes} minutes, {len(parts)} parts. Enter goes on, s passes over, Ctrl-C ends it. Seed {chosen}.")
         results: list[Result] = []
         interrupted = False
         end = time.monotonic() + 60 * minutes
@@ -74,14 +73,14 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
             for i, part in enumerate(parts, 1):
                 left = max(0, round((end - time.monotonic()) / 60))
                 if not left and results:
-                    click.echo("\nTime is up.")
+                    echo("\nTime is up.")
                     break
                 head = f"{i} of {len(parts)} · {part.kind} · about {part.minutes:.0f} min · {left} min left"
-                click.echo(f"\n{click.style(head, dim=True)}")
+                echo(styled(f"\n{head}", dim=True))
                 results.append(Result(part, _ask(db, part, cards, rng, folder)))
         except (KeyboardInterrupt, click.Abort):
             interrupted = True
-            click.echo()
+            echo()
         _summary(parts, results)
     return INTERRUPTED if interrupted else None
 
@@ -103,10 +102,10 @@ def _question(db: "sqlite3.Connection", card: "object") -> float | None:
     from clearhead.study import schedule
 
     assert isinstance(card, decks.Card)
-    click.echo(shown(card.question))
+    echo(shown(card.question))
     if _line("[say it aloud, then Enter] ") == "s":
         return None
-    click.echo(f"\n{shown(card.answer)}\n")
+    echo(joined(("\n", shown(card.answer), "\n")))
     rating = ""
     while rating not in ("1", "2", "3", "4"):
         rating = _line("how well did you know it? 1 not, 2 hardly, 3 well, 4 at once: ")
@@ -124,7 +123,7 @@ def _problem(name: str, rng: "np.random.Generator") -> float | None:
 
     problem = find(name)
     numbers = problem.draw(rng)
-    click.echo("\n".join(textwrap.fill(line, 78) for line in question(problem, numbers).splitlines()))
+    echo("\n".join(textwrap.fill(line, 78) for line in question(problem, numbers).splitlines()))
     while True:
         typed = _line("answer: ")
         if typed == "s":
@@ -132,9 +131,9 @@ def _problem(name: str, rng: "np.random.Generator") -> float | None:
         try:
             reply = check(problem, numbers, typed)
         except UserError as error:  # a slip of the pen is no answer
-            click.echo(str(error))
+            echo(str(error))
             continue
-        click.echo("Right." if reply.right else f"Not yet: {reply.said}.")
+        echo("Right." if reply.right else f"Not yet: {reply.said}.")
         return float(reply.right)
 
 
@@ -145,13 +144,13 @@ def _exercise(name: str, folder: str) -> float | None:
     from clearhead.study.practice.sandbox import run_apart
 
     found, path = exercise.load(name), Path(folder) / f"{name}.py"
-    click.echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")
+    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
             file.write(exercise.stub(found, name))
     except FileExistsError:
-        click.echo(f"({path} is there already and is kept)")
+        echo(f"({path} is there already and is kept)")
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}; choose a folder with --dir") from None
     while True:
@@ -160,12 +159,12 @@ def _exercise(name: str, folder: str) -> float | None:
         try:
             verdict = grade(found, path.read_text(encoding="utf-8"), run_apart)
         except (OSError, UnicodeDecodeError) as error:
-            click.echo(f"cannot read {path}: {error}")
+            echo(f"cannot read {path}: {error}")
             continue
         if verdict.passed:
-            click.echo(f"passed, {verdict.cases} cases")
+            echo(f"passed, {verdict.cases} cases")
             return 1.0
-        click.echo("\n".join(textwrap.fill(line, 78, initial_indent="- ") for line in verdict.said))
+        echo("\n".join(textwrap.fill(line, 78, initial_indent="- ") for line in verdict.said))
 
 
 def _line(prompt: str) -> str:
@@ -176,15 +175,15 @@ def _line(prompt: str) -> str:
 def _summary(parts: "Sequence[Part]", results: "Sequence[Result]") -> None:
     from clearhead.study.interview import to_review
 
-    click.echo(f"\n{len(results)} of {len(parts)} parts asked")
+    echo(f"\n{len(results)} of {len(parts)} parts asked")
     for kind in ("question", "problem", "exercise"):
         scores = [result.score for result in results if result.part.kind == kind]
         if scores:
             told = [score for score in scores if score is not None]
             mean = f"{sum(told) / len(told):.0%} known" if told else "none answered"
             over = f", {len(scores) - len(told)} passed over" if len(told) < len(scores) else ""
-            click.echo(f"  {len(scores)} {kind}{'s' if len(scores) > 1 else ''}: {mean}{over}")
+            echo(f"  {len(scores)} {kind}{'s' if len(scores) > 1 else ''}: {mean}{over}")
     weak = to_review(results)
-    click.echo("to review, the weakest first:" if weak else "nothing stands out to review" if results else "")
+    echo("to review, the weakest first:" if weak else "nothing stands out to review" if results else "")
     for section, score in weak:
-        click.echo(f"  {score:4.0%}  {section}")
+        echo(f"  {score:4.0%}  {section}")

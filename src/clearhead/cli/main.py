@@ -13,6 +13,7 @@ import click
 import clearhead
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.terminal import echo, one_line
 
 VERBS = {  # name: (module whose `command` it is, one line of help)
     "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
@@ -91,16 +92,17 @@ def main(args: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except (UserError, click.ClickException) as error:
         message = error.format_message() if isinstance(error, click.ClickException) else str(error)
-        print("error:", " ".join(message.split()), file=sys.stderr)
+        echo(f"error: {one_line(message)}", err=True)
         return USAGE
     except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
+        echo("interrupted", err=True)
         return INTERRUPTED
     except BrokenPipeError:  # the reader, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python flushes at exit and complains
         return CLOSED
     except OSError as error:  # a full disk, a folder that cannot be written, a file that is not to be read
         where = f"{error.filename}: " if error.filename is not None else ""
-        print(f"error: {where}{error.strerror or error}; choose another place, or make room", file=sys.stderr)
+        told = one_line(f"{where}{error.strerror or error}")
+        echo(f"error: {told}; choose another place, or make room", err=True)
         return USAGE
     return code if isinstance(code, int) else OK

@@ -21,6 +21,7 @@ import click
 from clearhead.cli.decks import cut
 from clearhead.study import deck as decks
 from clearhead.study import schedule
+from clearhead.terminal import Shown, echo, joined, styled
 
 if sys.platform != "win32":
     import termios
@@ -70,8 +71,8 @@ def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
         interrupted = False
     except KeyboardInterrupt:
         interrupted = True
-        click.echo()
-    click.echo(summary(session, time.time()))
+        echo()
+    echo(summary(session, time.time()))
     return interrupted
 
 
@@ -103,8 +104,8 @@ def summary(session: Session, now: float) -> str:
 def _one(session: Session, card: decks.Card, waiting: int) -> bool:
     """One card, from its question to what is done with it; False to end."""
     place = cut(f"{waiting} left · {card.deck} · {' / '.join(card.section[-2:])}")
-    click.echo(f"\n{click.style(place, dim=True)}")
-    click.echo(asked(card))
+    echo(styled(f"\n{place}", dim=True))
+    echo(asked(card))
     revealed = False
     while True:
         if not revealed:
@@ -116,17 +117,17 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
         if key in ("q", "\x04", None):
             return False
         if key == "?":
-            click.echo(HELP)
+            echo(HELP)
         elif key == "/":
             _search(session)
         elif key == "e":
             card = _edit(session, card)
-            click.echo(asked(card))
+            echo(asked(card))
             if revealed:
-                click.echo(shown(card.answer))
+                echo(shown(card.answer))
         elif key == "u":
             if not session.undo:
-                click.echo("nothing to undo")
+                echo("nothing to undo")
                 continue
             take_back, session.back, rated = session.undo.pop()
             take_back()
@@ -138,24 +139,24 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             return True
         elif not revealed:
             revealed = True
-            click.echo(f"\n{shown(card.answer) if card.answer else '(the notes have no answer to this)'}\n")
+            echo(joined(("\n", shown(card.answer) if card.answer else "(the notes have no answer to this)", "\n")))
         elif key in ("1", "2", "3", "4"):
             _rate(session, card, int(key))
             return True
         else:
-            click.echo("1 to 4, or ? for help")
+            echo("1 to 4, or ? for help")
 
 
-def shown(text: str) -> str:
+def shown(text: str) -> Shown:
     """Text of notes for the terminal: formulas as signs, code in colours where there are any."""
     from clearhead.study.view import printed
 
     return printed(text, min(WIDTH, max(20, _columns())), colour=sys.stdout.isatty())
 
 
-def asked(card: decks.Card) -> str:
+def asked(card: decks.Card) -> Shown:
     """The question on as many lines as it needs."""
-    return click.style("\n".join(_wrapped(card.question)), bold=True)
+    return styled("\n".join(_wrapped(card.question)), bold=True)
 
 
 def _wrapped(text: str, mark: str = "") -> list[str]:
@@ -181,19 +182,19 @@ def _hide(session: Session, card: decks.Card, key: str) -> None:
     if key == "b":
         decks.bury(session.db, card.id, decks.next_day(time.time()))
         session.undo.append((lambda: decks.bury(session.db, card.id, card.buried_until), card.id, False))
-        click.echo("buried until tomorrow")
+        echo("buried until tomorrow")
     else:
         decks.suspend(session.db, card.id)
         session.undo.append((lambda: decks.suspend(session.db, card.id, card.suspended), card.id, False))
-        click.echo("suspended; `clearhead study unsuspend` brings it back")
+        echo("suspended; `clearhead study unsuspend` brings it back")
 
 
 def _search(session: Session) -> None:
     words = _line("search: ")
     found = decks.search(session.db, words, session.wanted.names) if words else []
     for card in found[:LISTED]:
-        click.echo("\n  ".join(_wrapped(f"{' / '.join(card.section[-1:])}: {card.question}", "- ")))
-    click.echo(f"{len(found)} found" + (f", {LISTED} of them shown" if len(found) > LISTED else ""))
+        echo("\n  ".join(_wrapped(f"{' / '.join(card.section[-1:])}: {card.question}", "- ")))
+    echo(f"{len(found)} found" + (f", {LISTED} of them shown" if len(found) > LISTED else ""))
 
 
 def _edit(session: Session, card: decks.Card) -> decks.Card:
@@ -201,21 +202,21 @@ def _edit(session: Session, card: decks.Card) -> decks.Card:
     from clearhead.study.notes import parse
 
     if not sys.stdin.isatty() and not os.environ.get("VISUAL") and not os.environ.get("EDITOR"):
-        click.echo("set EDITOR to edit without a terminal")
+        echo("set EDITOR to edit without a terminal")
         return card
     text = f"{card.number}) {card.question}\n\n{textwrap.indent(card.answer, '    ')}\n"
     try:
         with by_line():
             edited = click.edit(text, extension=".md")
     except click.ClickException as error:
-        click.echo(error.format_message())
+        echo(error.format_message())
         return card
     items = parse(edited).items if edited is not None else ()
     if edited is None or edited == text:
-        click.echo("unchanged")
+        echo("unchanged")
         return card
     if len(items) != 1:
-        click.echo(f"unchanged: there must be one line `{card.number}) question`, and the answer below it")
+        echo(f"unchanged: there must be one line `{card.number}) question`, and the answer below it")
         return card
     decks.edit(session.db, card.id, items[0].question, items[0].answer)
     was = (card.question, card.answer)
@@ -226,14 +227,14 @@ def _edit(session: Session, card: decks.Card) -> decks.Card:
 def _key(prompt: str) -> str | None:
     """One key, without Enter on a terminal; the first letter of a line otherwise. None at the end of the input."""
     if not sys.stdin.isatty():
-        click.echo(prompt, nl=False)
+        echo(prompt, nl=False)
         line = sys.stdin.readline()
-        click.echo()
+        echo()
         return (line.strip()[:1] or " ") if line else None
-    click.echo(click.style(prompt, dim=True), nl=False)
+    echo(styled(prompt, dim=True), nl=False)
     with by_key():
         key = _read_key()
-    click.echo()
+    echo()
     return key
 
 
@@ -281,11 +282,11 @@ def _read_key() -> str | None:
 
 
 def _line(prompt: str) -> str:
-    click.echo(prompt, nl=False)
+    echo(prompt, nl=False)
     with by_line():
         line = sys.stdin.readline()
     if not sys.stdin.isatty():
-        click.echo()
+        echo()
     return line.strip()
 
 

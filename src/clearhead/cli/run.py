@@ -1,6 +1,5 @@
 """`clearhead run`: a whole recipe, from nothing to the report."""
 
-import json
 import shlex
 import shutil
 import sys
@@ -12,6 +11,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import put_columns, read_recipe
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.pipeline.recipe import Recipe
@@ -124,7 +124,6 @@ def command(
 
 def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
     """The preflight alone: nothing is written."""
-    from clearhead.cli.display import escaped
     from clearhead.pipeline import preflight
     from clearhead.pipeline.data import load_tasks
     from clearhead.pipeline.run import choose_device
@@ -135,10 +134,10 @@ def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
     tasks = load_tasks(recipe)
     facts = preflight.facts(preflight.survey(recipe, tasks), tasks, choose_device(device))
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        echo_json(facts)
         return
     for line in preflight.lines(facts):
-        click.echo(escaped(line))
+        echo(line)
 
 
 def _check_together(recipe: str | None, resume: bool, source: Path | None, redo: str | None) -> None:

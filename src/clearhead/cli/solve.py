@@ -10,6 +10,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.pipeline.answer import Answer, Solver
@@ -130,7 +131,7 @@ def _solve_many(
                 if journal:
                     journal.add(made)
                 else:
-                    click.echo("".join(map(line, made)), nl=False)
+                    echo("".join(map(line, made)), nl=False)
                 counts.update(tally(made))
                 advance(len(made))
     except KeyboardInterrupt:
@@ -141,7 +142,7 @@ def _solve_many(
     if journal:
         journal.end()
     if journal and as_json:
-        click.echo(json.dumps({**counts, "predictions": str(out)}))
+        echo_json({**counts, "predictions": str(out)})
     else:
         display.say(", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count))
     return UNREAD if counts["not_read"] else 0
@@ -154,15 +155,15 @@ def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: 
     if show_tree and solved.tree is None:
         raise UserError(f"strategy {solved.strategy!r} builds no tree; leave out --tree, or use --strategy mcts-puct")
     if as_json:
-        click.echo(json.dumps(solved.plain(with_tree=show_tree), ensure_ascii=False))
+        echo_json(solved.plain(with_tree=show_tree))
         return
-    click.echo(solved.problem)
+    echo(solved.problem)
     for step in solved.steps or ():
-        click.echo(f"  {step}")
+        echo(f"  {step}")
     known = {True: "right", False: "wrong", None: "the task does not know the answer to check it"}
     verdict = "no finished solution" if solved.answer is None else known[solved.correct]
-    click.echo(f"answer: {solved.answer or '-'} ({verdict})")
-    click.echo(
+    echo(f"answer: {solved.answer or '-'} ({verdict})")
+    echo(
         f"{solved.strategy}: {solved.generated} generated + {solved.reward} reward-model tokens, {solved.seconds:.2f} s"
     )
     if show_tree and solved.tree is not None:
@@ -171,9 +172,10 @@ def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: 
 
 def print_tree(root: dict[str, Any]) -> None:
     """The tree as indented lines, the chosen path in bold; values are the reward model's chance of success."""
-    from rich.console import Console
     from rich.text import Text
     from rich.tree import Tree
+
+    from clearhead.console import SafeConsole
 
     def described(node: dict[str, Any]) -> Text:
         style = "bold" if node["chosen"] else ""
@@ -186,4 +188,4 @@ def print_tree(root: dict[str, Any]) -> None:
         node, branch = stack.pop()
         for child in sorted(node["children"], key=lambda c: (-c["chosen"], -c["visits"], -c["raw_value"])):
             stack.append((child, branch.add(described(child))))
-    Console().print(drawn)
+    SafeConsole().print(drawn)

@@ -1,6 +1,5 @@
 """`clearhead study`: notes as decks of cards, and their review."""
 
-import json
 import re
 import shlex
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from clearhead.cli.decks import GUIDE, cut, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
 from clearhead.cli.interview import interview
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json
 
 OK, INTERRUPTED = 0, 130  # exit codes
 SHOWN = 5  # questions named for each kind of change
@@ -66,7 +66,7 @@ def command(
         if as_json:
             keys = ("id", "deck", "section", "number", "question", "answer", "due")
             waiting = queue(db, wanted, time.time())[:limit]
-            click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in waiting], ensure_ascii=False))
+            echo_json([{key: getattr(card, key) for key in keys} for card in waiting])
             return OK
         return INTERRUPTED if review(db, wanted) else OK
 
@@ -97,20 +97,20 @@ def import_(file: Path, deck: str | None, as_json: bool) -> None:
     unanswered = sum(not item.answer for item in notes.items)
     if as_json:
         told = {"deck": name, "questions": len(notes.items), "unanswered": unanswered, "todos": len(notes.todos)}
-        click.echo(json.dumps(told | asdict(done), ensure_ascii=False))
+        echo_json(told | asdict(done))
         return
-    click.echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
+    echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
     for kind in ("added", "changed", "moved", "removed", "returned"):
         found = getattr(done, kind)
         if not found or (kind == "added" and not done.kept):
             continue
-        click.echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
+        echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
         for question in found[:SHOWN]:
-            click.echo(f"  {cut(question)}")
+            echo(f"  {cut(question)}")
         if len(found) > SHOWN:
-            click.echo(f"  and {len(found) - SHOWN} more")
+            echo(f"  and {len(found) - SHOWN} more")
     total = f"{len(done.added)} new, {done.kept} kept"
-    click.echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
+    echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
 
 
 @command.command(
@@ -129,12 +129,12 @@ def list_(as_json: bool) -> None:
         guide(db)
         rows = decks.counts(db, time.time())
     if as_json:
-        click.echo(json.dumps([asdict(row) for row in rows], ensure_ascii=False))
+        echo_json([asdict(row) for row in rows])
         return
     width = max(len(row.deck) for row in rows)
-    click.echo(f"{'':<{width}}  cards   due   new")
+    echo(f"{'':<{width}}  cards   due   new")
     for row in rows:
-        click.echo(f"{row.deck:<{width}}  {row.cards:>5} {row.due:>5} {row.new:>5}")
+        echo(f"{row.deck:<{width}}  {row.cards:>5} {row.due:>5} {row.new:>5}")
 
 
 @command.command(
@@ -156,11 +156,11 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
         found = decks.search(db, " ".join(words), decks.decks(db) if deck is None else [known(db, deck)])
     if as_json:
         keys = ("deck", "section", "number", "question", "answer", "suspended")
-        click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in found], ensure_ascii=False))
+        echo_json([{key: getattr(card, key) for key in keys} for card in found])
         return
     for card in found:
-        click.echo(f"{card.deck}: {cut(' / '.join(card.section[-2:]))}\n  {cut(f'{card.number}) {card.question}')}")
-    click.echo(f"{len(found)} found")
+        echo(f"{card.deck}: {cut(' / '.join(card.section[-2:]))}\n  {cut(f'{card.number}) {card.question}')}")
+    echo(f"{len(found)} found")
 
 
 @command.command(
@@ -184,11 +184,11 @@ def unsuspend(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
             for card in found:
                 decks.suspend(db, card.id, suspended=False)
     if as_json:
-        click.echo(json.dumps([card.question for card in found], ensure_ascii=False))
+        echo_json([card.question for card in found])
         return
     for card in found:
-        click.echo(f"  {cut(card.question)}")
-    click.echo(f"{len(found)} will be asked again")
+        echo(f"  {cut(card.question)}")
+    echo(f"{len(found)} will be asked again")
 
 
 @command.command(
@@ -211,7 +211,7 @@ def remove(deck: str, yes: bool) -> None:
                 f"{name} has been answered {_times(answers)}, and that would be lost; --yes removes it all the same"
             )
         decks.remove(db, name)
-    click.echo(f"{name} is removed; it had been answered {_times(answers)}")
+    echo(f"{name} is removed; it had been answered {_times(answers)}")
 
 
 def _times(n: int) -> str:

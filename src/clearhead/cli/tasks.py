@@ -1,11 +1,10 @@
 """`clearhead tasks`: what a model can be trained on."""
 
-import json
-
 import click
 
 from clearhead.cli.examples import examples
 from clearhead.tasks import available
+from clearhead.terminal import echo, echo_json
 
 
 @click.command(
@@ -20,8 +19,8 @@ def command(as_json: bool) -> None:
     tasks = available()
     if as_json:
         listing = [{"name": name, "statement": statement} for name, statement in tasks]
-        click.echo(json.dumps(listing, indent=2, ensure_ascii=False))
+        echo_json(listing)
         return
     width = max(len(name) for name, _ in tasks)
     for name, statement in tasks:
-        click.echo(f"{name:<{width}}  {statement}")
+        echo(f"{name:<{width}}  {statement}")

@@ -1,7 +1,6 @@
 """`clearhead work`: pen-and-paper problems solved line by line, with the usual numbers or with yours."""
 
 import inspect
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from clearhead.cli.examples import examples
 from clearhead.config import nearest
 from clearhead.errors import UserError
 from clearhead.reference import worked
+from clearhead.terminal import echo, echo_json
 
 PROBLEMS: dict[str, Callable[..., list[worked.Line]]] = {
     "gradient-descent": worked.gradient_descent,
@@ -98,12 +98,12 @@ def command(name: str | None, numbers: tuple[str, ...], as_json: bool) -> None:
     except ValueError as error:
         raise UserError(f"{name}: {' '.join(str(error).split())}") from error
     if as_json:
-        click.echo(json.dumps([line._asdict() for line in lines], ensure_ascii=False))
+        echo_json([line._asdict() for line in lines])
         return
     width = max(len(line.name) for line in lines)
     for line in lines:
         value = line.value if isinstance(line.value, str) else f"= {worked.say(line.value)}"
-        click.echo("  ".join(part for part in (f"{line.name:<{width}}", line.how, value) if part))
+        echo("  ".join(part for part in (f"{line.name:<{width}}", line.how, value) if part))
 
 
 def _list(as_json: bool) -> None:
@@ -112,7 +112,7 @@ def _list(as_json: bool) -> None:
         for name, solve in PROBLEMS.items()
     }
     if as_json:
-        click.echo(json.dumps(usual))
+        echo_json(usual)
         return
     for name, numbers in usual.items():
-        click.echo(f"{name:<18}{'  '.join(f'{key}={value}' for key, value in numbers.items() if value)}")
+        echo(f"{name:<18}{'  '.join(f'{key}={value}' for key, value in numbers.items() if value)}")

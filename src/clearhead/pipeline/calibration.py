@@ -5,11 +5,11 @@ each budget (reasoning.auto), and one line that says why.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from clearhead.alignment import calibration
 from clearhead.alignment.calibration import Calibration, Samples
 from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.reward import OUTCOME, PROCESS
+from clearhead.config import build
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.pipeline.data import load_tasks
@@ -29,7 +30,7 @@ from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
 from clearhead.reasoning.statistics import bootstrap_mean
-from clearhead.reasoning.strategies import JUDGED, Draft, family
+from clearhead.reasoning.strategies import JUDGED, SAMPLED, Draft, family
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 
@@ -37,20 +38,61 @@ SAMPLES = 16  # solutions of each problem that the calibration is fitted to
 
 
 def calibration_stage(context: Context) -> None:
-    """One job for each task; then all of them in one file."""
-    folder, tasks = context.run.path / "calibration", context.tasks()
-    jobs = [(folder / f"{name}.json", name) for name in tasks]
-    with context.progress("calibration", len(jobs)) as advance:
-        do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
-    found = {name: read_json(path) for path, name in jobs}
+    """First the reward model of each task is weighed, then the strategies that it may help are tried, all at once."""
+    folder, tasks, run = context.run.path / "calibration", context.tasks(), context.run.path
+    for task in tasks.values():  # drawn here once, and not by every worker at the same time
+        held_out_problems(task, context.recipe.seed)
+    judged = context.run.reward.is_file()
+    fits = [(folder / f"{name}.json", Job(name)) for name in tasks if judged]
+    tries = [
+        (folder / f"{name}-{together[0].replace(':', '-')}.json", Job(name, together))
+        for name in tasks
+        for together in together_tried(judged)
+    ]
+    with context.progress("calibration", len(fits) + len(tries)) as advance:
+        for jobs in (fits, tries):
+            do_jobs(jobs, partial(work, run, context.device.type), context.device, advance)
+    found = {}
+    for name in tasks:
+        scores = merged(read_json(path) for path, job in tries if job.task == name)
+        fitted = next((read_json(path) for path, job in fits if job.task == name), None)
+        found[name] = chosen(scores, fitted)
     write_json(context.run.auto, found)
     for name, entry in found.items():
         context.say(f"{name}: {entry['why']}")
 
 
-def work(path: Path, device: str, name: str) -> dict[str, Any]:
+class Job(NamedTuple):
+    """The calibration of a task's reward model or, where there are strategies, their scores with that calibration."""
+
+    task: str
+    strategies: tuple[str, ...] = ()
+
+
+def together_tried(judged: bool) -> list[tuple[str, ...]]:
+    """The candidates in groups that share their samples; those that ask the reward model only where there is one."""
+    named = [name for name in CANDIDATES if judged or family(name) not in JUDGED]
+    sampled = [name for name in named if name in SAMPLED]
+    groups = [tuple(name for name in sampled if (name in JUDGED) == asks) for asks in (False, True)]
+    return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
+
+
+def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     tasks, engine, judge, recipe = _models(path, device)
-    return calibrated(tasks[name], engine, judge, recipe)
+    task = tasks[job.task]
+    problems = held_out_problems(task, recipe.seed).calibration
+    if not job.strategies:
+        assert judge is not None
+        return asdict(fit(problems, draw(engine, judge, task, problems, recipe)))
+    known = path / "calibration" / f"{job.task}.json"
+    bench = bench_of(
+        engine, judge, task, recipe.search, build(Calibration, read_json(known)) if known.is_file() else None
+    )
+    budgets = recipe.evaluation.budgets
+    units = measure(job.strategies, bench, task, problems, max(budgets), recipe.seed + 3)
+    return {
+        unit["strategy"]: {str(budget): at([unit], budget)[0][:, 0].tolist() for budget in budgets} for unit in units
+    }
 
 
 @lru_cache(maxsize=1)
@@ -59,18 +101,18 @@ def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, Loca
     return load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device)), run.recipe()
 
 
-def calibrated(task: Task, engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe) -> dict[str, Any]:
+def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:
+    """Scores by strategy and budget, the cheaper candidates first."""
+    found = {
+        name: {int(budget): scores for budget, scores in by_budget.items()}
+        for piece in pieces
+        for name, by_budget in piece.items()
+    }
+    return {name: found[name] for name in CANDIDATES if name in found}
+
+
+def chosen(scores: Mapping[str, Mapping[int, list[float]]], fitted: Mapping[str, Any] | None) -> dict[str, Any]:
     """What auto.json holds of one task."""
-    problems = held_out_problems(task, recipe.seed).calibration
-    fitted = None if judge is None else fit(problems, draw(engine, judge, task, problems, recipe))
-    budgets = recipe.evaluation.budgets
-    scores: dict[str, dict[int, list[float]]] = {}
-    for strategy in CANDIDATES:
-        if family(strategy) in JUDGED and fitted is None:
-            continue
-        bench = bench_of(engine, judge, task, recipe.search, fitted)
-        (unit,) = measure([strategy], bench, task, problems, max(budgets), recipe.seed + 3)
-        scores[strategy] = {budget: at([unit], budget)[0][:, 0].tolist() for budget in budgets}
     choice = choose(scores)
     rows = []
     for stage in choice.stages:
@@ -78,8 +120,8 @@ def calibrated(task: Task, engine: LocalEngine, judge: LocalJudge | None, recipe
         candidates = {name: float(np.mean(by_budget[stage.budget])) for name, by_budget in scores.items()}
         rows.append(asdict(stage) | {"low": interval.low, "high": interval.high, "candidates": candidates})
     return {
-        "problems": len(problems),
-        "calibration": None if fitted is None else asdict(fitted),
+        "problems": len(next(iter(scores["greedy"].values()))),
+        "calibration": fitted,
         "budgets": rows,
         "reward_model_helps": any(family(stage.strategy) in JUDGED for stage in choice.stages),
         "why": why(rows),

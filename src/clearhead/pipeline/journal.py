@@ -14,6 +14,7 @@ from typing import Any
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.pipeline.rundir import differences
+from clearhead.terminal import to_json
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,8 @@ class Journal:
 
 
 def line(entry: Mapping[str, Any]) -> str:
-    """An entry as one line of JSON; half of a surrogate pair, which UTF-8 has no bytes for, is escaped."""
-    text = json.dumps(entry, ensure_ascii=False)
-    escape = any("\ud800" <= char <= "\udfff" for char in text)
-    return (json.dumps(entry) if escape else text) + "\n"
+    """An entry as one line of JSON."""
+    return to_json(entry) + "\n"
 
 
 def _table(text: str) -> dict[str, Any]:

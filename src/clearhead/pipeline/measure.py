@@ -48,7 +48,8 @@ from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
 PLANS_AHEAD = ("halving", AUTO)
-QUALITY_PROBLEMS = 60  # test problems on which the reward model is compared with the truth
+QUALITY_PROBLEMS = 150  # test problems on which the reward model is compared with what turned out
+TRUTH_PROBLEMS = 60  # of them, those whose labels are compared with the truth about steps, which takes rollouts
 QUALITY_SAMPLES = 16  # solutions of each
 MAPPED = 160  # tokens of an attention map, more than a person looks at
 
@@ -219,7 +220,7 @@ def reward_quality(
     if not isinstance(task, StepChecked):
         return found
     truth = np.array([task.check_step(state.problem, state.steps) for state in states], bool)
-    labels, label_truth = _label_truth(engine, task, problems, recipe)
+    labels, label_truth = _label_truth(engine, task, problems[:TRUTH_PROBLEMS], recipe)
     firsts = [
         quality.first_wrong((process[end - len(draft.steps) : end] >= 0.5).tolist())
         == quality.first_wrong(truth[end - len(draft.steps) : end].tolist())

@@ -14,8 +14,10 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text, TextType
 
+from clearhead.console import SafeConsole
 from clearhead.study import mathtext
 from clearhead.study.markdown import FIGURE, tokens
+from clearhead.terminal import Shown
 
 INDENT = 4  # columns before displayed mathematics
 THEME = "ansi_dark"  # the terminal's own colours, so that it can be read on any background
@@ -106,18 +108,18 @@ Answer.elements = {
 }
 
 
-def printed(text: str, width: int, colour: bool = False) -> str:
+def printed(text: str, width: int, colour: bool = False) -> Shown:
     """A text as it looks on a terminal of so many columns.
 
     >>> printed("The loss $\\\\frac{1}{N} \\\\sum_i \\\\ell_i$ is a *mean*.", 60)
     'The loss 1/N ∑ᵢ ℓᵢ is a mean.'
     """
     file = io.StringIO()
-    console = Console(
+    page = SafeConsole(
         file=file, width=width, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False
     )
-    console.print(Answer(text))
-    return "\n".join(line.rstrip() for line in file.getvalue().strip("\n").split("\n"))
+    page.print(Answer(text))
+    return Shown("\n".join(line.rstrip() for line in file.getvalue().strip("\n").split("\n")))
 
 
 def one_line(text: str) -> str:

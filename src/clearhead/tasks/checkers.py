@@ -7,7 +7,6 @@ limit of time.
 
 import json
 import re
-import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from clearhead.errors import UserError
 from clearhead.tasks.formula import same_formula
 from clearhead.tasks.userfile import UserFile
+from clearhead.terminal import echo, one_line
 
 Compare = Callable[[str, str, str], bool]
 
@@ -91,7 +91,7 @@ class Checker:
         times = self.troubles[what]
         if str(times).strip("0") == "1":  # 1, 10, 100, ...
             told = f"{what} on {times} answer{'s' * (times > 1)} so far; counted as wrong{detail}"
-            print("".join(char if char.isprintable() else "?" for char in told), file=sys.stderr)
+            echo(one_line(told), err=True)
 
 
 def checker(name: str, seconds: float = 2.0) -> Checker:

@@ -6,6 +6,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from clearhead.console import SafeConsole
 from clearhead.training.record import Event
 
 LINE_EVERY = 10.0  # seconds between plain lines
@@ -17,7 +18,7 @@ class TrainingProgress:
 
     def __init__(self, label: str = "training", console: Console | None = None) -> None:
         self.label = label
-        self.console = console or Console(stderr=True)
+        self.console = console or SafeConsole(stderr=True)
         columns = ("{task.description}", "{task.completed}/{task.total}", "{task.fields[numbers]}")
         text = [TextColumn(column) for column in columns]
         self.bar = Progress(text[0], BarColumn(), *text[1:], TimeRemainingColumn(), console=self.console)
