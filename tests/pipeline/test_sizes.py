@@ -20,9 +20,11 @@ from clearhead.pipeline.sizes import (
     cut_off_line,
     filled,
     measure,
+    read_sizes,
     rope_theta,
     rounded_up,
     sizes,
+    to_plain,
     told,
     too_tight,
 )
@@ -267,3 +269,12 @@ def test_budgets_follow_the_longest_solution_unless_the_recipe_says_them() -> No
     assert filled(plain, sizes([LONG])).evaluation.budgets == (200, 800, 3200)
     said = parse({"tasks": {"mine": {"source": "game24"}}, "evaluation": {"budgets": [7]}})
     assert filled(said, sizes([LONG])).evaluation.budgets == (7,)
+
+
+def test_a_step_of_short_documents_has_fewer_rows() -> None:
+    plain, short = parse({"tasks": {"mine": {"source": "game24"}}}), replace(SHORT, median=16)
+    few, many = (filled(plain, sizes([lengths])).pretrain for lengths in (short, replace(short, median=64)))
+    assert (few.rows * few.tokens, many.rows * many.tokens) == (2048, 8192)
+    old = to_plain(sizes([short]), {})
+    del old["median_document"]
+    assert filled(plain, read_sizes(old)).pretrain.rows == many.rows, "a run from before goes on as it began"

@@ -69,7 +69,7 @@ def test_the_line_says_how_many_would_do(tmp_path: Path) -> None:
     assert line.startswith("mine: 2,000 training rows are too few") and "61% of the held-out rows" in line
     assert "(88% of 500, 78% of 1,000 rows); about 9,300 rows would do" in line
     (line,) = told("mine", Unseen(((500, 1.0), (1000, 1.0), (2000, 0.99999))))
-    assert "not even 1,000,000 rows would do" in line
+    assert "cannot be remembered from rows: 100% of the held-out rows" in line
 
 
 def test_what_a_word_is() -> None:

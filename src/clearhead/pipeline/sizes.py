@@ -24,7 +24,9 @@ MARGIN = 1.5  # times the longest seen, for what is generated
 GRAIN = 32  # limits are whole multiples of it, a context of twice as many
 FEWEST_DEEPER = 2  # steps beyond the longest solution seen, at least
 SHORTEST_ROW = 256  # tokens of a row that follows from the data: shorter documents share one
-STEP_TOKENS = 8192  # of one training step, whatever the rows' length
+STEP_TOKENS = 8192  # of one training step at most, whatever the rows' length
+STEP_DOCUMENTS = 128  # of one training step: more of them, where they are short, cost time and teach little
+FEWEST_STEP_TOKENS = 2048
 BUDGETS = (1, 4, 16)  # times the cost of the longest solution, the last one only up to
 MOST_BUDGET = 5_000  # tokens
 
@@ -64,6 +66,7 @@ class Sizes:
     step_tokens: int
     solution_tokens: int
     depth: int
+    median_document: int = 0  # in the middle; 0 of a run that did not note it
 
 
 FIELDS = tuple(field.name for field in fields(Sizes))
@@ -126,6 +129,7 @@ def sizes(found: Iterable[Lengths]) -> Sizes:
         problem, step, solution, steps, document, context,
         row=max(context, SHORTEST_ROW), step_tokens=rounded_up(MARGIN * step, GRAIN), solution_tokens=solution_tokens,
         depth=max(rounded_up(MARGIN * steps, 1), steps + FEWEST_DEEPER),
+        median_document=max(lengths.median for lengths in tasks),
     )  # fmt: skip
 
 
@@ -148,7 +152,7 @@ def budgets(longest_solution: int) -> tuple[int, ...]:
 
 
 def read_sizes(data: Mapping[str, Any]) -> Sizes:
-    return Sizes(**{name: data[name] for name in FIELDS})
+    return Sizes(**{name: data[name] for name in FIELDS if name in data})
 
 
 def to_plain(found: Sizes, tasks: Mapping[str, Lengths]) -> dict[str, Any]:
@@ -166,6 +170,7 @@ def filled(recipe: Recipe, found: Sizes) -> Recipe:
             f"model.max_positions = {context} is below the longest document, {found.longest_document} tokens; "
             f"raise it, set it to 0, or leave longer documents out with data.max_length = {context}"
         )
+    at_once = step_tokens(found.median_document)
     search = replace(
         recipe.search,
         step_tokens=recipe.search.step_tokens or found.step_tokens,
@@ -175,22 +180,31 @@ def filled(recipe: Recipe, found: Sizes) -> Recipe:
     return replace(
         recipe,
         model={**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)},
-        pretrain=_train(recipe.pretrain, "pretrain", found.longest_document, max(found.row, context)),
-        reward=_train(recipe.reward, "reward", context, max(found.row, context)),
+        pretrain=_train(recipe.pretrain, "pretrain", found.longest_document, max(found.row, context), at_once),
+        reward=_train(recipe.reward, "reward", context, max(found.row, context), at_once),
         rollouts=replace(recipe.rollouts, max_tokens=recipe.rollouts.max_tokens or found.solution_tokens),
         search=search,
         evaluation=replace(recipe.evaluation, budgets=recipe.evaluation.budgets or budgets(found.longest_solution)),
     )
 
 
-def _train(config: TrainConfig, section: str, least: int, row: int) -> TrainConfig:
-    """Rows that hold `least` tokens; as many as make the usual number of tokens a step."""
+def step_tokens(median: int) -> int:
+    """Tokens of one training step for documents of so many in the middle.
+
+    >>> step_tokens(56), step_tokens(13), step_tokens(300)
+    (7168, 2048, 8192)
+    """
+    return min(STEP_TOKENS, max(FEWEST_STEP_TOKENS, STEP_DOCUMENTS * median)) if median else STEP_TOKENS
+
+
+def _train(config: TrainConfig, section: str, least: int, row: int, at_once: int) -> TrainConfig:
+    """Rows that hold `least` tokens; as many as make about `at_once` tokens a step."""
     tokens = config.tokens or row
     if tokens < least:
         raise UserError(
             f"{section}.tokens = {tokens} is too short a row for texts of {least} tokens; raise it, or set 0"
         )
-    return replace(config, tokens=tokens, rows=config.rows or max(1, STEP_TOKENS // tokens))
+    return replace(config, tokens=tokens, rows=config.rows or max(1, at_once // tokens))
 
 
 def rope_theta(model: Mapping[str, Any], context: int) -> float:

@@ -146,9 +146,14 @@ def told(name: str, found: Unseen) -> list[str]:
     if not found.too_few:
         return []
     shares = ", ".join(f"{share:.0%} of {n:,}" for n, share in found.shares[:-1])
-    enough = f"about {found.would_do:,} rows would do" if found.would_do else f"not even {MOST_ROWS:,} rows would do"
+    missing = f"{found.shares[-1][1]:.0%} of the held-out rows need a result that no training row has"
+    if found.would_do is None:
+        return [
+            f"{name}: what is worked out cannot be remembered from rows: {missing}, and a million rows would hardly "
+            "change that; the rule itself must be learned, which a generator of problems makes far more likely"
+        ]
     return [
-        f"{name}: {found.rows:,} training rows are too few to remember what is worked out in the steps: "
-        f"{found.shares[-1][1]:.0%} of the held-out rows need a result that no training row has ({shares} rows); "
-        f"{enough}; with fewer the rule must be learned, which a generator of problems makes far more likely"
+        f"{name}: {found.rows:,} training rows are too few to remember what is worked out: {missing} ({shares} rows); "
+        f"about {found.would_do:,} rows would do; with fewer the rule must be learned, which a generator of problems "
+        "makes far more likely"
     ]
