@@ -20,6 +20,12 @@ if os.environ.get("CLEARHEAD_CHECK_SHAPES") != "0":
     install_import_hook("clearhead", "runtime_check.check")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tests keep of decks, progress and trusted code is no person's."""
+    os.environ["CLEARHEAD_DATA"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture
 def run_python() -> Callable[..., str]:
     """Run a piece of Python in a process of its own, unchecked, and return what it prints."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.intake import parse_columns
+from clearhead.cli.intake import allow, parse_columns, trust_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo_json
 
@@ -38,11 +38,12 @@ from clearhead.terminal import echo_json
 @click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write every answer there, one JSON object a line.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
 def command(
     directory: Path, task_name: str | None, file: Path | None, data: Path | None, columns: str | None, skip_bad: bool,
     strategies: str | None, budgets: tuple[int, ...], seeds: int, limit: int | None, settings: tuple[str, ...],
-    out: Path | None, device: str, as_json: bool,
+    out: Path | None, device: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
@@ -71,6 +72,7 @@ def command(
     from clearhead.reasoning.evaluate import table
 
     run, display = RunDir(directory), Display()
+    allow(run, trust)
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     name, task = compare.chosen_task(run, task_name)

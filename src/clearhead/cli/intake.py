@@ -1,10 +1,33 @@
-"""What `clearhead run` may say about the file of a recipe's one task, written into that recipe."""
+"""What verbs may say about the files of a recipe's task, and about the Python that a run brings along."""
 
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from clearhead.config import find_recipe, load_toml
 from clearhead.errors import UserError
+from clearhead.terminal import one_line
+
+if TYPE_CHECKING:
+    from clearhead.pipeline.rundir import RunDir
+
+trust_option = click.option("--trust", is_flag=True, help="Run the Python that a run of another's brings, from now on.")
+
+
+def allow(run: "RunDir", trust: bool) -> None:
+    """Python of another's is run if the person says so, by --trust or when asked. UserError where nobody does."""
+    from clearhead.pipeline import trust as code
+
+    paths = run.python_files()
+    if code.trusted(paths):
+        return
+    names = one_line(", ".join(map(str, paths)))
+    asked = sys.stdin.isatty() and sys.stderr.isatty() and not trust
+    if trust or (asked and click.confirm(f"This runs Python that came with the run: {names}. Go on?", err=True)):
+        code.remember(paths)
+    code.require(run.path, paths)
 
 
 def read_recipe(name: str) -> tuple[dict[str, Any], str]:

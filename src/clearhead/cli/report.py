@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.intake import allow, trust_option
 
 if TYPE_CHECKING:
     from clearhead.pipeline.rundir import RunDir
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     )
 )
 @click.argument("directory", type=click.Path(path_type=Path))
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON.")
-def command(directory: Path, as_json: bool) -> None:
+def command(directory: Path, trust: bool, as_json: bool) -> None:
     """Write the report of the run in DIRECTORY as one HTML page, finished or not; of a tuning, when it is finished."""
     from clearhead.cli.display import Display
     from clearhead.pipeline.rundir import RunDir
@@ -29,7 +31,9 @@ def command(directory: Path, as_json: bool) -> None:
 
         tune.report_again(directory, as_json)
         return
-    Display().headline(write_report(RunDir(directory)), as_json)
+    run = RunDir(directory)
+    allow(run, trust)
+    Display().headline(write_report(run), as_json)
 
 
 def write_report(run: "RunDir") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.intake import put_columns, read_recipe
+from clearhead.cli.intake import allow, put_columns, read_recipe, trust_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -49,11 +49,12 @@ if TYPE_CHECKING:
 @click.option("--from", "source", type=click.Path(path_type=Path), help="A run to take finished stages from.")
 @click.option("--redo", metavar="STAGE", help="With --from: do this stage and those after it anew.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
 def command(
     recipe: str | None, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
     columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None, redo: str | None,
-    device: str, as_json: bool,
+    device: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
 
@@ -71,6 +72,8 @@ def command(
 
     _check_together(recipe, resume, source, redo)
     old, data, where = _given(recipe, out, resume, source)
+    if old:
+        allow(old, trust)
     data = override(data, settings)
     if seed is not None:
         data["seed"] = seed
@@ -95,6 +98,7 @@ def command(
     parent = Path("runs")
     if resume:
         run = reopen(old.path if old else out or _latest(parent, wanted.name), wanted)
+        allow(run, trust)
         if not run.finished("shards"):  # after which a run on text needs its text no more
             _check_inputs(run.any_recipe())
     else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.intake import allow, trust_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -47,10 +48,12 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
     "--tree", "show_tree", is_flag=True, help="Print the search tree of one problem, by default that of mcts-puct."
 )
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@trust_option
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; with --out, how many were right.")
 def command(
     problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
-    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str, as_json: bool,
+    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str,
+    trust: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run.
 
@@ -63,6 +66,7 @@ def command(
     from clearhead.pipeline.rundir import RunDir
 
     run, many = RunDir(directory), problem == "-" or _is_file(problem)
+    allow(run, trust)
     if (out or columns) and not many:
         flag = "--out" if out else "--columns"
         raise UserError(f"{flag} is for a file of problems, and there is no file {problem[:60]!r}; leave out {flag}")

@@ -12,7 +12,7 @@ from clearhead.alignment.judge import LocalJudge
 from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
-from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import bench_for, engine_and_judge
@@ -70,7 +70,7 @@ def solver(
     """Load what answers; `settings` are search settings as they are typed."""
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
-    tasks = load_tasks(recipe, run.drawn)
+    tasks = run_tasks(run)
     engine, judge = engine_and_judge(run, device)
     chosen = strategy or usual_strategy(run, judge is not None)
     known([chosen], judged=judge is not None, measured=run.auto.is_file())

@@ -21,7 +21,7 @@ from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.config import build
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
-from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json
@@ -98,7 +98,7 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalJudge | None, Recipe]:
     run = RunDir(path)
-    return load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device)), run.recipe()
+    return run_tasks(run), *engine_and_judge(run, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.answer import AT_ONCE, prediction
-from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
 from clearhead.reasoning.auto import AUTO
@@ -27,7 +27,7 @@ TEST_PROBLEMS = 100  # of the test split, where no file of problems is given
 
 def chosen_task(run: RunDir, name: str | None) -> tuple[str, Task]:
     """A task of the run by its name, or its first."""
-    tasks = load_tasks(run.recipe(), run.drawn)
+    tasks = run_tasks(run)
     name = name or next(iter(tasks))
     if name not in tasks:
         raise UserError(f"task {name!r} is not in this run; it was trained on {', '.join(tasks)}")

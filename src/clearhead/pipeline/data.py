@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearhead.errors import UserError
+from clearhead.pipeline import trust
 from clearhead.pipeline.recipe import Recipe, TaskConfig
+from clearhead.pipeline.rundir import RunDir
 from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.pieces import in_pieces
 from clearhead.tasks.task import Task
@@ -117,6 +119,12 @@ def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
     return {
         config.name: in_pieces(tasks[config.name], config.pieces, recipe.seed, config.name) for config in recipe.tasks
     }
+
+
+def run_tasks(run: RunDir) -> dict[str, Task]:
+    """The tasks of a run, with what they have drawn. UserError where its Python is another's and not allowed."""
+    trust.require(run.path, run.python_files())
+    return load_tasks(run.recipe(), run.drawn)
 
 
 def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float, split: str, seed: int) -> Source:

@@ -22,7 +22,7 @@ from clearhead.generation.language_model import SampleConfig
 from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import tokens
-from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import Context, bench_for, engine_and_judge, load_policy, load_tokenizer
@@ -110,7 +110,7 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None]:
     run = RunDir(path)
-    return run, load_tasks(run.recipe(), run.drawn), *engine_and_judge(run, torch.device(device))
+    return run, run_tasks(run), *engine_and_judge(run, torch.device(device))
 
 
 class Piece(NamedTuple):

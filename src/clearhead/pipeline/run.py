@@ -18,7 +18,7 @@ import torch
 
 import clearhead
 from clearhead.errors import UserError
-from clearhead.pipeline import text_measure, text_stages
+from clearhead.pipeline import text_measure, text_stages, trust
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
 from clearhead.pipeline.recipe import Recipe
@@ -114,6 +114,7 @@ def _timed(run: RunDir, stage: str) -> Iterator[Callable[[], float]]:
 
 def begin_from(source: RunDir, redo: str, out: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
     """A new run that takes over what `source` has finished before the stage `redo`; what follows is done anew."""
+    trust.require(source.path, source.python_files())
     stages = TEXT_STAGES if isinstance(recipe, TextRecipe) else STAGES
     names = [stage.name for stage in stages]
     if redo not in names:

@@ -27,7 +27,7 @@ from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
-from clearhead.pipeline import inputs
+from clearhead.pipeline import inputs, trust
 from clearhead.pipeline.few_rows import followed
 from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
@@ -136,6 +136,10 @@ class RunDir:
         """The files that the recipe names; none of a run that was made before they were kept."""
         return [Input(**entry) for entry in self.read_state().get("inputs", [])]
 
+    def python_files(self) -> list[Path]:
+        """The Python that this run would run."""
+        return trust.python_files(self.path, self.settings())
+
     def any_recipe(self) -> Recipe | TextRecipe:
         """The recipe as it was given; sizes that follow from the data are 0."""
         return parse_any(self.settings(), str(self.config))
@@ -199,6 +203,7 @@ def create(path: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) ->
         kept, found = inputs.keep(plain(recipe), path)
         write_json(run.state, {"stages": [], **facts, **({"inputs": inputs.to_plain(found)} if found else {})})
         save_toml(kept, run.config)
+        trust.remember(run.python_files())
     except BaseException:
         shutil.rmtree(path)
         raise

@@ -34,7 +34,7 @@ from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, preflight, sizes, tokens
-from clearhead.pipeline.data import document, hidden, load_tasks, part_of, source
+from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
 from clearhead.pipeline.tokens import RunTokenizer
@@ -75,7 +75,7 @@ class Context:
         return self.run.recipe()
 
     def tasks(self) -> dict[str, Task]:
-        return load_tasks(self.recipe, self.run.drawn)
+        return run_tasks(self.run)
 
     def tokenizer(self) -> RunTokenizer:
         return load_tokenizer(self.run)
@@ -285,7 +285,7 @@ def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Re
     recipe = run.recipe()
     return (
         LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)),
-        load_tasks(recipe, run.drawn),
+        run_tasks(run),
         recipe,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.alignment.labels import share_positive
-from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.graded import answers, comparison, examples, limit_values, strategies
 from clearhead.pipeline.measure import read_units, read_usage
 from clearhead.pipeline.recipe import Recipe, to_plain
@@ -26,7 +26,7 @@ TITLES = {"game24": ("Game of 24", "hard Game of 24 puzzles"), "multiplication":
 def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
     recipe, state = run.recipe(), run.read_state()
-    tasks = load_tasks(recipe, run.drawn)
+    tasks = run_tasks(run)
     pretrain, reward, spent = events(run, "pretrain"), events(run, "reward"), stages(state)
     data: dict[str, Any] = {
         "run": {
