@@ -22,6 +22,7 @@ from clearhead.files import write_whole
 
 T = TypeVar("T")
 
+LONGEST_NAME = 100  # characters of a name that a file or folder is called by
 NONE = "none"  # TOML has no null: in a field that may be None, this word says it
 WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text in quotes", Path: "a path"}
 RECIPES = (
@@ -124,6 +125,19 @@ def find_recipe(name: str | Path) -> Path:
     if given.parent == Path() and stem in known:
         return known[stem]
     raise UserError(f"no recipe {str(name)!r}{nearest(stem, known)}; or give the path of a TOML file")
+
+
+def check_file_name(name: str, key: str) -> None:
+    """UserError for a name that files are called by and that would lead out of their folder, or be no name."""
+    if not name.strip() or name.startswith(".") or len(name) > LONGEST_NAME or not all(map(_in_names, name)):
+        shown = f"{name!r:.60}"
+        raise UserError(
+            f"{key} = {shown} is no name for a file; take letters, digits, spaces, - and _, at most {LONGEST_NAME}"
+        )
+
+
+def _in_names(char: str) -> bool:
+    return char.isprintable() and char not in '/\\:*?"<>|'
 
 
 def nearest(key: str, known: Iterable[str]) -> str:

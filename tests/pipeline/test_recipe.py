@@ -58,6 +58,10 @@ def test_options_go_to_the_task() -> None:
         ({"data": {"direct": 1.0}}, "data.direct"),
         ({"evaluation": {"strategies": ["magic"]}}, "magic"),
         ({"evaluation": {"budgets": [0]}}, "budgets"),
+        ({"name": "../../outside"}, "name = '../../outside' is no name"),
+        ({"name": "a\x1b[2J"}, r"name = 'a\\x1b\[2J' is no name"),
+        ({"name": ""}, "name = '' is no name"),
+        ({"tasks": {"../../outside": {"source": "game24"}}}, "the name of a task = '../../outside'"),
     ],
 )
 def test_a_wrong_recipe_is_told_by_its_key(change: dict, told: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import build, nearest, to_dict
+from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
@@ -157,6 +157,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
         if key not in known:
             raise UserError(f"{where}: {key} is not a setting{nearest(key, known)}")
     top = build(_TopLevel, {key: data[key] for key in ("name", "seed") if key in data}, where)
+    check_file_name(top.name, f"{where}: name")
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
@@ -199,6 +200,7 @@ def table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 def _task(name: str, section: Any) -> TaskConfig:
     if not isinstance(section, Mapping):
         raise UserError(f"tasks.{name} = {section!r} must be a section: write [tasks.{name}] with its keys below")
+    check_file_name(name, "the name of a task")
     own = {key: value for key, value in section.items() if key in OWN}
     options = {key: value for key, value in section.items() if key not in own}
     config = replace(build(TaskConfig, {"name": name, **own}, f"tasks.{name}"), options=options)

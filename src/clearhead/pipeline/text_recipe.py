@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from clearhead.config import build, nearest, to_dict
+from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
@@ -124,6 +124,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
     if unknown := [key for key in data if key not in known]:
         raise UserError(f"{where}: {unknown[0]} is not a setting{nearest(unknown[0], known)}")
     top = build(_TopLevel, {key: value for key, value in data.items() if key not in (*SECTIONS, "model")}, where)
+    check_file_name(top.name, f"{where}: name")
     sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
     if sections["pretrain"].seed not in (0, top.seed):
         raise UserError(f"pretrain.seed = {sections['pretrain'].seed}: a run has one seed; set it at the top")
