@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from clearhead.files import whole, write_whole
+from clearhead.errors import UserError
+from clearhead.files import held, whole, write_whole
 
 
 def test_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
@@ -60,3 +61,27 @@ def test_a_killed_process_leaves_the_old_file(tmp_path: Path) -> None:
     )
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from clearhead.files import held
+with held(Path(sys.argv[1])):
+    print("mine", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_folder_is_held_by_one_process_until_it_ends_however_it_ends(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1] / "src")}
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == "mine\n"
+        with pytest.raises(UserError, match=f"another process is at work in {tmp_path}"), held(tmp_path):
+            pytest.fail("it was held")
+        holder.send_signal(signal.SIGKILL)
+    with held(tmp_path):
+        pass
+    with held(tmp_path):
+        pass

@@ -1,9 +1,12 @@
 """Files that are there whole or not at all: a reader, or a crash at any instant, finds the old one or the new one."""
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
+
+from clearhead.errors import UserError
 
 
 @contextlib.contextmanager
@@ -35,3 +38,19 @@ def _reach_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """The folder for this process alone while the block lasts. UserError where another process has it.
+
+    The system lets go of it when a process ends, however that ends; the empty file that is left says nothing.
+    """
+    with (folder / ".lock").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another process is at work in {folder}; wait until it has ended, or end it") from None
+        except OSError:  # a file system without locks: nothing can be known there
+            pass
+        yield

@@ -18,6 +18,7 @@ import torch
 
 import clearhead
 from clearhead.errors import UserError
+from clearhead.files import held
 from clearhead.pipeline import text_measure, text_stages, trust
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
@@ -79,15 +80,16 @@ TEXT_STAGES: tuple[Stage[TextContext], ...] = (
 
 
 def go(context: C, stages: Sequence[Stage[C]]) -> None:
-    """Do every stage that is not done yet."""
-    for stage in stages:
-        if context.run.finished(stage.name):
-            context.say(f"{stage.name}: done before")
-            continue
-        with _timed(context.run, stage.name) as seconds:
-            stage.do(context)
-        context.run.finish(stage.name, seconds())
-        context.say(f"{stage.name}: {seconds():.0f} s")
+    """Do every stage that is not done yet, with the run's directory for this process alone."""
+    with held(context.run.path):
+        for stage in stages:
+            if context.run.finished(stage.name):
+                context.say(f"{stage.name}: done before")
+                continue
+            with _timed(context.run, stage.name) as seconds:
+                stage.do(context)
+            context.run.finish(stage.name, seconds())
+            context.say(f"{stage.name}: {seconds():.0f} s")
 
 
 @contextmanager
