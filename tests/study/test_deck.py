@@ -184,3 +184,33 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
             assert total >= seen
             seen = total
     assert seen > 0
+
+
+def test_a_clock_that_was_ahead_locks_nothing(db: sqlite3.Connection) -> None:
+    """A year ahead by mistake: what was answered, introduced and buried then comes as if it had been now."""
+    dog, trunk, roar = decks.cards(db, "animals")
+    year = 365 * 86400.0
+    decks.record_review(db, dog.id, NOON + year, 3, "{}", NOON + year + 30 * 86400)
+    decks.bury(db, trunk.id, decks.next_day(NOON + year))
+    assert decks.introduced(db, ["animals"], NOON) == 0
+    assert questions(decks.due(db, ["animals"], NOON, new=9)) == ["What barks?", "What has a trunk?", "What roars?"]
+    assert decks.counts(db, NOON)[0].due == 1
+    decks.record_review(db, dog.id, NOON, 3, "{}", NOON + 600)
+    assert questions(decks.due(db, ["animals"], NOON + 1)) == [], "it was answered now, and waits"
+    assert questions(decks.due(db, ["animals"], NOON + 600)) == ["What barks?"]
+    decks.record_review(db, roar.id, NOON + 30, 3, "{}", NOON + 600)
+    assert "What roars?" not in questions(decks.due(db, ["animals"], NOON)), "half a minute is no clock ahead"
+
+
+def test_an_answer_given_elsewhere_since_is_not_taken_back_with_ones_own(db: sqlite3.Connection) -> None:
+    dog = decks.cards(db, "animals")[0]
+    mine = decks.record_review(db, dog.id, NOON, 3, '{"mine": 1}', NOON + 60)
+    theirs = decks.record_review(db, dog.id, NOON + 60, 4, '{"theirs": 1}', NOON + 600)
+    with pytest.raises(UserError, match="answered again elsewhere"):
+        decks.undo(db, mine)
+    assert decks.card(db, dog.id).state == '{"theirs": 1}'
+    decks.undo(db, theirs)
+    decks.undo(db, mine)
+    assert decks.card(db, dog.id).state is None
+    with pytest.raises(UserError, match="answered again elsewhere"):
+        decks.undo(db, mine)

@@ -1,6 +1,7 @@
 """Ratings move a card as the package says; what is kept is plain."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
@@ -34,3 +35,11 @@ def test_intervals_in_words() -> None:
     assert [spoken(s) for s in (5, 60, 7200, 86400, 30 * 86400, 90 * 86400)] == [
         "now", "1 min", "2 h", "1 day", "30 days", "3 months",
     ]  # fmt: skip
+
+
+def test_a_review_in_the_future_counts_as_given_now() -> None:
+    state, _ = reviewed(None, 3, NOW)
+    ahead, _ = reviewed(state, 3, NOW + 400 * 86400)
+    after, due = reviewed(ahead, 3, NOW + 600)
+    same, _ = reviewed({**ahead, "last_review": datetime.fromtimestamp(NOW + 600, UTC).isoformat()}, 3, NOW + 600)
+    assert after == same and due > NOW + 600

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import click
 
 from clearhead.cli.decks import cut
+from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule
 from clearhead.terminal import Shown, echo, joined, styled
@@ -129,8 +130,13 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             if not session.undo:
                 echo("nothing to undo")
                 continue
-            take_back, session.back, rated = session.undo.pop()
-            take_back()
+            take_back, back, rated = session.undo.pop()
+            try:
+                take_back()
+            except UserError as error:
+                echo(error)
+                continue
+            session.back = back
             if rated:
                 session.ratings.pop()
             return True

@@ -53,7 +53,8 @@ create index reviews_by_time on reviews (at);
 create index reviews_by_card on reviews (card);
 """
 CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
-READY = "where not gone and not suspended and buried_until <= ?"
+AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
+LONGEST_BURIED = 25 * 3600.0  # until the next day of study, on the day that clocks are turned back
 
 
 @dataclass(frozen=True)
@@ -154,12 +155,12 @@ def due(
     `section` is part of a heading above them, in any case; `ahead` counts cards as due that many seconds early.
     """
     chosen = f"deck in ({', '.join('?' * len(names))})"
-    seen = _cards(db, f"{READY} and {chosen} and due <= ? order by due, id", now, *names, now + ahead)
+    seen = _cards(db, f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)} order by due, id", *names)
     fresh: list[Card] = []
     for name in names:
         if len(fresh) < new:
-            unseen = f"{READY} and deck = ? and state is null order by position"
-            fresh += inside(_cards(db, unseen, now, name), section)[: new - len(fresh)]
+            unseen = f"where {_ready(now)} and deck = ? and state is null order by position"
+            fresh += inside(_cards(db, unseen, name), section)[: new - len(fresh)]
     return [*inside(seen, section), *fresh]
 
 
@@ -173,8 +174,8 @@ def introduced(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
     """How many cards had their first review today."""
     row = db.execute(
         f"select count(*) from reviews join cards on cards.id = card where deck in ({', '.join('?' * len(names))})"
-        " and reviews.state is null and at >= ?",
-        (*names, day_start(now)),
+        " and reviews.state is null and at between ? and ?",
+        (*names, day_start(now), now + AHEAD),
     ).fetchone()
     return int(row[0])
 
@@ -202,11 +203,15 @@ def record_review(db: sqlite3.Connection, number: int, at: float, rating: int, s
 
 
 def undo(db: sqlite3.Connection, review: int) -> int:
-    """Take an answer back, with all later ones of the same card; the card's id."""
+    """Take an answer back; the card's id. UserError where the card was answered again since, or is gone."""
     with change(db):
-        number, state, when = db.execute("select card, state, due from reviews where id = ?", (review,)).fetchone()
+        found = db.execute("select card, state, due from reviews where id = ?", (review,)).fetchone()
+        last = found and db.execute("select max(id) from reviews where card = ?", (found[0],)).fetchone()[0]
+        if last != review or found is None:
+            raise UserError("this card was answered again elsewhere since, so your answer is not taken back")
+        number, state, when = found
         db.execute("update cards set state = ?, due = ? where id = ?", (state, when, number))
-        db.execute("delete from reviews where card = ? and id >= ?", (number, review))
+        db.execute("delete from reviews where id = ?", (review,))
     return int(number)
 
 
@@ -243,12 +248,11 @@ def search(db: sqlite3.Connection, words: str, names: Sequence[str]) -> list[Car
 def counts(db: sqlite3.Connection, now: float) -> list[Count]:
     """Every deck in numbers."""
     rows = db.execute(
-        """select name, count(c.id) filter (where not gone), count(c.id) filter (where not gone and state is null),
-            count(c.id) filter (where not gone and not suspended and buried_until <= ?1 and due <= ?1),
+        f"""select name, count(c.id) filter (where not gone), count(c.id) filter (where not gone and state is null),
+            count(c.id) filter (where {_ready(now)} and {_is_due(now, card="c")}),
             count(c.id) filter (where not gone and suspended), count(c.id) filter (where gone),
             (select count(*) from reviews join cards on cards.id = card where cards.deck = name)
-        from decks left join cards c on c.deck = name group by name order by decks.rowid""",
-        (now,),
+        from decks left join cards c on c.deck = name group by name order by decks.rowid"""
     )
     return [Count(*row) for row in rows]
 
@@ -263,6 +267,17 @@ def next_day(now: float) -> float:
     """When the next day of study begins."""
     began = datetime.fromtimestamp(day_start(now))
     return (began + timedelta(days=1)).timestamp()
+
+
+def _ready(now: float) -> str:
+    """SQL: the card may be asked. Nothing is buried for longer than a day, but by a clock that was ahead."""
+    return f"not gone and not suspended and not (buried_until > {now!r} and buried_until <= {now + LONGEST_BURIED!r})"
+
+
+def _is_due(now: float, ahead: float = 0, card: str = "cards") -> str:
+    """SQL: it is time, or its last answer lies in the future: a clock was ahead then, and nobody knows when it is."""
+    last = f"(select at from reviews where card = {card}.id order by reviews.id desc limit 1)"
+    return f"(due <= {now + ahead!r} or (due is not null and {last} > {now + AHEAD!r}))"
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:

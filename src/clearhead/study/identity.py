@@ -10,6 +10,7 @@ import re
 import zlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -81,13 +82,19 @@ def _alike(old: Sequence[Text], new: Sequence[Text], common: Counter[int]) -> It
 def _vectors(texts: Sequence[str], common: Counter[int]) -> np.ndarray:
     """One row of length 1 for each text, or of zeros for one without a piece; common pieces weigh less."""
     most = max(common.values(), default=1)
-    rows = np.zeros((len(texts), PIECES), np.float32)
+    weights = np.array([math.log(1 + most / max(common[piece], 1)) for piece in range(PIECES)], np.float32)
+    rows = np.empty((len(texts), PIECES), np.float32)
     for row, text in zip(rows, texts, strict=True):
-        for piece, n in Counter(_pieces(text)).items():
-            row[piece] = n * math.log(1 + most / max(common[piece], 1))
+        row[:] = np.bincount(np.array(_pieces(text), int), minlength=PIECES)
+    rows *= weights
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 def _pieces(text: str) -> list[int]:
     words = f" {' '.join(WORD.findall(text.lower()))} "
-    return [zlib.crc32(words[i : i + 3].encode()) % PIECES for i in range(len(words) - 2)]
+    return [_hashed(words[i : i + 3]) for i in range(len(words) - 2)]
+
+
+@lru_cache(maxsize=1 << 16)
+def _hashed(piece: str) -> int:
+    return zlib.crc32(piece.encode()) % PIECES

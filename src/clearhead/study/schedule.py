@@ -21,6 +21,8 @@ def reviewed(state: State | None, rating: int, now: float) -> tuple[State, float
         raise UserError(f"a rating is 1 to {len(RATINGS)} ({', '.join(RATINGS)}), not {rating}")
     fsrs, moment = _package(), datetime.fromtimestamp(now, UTC)
     card = fsrs.Card(card_id=1, due=moment) if state is None else fsrs.Card.from_dict(state)
+    if card.last_review is not None and card.last_review > moment:  # by a clock that was ahead
+        card.last_review = moment
     card, _ = _scheduler().review_card(card, fsrs.Rating(rating), moment)
     return card.to_dict(), card.due.timestamp()
 
