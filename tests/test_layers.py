@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-FOR_ALL = {"shapes", "errors", "config", "files", "terminal", "console"}
+FOR_ALL = {"shapes", "errors", "config", "files", "terminal", "console", "plain"}
 # What a layer may import besides itself and FOR_ALL, and with each layer whatever that one may import.
 MAY_IMPORT = {
     "shapes": set(),
@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "files": set(),
     "config": set(),
     "terminal": set(),
+    "plain": set(),
     "console": set(),
     "reference": set(),
     "formats": set(),

@@ -21,6 +21,7 @@ from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.config import build
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
@@ -54,8 +55,8 @@ def calibration_stage(context: Context) -> None:
             do_jobs(jobs, partial(work, run, context.device.type), context.device, advance)
     found = {}
     for name in tasks:
-        scores = merged(read_json(path) for path, job in tries if job.task == name)
-        fitted = next((read_json(path) for path, job in fits if job.task == name), None)
+        scores = merged(read_json(path, layout.SCORES) for path, job in tries if job.task == name)
+        fitted = next((read_json(path, layout.CALIBRATION) for path, job in fits if job.task == name), None)
         found[name] = chosen(scores, fitted)
     write_json(context.run.auto, found)
     for name, entry in found.items():
@@ -85,9 +86,8 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
         assert judge is not None
         return asdict(fit(problems, draw(engine, judge, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
-    bench = bench_of(
-        engine, judge, task, recipe.search, build(Calibration, read_json(known)) if known.is_file() else None
-    )
+    fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
+    bench = bench_of(engine, judge, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     units = measure(job.strategies, bench, task, problems, max(budgets), recipe.seed + 3)
     return {

@@ -21,7 +21,7 @@ from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
 from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import tokens
+from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
@@ -161,7 +161,7 @@ def answered(
 def read_units(run: RunDir, task: str) -> list[Unit]:
     """Everything that was measured on a task."""
     files = sorted((run.evaluation / task).glob("*-*.json"))
-    return [unit for file in files for unit in read_json(file)["units"]]
+    return [unit for file in files for unit in read_json(file, layout.PIECE)["units"]]
 
 
 def read_usage(run: RunDir, task: str) -> dict[str, int]:
@@ -169,7 +169,7 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
     files = sorted((run.evaluation / task).glob("*-*.json"))
     total: dict[str, int] = {}
     for file in files:
-        for key, value in read_json(file)["usage"].items():
+        for key, value in read_json(file, layout.PIECE)["usage"].items():
             total[key] = total.get(key, 0) + value
     return total
 

@@ -27,12 +27,13 @@ from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.models.decoder import DecoderConfig
-from clearhead.pipeline import inputs, trust
+from clearhead.pipeline import inputs, layout, trust
 from clearhead.pipeline.few_rows import followed
 from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
-from clearhead.pipeline.sizes import FIELDS, Sizes, filled, read_sizes
+from clearhead.pipeline.sizes import Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
+from clearhead.plain import mismatch
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class RunDir:
 
     def read_sizes(self) -> Sizes | None:
         """None before they are measured, and of runs that said all sizes themselves."""
-        return read_sizes(read_json(self.sizes, *FIELDS)) if self.sizes.is_file() else None
+        return read_sizes(read_json(self.sizes, layout.SIZES)) if self.sizes.is_file() else None
 
     def decoder(self, vocab: int) -> DecoderConfig:
         """The shape of the language model of a run of either kind, which needs none of its files."""
@@ -165,10 +166,10 @@ class RunDir:
         found = self.read_sizes()
         if isinstance(recipe, TextRecipe) or found is None:
             return recipe
-        return followed(filled(recipe, found), read_json(self.sizes).get("rows", 0))
+        return followed(filled(recipe, found), read_json(self.sizes, layout.SIZES).get("rows", 0))
 
     def read_state(self) -> dict[str, Any]:
-        return read_json(self.state, "stages") if self.state.is_file() else {"stages": []}
+        return read_json(self.state, layout.STATE) if self.state.is_file() else {"stages": []}
 
     def finished(self, stage: str) -> bool:
         return any(entry["name"] == stage for entry in self.read_state()["stages"])
@@ -250,12 +251,12 @@ def write_json(path: Path, data: Any) -> None:
     write_text(path, json.dumps(data, ensure_ascii=False))
 
 
-def read_json(path: Path, *keys: str) -> Any:
-    """What a file of the run holds; with keys a table that has these."""
+def read_json(path: Path, shape: Any = object) -> Any:
+    """What a file of the run holds, of a shape as in `layout`."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        if keys and not (isinstance(found, dict) and found.keys() >= set(keys)):
-            raise ValueError(f"it is no table with {', '.join(keys)}")
+        if told := mismatch(found, shape):
+            raise ValueError(told)
         return found
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}); delete it and run again with --resume") from None

@@ -70,6 +70,7 @@ class Sizes:
 
 
 FIELDS = tuple(field.name for field in fields(Sizes))
+LATER_FIELDS = ("median_document",)  # which older runs did not note
 
 
 def measure(task: Task, tokenizer: Tokenizer, most: int, seed: int, name: str = "") -> Lengths:

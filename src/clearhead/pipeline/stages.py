@@ -33,7 +33,7 @@ from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import few_rows, preflight, sizes, tokens
+from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
@@ -274,7 +274,7 @@ def rollouts_cut_off(run: RunDir) -> tuple[int, int, tuple[str, ...]]:
 
 def _rollouts(file: Path) -> dict[str, Any]:
     """A piece of the rollouts; older runs have the paths alone."""
-    found = read_json(file)
+    found = read_json(file, layout.ROLLOUTS)
     return {"paths": found, "cut": 0, "drawn": 0, "limits": ()} if isinstance(found, list) else found
 
 
@@ -367,9 +367,12 @@ def bench_for(
     run: RunDir, name: str, task: Task, engine: LocalEngine, judge: LocalJudge | None, search: SearchConfig
 ) -> Bench:
     """The same for a task of a run, with what its calibration stage has found."""
-    found = read_json(run.auto).get(name) if run.auto.is_file() else None
-    if found is None:
+    if not run.auto.is_file():
         return bench_of(engine, judge, task, search)
+    measured = read_json(run.auto, layout.AUTO)
+    if name not in measured:
+        raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
+    found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
     stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
     return bench_of(engine, judge, task, search, calibration, Choice(tuple(stages)))

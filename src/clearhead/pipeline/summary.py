@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.alignment.labels import share_positive
+from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.graded import answers, comparison, examples, limit_values, strategies
 from clearhead.pipeline.measure import read_units, read_usage
@@ -13,6 +14,7 @@ from clearhead.pipeline.recipe import Recipe, to_plain
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.sizes import Sizes, cut_off_line
 from clearhead.pipeline.stages import load_tokenizer, read_rollouts, rollouts_cut_off
+from clearhead.plain import mismatch
 from clearhead.reasoning.evaluate import label
 from clearhead.tasks.task import Task
 from clearhead.text.subword import SubwordTokenizer
@@ -35,8 +37,8 @@ def report_data(run: RunDir) -> dict[str, Any]:
             **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
         },
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
-        "preflight": _preflight(_if_there(run.preflight)),
-        "rows_curve": _rows_curve(_if_there(run.path / "rows_curve.json")),
+        "preflight": _preflight(_if_there(run.preflight, layout.PREFLIGHT)),
+        "rows_curve": _rows_curve(_if_there(run.rows_curve, layout.ROWS_CURVE)),
     }  # fmt: skip
     if pretrain:
         data["model"] = model_info(run, recipe, pretrain)
@@ -51,7 +53,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
     data["examples"] = {name: examples(read_units(run, name), recipe) for name in data["evaluation"]}
     if reward:
         (count, positive), (cut, drawn, limits) = share_positive(read_rollouts(run)), rollouts_cut_off(run)
-        measured_on = {name: _if_there(run.evaluation / name / "quality.json") for name in tasks}
+        measured_on = {name: _if_there(run.evaluation / name / "quality.json", layout.QUALITY) for name in tasks}
         data["reward"] = {
             "curve": curve(reward),
             "evals": [_eval_point(event, reward) for event in reward if event["kind"] == "eval"],
@@ -62,9 +64,9 @@ def report_data(run: RunDir) -> dict[str, Any]:
             },
             "quality": {name: _quality(found) for name, found in measured_on.items() if found},
         }  # fmt: skip
-    data["trees"] = [_tree(read_json(path)) for path in sorted(run.evaluation.glob("tree-*.json"))]
+    data["trees"] = [_tree(read_json(path, layout.TREE)) for path in sorted(run.evaluation.glob("tree-*.json"))]
     if (run.evaluation / "attention.json").is_file():
-        data["attention"] = read_json(run.evaluation / "attention.json")
+        data["attention"] = read_json(run.evaluation / "attention.json", layout.ATTENTION)
     return data
 
 
@@ -76,7 +78,8 @@ def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def events(run: RunDir, stage: str) -> list[dict[str, Any]]:
-    return read(run.record(stage)) if run.record(stage).is_file() else []
+    recorded = read(run.record(stage)) if run.record(stage).is_file() else []
+    return [event for event in recorded if not mismatch(event, layout.EVENTS.get(event["kind"], object))]
 
 
 def kept(recorded: Sequence[Mapping[str, Any]]) -> int | None:
@@ -141,7 +144,7 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     if not units:
         return None
     usage = read_usage(run, name)
-    auto = (_if_there(run.path / "auto.json") or {}).get(name)
+    auto = (_if_there(run.auto, layout.AUTO) or {}).get(name)
     found: dict[str, Any] = {
         "problems": len(units[0]["problems"]),
         "seeds": len({unit["seed"] for unit in units}),
@@ -272,6 +275,6 @@ def _rows_curve(found: Any) -> dict[str, Any] | None:
     return {"points": [{key: point.get(key) for key in keys} for point in points], "advice": advice}
 
 
-def _if_there(path: Path) -> Any:
+def _if_there(path: Path, shape: Any) -> Any:
     """What a file of the run holds, None where the run has none."""
-    return read_json(path) if path.is_file() else None
+    return read_json(path, shape) if path.is_file() else None

@@ -35,7 +35,7 @@ def corpus(run: RunDir, recipe: TextRecipe) -> dict[str, Any]:
     found: dict[str, Any] = {"source": ", ".join(names) or "Python's own documentation"}
     if run.corpus.is_file():
         keys = ("documents", "bytes", "held_out")
-        counts = read_json(run.corpus, *keys)
+        counts = read_json(run.corpus, dict.fromkeys(keys, object))
         found |= {key: counts[key] for key in keys}
     if run.tokens.is_dir():
         index = Shards(run.tokens).index
@@ -52,7 +52,7 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
     for kind in recipe.kinds:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
-            measured = read_json(path, *keys)
+            measured = read_json(path, dict.fromkeys(keys, object))
             progress = held_out_curve(events(run, record_name(kind)))
             found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
     return found
