@@ -68,10 +68,19 @@ def test_a_run_tells_expected_answers_and_losses_of_its_reward_model(run: RunDir
 
 def test_what_later_stages_leave_is_shown(run: RunDir) -> None:
     pairs = {"pairs": 90, "right_first": 0.9, "low": 0.8, "high": 0.95, "ties": 3}
-    quality = {"auc_outcome": 0.8, "within": {"all": pairs, "by_depth": [{"depth": 1, "right_first": 0.7, "pairs": 9}]}}
+    deep = {"depth": 1, "right_first": 0.7, "pairs": 9, "low": 0.5, "high": 0.9}
+    quality = {
+        "auc_outcome": 0.8,
+        "brier": 0.1,
+        "ece": 0.1,
+        "calibration": [],
+        "within": {"all": pairs, "by_depth": [deep]},
+    }
     (run.evaluation / "letters" / "quality.json").write_text(json.dumps(quality))
-    auto = {"budgets": [{"budget": 120, "strategy": "beam:2", "accuracy": 0.9, "candidates": {"greedy": 0.9}}],
-            "weights": {"a": 1}, "reward_model_helps": False, "why": "greedy is as good"}  # fmt: skip
+    choice = {"budget": 120, "strategy": "beam:2", "spend": 120, "accuracy": 0.9, "low": 0.8, "high": 1.0,
+              "candidates": {"greedy": 0.9}}  # fmt: skip
+    auto = {"problems": 9, "calibration": None, "budgets": [choice], "weights": {"a": 1},
+            "reward_model_helps": False, "why": "greedy is as good"}  # fmt: skip
     (run.path / "auto.json").write_text(json.dumps({"letters": auto}))
     contradictions = [{"problem": "a"}, {"problem": "b"}]
     letters = {"splits": {"train": 240, "valid": 30, "test": 30}, "intake": ["300 rows"], "seen": 9.5,
