@@ -142,7 +142,7 @@ def _exercise(name: str, folder: str) -> float | None:
     """Write the stub, wait, grade; again as often as is wanted."""
     from clearhead.study.practice import exercise
     from clearhead.study.practice.grade import grade
-    from clearhead.study.practice.sandbox import run_apart
+    from clearhead.study.practice.runner import run_apart
 
     found, path = exercise.load(name), Path(folder) / f"{name}.py"
     click.echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")

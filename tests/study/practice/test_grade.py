@@ -8,7 +8,7 @@ import torch
 
 from clearhead.study.practice.exercise import Exercise, load
 from clearhead.study.practice.grade import grade
-from clearhead.study.practice.sandbox import run_here
+from clearhead.study.practice.runner import run_here
 
 SOFTMAX = load("softmax")
 LIMITED = dataclasses.replace(SOFTMAX, memory=({"B": 64, "K": 256}, 400_000), vjp=None)  # 3 arrays of 131,072 bytes

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from clearhead.study.practice import child, rules, sandbox
+from clearhead.study.practice import child, rules
 from clearhead.study.practice.exercise import load
 from clearhead.study.practice.grade import Verdict, grade
-from clearhead.study.practice.sandbox import run_apart
+from clearhead.study.practice.runner import run_apart
 
 SOFTMAX = load("softmax")
 RIGHT = "e = np.exp(z - z.max(-1, keepdims=True)); return e / e.sum(-1, keepdims=True)"

@@ -1,16 +1,17 @@
 """Grade a solution: rules, then random cases against the oracle, then what a wrong result says about its cause."""
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from clearhead.study.practice.child import pack, unpack
+from clearhead.sandbox.codec import pack, unpack
 from clearhead.study.practice.compare import difference
 from clearhead.study.practice.exercise import Exercise, inputs, mutant, smallest
 from clearhead.study.practice.rules import framework, violations
-from clearhead.study.practice.sandbox import Outcome, run_here
+from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
 Runner = Callable[[dict[str, Any], float], Outcome]
@@ -38,15 +39,23 @@ class _Case:
 
 
 def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None) -> Verdict:
-    """The verdict on a source text; `run` says where it is executed."""
+    """The verdict on a source text; `run` says where it is executed. Its text may go to any terminal."""
+    verdict = _grade(exercise, source, run, seed)
+    said = tuple(_printable(line) for line in verdict.said)
+    return replace(verdict, said=said, shown=_printable(verdict.shown), printed=_printable(verdict.printed))
+
+
+def _grade(exercise: Exercise, source: str, run: Runner, seed: int | None) -> Verdict:
     try:
-        broken = violations(source, exercise.forbidden)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        with warnings.catch_warnings(action="ignore"):  # of Python about the source
+            broken, kind = violations(source, exercise.forbidden), framework(source)
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         return Verdict(False, (f"{line}this is no Python: {error.args[0]}",))
+    except (RecursionError, MemoryError):
+        return Verdict(False, ("this is no Python that can be read: it is nested too deeply",))
     if broken:
         return Verdict(False, tuple(broken))
-    kind = framework(source)
     rng = np.random.default_rng(seed)
     cases = _cases(exercise, rng, kind)
     outcome = run(_request(exercise, source, kind, cases, rng), exercise.seconds)
@@ -89,7 +98,7 @@ def _request(
         sent.append((int(i), {"inputs": case.inputs, "measure": case.measure, "gradient": gradient}))
     return {
         "source": source, "name": exercise.name, "drive": exercise.drive, "framework": kind,
-        "forbidden": list(exercise.forbidden), "cases": sent,
+        "forbidden": list(exercise.forbidden), "measure": any(case.measure for case in cases), "cases": sent,
     }  # fmt: skip
 
 
@@ -183,6 +192,15 @@ def _with_lines(outcome: Outcome, source: str) -> Outcome:
         if error and number.isdigit() and 0 < int(number) <= len(lines):
             error[2] = f"line {number}: {lines[int(number) - 1].strip()}"
     return outcome
+
+
+def _printable(text: str) -> str:
+    r"""Text with its control characters, and halves of surrogate pairs, spelled out.
+
+    >>> _printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 def _error(error: list[str], when: str) -> str:
