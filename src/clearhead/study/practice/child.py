@@ -180,11 +180,16 @@ def told(error: BaseException) -> list[str]:
         if trace.tb_frame.f_code.co_filename == FILE:
             line = trace.tb_lineno
         trace = trace.tb_next
+    kind = _text(lambda: type(error).__name__, "an error of an odd kind")
+    message = _text(lambda: error, "its message cannot be read")
+    return [kind, message, f"line {line}" if line else ""]
+
+
+def _text(make: Callable[[], object], otherwise: str) -> str:
     try:
-        message = f"{error}"[:LONGEST]
+        return f"{make()}"[:LONGEST]
     except BaseException:
-        message = "an error whose message cannot be read"
-    return [f"{type(error).__name__}"[:100], message, f"line {line}" if line else ""]
+        return otherwise
 
 
 def _size(value: Any) -> None:
