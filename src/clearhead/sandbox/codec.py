@@ -14,6 +14,7 @@ ARRAY_BYTES = 2**26  # of all arrays of a message
 HEAD_BYTES = 2**22  # of all else
 PARTS = 100_000
 DEPTH = 40
+INTEGER_BITS = 2**13  # what Python reads as a decimal number has at most 4,300 digits
 DTYPE = re.compile(r"[<>|=][biuf][1-9]\d?")
 
 
@@ -56,6 +57,8 @@ def _tree(part: Any, arrays: list[np.ndarray], left: list[int], depth: int) -> A
         raise ValueError(f"more than {PARTS:,} parts; an array counts as one")
     if depth < 0:
         raise ValueError(f"lists within lists, more than {DEPTH} deep")
+    if isinstance(part, int) and part.bit_length() > INTEGER_BITS:
+        raise ValueError(f"an integer of {part.bit_length():,} bits; at most {INTEGER_BITS:,} are taken")
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, np.ndarray | np.generic):

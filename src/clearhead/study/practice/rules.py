@@ -75,7 +75,7 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
             if node.attr in INNER:
                 found[f"line {node.lineno}: {node.attr} has no place in a solution"] = None
             dotted = _dotted(node, aliases)
-            if (dotted and node.attr in WITHIN) or (forbidden and _matches(dotted, TORCH_INNER)):
+            if (dotted and node.attr in WITHIN) or (forbidden and dotted in TORCH_INNER):
                 found[f"line {node.lineno}: {dotted} has no place in a solution"] = None
             if dotted and _matches(dotted, forbidden):
                 found[f"line {node.lineno}: {dotted} may not be called"] = None
