@@ -20,6 +20,19 @@ if os.environ.get("CLEARHEAD_CHECK_SHAPES") != "0":
     install_import_hook("clearhead", "runtime_check.check")
 
 
+@pytest.fixture(scope="session")
+def walled() -> None:
+    """What needs the walls of the kernel is skipped on a machine that lacks one, and the reason names it."""
+    from clearhead.errors import UserError
+    from clearhead.sandbox.process import Sandbox
+
+    try:
+        with Sandbox("clearhead.study.practice.child", {"framework": "numpy", "measure": False}, 1.0):
+            pass
+    except UserError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def run_python() -> Callable[..., str]:
     """Run a piece of Python in a process of its own, unchecked, and return what it prints."""

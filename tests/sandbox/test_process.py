@@ -43,13 +43,11 @@ def write(data):
 
 
 @pytest.fixture
-def run() -> Callable[..., object]:
+def run(walled: None) -> Callable[..., object]:
     """The value that `f` of a source gives there, or Ended."""
 
     def one(source: str, seconds: float = 10.0, **options: object) -> object:
         with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, seconds, **options) as sandbox:  # type: ignore
-            if sandbox.missing:
-                pytest.skip(f"this machine lacks {sandbox.missing}")
             loaded = unpack(sandbox.ask(pack({**REQUEST, "source": textwrap.dedent(source)})))
             if loaded:
                 return loaded
@@ -66,8 +64,8 @@ def test_a_value_comes_back(run: Callable[..., dict]) -> None:
 ENDS = {
     "while True: pass": "was not done after 1 seconds",
     "time.sleep(100)": "was not done after 1 seconds",
-    "os.closerange(0, 64); time.sleep(100)": "closed the grader's pipes",
-    "[os.close(fd) for fd in range(3, 64) if fd in pipes()]; time.sleep(100)": "closed the grader's pipes",
+    "os.closerange(0, 64); time.sleep(9)": "closed the grader's pipes|ended the process itself",
+    "[os.close(fd) for fd in pipes()]; time.sleep(9)": "closed the grader's pipes|ended the process itself",
     "os._exit(3)": "ended the process itself, with exit code 3",
     "signal.raise_signal(signal.SIGSTOP)": "was not done after 1 seconds",
     "signal.raise_signal(40)": "was ended by the signal 40",
@@ -89,7 +87,7 @@ def test_it_ends_in_time_and_says_how(run: Callable[..., object], line: str) -> 
     assert time.monotonic() - begun < 30
 
 
-def test_a_reply_before_the_question_is_refused() -> None:
+def test_a_reply_before_the_question_is_refused(walled: None) -> None:
     with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 5.0) as sandbox:
         late = "\ndef later():\n    time.sleep(0.2)\n    write(frame(b'{}'))\nthreading.Thread(target=later).start()"
         late += "\ndef f(): pass"
@@ -99,7 +97,7 @@ def test_a_reply_before_the_question_is_refused() -> None:
             sandbox.ask(CASE)
 
 
-def test_a_large_message_to_a_process_that_does_not_read() -> None:
+def test_a_large_message_to_a_process_that_does_not_read(walled: None) -> None:
     begun = time.monotonic()
     with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 2.0) as sandbox:
         source = f"{FIND}\nimport signal\ndef g():\n    time.sleep(0.3)\n    signal.raise_signal(19)\n"

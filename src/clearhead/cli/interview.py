@@ -162,6 +162,9 @@ def _exercise(name: str, folder: str) -> float | None:
         except (OSError, UnicodeDecodeError) as error:
             click.echo(f"cannot read {path}: {error}")
             continue
+        except UserError as error:  # it cannot be run here
+            click.echo(f"{error}: clearhead practice grade {name} --file {path} --unsafe")
+            return None
         if verdict.passed:
             click.echo(f"passed, {verdict.cases} cases")
             return 1.0

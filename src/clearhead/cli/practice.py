@@ -123,6 +123,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
 
     from rich.console import Console
 
+    from clearhead.sandbox.process import told
     from clearhead.study.practice import exercise, progress
     from clearhead.study.practice.grade import grade as judge
     from clearhead.study.practice.runner import run_apart
@@ -134,6 +135,8 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     progress.read(record)  # so that a file that cannot be read is told before the work
     with Console(stderr=True).status("running your solution"):
         verdict = judge(found, source, partial(run_apart, unsafe=unsafe), seed)
+    if verdict.missing:
+        click.echo(f"warning: {told(list(verdict.missing))}", err=True)
     progress.changed(record, name, attempts=1, **({"passed": True} if verdict.passed else {}))
     if as_json:
         click.echo(json.dumps({"name": name} | asdict(verdict), ensure_ascii=False))

@@ -57,8 +57,8 @@ def _tree(part: Any, arrays: list[np.ndarray], left: list[int], depth: int) -> A
         raise ValueError(f"more than {PARTS:,} parts; an array counts as one")
     if depth < 0:
         raise ValueError(f"lists within lists, more than {DEPTH} deep")
-    if isinstance(part, int) and part.bit_length() > INTEGER_BITS:
-        raise ValueError(f"an integer of {part.bit_length():,} bits; at most {INTEGER_BITS:,} are taken")
+    if isinstance(part, int) and int.bit_length(part) > INTEGER_BITS:
+        raise ValueError(f"an integer of {int.bit_length(part):,} bits; at most {INTEGER_BITS:,} are taken")
     if part is None or isinstance(part, bool | int | float | str):
         return part
     if isinstance(part, np.ndarray | np.generic):

@@ -90,7 +90,7 @@ class Sandbox:
         try:
             self.missing = json.loads(self._exchange(self._settings))
             if self.missing and not self._unsafe:
-                raise UserError(told(self.missing))
+                raise UserError(f"{told(self.missing)}; --unsafe runs it all the same")
         except BaseException:
             self.close()
             raise
@@ -200,9 +200,9 @@ FORGED = "wrote into the grader's pipe, which only the grader may"
 
 
 def told(missing: list[str]) -> str:
-    """What this machine lacks and what follows, in one line."""
-    could = ", ".join(f"{walls.OPENS[name]} (no {name})" for name in missing)
-    return f"this machine cannot keep other people's code in: it could {could}; --unsafe runs it all the same"
+    """What a machine lacks and what follows, in one sentence."""
+    could = " and ".join(f"{walls.OPENS[name]} (no {name})" for name in missing)
+    return f"this machine cannot keep other people's code in: it could {could}"
 
 
 def readable() -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 
 # Why a wall matters, where there is none; the words complete "without it other people's code could ...".
 FILES, CALLS = "Landlock", "seccomp"
-OPENS = {FILES: "read your files", CALLS: "reach the network and other processes"}
+OPENS = {FILES: "read your files", CALLS: "change them, reach the network and end other processes"}
 
 NEW_USER, NEW_NET, NEW_IPC = 0x10000000, 0x40000000, 0x08000000
 PR_SET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_VMA = 1, 15, 16, 38, 0x53564D41

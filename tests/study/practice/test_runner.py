@@ -26,7 +26,7 @@ def _frame(head: object) -> bytes:
 
 
 @pytest.fixture
-def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Verdict]:
+def judged(monkeypatch: pytest.MonkeyPatch, walled: None) -> Callable[..., Verdict]:
     """Grade a body of softmax apart, past the rules that read the source, so that the process alone holds it."""
     monkeypatch.setattr("clearhead.study.practice.grade.violations", lambda source, forbidden: [])
 
@@ -37,11 +37,11 @@ def judged(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Verdict]:
     return judge
 
 
-def test_a_right_solution_passes_apart() -> None:
+def test_a_right_solution_passes_apart(walled: None) -> None:
     assert grade(SOFTMAX, SOFTMAX.solution, run_apart).passed
 
 
-def test_a_right_pytorch_solution_passes_apart() -> None:
+def test_a_right_pytorch_solution_passes_apart(walled: None) -> None:
     found = load("tiled-attention")  # whose memory is measured too
     verdict = grade(found, found.torch, run_apart)
     assert verdict.passed, verdict

@@ -26,6 +26,7 @@ class Verdict:
     shown: str = ""  # the smallest failing case: inputs, result, what was wanted
     printed: str = ""  # by the solution
     cases: int = 0
+    missing: tuple[str, ...] = ()  # walls that this machine lacks and that it ran without
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def _grade(exercise: Exercise, source: str, run: Runner, seed: int | None) -> Ve
     rng = np.random.default_rng(seed)
     cases = _cases(exercise, rng, kind)
     outcome = run(_request(exercise, source, kind, cases, rng), exercise.seconds)
-    return _verdict(exercise, cases, _with_lines(outcome, source))
+    return replace(_verdict(exercise, cases, _with_lines(outcome, source)), missing=tuple(outcome.missing))
 
 
 def _cases(exercise: Exercise, rng: np.random.Generator, kind: str) -> list[_Case]:

@@ -28,6 +28,7 @@ class Outcome:
     printed: str = ""
     ended: str = ""  # why the process ended before it was done
     begun: int | None = None  # the case it was in
+    missing: list[str] = field(default_factory=list)  # walls that there were not
 
 
 def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> Outcome:
@@ -37,6 +38,7 @@ def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> 
     sandbox = Sandbox(child.__name__, setup, seconds, unsafe=unsafe)
     try:
         with sandbox:
+            outcome.missing = sandbox.missing
             _take(outcome, sandbox.ask(pack({key: x for key, x in request.items() if key != "cases"})), None, request)
             for place, case in request["cases"]:
                 if outcome.called or outcome.broken is not None:
