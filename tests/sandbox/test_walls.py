@@ -6,6 +6,7 @@ A wall that this machine's kernel does not have is skipped, and the reason says 
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -87,6 +88,13 @@ def behind(tmp_path: Path, victim: int) -> Iterator[Callable[..., list[str]]]:
             return found
 
         yield run
+
+
+def run_python(code: str, *args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", code, *args], env=os.environ | {"PYTHONPATH": SRC}, capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
 
 
 def abi() -> int:
@@ -181,9 +189,77 @@ def test_seccomp_refuses_what_works_without_it(behind: Callable[..., list[str]])
 
 def test_seccomp_refuses_what_is_never_tried(behind: Callable[..., list[str]]) -> None:
     attacks = [f"syscall({numbers}, -1, 0, 0, 0, 0)" for numbers in NEVER.values()]
+    attacks += ["syscall((16, 29), 0, 0x5412, b'x')", "syscall((302, 261), 0, 9, struct.pack('=2Q', 1, 1), None)"]
+    attacks += ["syscall((302, 261), victim, 9, None, bytes(16))", "import fcntl; fcntl.fcntl(0, 1031, 2**20)"]
     found = behind("calls", attacks)
-    wrong = [name for name, said in zip(NEVER, found, strict=True) if "Operation not permitted" not in said]
+    wrong = [attack for attack, said in zip(attacks, found, strict=True) if "Operation not permitted" not in said]
     assert wrong == []
+
+
+def test_the_other_architecture_is_no_door() -> None:
+    """The system calls of 32 bits have other numbers; a process that makes one is ended."""
+    if walls.platform.machine() != "x86_64":
+        pytest.skip("the door is that of x86-64")
+    code = """
+import ctypes, mmap, sys
+from clearhead.sandbox import walls
+page = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+page.write(bytes.fromhex("b814000000cd80c3"))  # mov eax, 20; int 0x80; ret: getpid as of 32 bits
+call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+if sys.argv[1] == "walled":
+    assert walls.filter_calls()
+call()
+"""
+    if run_python(code, "open").returncode:
+        pytest.skip("this kernel has no system calls of 32 bits")
+    assert run_python(code, "walled").returncode == -signal.SIGSYS
+
+
+def test_capabilities_and_the_network_go_first() -> None:
+    code = """
+import ctypes, json, os
+from clearhead.sandbox import walls
+before, status = os.readlink("/proc/self/ns/net"), open("/proc/self/status")
+may = not os.fork() and os._exit(ctypes.CDLL(None).unshare(walls.NEW_USER | walls.NEW_NET | walls.NEW_IPC) & 1)
+may = os.waitstatus_to_exitcode(os.wait()[1]) == 0
+missing = walls.enclose([], [], os.getppid())
+held = [line.split()[1] for line in status if line.startswith(("CapEff", "CapPrm", "CapInh", "CapAmb"))]
+print(json.dumps([missing, may, os.readlink("/proc/self/ns/net") != before, held]))
+"""
+    if not sys.platform.startswith("linux"):
+        pytest.skip("capabilities are Linux's")
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr
+    _, may, apart, held = json.loads(done.stdout)
+    assert {int(number, 16) for number in held} == {0} and apart == may
+
+
+def test_limits(tmp_path: Path) -> None:
+    head = "from clearhead.sandbox import walls\nwalls.limit(2**34, 0.0)\n"
+    done = run_python(f"import sys\nfile = open(sys.argv[1], 'wb', 0)\n{head}file.write(b'x')", str(tmp_path / "file"))
+    assert "File too large" in done.stderr and (tmp_path / "file").stat().st_size == 0
+    assert run_python(f"{head}while True: pass").returncode in (-signal.SIGXCPU, -signal.SIGKILL)
+    done = run_python(f"import os\n{head}for _ in range(1000): os.dup(0)")
+    assert "Too many open files" in done.stderr
+    done = run_python(f"{head}bytearray(2**35)")
+    assert "MemoryError" in done.stderr
+
+
+def test_a_second_ruleset_takes_away_what_the_first_left(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("a")
+    code = """
+import sys
+from clearhead.sandbox import walls
+if not walls.restrict_files([sys.argv[1]]):
+    sys.exit(3)
+print(open(sys.argv[1] + "/a").read())
+walls.restrict_files([])
+print(open(sys.argv[1] + "/a").read())
+"""
+    done = run_python(code, str(tmp_path))
+    if done.returncode == 3:
+        pytest.skip("this kernel has no Landlock")
+    assert done.stdout.strip() == "a" and "Permission denied" in done.stderr
 
 
 def test_what_computing_needs_is_let_through(behind: Callable[..., list[str]]) -> None:

@@ -330,7 +330,7 @@ def test_memory_is_counted_by_the_kernel_too(judged: Callable[..., Verdict], top
 def test_memory_that_was_taken_beforehand_counts(judged: Callable[..., Verdict]) -> None:
     source = """
 import numpy as np
-ROOM = np.empty((768, 768))
+ROOM = np.ones((768, 768))
 def tiled_attention(q, k, v):
     z = ROOM[: len(q), : len(k)]
     np.matmul(q, k.T, out=z)
@@ -341,6 +341,25 @@ def tiled_attention(q, k, v):
 """
     verdict = grade(load("tiled-attention"), source, run_apart, seed=0)
     assert not verdict.passed and "were alive at once" in verdict.said[0], verdict
+
+
+def test_what_torch_opens_past_python_is_refused_too(judged: Callable[..., Verdict], tmp_path: Path) -> None:
+    """torch.from_file is seen by no audit hook. Neither the learner's files, nor the exercise, nor our own are read."""
+    (tmp_path / "precious.txt").write_text("mine" * 10)
+    package = Path(child.__file__).parents[2]
+    paths = [tmp_path / "precious.txt", package / "study/exercises/softmax.py", package / "sandbox/worker.py"]
+    top = f"""
+import torch
+for path in {[str(path) for path in paths]!r} + [torch.__file__]:
+    for shared in (False, True):
+        try:
+            print(bytes(torch.from_file(path, shared, 4, dtype=torch.uint8).tolist()) and "read")
+        except RuntimeError:
+            print("refused")
+"""
+    verdict = judged("e = torch.exp(z - z.amax(-1, True)); return e / e.sum(-1, keepdim=True)", top)
+    assert verdict.passed, verdict
+    assert verdict.printed.split() == ["refused"] * 6 + ["read", "refused"]  # its own files it may read, not write
 
 
 def test_right_solutions_with_threads_of_their_own_pass(judged: Callable[..., Verdict]) -> None:
