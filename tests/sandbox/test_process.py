@@ -64,8 +64,8 @@ def test_a_value_comes_back(run: Callable[..., dict]) -> None:
 ENDS = {
     "while True: pass": "was not done after 1 seconds",
     "time.sleep(100)": "was not done after 1 seconds",
-    "os.closerange(0, 64); time.sleep(9)": "closed the grader's pipes|ended the process itself",
-    "[os.close(fd) for fd in pipes()]; time.sleep(9)": "closed the grader's pipes|ended the process itself",
+    "os.closerange(0, 64); time.sleep(100)": "closed the grader's pipes|ended the process itself",
+    "[os.close(fd) for fd in pipes()]; time.sleep(100)": "closed the grader's pipes|ended the process itself",
     "os._exit(3)": "ended the process itself, with exit code 3",
     "signal.raise_signal(signal.SIGSTOP)": "was not done after 1 seconds",
     "signal.raise_signal(40)": "was ended by the signal 40",
@@ -130,6 +130,12 @@ def test_a_machine_without_walls_says_so_and_refuses(monkeypatch: pytest.MonkeyP
     assert "read your files (no Landlock)" in said and "--unsafe" in said and "\n" not in said
     with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 1.0, unsafe=True) as sandbox:
         assert sandbox.missing == [walls.FILES]
+
+
+def test_a_sandbox_that_does_not_start_is_no_fault_of_a_solution() -> None:
+    said = "did not start: it ended the process itself, with exit code 1 .*no_such"
+    with pytest.raises(UserError, match=said), Sandbox("clearhead.study.practice.no_such", {}, 1.0):
+        pass
 
 
 @pytest.mark.parametrize("line", ["time.sleep(100)", "signal.raise_signal(signal.SIGSTOP)"])

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from clearhead.sandbox import walls
-from clearhead.sandbox.process import readable
+from clearhead.sandbox.process import _around, readable
 
 SRC = str(Path(walls.__file__).parents[2])
 PROLOGUE = """
@@ -245,6 +245,22 @@ def test_limits(tmp_path: Path) -> None:
     assert "MemoryError" in done.stderr
 
 
+@pytest.mark.parametrize("least", range(1, 7))
+def test_an_older_kernel_gets_the_rules_that_it_knows(least: int, tmp_path: Path) -> None:
+    code = f"""
+import os, sys
+from clearhead.sandbox import walls
+call = walls._call
+walls._call = lambda libc, number, *args: {least} if args == (None, 0, 1) else call(libc, number, *args)
+print(walls.restrict_files([]))
+os.listdir(sys.argv[1])
+"""
+    if abi() < least:
+        pytest.skip("this kernel is older")
+    done = run_python(code, str(tmp_path))
+    assert done.stdout == "True\n" and "Permission denied" in done.stderr
+
+
 def test_a_second_ruleset_takes_away_what_the_first_left(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("a")
     code = """
@@ -285,6 +301,23 @@ def test_the_package_itself_is_not_readable() -> None:
     package = Path(walls.__file__).resolve().parents[1]
     assert not [path for path in files if package.is_relative_to(path) or Path(path).is_relative_to(package)]
     assert not {str(Path.home()), "/", "/etc", "/tmp", "/proc", "/dev"} & {*files, *folders}
+
+
+def test_a_package_among_others_is_left_out_whatever_leads_to_it(tmp_path: Path) -> None:
+    """As installed: site-packages is listed, its other packages are read, and no link leads to this one."""
+    site = tmp_path / "env" / "lib" / "site-packages"
+    for name in ("ours/inner", "numpy"):
+        (site / name).mkdir(parents=True)
+    (site / "six.py").touch()
+    (site / "link").symlink_to(site / "ours")
+    (site / "deeper").symlink_to(site / "ours" / "inner")
+    (tmp_path / "env" / "lib64").symlink_to("lib")
+    (tmp_path / "env" / "bin").mkdir()
+    (tmp_path / "env" / "loop").symlink_to(tmp_path / "env")
+    files, folders = _around([str(tmp_path / "env"), str(site), str(site / "ours")], site / "ours")
+    names = sorted(str(Path(path).relative_to(tmp_path)) for path in files)
+    assert names == ["env/bin", "env/lib/site-packages/numpy", "env/lib/site-packages/six.py"]
+    assert sorted(folders) == [str(tmp_path / "env"), str(site.parent), str(site)]
 
 
 def test_every_number_is_that_of_the_headers() -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -91,6 +92,9 @@ class Sandbox:
             self.missing = json.loads(self._exchange(self._settings))
             if self.missing and not self._unsafe:
                 raise UserError(f"{told(self.missing)}; --unsafe runs it all the same")
+        except Ended as error:  # ours, for nobody else's code has come in yet
+            last = self.printed.strip().rpartition("\n")[2]
+            raise UserError(f"the sandbox did not start: it {error}" + (f" ({last})" if last else "")) from None
         except BaseException:
             self.close()
             raise
@@ -210,23 +214,29 @@ def readable() -> tuple[list[str], list[str]]:
 
     A folder that holds this package is listed, for Python looks for modules there, and all else in it is readable.
     """
-    found = {*SYSTEM, sys.prefix, sys.base_prefix, *filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))}
+    found = {*SYSTEM, sys.prefix, sys.base_prefix}
+    found |= {path for path in os.environ.get("LD_LIBRARY_PATH", "").split(":") if os.path.isabs(path)}
     found |= {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     for name in ("numpy", "torch"):
         spec = importlib.util.find_spec(name)
-        found |= set(spec.submodule_search_locations or ()) if spec else set()
-    files: list[str] = []
-    folders: list[str] = []
-    left = [Path(os.path.realpath(path)) for path in sorted(found)]
+        found |= {os.path.dirname(path) for path in spec.submodule_search_locations or ()} if spec else set()
+    return _around(found, PACKAGE)
+
+
+def _around(tops: Iterable[str], hidden: Path) -> tuple[list[str], list[str]]:
+    """The folders and files of `tops` that may be read, so that nothing of `hidden` is; and those that hold it."""
+    files, folders = set(), set()
+    left = [Path(os.path.realpath(top)) for top in tops]
     while left:
         path = left.pop()
-        if not PACKAGE.is_relative_to(path):
-            files.append(str(path))
-        elif path != PACKAGE:
-            folders.append(str(path))
+        if not hidden.is_relative_to(path):
+            if not path.is_relative_to(hidden):
+                files.add(str(path))
+        elif path != hidden and str(path) not in folders:
+            folders.add(str(path))
             with contextlib.suppress(OSError):
-                left += path.iterdir()
-    return files, folders
+                left += [Path(os.path.realpath(entry)) for entry in path.iterdir()]  # one may be a way round
+    return sorted(files), sorted(folders)
 
 
 def _death(code: int) -> str:
