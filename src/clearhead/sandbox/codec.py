@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-ARRAY_BYTES = 2**26  # of all arrays of a message
+ARRAY_BYTES = 2**24  # of all arrays of a message
 HEAD_BYTES = 2**22  # of all else
 PARTS = 100_000
+ENTRIES = 1_000  # of a dict: keys can be chosen so that each is compared with all others
 DEPTH = 40
 INTEGER_BITS = 2**13  # what Python reads as a decimal number has at most 4,300 digits
 DTYPE = re.compile(r"[<>|=][biuf][1-9]\d?")
@@ -42,7 +43,7 @@ def unpack(data: bytes) -> Any:
         if size > HEAD_BYTES:
             raise ValueError
         place = [8 + size]
-        value = _value(json.loads(data[8 : 8 + size]), data, place, DEPTH)
+        value = _value(json.loads(data[8 : 8 + size]), data, place, [PARTS], DEPTH)
         if place[0] != len(data):
             raise ValueError
         return value
@@ -77,6 +78,8 @@ def _tree(part: Any, arrays: list[np.ndarray], left: list[int], depth: int) -> A
     if isinstance(part, list | tuple):
         return {"l" if isinstance(part, list) else "t": [_tree(x, arrays, left, depth - 1) for x in part]}
     if isinstance(part, dict):
+        if len(part) > ENTRIES:
+            raise ValueError(f"a dict of {len(part):,} entries; at most {ENTRIES:,} are taken")
         return {"d": [[_key(key), _tree(x, arrays, left, depth - 1)] for key, x in part.items()]}
     raise TypeError(f"a {type(part).__name__}")
 
@@ -89,9 +92,10 @@ def _key(key: Any) -> Any:
     return _tree(plain, [], [1, 0], 0)
 
 
-def _value(part: Any, data: bytes, place: list[int], depth: int) -> Any:
-    """`place[0]` is where the next array begins."""
-    if depth < 0:
+def _value(part: Any, data: bytes, place: list[int], left: list[int], depth: int) -> Any:
+    """`place[0]` is where the next array begins, `left[0]` how many parts there may still be."""
+    left[0] -= 1
+    if depth < 0 or left[0] < 0:
         raise ValueError
     if not isinstance(part, dict):
         if isinstance(part, list):
@@ -109,10 +113,13 @@ def _value(part: Any, data: bytes, place: list[int], depth: int) -> Any:
         place[0] += count * dtype.itemsize
         return array.reshape(shape).copy()
     if kind == "d":
-        return {_value(key, data, place, depth - 1): _value(y, data, place, depth - 1) for key, y in x}
+        if len(x) > ENTRIES:
+            raise ValueError
+        pairs = [(_value(key, data, place, [1], 1), _value(y, data, place, left, depth - 1)) for key, y in x]
+        return dict(pairs)
     if kind == "b":
         return bytes.fromhex(x)
     if kind not in "lt":
         raise ValueError
-    found = [_value(y, data, place, depth - 1) for y in x]
+    found = [_value(y, data, place, left, depth - 1) for y in x]
     return tuple(found) if kind == "t" else found

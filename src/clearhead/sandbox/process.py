@@ -21,10 +21,11 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.sandbox import walls
+from clearhead.sandbox.codec import ARRAY_BYTES, HEAD_BYTES
 
 START_SECONDS = 60.0  # for the imports
 MEMORY = 2**30  # bytes beyond what the imports took
-REPLY_BYTES = 2**26 + 2**23
+REPLY_BYTES = ARRAY_BYTES + HEAD_BYTES + 8
 PRINTED_BYTES = 4000
 THREADS = 64
 TICK = 0.1  # seconds between looks at the threads
@@ -112,9 +113,14 @@ class Sandbox:
                 raise self._ended(FORGED)
         return self._exchange(message)
 
-    def peak(self) -> tuple[int, int]:
-        """(bytes now in memory, the most there were), as the kernel counts them; (0, 0) where it does not say."""
+    def memory(self, anew: bool = False) -> tuple[int, int]:
+        """(bytes now in memory, the most there were), as the kernel counts them; (0, 0) where it does not say.
+
+        `anew`: from now on the most is counted anew.
+        """
         try:
+            if anew:
+                Path(f"/proc/{self._process.pid}/clear_refs").write_text("5", encoding="utf-8")
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         except OSError:
             return 0, 0

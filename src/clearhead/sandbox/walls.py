@@ -20,7 +20,8 @@ FILES, CALLS = "Landlock", "seccomp"
 OPENS = {FILES: "read your files", CALLS: "change them, reach the network and end other processes"}
 
 NEW_USER, NEW_NET, NEW_IPC = 0x10000000, 0x40000000, 0x08000000
-PR_SET_PDEATHSIG, PR_SET_NAME, PR_GET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_VMA = 1, 15, 16, 38, 0x53564D41
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_NAME, PR_GET_NAME = 1, 4, 15, 16
+PR_SET_NO_NEW_PRIVS, PR_SET_VMA = 38, 0x53564D41
 
 # Landlock, https://docs.kernel.org/userspace-api/landlock.html: system calls, rights, and how many rights an ABI has.
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
@@ -77,6 +78,7 @@ def enclose(readable: Iterable[str], listed: Iterable[str], parent: int) -> list
         os._exit(1)
     libc.unshare(NEW_USER | NEW_NET | NEW_IPC)  # where the system allows it; the walls below do not need it
     _drop_capabilities(libc)
+    _prctl(libc, PR_SET_DUMPABLE, 1)  # what has left its namespace no longer is, and then its parent cannot watch it
     _prctl(libc, PR_SET_NO_NEW_PRIVS, 1)
     return [] if restrict_files(readable, listed) else [FILES]
 

@@ -222,7 +222,7 @@ def test_a_well_forged_reply_is_graded_like_any_other(judged: Callable[..., Verd
 
 HONEST = {
     "{np.int64(1): 1.0}": "returns a dict, must return an array",
-    "np.zeros(12_500_000)": "an array of shape (12500000,), 100,000,000 bytes",
+    "np.zeros(12_500_000)": "an array of shape (12500000,), 100,000,000 bytes; 16,777,216 are taken in all",
     "[0] * 20_000_000": "a list of 20,000,000 parts; return an array",
     "[[0.0] * 400] * 400": "more than 100,000 parts",
     "functools.reduce(lambda x, _: [x], range(1000), 0)": "lists within lists, more than 40 deep",
@@ -315,6 +315,8 @@ def tiled_attention(q, k, v):
         "",
         "import tracemalloc; tracemalloc.get_traced_memory = lambda: (0, 0)",
         "import tracemalloc; tracemalloc.stop()",
+        "x = np.ones(2**25)\ndel x\nimport sys\n"
+        "sys.modules['clearhead.study.practice.child'].get_traced_memory = lambda: (0, 0)",
         "import sys; sys.modules['clearhead.study.practice.child'].get_traced_memory = lambda: (0, 0)",
         "import sys; sys.modules['clearhead.study.practice.child']._peak_numpy = lambda run, held: (run(), 0)",
     ],

@@ -14,6 +14,7 @@ from clearhead.study.practice.rules import framework, violations
 from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
+LONGEST = 2000  # characters of a sentence, or of one value that is shown
 Runner = Callable[[dict[str, Any], float], Outcome]
 
 
@@ -41,8 +42,9 @@ class _Case:
 
 def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None) -> Verdict:
     """The verdict on a source text; `run` says where it is executed. Its text may go to any terminal."""
-    verdict = _grade(exercise, source, run, seed)
-    said = tuple(_printable(line) for line in verdict.said)
+    with np.errstate(all="ignore"):  # a learner's numbers may be of any size
+        verdict = _grade(exercise, source, run, seed)
+    said = tuple(_cut(_printable(line), LONGEST) for line in verdict.said)
     return replace(verdict, said=said, shown=_printable(verdict.shown), printed=_printable(verdict.printed))
 
 
@@ -204,6 +206,15 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
+def _cut(text: str, most: int) -> str:
+    """At most so many characters of it.
+
+    >>> _cut("softmax", 5)
+    'so...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def _error(error: list[str], when: str) -> str:
     kind, message, place = error
     if kind == "NotImplementedError":
@@ -228,14 +239,13 @@ def _sizes(given: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _cut(repr(value), 60)
 
 
 def _shown(given: dict[str, Any], got: Any, want: Any, without: bool) -> str:
     parts = [*given.items()] + ([] if without else [("returned", got)]) + [("wanted", want)]
     with np.printoptions(precision=4, suppress=True, threshold=60, edgeitems=2, linewidth=100):
-        lines = [(name, str(_plain(x)).splitlines() or [""]) for name, x in parts]
+        lines = [(name, _cut(str(_plain(x)), LONGEST).splitlines() or [""]) for name, x in parts]
     width = max(len(name) for name, _ in lines)
     return "\n".join(
         f"{name if i == 0 else '':<{width}}  {line}" for name, text in lines for i, line in enumerate(text)

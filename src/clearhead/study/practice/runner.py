@@ -44,11 +44,12 @@ def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> 
                 if outcome.called or outcome.broken is not None:
                     break
                 outcome.begun = place
-                before = sandbox.peak()
+                before = sandbox.memory(anew=True) if case["measure"] else (0, 0)
                 _take(outcome, sandbox.ask(pack(case)), place, request)
-                counted = _grown(before, sandbox.peak()) - UNCOUNTED[request["framework"]]
                 if case["measure"] and "peak" in outcome.cases.get(place, {}):
-                    outcome.cases[place]["peak"] = max(outcome.cases[place]["peak"], counted)
+                    counted = sandbox.memory()[1] - before[0] if before[0] else 0
+                    found = outcome.cases[place]
+                    found["peak"] = max(found["peak"], counted - UNCOUNTED[request["framework"]])
     except Ended as error:
         outcome.ended = str(error)
     except ValueError as error:
@@ -102,8 +103,3 @@ def _take(outcome: Outcome, reply: bytes, place: int | None, request: dict[str, 
 
 def _is_list(value: Any, length: int | None = None) -> bool:
     return isinstance(value, list) and all(isinstance(x, str) for x in value) and length in (None, len(value))
-
-
-def _grown(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """Bytes that a process took between two looks at (now, most so far), where the most of before was passed."""
-    return after[1] - before[0] if after[1] > before[1] else 0
