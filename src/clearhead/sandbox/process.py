@@ -31,6 +31,8 @@ THREADS = 64
 TICK = 0.1  # seconds between looks at the threads
 GRACE = 1.0  # seconds that a process has to end after it closed its pipes
 
+FORGED = "wrote into the grader's pipe, which only the grader may"
+
 PACKAGE = Path(__file__).resolve().parents[1]
 SYSTEM = (  # what loading a library and starting Python reads, besides Python's own folders
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/nix/store", "/gnu/store", "/etc/ld.so.cache", "/etc/localtime",
@@ -177,7 +179,7 @@ class Sandbox:
                     except BrokenPipeError:
                         raise self._ended("") from None
                 size = int.from_bytes(received[:8], "little") if len(received) >= 8 else 0
-                if size > REPLY_BYTES or len(received) > 8 + size > 8 or (out and len(received)):
+                if size > REPLY_BYTES or len(received) > max(8 + size, 8) or (out and received):
                     raise self._ended(FORGED)
         return bytes(received[8:])
 
@@ -204,9 +206,6 @@ class Sandbox:
                 said = "closed the grader's pipes and was stopped"
         self.close()
         return Ended(said)
-
-
-FORGED = "wrote into the grader's pipe, which only the grader may"
 
 
 def told(missing: list[str]) -> str:

@@ -57,9 +57,8 @@ CLONE, CLONE3, OPEN, OPENAT, FCNTL, IOCTL, PRLIMIT, PRCTL, TGKILL = (
 SECCOMP, CAPSET = (317, 277), (126, 91)
 
 CLONE_THREAD, CLONE_NEW = 0x10000, 0x7E020000
-OPEN_TO_WRITE = (
-    os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | 0x400000 if sys.platform == "linux" else 0
-)  # O_TMPFILE's own bit
+O_TMPFILE = 0x400000  # its own bit; os.O_TMPFILE has that of O_DIRECTORY too
+OPEN_TO_WRITE = os.O_ACCMODE | os.O_CREAT | os.O_TRUNC | O_TMPFILE
 FCNTL_COMMANDS = (0, 1, 2, 3, 4, 1030)  # duplicate, and the flags of a descriptor; no owner, lease, lock or seal
 IOCTL_REQUESTS = (0x5401, 0x5413, 0x541B, 0x5450, 0x5451)  # terminal or not, its size, bytes to read, close on exec
 EPERM, EACCES, ENOSYS = 1, 13, 38

@@ -8,9 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clearhead.sandbox import codec
+from clearhead.sandbox.process import Sandbox
 from clearhead.study.practice import child, rules
 from clearhead.study.practice.exercise import load
 from clearhead.study.practice.grade import Verdict, grade
@@ -193,6 +195,28 @@ FORGED = [
     _frame({"d": [["value", 1], ["changed", 1]]}), struct.pack("<Q", 10**5) + b"[" * 10**5,
     struct.pack("<Q", 60000) + b'{"l":[' * 10000,
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        ({"value": 0.0, "changed": []}, "wrote into the grader's pipe"),  # of the measured case, without its peak
+        ({"value": 0.0, "changed": [], "peak": 0}, "shape (), must be (1, 1)"),
+        ({"called": np.zeros(3)}, "wrote into the grader's pipe"),
+        ({"error": ["E", "x", "line " + "9" * 5000]}, "E for q"),
+        ({"error": ["E", "x", "line \u00b2"]}, "E for q"),
+        ({"error": ["E" * 10**6, "x\x1b" * 10**5, "line 1"]}, "EEE"),
+        ({"error": ["SystemExit", "", ""]}, "wants to end"),
+    ],
+)
+def test_a_reply_of_any_content_gets_a_verdict(
+    reply: dict, said: str, monkeypatch: pytest.MonkeyPatch, walled: None
+) -> None:
+    monkeypatch.setattr(Sandbox, "ask", lambda self, message: codec.pack({} if b"import numpy" in message else reply))
+    found = load("tiled-attention")
+    verdict = grade(found, found.solution, run_apart, seed=0)
+    assert not verdict.passed and said in "".join(verdict.said), verdict
+    assert len("".join(verdict.said)) < 10_000
 
 
 @pytest.mark.parametrize("place", range(len(FORGED)))

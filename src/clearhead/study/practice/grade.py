@@ -192,7 +192,7 @@ def _with_lines(outcome: Outcome, source: str) -> Outcome:
     lines = source.splitlines()
     for error in [outcome.broken, *(found.get("error") for found in outcome.cases.values())]:
         number = error[2].removeprefix("line ") if error else ""
-        if error and number.isdigit() and 0 < int(number) <= len(lines):
+        if error and number.isdecimal() and len(number) < 7 and 0 < int(number) <= len(lines):
             error[2] = f"line {number}: {lines[int(number) - 1].strip()}"
     return outcome
 

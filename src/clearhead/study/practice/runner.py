@@ -46,9 +46,9 @@ def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> 
                 outcome.begun = place
                 before = sandbox.memory(anew=True) if case["measure"] else (0, 0)
                 _take(outcome, sandbox.ask(pack(case)), place, request)
-                if case["measure"] and "peak" in outcome.cases.get(place, {}):
+                found = outcome.cases.get(place, {})
+                if case["measure"] and "value" in found:
                     counted = sandbox.memory()[1] - before[0] if before[0] else 0
-                    found = outcome.cases[place]
                     found["peak"] = max(found["peak"], counted - UNCOUNTED[request["framework"]])
     except Ended as error:
         outcome.ended = str(error)
@@ -81,7 +81,7 @@ def _take(outcome: Outcome, reply: bytes, place: int | None, request: dict[str, 
     """Note the reply to a case, or to the source. ValueError: it is not of the shape that our side gives it."""
     found = unpack(reply)
     shape = {
-        "called": lambda x: x in request["forbidden"],
+        "called": lambda x: isinstance(x, str) and x in request["forbidden"],
         "broken": lambda x: place is None and _is_list(x, 3),
         "error": lambda x: place is not None and _is_list(x, 3),
         "value": lambda x: place is not None,
@@ -96,7 +96,8 @@ def _take(outcome: Outcome, reply: bytes, place: int | None, request: dict[str, 
     elif "broken" in found:
         outcome.broken = found["broken"]
     elif place is not None:
-        if "error" not in found and not {"value", "changed"} <= found.keys():
+        measured = dict(request["cases"])[place]["measure"]
+        if "error" not in found and not {"value", "changed", *(["peak"] if measured else [])} <= found.keys():
             raise ValueError("no reply of ours")
         outcome.cases[place] = found
 
