@@ -26,6 +26,19 @@ def own_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["CLEARHEAD_DATA"] = str(tmp_path_factory.mktemp("data"))
 
 
+@pytest.fixture(scope="session")
+def walled() -> None:
+    """What needs the walls of the kernel is skipped on a machine that lacks one, and the reason names it."""
+    from clearhead.errors import UserError
+    from clearhead.sandbox.process import Sandbox
+
+    try:
+        with Sandbox("clearhead.study.practice.child", {"framework": "numpy", "measure": False}, 1.0):
+            pass
+    except UserError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
 def run_python() -> Callable[..., str]:
     """Run a piece of Python in a process of its own, unchecked, and return what it prints."""

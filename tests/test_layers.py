@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "console": set(),
     "reference": set(),
     "formats": set(),
+    "sandbox": set(),
     "text": {"formats"},
     "tasks": set(),
     "kernels": set(),
@@ -33,15 +34,15 @@ MAY_IMPORT = {
     "alignment": {"training", "generation", "tasks"},
     "reasoning": {"generation", "tasks"},
     "doctor": {"training.record"},
-    "agents": {"reasoning", "generation"},
-    "study": {"reference"},
+    "agents": {"reasoning", "generation", "sandbox"},
+    "study": {"reference", "sandbox"},
     "pipeline": {"alignment", "reasoning", "doctor", "agents", "study"},
     "report": {"alignment", "reasoning", "doctor", "agents", "study"},
     "server": {"alignment", "reasoning", "doctor", "agents", "study"},
 }
 FREE = {"cli", "__main__"}  # these import everything, at any place, and nobody imports them
 PRIVATE = {"reference"}  # for `study`, the verbs and the tests: an oracle shares no code with its subject
-WITHOUT_TORCH = {"reference", "tasks", "reasoning", "report"}
+WITHOUT_TORCH = {"reference", "sandbox", "tasks", "reasoning", "report"}
 # Modules that need an extra, and which. Only they may import, at the top, what `pip install clearhead` does not bring.
 OPTIONAL: dict[str, set[str]] = {}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from clearhead.cli.main import main
+from clearhead.sandbox.process import Sandbox
 from clearhead.study.practice.exercise import load, names
 
 Capture = pytest.CaptureFixture[str]
@@ -22,7 +23,7 @@ def answer(capsys: Capture, *args: str, code: int = 0) -> dict:
     return json.loads(capsys.readouterr().out)
 
 
-def test_from_the_stub_to_a_pass(capsys: Capture) -> None:
+def test_from_the_stub_to_a_pass(capsys: Capture, walled: None) -> None:
     assert main(["practice", "start", "softmax"]) == 0
     assert "clearhead practice grade softmax" in capsys.readouterr().out
     assert "1,000" in Path("practice/softmax.py").read_text()
@@ -114,3 +115,23 @@ def test_problems(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     for args in (["--seed", "3"], ["bayes", "--answer", "1"], ["byes"], ["bayes", "--seed", "1", "--answer", "1 +"]):
         assert main(["practice", "problems", *args]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_machine_without_walls_is_asked_once(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --unsafe nothing is run; with it one line says what is missing, and what can be kept is kept."""
+    exchange = Sandbox._exchange
+
+    def lacking(self: Sandbox, message: bytes) -> bytes:
+        reply = exchange(self, message)
+        return b'["Landlock"]' if reply.startswith(b"[") else reply
+
+    monkeypatch.setattr(Sandbox, "_exchange", lacking)
+    Path("mine.py").write_text(load("softmax").solution)
+    args = ["practice", "grade", "softmax", "--file", "mine.py"]
+    assert main(args) == 2
+    told = capsys.readouterr()
+    assert "read your files (no Landlock)" in told.err and "--unsafe" in told.err and told.err.count("\n") == 1
+    assert answer(capsys, "list")[0]["attempts"] == 0
+    assert main([*args, "--unsafe"]) == 0
+    told = capsys.readouterr()
+    assert "passed" in told.out and told.err.count("no Landlock") == 1

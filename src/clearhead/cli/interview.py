@@ -141,7 +141,7 @@ def _exercise(name: str, folder: str) -> float | None:
     """Write the stub, wait, grade; again as often as is wanted."""
     from clearhead.study.practice import exercise
     from clearhead.study.practice.grade import grade
-    from clearhead.study.practice.sandbox import run_apart
+    from clearhead.study.practice.runner import run_apart
 
     found, path = exercise.load(name), Path(folder) / f"{name}.py"
     echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")
@@ -161,6 +161,9 @@ def _exercise(name: str, folder: str) -> float | None:
         except (OSError, UnicodeDecodeError) as error:
             echo(f"cannot read {path}: {error}")
             continue
+        except UserError as error:  # it cannot be run here
+            echo(f"{error}: clearhead practice grade {name} --file {path} --unsafe")
+            return None
         if verdict.passed:
             echo(f"passed, {verdict.cases} cases")
             return 1.0

@@ -104,20 +104,29 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
         ("clearhead practice grade softmax", "grade practice/softmax.py"),
         ("clearhead practice grade softmax --file mine.py", "grade another file"),
         ("clearhead practice grade softmax --seed 1", "draw the same cases again"),
+        ("clearhead practice grade softmax --unsafe", "where a machine cannot keep it in"),
     ),
 )
 @click.argument("name")
 @click.option("--dir", "folder", default="practice", show_default=True, help="Where the file lies.")
 @click.option("--file", "file", help="The file, where it has another name.")
 @click.option("--seed", type=click.IntRange(0), help="Of the random cases; a new one each time if not given.")
+@click.option("--unsafe", is_flag=True, help="Run it even where this machine cannot keep it from your files.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def grade(name: str, folder: str, file: str | None, seed: int | None, as_json: bool) -> int:
-    """Run your solution on random inputs and say what is wrong where. Exit code 1 if it is wrong."""
+def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bool, as_json: bool) -> int:
+    """Run your solution on random inputs and say what is wrong where. Exit code 1 if it is wrong.
+
+    It runs in a process that the kernel keeps from your files, the network and other processes (Linux, with Landlock
+    and seccomp). Elsewhere it is not run unless you say --unsafe: then it can do what you can.
+    """
+    from functools import partial
+
     from rich.console import Console
 
+    from clearhead.sandbox.process import told
     from clearhead.study.practice import exercise, progress
     from clearhead.study.practice.grade import grade as judge
-    from clearhead.study.practice.sandbox import run_apart
+    from clearhead.study.practice.runner import run_apart
 
     found = exercise.load(name)
     path = Path(file) if file else _path(name, folder)
@@ -125,7 +134,9 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, as_json: b
     record = _record()
     progress.read(record)  # so that a file that cannot be read is told before the work
     with Console(stderr=True).status("running your solution"):
-        verdict = judge(found, source, run_apart, seed)
+        verdict = judge(found, source, partial(run_apart, unsafe=unsafe), seed)
+    if verdict.missing:
+        click.echo(f"warning: {told(list(verdict.missing))}", err=True)
     progress.changed(record, name, attempts=1, **({"passed": True} if verdict.passed else {}))
     if as_json:
         click.echo(json.dumps({"name": name} | asdict(verdict), ensure_ascii=False))

@@ -6,7 +6,7 @@ from clearhead.study.practice import exercise as exercises
 from clearhead.study.practice.exercise import mutant, stub
 from clearhead.study.practice.grade import grade
 from clearhead.study.practice.rules import framework
-from clearhead.study.practice.sandbox import run_here
+from clearhead.study.practice.runner import run_here
 
 NAMES = exercises.names()
 EXERCISES = {name: exercises.load(name) for name in NAMES}

@@ -1,14 +1,16 @@
 """The grader beyond values: gradients, inputs left alone, memory, calls inside libraries, what is shown."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 import torch
 
+from clearhead.sandbox import codec
 from clearhead.study.practice.exercise import Exercise, load
 from clearhead.study.practice.grade import grade
-from clearhead.study.practice.sandbox import run_here
+from clearhead.study.practice.runner import Outcome, run_here
 
 SOFTMAX = load("softmax")
 LIMITED = dataclasses.replace(SOFTMAX, memory=({"B": 64, "K": 256}, 400_000), vjp=None)  # 3 arrays of 131,072 bytes
@@ -75,3 +77,26 @@ def test_the_same_seed_draws_the_same_cases() -> None:
     assert grade(SOFTMAX, wrong, run_here, 3) == grade(SOFTMAX, wrong, run_here, 3)
     assert grade(SOFTMAX, wrong, run_here, 3) != grade(SOFTMAX, wrong, run_here, 4)
     assert np.isfinite(SOFTMAX.tolerance)
+
+
+ODD: list[object] = [
+    None, True, 1e308, math.nan, 10**2000, "\ud800\x1b[2J", "x" * 10**6, b"a", [], {}, [1, [2, 3]], {"a": [1]},
+    {None: 1}, np.zeros((0, 3)), np.ones((2, 2), bool), np.full((2, 3), np.finfo(np.longdouble).max),
+    np.zeros((1,) * 30), [None, "a"], np.full((4, 3), np.nan), np.full(3, 2**64 - 1, "u8"), [0] * 99_000,
+    {i: i for i in range(900)}, [2**64, 1.5], (np.zeros((2, 3)), np.zeros((3, 2))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["softmax", "layer-norm-backward", "train-bpe", "kv-cache", "tool-calls"])
+def test_whatever_comes_back_gets_a_verdict_that_fits_a_screen(name: str) -> None:
+    for value in ODD:
+        exercise = load(name)
+        outcome = {"value": codec.unpack(codec.pack(value)), "changed": [], "peak": 0}
+
+        def answered(request: dict, seconds: float, outcome: dict = outcome) -> Outcome:
+            return Outcome(cases={place: outcome for place, _ in request["cases"]})
+
+        verdict = grade(exercise, exercise.solution, answered, seed=0)
+        assert not verdict.passed and verdict.said
+        text = "".join((*verdict.said, verdict.shown))
+        assert len(text.encode()) < 30_000 and all(c.isprintable() or c in "\n\t" for c in text)

@@ -1,18 +1,20 @@
 """Grade a solution: rules, then random cases against the oracle, then what a wrong result says about its cause."""
 
+import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from clearhead.study.practice.child import pack, unpack
+from clearhead.sandbox.codec import pack, unpack
 from clearhead.study.practice.compare import difference
 from clearhead.study.practice.exercise import Exercise, inputs, mutant, smallest
 from clearhead.study.practice.rules import framework, violations
-from clearhead.study.practice.sandbox import Outcome, run_here
+from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
+LONGEST = 2000  # characters of a sentence, or of one value that is shown
 Runner = Callable[[dict[str, Any], float], Outcome]
 
 
@@ -25,6 +27,7 @@ class Verdict:
     shown: str = ""  # the smallest failing case: inputs, result, what was wanted
     printed: str = ""  # by the solution
     cases: int = 0
+    missing: tuple[str, ...] = ()  # walls that this machine lacks and that it ran without
 
 
 @dataclass(frozen=True)
@@ -38,19 +41,28 @@ class _Case:
 
 
 def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None) -> Verdict:
-    """The verdict on a source text; `run` says where it is executed."""
+    """The verdict on a source text; `run` says where it is executed. Its text may go to any terminal."""
+    with np.errstate(all="ignore"):  # a learner's numbers may be of any size
+        verdict = _grade(exercise, source, run, seed)
+    said = tuple(_cut(_printable(line), LONGEST) for line in verdict.said)
+    return replace(verdict, said=said, shown=_printable(verdict.shown), printed=_printable(verdict.printed))
+
+
+def _grade(exercise: Exercise, source: str, run: Runner, seed: int | None) -> Verdict:
     try:
-        broken = violations(source, exercise.forbidden)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        with warnings.catch_warnings(action="ignore"):  # of Python about the source
+            broken, kind = violations(source, exercise.forbidden), framework(source)
+    except (SyntaxError, ValueError) as error:
+        line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         return Verdict(False, (f"{line}this is no Python: {error.args[0]}",))
+    except (RecursionError, MemoryError):
+        return Verdict(False, ("this is no Python that can be read: it is nested too deeply",))
     if broken:
         return Verdict(False, tuple(broken))
-    kind = framework(source)
     rng = np.random.default_rng(seed)
     cases = _cases(exercise, rng, kind)
     outcome = run(_request(exercise, source, kind, cases, rng), exercise.seconds)
-    return _verdict(exercise, cases, _with_lines(outcome, source))
+    return replace(_verdict(exercise, cases, _with_lines(outcome, source)), missing=tuple(outcome.missing))
 
 
 def _cases(exercise: Exercise, rng: np.random.Generator, kind: str) -> list[_Case]:
@@ -89,7 +101,7 @@ def _request(
         sent.append((int(i), {"inputs": case.inputs, "measure": case.measure, "gradient": gradient}))
     return {
         "source": source, "name": exercise.name, "drive": exercise.drive, "framework": kind,
-        "forbidden": list(exercise.forbidden), "cases": sent,
+        "forbidden": list(exercise.forbidden), "measure": any(case.measure for case in cases), "cases": sent,
     }  # fmt: skip
 
 
@@ -180,9 +192,27 @@ def _with_lines(outcome: Outcome, source: str) -> Outcome:
     lines = source.splitlines()
     for error in [outcome.broken, *(found.get("error") for found in outcome.cases.values())]:
         number = error[2].removeprefix("line ") if error else ""
-        if error and number.isdigit() and 0 < int(number) <= len(lines):
+        if error and number.isdecimal() and len(number) < 7 and 0 < int(number) <= len(lines):
             error[2] = f"line {number}: {lines[int(number) - 1].strip()}"
     return outcome
+
+
+def _printable(text: str) -> str:
+    r"""Text with its control characters, and halves of surrogate pairs, spelled out.
+
+    >>> _printable("a\x1b[2J")
+    'a\\x1b[2J'
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(text: str, most: int) -> str:
+    """At most so many characters of it.
+
+    >>> _cut("softmax", 5)
+    'so...'
+    """
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _error(error: list[str], when: str) -> str:
@@ -209,14 +239,13 @@ def _sizes(given: dict[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return _cut(repr(value), 60)
 
 
 def _shown(given: dict[str, Any], got: Any, want: Any, without: bool) -> str:
     parts = [*given.items()] + ([] if without else [("returned", got)]) + [("wanted", want)]
     with np.printoptions(precision=4, suppress=True, threshold=60, edgeitems=2, linewidth=100):
-        lines = [(name, str(_plain(x)).splitlines() or [""]) for name, x in parts]
+        lines = [(name, _cut(str(_plain(x)), LONGEST).splitlines() or [""]) for name, x in parts]
     width = max(len(name) for name, _ in lines)
     return "\n".join(
         f"{name if i == 0 else '':<{width}}  {line}" for name, text in lines for i, line in enumerate(text)

@@ -12,8 +12,22 @@ HARMFUL = {
     "resource", "runpy", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "tracemalloc",
     "builtins", "concurrent", "asyncio", "pathlib", "urllib", "http", "code", "pdb", "_thread",
 }  # fmt: skip
+WITHIN = {  # modules that others happen to hold, as in warnings.sys
+    "_thread", "builtins", "ctypes", "ctypeslib", "gc", "importlib", "mmap", "os", "pickle", "posix", "shutil",
+    "socket", "subprocess", "sys", "threading",
+}  # fmt: skip
 NAMES = {"__import__", "breakpoint", "compile", "eval", "exec", "globals", "input", "open", "vars", "__builtins__"}
-INNER = {"__builtins__", "__closure__", "__code__", "__globals__", "__subclasses__", "f_back", "f_globals", "tb_frame"}
+INNER = {
+    "__array_interface__", "__builtins__", "__closure__", "__code__", "__globals__", "__subclasses__", "_getframe",
+    "f_back", "f_globals", "f_locals", "gi_frame", "tb_frame",
+}  # fmt: skip
+TORCH_INNER = (
+    "torch.ops",
+    "torch._C",
+    "torch._VF",
+    "torch._refs",
+    "torch._decomp",
+)  # by which operators have other names
 
 
 def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
@@ -42,6 +56,11 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
                 for alias in node.names
                 if _matches(f"{node.module}.{alias.name}", forbidden)
             }
+            found |= {
+                f"line {node.lineno}: {alias.name} of {node.module} has no place in a solution": None
+                for alias in node.names
+                if alias.name in WITHIN
+            }
         else:
             continue
         for module in modules:
@@ -56,6 +75,8 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
             if node.attr in INNER:
                 found[f"line {node.lineno}: {node.attr} has no place in a solution"] = None
             dotted = _dotted(node, aliases)
+            if (dotted and node.attr in WITHIN) or (forbidden and dotted in TORCH_INNER):
+                found[f"line {node.lineno}: {dotted} has no place in a solution"] = None
             if dotted and _matches(dotted, forbidden):
                 found[f"line {node.lineno}: {dotted} may not be called"] = None
     return list(found)
