@@ -134,13 +134,13 @@ def test_a_decoder_of_no_family_reads_its_own(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"peft_type": "IA3"}, "no LoRA adapter"),
-        ({"use_dora": True}, "use_dora = True cannot be honoured"),
+        ({"use_dora": True}, "use_dora = True cannot be honored"),
         ({"bias": "all"}, "bias = 'all'"),
         ({"lora_alpha": "9"}, "lora_alpha = '9' is no number"),
         ({"lora_alpha": float("inf")}, "lora_alpha = inf is no number"),
     ],
 )
-def test_a_config_that_cannot_be_honoured_is_told(change: dict, told: str, tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_honored_is_told(change: dict, told: str, tmp_path: Path) -> None:
     config = DecoderConfig(vocab=31, **PRESETS["tiny"])  # type: ignore[arg-type]
     decoder, lora = Decoder(config, seed=1), LoraConfig(rank=2)
     add_lora(decoder, lora)

@@ -111,13 +111,13 @@ def test_what_has_no_word_is_refused(config: dict[str, Any], told: str) -> None:
         ({"general.architecture": "mamba"}, "'mamba' is not read here"),
         ({"llama.block_count": None}, "lacks llama.block_count"),
         ({"llama.attention.head_count_kv": [2, 2, 1]}, "differs from layer to layer"),
-        ({"llama.rope.scaling.type": "yarn"}, "'yarn' cannot be honoured"),
+        ({"llama.rope.scaling.type": "yarn"}, "'yarn' cannot be honored"),
         ({"llama.rope.dimension_count": 4}, "all 8 or none"),
         ({"llama.attention.value_length": 4}, "different widths"),
         ({"llama.embedding_length": "wide"}, "must be a number"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused(change: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_honored_is_refused(change: dict[str, Any], told: str) -> None:
     config = DecoderConfig(**{**SIZES, **FAMILIES["llama"]})
     metadata = {k: v for k, v in {**metadata_of(config), **change}.items() if v is not None}
     with pytest.raises(UserError, match=told):

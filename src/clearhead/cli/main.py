@@ -6,13 +6,14 @@ A verb's module is imported when the verb runs and not before, so that help answ
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
 
 import click
 
 import clearhead
 from clearhead.cli.examples import examples
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 
 VERBS = {  # name: (module whose `command` it is, one line of help)
     "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
@@ -82,10 +83,24 @@ def wait_briefly() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
+def show_warning(message: Warning | str, category: type[Warning], *where: object) -> None:
+    """A warning of ours in one line of printable characters, without the place in the code; others as Python has it."""
+    if issubclass(category, Ignored):
+        line = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(str(message).split()))
+        print("warning:", line, file=sys.stderr)
+    else:
+        usual_warning(message, category, *where)
+
+
+usual_warning: Callable[..., None] = warnings.showwarning
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; a person's mistake is one line, a defect keeps its traceback."""
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     wait_briefly()
+    warnings.showwarning = show_warning
+    warnings.simplefilter("always", Ignored)
     try:
         code = group.main(args, prog_name="clearhead", standalone_mode=False)
         sys.stdout.flush()

@@ -16,7 +16,7 @@ from clearhead.kernels.document_attention import document_attention, has_kernel
 
 
 class Pattern(NamedTuple):
-    """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honours it or refuses.
+    """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honors it or refuses.
 
     `window`: keys that a query sees at most, itself included; 0 means all (Beltagy et al. 2020, section 3.1).
     `softcap`: scores s become softcap · tanh(s / softcap); 0 leaves them (Gemma 2 report 2024, section 2).

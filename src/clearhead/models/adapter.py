@@ -137,9 +137,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no LoRA adapter; only these can be read")
     for key in REFUSED:
         if config.get(key):
-            raise UserError(f"{path}: {key} = {config[key]!r} cannot be honoured; merge the adapter where it was made")
+            raise UserError(f"{path}: {key} = {config[key]!r} cannot be honored; merge the adapter where it was made")
     if config.get("bias", "none") != "none":
-        raise UserError(f"{path}: bias = {config['bias']!r} cannot be honoured; merge the adapter where it was made")
+        raise UserError(f"{path}: bias = {config['bias']!r} cannot be honored; merge the adapter where it was made")
     return config
 
 

@@ -65,7 +65,7 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
             raise UserError(f"its metadata lacks {arch}.{key}")
         if isinstance(value, list):
             if len(set(value)) != 1:
-                raise UserError(f"{arch}.{key} differs from layer to layer, which cannot be honoured")
+                raise UserError(f"{arch}.{key} differs from layer to layer, which cannot be honored")
             value = value[0]
         if isinstance(value, bool | str) or not math.isfinite(value):
             raise UserError(f"{arch}.{key} = {value!r:.40} must be a number")
@@ -83,7 +83,7 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
     if not gpt:
         channels = int(get("attention.key_length", sizes["d_model"] // max(heads, 1)))
         if int(get("attention.value_length", channels)) != channels:
-            raise UserError(f"{arch}: keys and values of different widths cannot be honoured")
+            raise UserError(f"{arch}: keys and values of different widths cannot be honored")
         if int(get("rope.dimension_count", channels)) != channels:
             raise UserError(f"{arch}.rope.dimension_count = {get('rope.dimension_count')}: all {channels} or none")
         sizes["head_channels"] = 0 if channels * heads == sizes["d_model"] else channels
@@ -92,7 +92,7 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
         if kind == "linear":
             sizes |= {"rope_scaling": "linear", "rope_factor": float(get("rope.scaling.factor"))}
         elif kind != "none":
-            raise UserError(f"{arch}.rope.scaling.type = {kind!r:.40} cannot be honoured; none and linear can")
+            raise UserError(f"{arch}.rope.scaling.type = {kind!r:.40} cannot be honored; none and linear can")
     if family in ("gemma2", "gemma3_text"):
         sizes |= {
             "window": int(get("attention.sliding_window")),
@@ -120,7 +120,7 @@ def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> Decod
         scaled = replace(config, rope_scaling="llama3", rope_factor=factor, rope_original=original)
         if torch.allclose(rope_factors(scaled), factors.float(), 1e-4):
             return scaled
-    raise UserError(f"the frequencies in {ROPE_FREQS} are not Llama 3's and cannot be honoured")
+    raise UserError(f"the frequencies in {ROPE_FREQS} are not Llama 3's and cannot be honored")
 
 
 def rope_factors(config: DecoderConfig) -> Tensor:

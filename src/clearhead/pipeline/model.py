@@ -225,8 +225,6 @@ def give_memory(decoder: Decoder) -> None:
         for name, weight in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype), requires_grad=False))
     decoder.eval()
-    if decoder.config.positions == "rotary":
-        decoder.add_rotary_tables()
 
 
 def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:
