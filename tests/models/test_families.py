@@ -135,7 +135,8 @@ def test_a_key_that_is_left_out_has_the_family_s_value(family: str) -> None:
     config = getattr(transformers, CLASSES[family])()
     rotary = getattr(config, "rope_parameters", None) or {}
     known = {
-        "rope_theta": rotary.get("full_attention", rotary).get("rope_theta"), "rope_parameters": None, "rope_scaling": None, "per_layer_config": None,
+        "rope_theta": rotary.get("full_attention", rotary).get("rope_theta"), "rope_parameters": None,
+        "rope_scaling": None, "per_layer_config": None,
         "rope_local_base_freq": rotary.get("sliding_attention", {}).get("rope_theta"), "sliding_window_pattern": 6,
     }  # fmt: skip
     computed = {"layer_types", "num_key_value_heads", "head_dim"}  # by the class, from others; compared by their effect

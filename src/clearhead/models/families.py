@@ -61,7 +61,7 @@ _GEMMA2 = {
     "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 256, "sliding_window": 4096,
     "layer_types": None, "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0,
 }  # fmt: skip
-DEFAULTS: dict[str, dict[str, Any]] = {  # every key that is used or FIXED; transformers has these values for absent ones
+DEFAULTS: dict[str, dict[str, Any]] = {  # of every key that is used or FIXED, as transformers has it
     "gpt2": {
         **_GPT, "vocab_size": 50257, "n_positions": 1024, "n_inner": None, "activation_function": "gelu_new",
         "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False,

@@ -4,6 +4,7 @@ A family says which of our options it fixes; everything else of its config.json 
 is refused. Deliberately not here: files (formats), tokenizers (text), and GGUF (models.gguf).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,7 +26,15 @@ ROPE_KEYS = {
 ROPE_FIXED = {"partial_rotary_factor": (1.0,)}
 NEEDED = {"linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
 PREFIXES = ("transformer.", "model.")
-SILENT = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")  # tables that old files carry and nobody needs
+HEAD = "lm_head.weight"
+# Tables that old files carry and that follow from the configuration.
+SILENT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)h\.\d+\.attn\.(masked_)?bias$")
+FOREIGN = {  # a prefix of names, and who writes it
+    "_orig_mod.": "it is a compiled module", "module.": "it is a module inside DataParallel",
+    "language_model.": "it is the text part of a model that reads images",
+    "model.language_model.": "it is the text part of a model that reads images",
+    "base_model.model.": "it is a model with adapters in it",
+}  # fmt: skip
 
 
 def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
@@ -340,24 +349,38 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
     return found
 
 
+def with_own_head(config: DecoderConfig, family: str, shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
+    """The configuration, untied if the file has a head that is not the embedding: what is in it is not dropped."""
+    if not config.tied or HEAD not in shapes:
+        return config
+    (embed,) = sources(config, family)["embed.weight"].names
+    embed = embed if embed in shapes else _bare(embed)
+    if shapes.get(embed) == shapes[HEAD] and torch.equal(read(embed).float(), read(HEAD).float()):
+        return config
+    return replace(config, tied=False)
+
+
 def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
     """Copy their tensors into our decoder; UserError as `copy_in`."""
-    copy_in(decoder, *_plan(decoder.config, family, shapes), read, where)
+    copy_in(decoder, *_plan(decoder.config, family, shapes, where), read, where)
 
 
 def check(decoder: Decoder, family: str, shapes: Mapping[str, Shape], where: str) -> None:
     """UserError unless their tensors would fill our decoder, which may be without memory."""
-    check_shapes(decoder, *_plan(decoder.config, family, shapes), where)
+    check_shapes(decoder, *_plan(decoder.config, family, shapes, where), where)
 
 
 def _plan(
-    config: DecoderConfig, family: str, shapes: Mapping[str, Shape]
+    config: DecoderConfig, family: str, shapes: Mapping[str, Shape], where: str
 ) -> tuple[dict[str, Source], dict[str, Shape]]:
     """Which tensor goes where, and the shapes of those that matter. Files of a model without its head lack a prefix."""
+    for prefix, why in FOREIGN.items():
+        if foreign := next((name for name in shapes if name.startswith(prefix)), None):
+            raise UserError(f"{where} calls a tensor {foreign}: {why}; take {prefix!r} off the names, or save it anew")
     mapping = sources(config, family)
     if not any(name.startswith(PREFIXES) for name in shapes):
         mapping = {ours: replace(source, names=tuple(map(_bare, source.names))) for ours, source in mapping.items()}
-    needless = {name for name in shapes if name.endswith(SILENT)} | ({"lm_head.weight"} & shapes.keys())
+    needless = {name for name in shapes if SILENT.search(name)} | ({HEAD} & shapes.keys())  # the head is the embedding
     expected = {name for source in mapping.values() for name in source.names}
     return mapping, {k: v for k, v in shapes.items() if k in expected or k not in needless}
 

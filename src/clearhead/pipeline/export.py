@@ -91,6 +91,7 @@ def config_of(loaded: LoadedModel) -> dict[str, Any]:
     kind = str(loaded.decoder.dtype).removeprefix("torch.")
     plain.pop("torch_dtype", None)
     plain.pop("quantization_config", None)
+    plain["tie_word_embeddings"] = loaded.decoder.config.tied  # a file may have a head of its own all the same
     if loaded.tokenizer.end_id is not None:
         plain.setdefault("eos_token_id", loaded.tokenizer.end_id)
     return {**plain, "dtype": kind}

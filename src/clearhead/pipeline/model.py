@@ -23,7 +23,7 @@ from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.huggingface import check, config_from, fill
+from clearhead.models.huggingface import check, config_from, fill, with_own_head
 from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
@@ -148,6 +148,7 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = replace(tokenizer, more_ends=ends)
     shapes, types, read = open_weights(path)
+    config = with_own_head(config, str(plain["model_type"]), shapes, read)
     decoder = hollow_decoder(config, dtype or kind_type(types, device))
     check(decoder, str(plain["model_type"]), shapes, str(path))
     give_memory(decoder)
