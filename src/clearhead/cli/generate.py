@@ -59,9 +59,10 @@ def command(
     it is written. The same seed writes the same text.
     """
     from clearhead.generation.decode import Writer
-    from clearhead.generation.writing import Writing, by_beams, prompt_tokens, several
+    from clearhead.generation.writing import Writing, by_beams, several
     from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
+    from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable
 
     sampling = checked(given, tokens)

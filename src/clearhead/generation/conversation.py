@@ -55,7 +55,8 @@ class Conversation:
         try:
             prompt = self._fitted(sampling.max_tokens)
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, self._context - len(prompt)))
-            writing = Writing(self.writer, self.tokenizer, prompt, sampling, seed + self._turns, stop)
+            turn = seed + self._turns
+            writing = Writing(self.writer, self.tokenizer, prompt, sampling, turn, stop, after=False)
         except BaseException:
             (self.messages, self.dropped), self.forgotten = before, 0
             raise

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from clearhead.errors import UserError
+from clearhead.text.begin import continuation_tokens, prompt_tokens
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -136,7 +137,8 @@ def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
         raise UserError(
             "the model has no chat template, so it learns from a prompt and a response; this is a longer chat"
         )
-    prompt, response = (tokenizer.encode(message["content"]) for message in row.messages)
+    asked, answered = (message["content"] for message in row.messages)
+    prompt, response = prompt_tokens(tokenizer, asked), continuation_tokens(tokenizer, asked, answered)
     if tokenizer.end_id is not None:
         response = [*response, tokenizer.end_id]
     return Example([*prompt, *response], [False] * len(prompt) + [True] * len(response))
