@@ -54,13 +54,14 @@ CUT = {  # why an answer is not whole, when it is not
 @sampling_options
 @click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -87,7 +88,7 @@ def command(
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system)
+    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)
         return
@@ -112,6 +113,8 @@ def turn(
     """One message and its answer: streamed, or with settings as one line of JSON."""
     started = time.perf_counter()
     pieces = chat.say(message, sampling, seed, stop)
+    if chat.spelled:
+        click.echo("(control tokens in messages are read as text; --control-tokens reads them as such)", err=True)
     if chat.forgotten and settings is None:
         click.echo(forgotten(chat), err=True)
     with contextlib.closing(pieces):  # so that an answer that was stopped is noted before anything else happens

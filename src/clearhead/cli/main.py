@@ -7,7 +7,8 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -83,16 +84,19 @@ def wait_briefly() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
-def show_warning(message: Warning | str, category: type[Warning], *where: object) -> None:
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
     """A warning of ours in one line of printable characters, without the place in the code; others as Python has it."""
     if issubclass(category, Ignored):
-        line = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(str(message).split()))
-        print("warning:", line, file=sys.stderr)
+        told = "".join(char if char.isprintable() else "\ufffd" for char in " ".join(str(message).split()))
+        print("warning:", told, file=sys.stderr)
     else:
-        usual_warning(message, category, *where)
+        usual_warning(message, category, filename, lineno, file, line)
 
 
-usual_warning: Callable[..., None] = warnings.showwarning
+usual_warning = warnings.showwarning
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -29,11 +29,11 @@ def named(tokenizer: SubwordTokenizer) -> dict[int, str]:
 
 def turn_ends(tokenizer: SubwordTokenizer, template: ChatTemplate) -> frozenset[int]:
     """The tokens that end an answer according to the template, as far as they can be told."""
-    names = {i: tokenizer.backend.id_to_token(i) for i in tokenizer.end_ids} | named(tokenizer)
-    written = {i for i, name in names.items() if name in template.source}
-    if "eos_token" in template.source and template.tokens.get("eos_token") is not None:
-        written.add(tokenizer.backend.token_to_id(template.tokens["eos_token"]))
-    found = frozenset(i for i in written if i is not None and i in tokenizer.specials)
+    names = {i: tokenizer.specials.get(i) for i in tokenizer.end_ids} | named(tokenizer)
+    written = {i for i, name in names.items() if name is not None and name in template.source}
+    if "eos_token" in template.source and (eos := template.tokens.get("eos_token")) is not None:
+        written |= {i for i in [tokenizer.backend.token_to_id(eos)] if i is not None}
+    found = frozenset(i for i in written if i in tokenizer.specials)
     return found or _tried(tokenizer, template)
 
 

@@ -189,9 +189,12 @@ def add_tokens(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Pa
     more = told.get("extra_special_tokens")
     given = {**told, **(more if isinstance(more, Mapping) else {})}
     order = [*ATTRIBUTES, *(name for name in given if name not in ATTRIBUTES)]
-    named = {token: given[name] for name in order if name.endswith("_token") and (token := _content(given.get(name)))}
-    special = [_added(token, said) for token, said in named.items()] + [_added(t, t) for t in extra_tokens(told)]
-    if new := [token for token in special if token.content not in _specials(backend)]:
+    said = {text: given[name] for name in order if name.endswith("_token") and (text := _content(given.get(name)))}
+    special = [_added(text, flags) for text, flags in said.items()] + [
+        _added(text, text) for text in extra_tokens(told)
+    ]
+    there = _specials(backend)
+    if new := [token for token in special if token.content not in there]:
         backend.add_special_tokens(new)
 
 
