@@ -55,8 +55,8 @@ def test_rotary_scores_depend_on_the_distance_alone(shift: int) -> None:
 
 def test_sinusoidal_by_hand() -> None:
     row = fn.sinusoidal(torch.tensor([0, 3]), 4)
-    assert row[0].tolist() == [0.0, 0.0, 1.0, 1.0]
-    expected = [math.sin(3), math.sin(3 / 100), math.cos(3), math.cos(3 / 100)]
+    assert row[0].tolist() == [0.0, 1.0, 0.0, 1.0]
+    expected = [math.sin(3), math.cos(3), math.sin(3 / 100), math.cos(3 / 100)]
     torch.testing.assert_close(row[1], torch.tensor(expected), rtol=1e-6, atol=0)
 
 

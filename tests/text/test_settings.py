@@ -152,3 +152,27 @@ def test_a_token_beyond_the_embedding_is_told_where_a_text_has_it(tmp_path: Path
     assert ours.encode("<|im_start|>hi<|im_end|>")  # spelled as text
     with pytest.raises(UserError, match=r"'<\|im_end\|>', which the tokenizer has and the model does not"):
         ours.encode("<|im_start|>hi<|im_end|>", special=True)
+
+
+@pytest.mark.parametrize("kind", ["GPT2Tokenizer", "Qwen2Tokenizer"])
+def test_a_vocabulary_and_its_merges_are_a_tokenizer(kind: str, tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<|endoftext|>"], show_progress=False, initial_alphabet=alphabet
+    )
+    made.train_from_iterator(["the cat sat on the mat", "é 123"] * 3, trainer)
+    told = json.loads(made.to_str())["model"]
+    (tmp_path / "vocab.json").write_text(json.dumps(told["vocab"]))
+    merges = "\n".join(merge if isinstance(merge, str) else " ".join(merge) for merge in told["merges"])
+    (tmp_path / "merges.txt").write_text(f"#version: 0.2\n{merges}\n", encoding="utf-8")
+    (tmp_path / CONFIG).write_text(json.dumps({"tokenizer_class": kind}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    ours, theirs = load_tokenizer(tmp_path), AutoTokenizer.from_pretrained(str(tmp_path))
+    assert isinstance(ours, SubwordTokenizer)
+    for text in (*TEXTS, "the cat sat\n\n  on 1234 mats, it's e\u0301 \u00e9", "<|endoftext|>"):
+        assert ours.encode(text, special=True) == theirs.encode(text, add_special_tokens=False), text
+    assert ours.end_id == theirs.eos_token_id

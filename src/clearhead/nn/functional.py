@@ -75,9 +75,9 @@ def rotary(
 
 
 def sinusoidal(positions: Int[Tensor, "*B"], channels: int) -> Float[Tensor, "*B D"]:
-    """The sines, then the cosines, of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
+    """Sine and cosine in turn of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
     theta = angles(positions, frequencies(channels, 10_000.0))
-    return torch.cat((theta.sin(), theta.cos()), -1)
+    return torch.stack((theta.sin(), theta.cos()), -1).flatten(-2)
 
 
 def gelu(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:

@@ -10,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken
+from tokenizers import AddedToken, decoders, models, normalizers
 
 from clearhead.errors import UserError, warn
 from clearhead.formats import gguf
 from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.patterns import pattern
 from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable
 from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.training import cut_to_bytes
 
 LARGEST = 1 << 28  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
+PAIR = ("vocab.json", "merges.txt")  # where there is none of them
 CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS, ADDED_TOKENS = "special_tokens_map.json", "added_tokens.json"
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
@@ -60,6 +63,9 @@ PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
 
 def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | CharTokenizer:
     """The tokenizer at `path`; `cut` names the pattern of a rank file that is not known here."""
+    if path.is_dir() and not has_tokenizer(path) and all((path / name).is_file() for name in PAIR):
+        _refuse_cut(cut, path)
+        return from_pair(path)
     file = _in_folder(path) if path.is_dir() else path
     if file.exists() and not file.is_file():  # a pipe is read once, and a device has no end
         raise UserError(f"{file} is no regular file; name a tokenizer's file or folder")
@@ -241,8 +247,13 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
     if not 0 <= largest < MOST_IDS:
         raise UserError(f"{file} has ids up to {largest}; 0 to {MOST_IDS - 1} are possible")
     told = settings(file.parent) if file.name == NAMES[0] else {}
-    add_tokens(backend, told, file.with_name(CONFIG))
-    check_settings(backend, told, file.with_name(CONFIG))
+    return _finished(backend, told, file.with_name(CONFIG))
+
+
+def _finished(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> SubwordTokenizer:
+    """With what the files beside it say of tokens and ends."""
+    add_tokens(backend, told, where)
+    check_settings(backend, told, where)
     names = named_tokens(told)
     return SubwordTokenizer(
         backend,
@@ -257,6 +268,27 @@ def _token_id(backend: tokenizers.Tokenizer, told: Any, usual: Iterable[str]) ->
     names = usual if name is None else [name]
     found = (backend.token_to_id(name) for name in names)
     return next((i for i in found if i is not None), None)
+
+
+def from_pair(folder: Path) -> SubwordTokenizer:
+    """GPT-2's own files, as the classes for it and for Qwen 2 read them: a vocabulary, and its merges one a line."""
+    vocabulary, merges = (folder / name for name in PAIR)
+    told = settings(folder)
+    qwen = str(told.get("tokenizer_class")).removesuffix("Fast") == "Qwen2Tokenizer"
+    lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
+    try:
+        pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
+        backend = tokenizers.Tokenizer(models.BPE(vocab=_object(_read(vocabulary), vocabulary), merges=pairs))
+    except Exception as error:  # the library raises nothing narrower
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{vocabulary} and {merges.name} are no vocabulary with its merges: {error}; get both"
+        ) from None
+    backend.normalizer = normalizers.NFC() if qwen else None
+    backend.pre_tokenizer = cut_to_bytes(pattern("qwen2" if qwen else "gpt2"))
+    backend.decoder = decoders.ByteLevel()
+    return _finished(backend, told, folder / CONFIG)
 
 
 def has_tokenizer(folder: Path) -> bool:
