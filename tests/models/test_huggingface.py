@@ -47,6 +47,12 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen 3": ("Qwen3", {**SIZES, "head_dim": 16}),
     "gemma": ("Gemma", GEMMA),
     "gemma 2": ("Gemma2", {**GEMMA, "sliding_window": 7, "query_pre_attn_scalar": 24}),
+    "gemma 3, both kinds of layers scaled": (
+        "Gemma3Text", {**GEMMA, "num_hidden_layers": 7, "sliding_window": 7, "rope_parameters": {
+            "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+            "sliding_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4},
+        }},
+    ),
     "gemma 3": ("Gemma3Text", {**GEMMA, "num_hidden_layers": 7, "sliding_window": 7, "query_pre_attn_scalar": 24}),
 }  # fmt: skip
 

@@ -41,7 +41,7 @@ class DecoderConfig:
 
     The second half describes published families. 0 stands for "none", for `head_channels` "d_model / n_heads" and for
     `attention_scale` "1/√C". With a window, every `global_every`-th layer sees everything, and turns by `rope_theta`
-    and its scaling where the others, if `rope_local_theta` is given, turn by that.
+    and its scaling where the others, if `rope_local_theta` is given, turn by that, `rope_local_factor` times as slowly.
     """
 
     vocab: int
@@ -65,6 +65,7 @@ class DecoderConfig:
     window: int = 0
     global_every: int = 0
     rope_local_theta: float = 0.0
+    rope_local_factor: float = 1.0
     rope_scaling: Literal["none", "linear", "llama3"] = "none"
     rope_factor: float = 1.0
     rope_low: float = 1.0
@@ -111,6 +112,10 @@ class DecoderConfig:
             raise UserError(f"rope_scaling and rope_local_theta need rotary positions, not {self.positions} ones")
         if self.rope_local_theta and not self.window:
             raise UserError(f"rope_local_theta = {self.rope_local_theta} is for windowed layers; set window")
+        if not 1 <= self.rope_local_factor < math.inf or (self.rope_local_factor > 1 and not self.rope_local_theta):
+            raise UserError(
+                f"rope_local_factor = {self.rope_local_factor} must be at least 1, and needs rope_local_theta above 1"
+            )
         if self.rope_factor < 1 or not 0 < self.rope_low < self.rope_high:
             raise UserError(
                 f"rope_factor = {self.rope_factor} must be at least 1, and rope_low = {self.rope_low} above 0 "
@@ -187,7 +192,9 @@ class Decoder(nn.Module):
         # No buffers: a decoder in half precision still turns by whole frequencies.
         self.frequencies = global_frequencies(config) if config.positions == "rotary" else None
         local = config.rope_local_theta
-        self.local_frequencies = functional.frequencies(config.channels, local) if local else self.frequencies
+        self.local_frequencies = self.frequencies
+        if local:
+            self.local_frequencies = functional.frequencies(config.channels, local) / config.rope_local_factor
 
     def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B D"]:
         """The hidden states after the last norm."""

@@ -227,6 +227,10 @@ def architecture_of(config: DecoderConfig) -> str:
         scale = gemma_scale(family, config.n_layers, config.d_model, config.n_heads, config.channels)
         if abs((config.attention_scale or config.channels**-0.5) / scale - 1) > 1e-6:
             raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only {scale:.4g} has")
+    if config.rope_local_factor != 1:
+        raise UserError(
+            f"rope_local_factor = {config.rope_local_factor} has no word in GGUF; write a Hugging Face folder"
+        )
     if config.rope_scaling == "llama3":
         try:
             with_factors(config, rope_factors(config), config.rope_original)

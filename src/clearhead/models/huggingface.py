@@ -147,11 +147,11 @@ def _rotary_by_kind(told: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[s
     local = _scaling(given.get("sliding_attention") or {}, told, told["rope_local_base_freq"])
     if not sizes.get("window"):
         return found
-    if "rope_scaling" in local:
-        cannot("rope_parameters.sliding_attention.rope_type", local["rope_scaling"], "default")
     if sizes["global_every"] == 0:  # nothing turns by the base of the layers that see everything
         return local
-    return found | {"rope_local_theta": local["rope_theta"]}
+    if local.get("rope_scaling", "linear") != "linear":
+        cannot("rope_parameters.sliding_attention.rope_type", local["rope_scaling"], "default and linear")
+    return found | {"rope_local_theta": local["rope_theta"], "rope_local_factor": local.get("rope_factor", 1.0)}
 
 
 def _scaling(given: Mapping[str, Any], told: Mapping[str, Any], theta: Any) -> dict[str, Any]:
@@ -220,7 +220,9 @@ def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
     gpt = family in ("gpt2", "openai-gpt")
     values: dict[str, tuple[str, Any]] = {
         "window": ("window", config.window), "global_every": ("global_every", config.global_every),
-        "rope_local_theta": ("local", config.rope_local_theta), "attention_scale": ("scale", config.attention_scale),
+        "rope_local_theta": ("local", config.rope_local_theta),
+        "rope_local_factor": ("local", config.rope_local_factor * (config.rope_local_factor != 1)),
+        "attention_scale": ("scale", config.attention_scale),
         "attention_softcap": ("softcap", config.attention_softcap), "logit_softcap": ("softcap", config.logit_softcap),
         "rope_scaling": ("rope", "" if config.rope_scaling == "none" else config.rope_scaling),
         "head_channels": ("", config.head_channels * gpt * (config.head_channels * config.n_heads != config.d_model)),
@@ -278,6 +280,13 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
             plain["layer_types"] = [kinds[config.is_global(i)] for i in range(config.n_layers)]
     elif family in ("mistral", "qwen2", "qwen3"):
         plain["sliding_window"] = None
+    if config.rope_local_factor != 1:
+        plain["rope_parameters"] = {
+            "full_attention": {"rope_type": "default", "rope_theta": config.rope_theta},
+            "sliding_attention": {
+                "rope_type": "linear", "factor": config.rope_local_factor, "rope_theta": config.rope_local_theta,
+            },
+        }  # fmt: skip
     if config.rope_scaling == "linear":
         plain["rope_scaling"] = {"rope_type": "linear", "factor": config.rope_factor}
     if config.rope_scaling == "llama3":

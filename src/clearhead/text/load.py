@@ -275,6 +275,7 @@ def from_pair(folder: Path) -> SubwordTokenizer:
     vocabulary, merges = (folder / name for name in PAIR)
     told = settings(folder)
     qwen = str(told.get("tokenizer_class")).removesuffix("Fast") == "Qwen2Tokenizer"
+    told = CLASS_TOKENS["Qwen2Tokenizer" if qwen else "GPT2Tokenizer"] | told
     lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
     try:
         pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
