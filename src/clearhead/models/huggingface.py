@@ -229,6 +229,8 @@ def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
         "n_kv_heads": ("", config.n_kv_heads * gpt * (config.n_kv_heads != config.n_heads)),
         "embed_scale": ("", config.embed_scale and not family.startswith("gemma")),
     }  # fmt: skip
+    if family == "gemma3_text" and config.attention_softcap:  # its class does not use it
+        values["attention_softcap"] = ("", config.attention_softcap)
     if family == "openai-gpt" and config.d_ff != 4 * config.d_model:
         values["d_ff"] = ("", config.d_ff)
     if family == "llama" and config.bias != "none":
