@@ -234,3 +234,24 @@ def test_a_nucleus_larger_than_what_is_sorted_first(monkeypatch: pytest.MonkeyPa
     logits = random_logits(8, 30, seed=5)
     for p in (0.1, 0.7, 0.95, 0.9999):
         assert kept(keep_top_p(logits, p)) == [slow_top_p(row, p) for row in logits.tolist()]
+
+
+@pytest.mark.parametrize("temperature", [5e-324, 1e-45, 1e-38, 1e-30, 1e-7, 1.0, 1e30, 1e38, 1.7e308])
+@pytest.mark.parametrize("penalty", [5e-324, 1e-40, 1e-3, 1.0, 1e3, 1e39, 1.7e308])
+def test_at_the_limits_something_possible_is_drawn(temperature: float, penalty: float) -> None:
+    """Every logit may be large, negative or equal; what is never drawn stays so."""
+    logits = torch.tensor([[30.0, -5.0, -3e38, -math.inf], [-1.0, -2.0, -1.0, -math.inf], [0.0, 0.0, 3e38, -math.inf]])
+    seen = torch.tensor([[True, True, False, True]])
+    for rest in ({}, {"top_p": 5e-324}, {"top_p": 0.9, "min_p": 1.0}, {"top_k": 1}, {"top_k": 10**9, "min_p": 5e-324}):
+        config = SampleConfig(temperature=temperature, repetition_penalty=penalty, **rest)  # type: ignore[arg-type]
+        cdf = cumulative(apply_filters(logits, config, seen))
+        assert bool(cdf.isfinite().all())
+        for u in (0.0, 0.5, 1 - 2**-53):
+            drawn = draw(cdf, torch.full((3,), u, dtype=torch.float64))
+            assert bool((drawn < 3).all())
+
+
+def test_a_tiny_temperature_is_greedy() -> None:
+    logits = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
+    cdf = cumulative(apply_filters(logits, SampleConfig(temperature=1e-38)))
+    assert torch.equal(draw(cdf, torch.full((20,), 0.7, dtype=torch.float64)), logits.argmax(-1))

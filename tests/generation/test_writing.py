@@ -9,8 +9,9 @@ import tokenizers
 from clearhead.errors import UserError
 from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import GREEDY, SampleConfig
-from clearhead.generation.writing import Text, Writing, by_beams, check_memory, prompt_tokens, several
+from clearhead.generation.writing import Text, Writing, by_beams, check_memory, several
 from clearhead.models.decoder import Decoder
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 

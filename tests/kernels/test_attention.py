@@ -91,7 +91,7 @@ def test_windows_and_caps_by_hand() -> None:
 
 @pytest.mark.parametrize("plain_up_to", [0, 2048])
 @pytest.mark.parametrize("pattern", [Pattern(window=3), Pattern(softcap=2.0), Pattern(window=3, softcap=2.0)])
-def test_every_way_honours_the_pattern(pattern: Pattern, plain_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_way_honors_the_pattern(pattern: Pattern, plain_up_to: int, monkeypatch: pytest.MonkeyPatch) -> None:
     q, k, v = qkv(4, 2, torch.float64)
     seen = causal_bias(SEGMENTS, torch.float64, pattern.window)
     expected = plain_attention(q, k, v, seen, pattern.softcap)

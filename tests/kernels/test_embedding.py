@@ -1,8 +1,8 @@
-"""The look-ups against indexing, and its gradient against a sum that is written out."""
+"""The look-up against indexing, and its gradient against a sum that is written out."""
 
 import torch
 
-from clearhead.kernels.embedding import embedding, rows
+from clearhead.kernels.embedding import embedding
 
 
 def test_value_and_gradient() -> None:
@@ -23,10 +23,3 @@ def test_the_rules_of_gradients_hold() -> None:
     table = torch.randn(4, 2, dtype=torch.float64, requires_grad=True)
     tokens = torch.tensor([1, 1, 3])
     assert torch.autograd.gradcheck(lambda t: embedding(tokens, t), (table,))
-
-
-def test_rows_of_a_table_without_a_gradient() -> None:
-    table = torch.randn(5, 1, 3)
-    positions = torch.tensor([[0, 3], [4, 3]])
-    assert torch.equal(rows(table, positions), table[positions])
-    torch.library.opcheck(torch.ops.clearhead.rows.default, (table, positions))  # what the compiler is told of it

@@ -134,13 +134,17 @@ def test_a_decoder_of_no_family_reads_its_own(tmp_path: Path) -> None:
     ("change", "told"),
     [
         ({"peft_type": "IA3"}, "no LoRA adapter"),
-        ({"use_dora": True}, "use_dora = True cannot be honoured"),
+        ({"use_dora": True}, "use_dora = True cannot be honored"),
         ({"bias": "all"}, "bias = 'all'"),
+        ({"alora_invocation_tokens": [7, 8]}, "alora_invocation_tokens = .* it is more than LoRA"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights = 'pissa_niter_4' .* it changed the weights"),
+        ({"r": 5}, "r = 5, but the update of .* has rank 2"),
+        ({"a_switch_of_the_future": True}, "a_switch_of_the_future = True cannot be honored"),
         ({"lora_alpha": "9"}, "lora_alpha = '9' is no number"),
         ({"lora_alpha": float("inf")}, "lora_alpha = inf is no number"),
     ],
 )
-def test_a_config_that_cannot_be_honoured_is_told(change: dict, told: str, tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_honored_is_told(change: dict, told: str, tmp_path: Path) -> None:
     config = DecoderConfig(vocab=31, **PRESETS["tiny"])  # type: ignore[arg-type]
     decoder, lora = Decoder(config, seed=1), LoraConfig(rank=2)
     add_lora(decoder, lora)
@@ -177,3 +181,58 @@ def test_a_file_that_does_not_fit_is_told_and_nothing_changes(tmp_path: Path) ->
     (tmp_path / TENSORS).write_bytes(b"x" * 9)
     with pytest.raises(UserError, match="cannot be read"):
         apply_adapter(Decoder(config), tmp_path)
+
+
+def test_every_key_of_the_library_s_class_is_used_or_told(tmp_path: Path) -> None:
+    """Switched on one by one: what is not told leaves peft's own logits as they were."""
+    import dataclasses
+
+    import peft
+
+    usual = {field.name: field.default for field in dataclasses.fields(peft.LoraConfig)}
+    values = {
+        "init_lora_weights": ["gaussian", "orthogonal", "pissa", "olora", "corda", "loftq", "lora_ga", "mica", "eva"],
+        "bias": ["all", "lora_only"], "target_modules": [["q_proj", "v_proj"]], "lora_dropout": [0.3],
+        "layers_to_transform": [[0, 1]], "rank_pattern": [{"q_proj": 4}], "alpha_pattern": [{"q_proj": 3.0}],
+        "lora_alpha": [5], "r": [4], "revision": ["main"], "base_model_name_or_path": ["here"], "peft_type": ["LORA"],
+        "task_type": ["CAUSAL_LM"], "auto_mapping": [{"a": "b"}], "peft_version": ["9.9"],
+    }  # fmt: skip
+    decoder, lora = ours(peer("llama")), LoraConfig(rank=4, alpha=8.0, targets=("q", "v"))
+    add_lora(decoder, lora)
+    noisy_updates(decoder)
+    write(tmp_path, decoder, lora)
+    plain = json.loads((tmp_path / CONFIG).read_text())
+    told = set()
+    for key, default in usual.items():
+        for value in values.get(key, [True if default in (False, None) or default is dataclasses.MISSING else [1]]):
+            (tmp_path / CONFIG).write_text(json.dumps({**plain, key: value}))
+            fresh = ours(peer("llama"))
+            try:
+                apply_adapter(fresh, tmp_path)
+            except UserError as error:
+                assert key in str(error)
+                told.add(f"{key}={value}" if key in ("init_lora_weights",) else key)
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                config = {**json.loads((tmp_path / CONFIG).read_text()), "base_model_name_or_path": None}
+                if key in (
+                    "r",
+                    "lora_alpha",
+                    "alpha_pattern",
+                    "bias",
+                    "use_rslora",
+                    "rank_pattern",
+                    "init_lora_weights",
+                ):
+                    (tmp_path / CONFIG).write_text(json.dumps(config))
+                    theirs = peft.PeftModel.from_pretrained(peer("llama"), str(tmp_path)).eval()
+                    with torch.no_grad():
+                        torch.testing.assert_close(logits(fresh), theirs(TOKENS).logits, rtol=1e-4, atol=1e-4)
+    changing = {
+        "bias", "use_dora", "modules_to_save", "layer_replication", "megatron_config", "trainable_token_indices",
+        "alora_invocation_tokens", "lora_bias", "target_parameters", "use_qalora", "arrow_config", "use_bdlora",
+        "kasa_config", "velora_config", "monteclora_config", "init_lora_weights=pissa", "init_lora_weights=olora",
+        "init_lora_weights=corda", "init_lora_weights=loftq", "init_lora_weights=lora_ga",
+    }  # fmt: skip
+    assert changing <= told

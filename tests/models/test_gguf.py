@@ -30,7 +30,21 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3": {**FAMILIES["qwen3"], "head_channels": 16},
     "gemma": {**FAMILIES["gemma"], "tied": True},
     "gemma2": {**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "tied": True},
-    "gemma3": {**FAMILIES["gemma3_text"], **SANDWICH, "global_every": 6, "rope_local_theta": 1e4, "tied": True},
+    "gemma3": {
+        **FAMILIES["gemma3_text"],
+        **SANDWICH,
+        "global_every": 6,
+        "rope_local_theta": 1e4,
+        "tied": True,
+        "attention_softcap": 0.0,
+    },
+    "gemma3, another rhythm and base": {
+        **FAMILIES["gemma3_text"],
+        **SANDWICH,
+        "global_every": 2,
+        "rope_local_theta": 50.0,
+        "attention_softcap": 0.0,
+    },
     "gpt2": {**FAMILIES["gpt2"], "n_kv_heads": 4, "tied": True},
 }
 
@@ -95,9 +109,18 @@ def test_pairs_and_halves() -> None:
         ({**FAMILIES["mistral"], "window": 5}, "no architecture for a mistral"),
         ({**FAMILIES["qwen3"], "mlp": "reglu"}, "mlp = 'reglu' has no form in GGUF"),
         ({**FAMILIES["qwen3"], "mlp": "relu2"}, "mlp = 'relu2' has no form in GGUF"),
-        ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 3}, "global_every = 3 has no word"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "attention_scale": 0.5}, "attention_scale = 0.5"),
-        ({**FAMILIES["gemma3_text"], **SANDWICH, "global_every": 6, "rope_local_theta": 5.0}, "rope_local_theta = 5"),
+        (
+            {
+                **FAMILIES["gemma3_text"],
+                **SANDWICH,
+                "global_every": 6,
+                "rope_local_theta": 5.0,
+                "attention_softcap": 0.0,
+                "rope_local_factor": 2.0,
+            },
+            "rope_local_factor = 2.0 has no word",
+        ),
     ],
 )
 def test_what_has_no_word_is_refused(config: dict[str, Any], told: str) -> None:
@@ -111,13 +134,13 @@ def test_what_has_no_word_is_refused(config: dict[str, Any], told: str) -> None:
         ({"general.architecture": "mamba"}, "'mamba' is not read here"),
         ({"llama.block_count": None}, "lacks llama.block_count"),
         ({"llama.attention.head_count_kv": [2, 2, 1]}, "differs from layer to layer"),
-        ({"llama.rope.scaling.type": "yarn"}, "'yarn' cannot be honoured"),
-        ({"llama.rope.dimension_count": 4}, "all 8 or none"),
-        ({"llama.attention.value_length": 4}, "different widths"),
+        ({"llama.rope.scaling.type": "yarn"}, "'yarn' cannot be honored"),
+        ({"llama.rope.dimension_count": 4}, "only 8 can, as for keys"),
+        ({"llama.attention.value_length": 4}, "only 8 can, as for keys"),
         ({"llama.embedding_length": "wide"}, "must be a number"),
     ],
 )
-def test_what_cannot_be_honoured_is_refused(change: dict[str, Any], told: str) -> None:
+def test_what_cannot_be_honored_is_refused(change: dict[str, Any], told: str) -> None:
     config = DecoderConfig(**{**SIZES, **FAMILIES["llama"]})
     metadata = {k: v for k, v in {**metadata_of(config), **change}.items() if v is not None}
     with pytest.raises(UserError, match=told):

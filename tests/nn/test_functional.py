@@ -55,6 +55,22 @@ def test_rotary_scores_depend_on_the_distance_alone(shift: int) -> None:
 
 def test_sinusoidal_by_hand() -> None:
     row = fn.sinusoidal(torch.tensor([0, 3]), 4)
-    assert row[0].tolist() == [0.0, 0.0, 1.0, 1.0]
-    expected = [math.sin(3), math.sin(3 / 100), math.cos(3), math.cos(3 / 100)]
+    assert row[0].tolist() == [0.0, 1.0, 0.0, 1.0]
+    expected = [math.sin(3), math.cos(3), math.sin(3 / 100), math.cos(3 / 100)]
     torch.testing.assert_close(row[1], torch.tensor(expected), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["default", "linear", "llama3"])
+def test_frequencies_are_the_library_s_bits(kind: str) -> None:
+    """Half an ulp of a frequency is an angle far from the beginning."""
+    import transformers
+    from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
+
+    told = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
+    extra = {"default": {}, "linear": {"factor": 3.0}, "llama3": told}[kind]
+    for channels, base in [(64, 10_000.0), (128, 500_000.0), (96, 1e6), (256, 10_000.0)]:
+        rope = {"rope_type": kind, "rope_theta": base, **extra}
+        config = transformers.LlamaConfig(hidden_size=channels, num_attention_heads=1, rope_parameters=rope)
+        mine = fn.frequencies(channels, base)
+        mine = {"default": mine, "linear": mine / 3.0, "llama3": fn.stretched(mine, 8.0, 1.0, 4.0, 8192)}[kind]
+        assert torch.equal(mine, LlamaRotaryEmbedding(config).inv_freq)

@@ -238,6 +238,7 @@ def opened(path: Path) -> None:
             assert "\n" not in str(error) and len(str(error)) < 600
 
 
+@pytest.mark.filterwarnings("ignore::clearhead.errors.Ignored")
 @pytest.mark.parametrize("family", ["llama", "gemma3_text", "gpt2"])
 def test_any_value_in_a_configuration(folder: Path, tmp_path: Path, family: str) -> None:
     """Sizes that no computer holds, counts below one, text and lists for numbers."""
@@ -250,6 +251,7 @@ def test_any_value_in_a_configuration(folder: Path, tmp_path: Path, family: str)
             opened(tmp_path)
 
 
+@pytest.mark.filterwarnings("ignore::clearhead.errors.Ignored")
 def test_any_value_in_a_file(folder: Path, tmp_path: Path) -> None:
     export.write_gguf(tiny("llama", folder), tmp_path / "x.gguf", "F32")
     file = GGUF(tmp_path / "x.gguf")

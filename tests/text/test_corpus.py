@@ -1,3 +1,4 @@
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -80,8 +81,8 @@ def test_a_folder_is_read_in_the_order_of_its_names(tmp_path: Path) -> None:
         ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "line 2: no text in the field 'text'; its fields are 'txt'"),
         ("a.txt", b"ok\n" * 500_000 + b"\xc3", "byte 0xc3 in line 500001"),
         ("a.jsonl", b'{"text": 7}\n', "line 1: the field 'text' holds 7, which is no text"),
-        ("a.jsonl", b"[1]\n", "line 1: no text"),
-        ("a.jsonl", b"[" * 100_000, "line 1: this is not JSON"),
+        ("a.jsonl", b"[1]\n", "line 1: this is a JSON array"),
+        ("a.jsonl", b"[" * 100_000, "is one JSON array"),
         ("a.parquet", b"PAR1 and no more", "no Parquet file"),
         ("a.parquet", b"", "no Parquet file"),
     ],
@@ -180,3 +181,34 @@ def test_a_large_file_is_never_held_whole(tmp_path: Path, run_python: Callable[.
     count, grown = map(int, printed.split())
     assert count == (tmp_path / "large.txt").stat().st_size
     assert grown * 1024 < 10 << 20
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.ndjson", '{"text": "one"}\n{"text": "two"}'), ("a.jsonl", '\ufeff{"text": "one"}\n\ufeff{"text": "two"}\n'),
+        ("a.json", '[{"text": "one"}, {"text": "two"}]'), ("a.json", '\n ["one", "two"]'),
+        ("a.json", '{"text": "one"}\n{"text": "two"}'), ("a.csv", 'id,text\n1,one\n2,two\n'),
+        ("a.csv", '\ufefftext\n"one"\n"two"\n'), ("a.tsv", "text\tid\none\t1\ntwo\t2\n"),
+    ],
+)  # fmt: skip
+def test_rows_are_read_as_what_their_file_is_called(name: str, data: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(data, encoding="utf-8")
+    assert list(documents([tmp_path / name])) == list(documents([tmp_path])) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a"}'), r"compressed \(gzip\); unpack it first"),
+        ("a.jsonl", gzip.compress(b'{"text": "a"}'), "compressed"), ("a.zip", b"PK\x03\x04rest", r"compressed \(zip\)"),
+        ("a.json", b'[{"text": 1}]', "row 1: the field 'text' holds 1"), ("a.json", b'["a", 2]', "row 2: no text"),
+        ("a.json", b'["a"', "is no JSON that can be read"),
+        ("a.csv", b"a,b\n1,2\n", "no column 'text'; its first row is 'a', 'b'"),
+        ("a.csv", b'text\n"a\n', "is no CSV that can be read"), ("a.csv", b"text,b\nx\n", "row 1: 1 cells where 2"),
+    ],
+)  # fmt: skip
+def test_rows_that_cannot_be_read_are_told(name: str, data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=told):
+        list(documents([tmp_path / name]))

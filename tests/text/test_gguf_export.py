@@ -12,7 +12,7 @@ from clearhead.errors import UserError
 from clearhead.formats import gguf
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.gguf_export import CUTS, to_metadata
-from clearhead.text.gguf_vocab import chat_template, from_metadata, load_gguf, special_tokens
+from clearhead.text.gguf_vocab import chat_templates, from_metadata, load_gguf, special_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import train_tokenizer
 
@@ -47,7 +47,7 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
         assert again.encode(text + "<|im_start|>user", special=True) == ids
         assert again.decode(ids) == tokenizer.decode(ids)
     read = gguf.read_metadata(tmp_path / "x.gguf")
-    assert chat_template(read) == "{{ messages }}" and special_tokens(read) == template.tokens
+    assert chat_templates(read).get("default") == "{{ messages }}" and special_tokens(read) == template.tokens
 
 
 def sentencepiece(spaced: bool) -> SubwordTokenizer:

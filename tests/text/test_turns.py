@@ -156,9 +156,63 @@ def test_the_mask_is_that_of_transformers(messages: list[dict[str, str]]) -> Non
 
 
 def test_a_template_whose_prompt_is_no_beginning_is_told() -> None:
-    thinks = UNMARKED.replace("<|im_start|>assistant\n' }}{% endif", "<|im_start|>assistant\n<think>' }}{% endif")
+    other = UNMARKED.replace("<|im_start|>assistant\n' }}{% endif", "<|im_start|>machine\n' }}{% endif")
     with pytest.raises(UserError, match="message 2 differently from the prompt"):
-        examples(Row(1, tuple(FOUR)), TOKENIZER, template(thinks))
+        examples(Row(1, tuple(FOUR)), TOKENIZER, template(other))
+
+
+@pytest.mark.parametrize("opened", ["<think>", "<think>\\n", "<think>\\n\\n</think>\\n\\n"])
+def test_a_prompt_that_opens_thoughts_goes_before_answers_without_any(opened: str) -> None:
+    thinks = UNMARKED.replace("<|im_start|>assistant\n' }}{% endif", f"<|im_start|>assistant\n{opened}' }}}}{{% endif")
+    assert thinks != UNMARKED
+    row = Row(1, tuple(FOUR))
+    assert examples(row, TOKENIZER, template(thinks)) == examples(row, TOKENIZER, template(UNMARKED))
+
+
+def test_a_system_beside_prompt_and_response_is_a_message() -> None:
+    row = row_of(1, '{"system": "be brief", "prompt": "a", "response": "b"}')
+    assert [(m["role"], m["content"]) for m in row.messages] == [
+        ("system", "be brief"),
+        ("user", "a"),
+        ("assistant", "b"),
+    ]
+    chat = {"system": "x", "messages": [{"role": "system", "content": "y"}, {"role": "assistant", "content": "z"}]}
+    with pytest.raises(UserError, match="a system message and a field 'system'"):
+        row_of(1, json.dumps(chat))
+
+
+@pytest.mark.parametrize("arguments", [{"x": 1}, '{"x": 1}'], ids=["object", "text"])
+@pytest.mark.parametrize("written", ["arguments | tojson", "arguments"])
+def test_arguments_of_a_call_are_written_once(arguments: object, written: str) -> None:
+    """As JSON where the template makes it of an object, and as they are where it writes them as they are."""
+    source = (
+        "{% for m in messages %}{% for c in m.tool_calls or [] %}{{ c.function."
+        + written
+        + " }}{% endfor %}|{% endfor %}"
+    )
+    call = {"function": {"name": "f", "arguments": arguments}}
+    messages = [FOUR[0], {"role": "assistant", "content": "", "tool_calls": [call]}]
+    (example,) = examples(Row(1, tuple(messages)), TOKENIZER, template(source))
+    text = TOKENIZER.decode(example.tokens, special=True)
+    assert ('{"x": 1}' in text) == ("tojson" in written or isinstance(arguments, str))
+    assert '\\"' not in text
+
+
+def test_a_text_begins_for_learning_as_it_begins_for_writing() -> None:
+    from tokenizers.processors import TemplateProcessing
+
+    from clearhead.text.begin import prompt_tokens
+
+    backend = Tokenizer.from_str(TOKENIZER.to_json())
+    first = backend.token_to_id("<|begin_of_text|>")
+    backend.post_processor = TemplateProcessing(
+        single="<|begin_of_text|> $A", special_tokens=[("<|begin_of_text|>", first)]
+    )
+    tokenizer = SubwordTokenizer(backend, TOKENIZER.end_id)
+    example = plain_example(row_of(1, '{"prompt": "the cat", "response": " sat"}'), tokenizer)
+    prompt = prompt_tokens(tokenizer, "the cat")
+    assert prompt[0] == first and example.tokens[: len(prompt)] == prompt
+    assert example.tokens[1:-1] == tokenizer.encode("the cat sat") and example.tokens[-1] == tokenizer.end_id
 
 
 def test_without_a_template_the_response_and_the_end_are_learned() -> None:

@@ -16,6 +16,7 @@ from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named, printable
 from clearhead.cli.sampling import checked, of_model, sampling_options
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.generation.conversation import Conversation
@@ -54,13 +55,14 @@ CUT = {  # why an answer is not whole, when it is not
 @sampling_options
 @click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -87,7 +89,7 @@ def command(
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system)
+    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)
         return
@@ -112,25 +114,27 @@ def turn(
     """One message and its answer: streamed, or with settings as one line of JSON."""
     started = time.perf_counter()
     pieces = chat.say(message, sampling, seed, stop)
+    if chat.spelled:
+        echo("(control tokens in messages are read as text; --control-tokens reads them as such)", err=True)
     if chat.forgotten and settings is None:
-        click.echo(forgotten(chat), err=True)
+        echo(forgotten(chat), err=True)
     with contextlib.closing(pieces):  # so that an answer that was stopped is noted before anything else happens
         for piece in pieces:
             if settings is None:
-                click.echo(printable(piece), nl=False)
+                echo(printable(piece), nl=False)
                 sys.stdout.flush()
     answer = chat.last
     assert answer is not None
     if settings is None:
-        click.echo()
+        echo()
         if answer.ended in CUT:
-            click.echo(CUT[answer.ended], err=True)
+            echo(CUT[answer.ended], err=True)
         return
-    click.echo(json.dumps({
+    echo_json({
         "message": message, "answer": answer.text, "ended": answer.ended, "tokens": len(answer.tokens),
         "read": chat.read, "dropped_turns": chat.forgotten, "seconds": round(time.perf_counter() - started, 3),
         "settings": settings,
-    }, ensure_ascii=False))  # fmt: skip
+    })  # fmt: skip
     sys.stdout.flush()
 
 
@@ -143,15 +147,15 @@ def talk(chat: "Conversation", model: str, sampling: "SampleConfig", seed: int, 
     """The loop at a terminal. Ctrl-C stops an answer or clears the line, Ctrl-D leaves."""
     import readline  # noqa: F401 - makes `input` edit its line and remember earlier ones
 
-    click.echo(f"{model}. /help lists what you can do, Ctrl-D leaves.")
+    echo(f"{model}. /help lists what you can do, Ctrl-D leaves.")
     while True:
         try:
             typed = input("> ").strip()
         except EOFError:
-            click.echo()
+            echo()
             return
         except KeyboardInterrupt:
-            click.echo()
+            echo()
             continue
         if typed == "/quit":
             return
@@ -161,9 +165,9 @@ def talk(chat: "Conversation", model: str, sampling: "SampleConfig", seed: int, 
             elif typed:
                 turn(chat, typed, sampling, seed, stop, None)
         except KeyboardInterrupt:
-            click.echo("\n(stopped)")
+            echo("\n(stopped)")
         except UserError as error:
-            click.echo(f"error: {' '.join(str(error).split())}", err=True)
+            echo(f"error: {' '.join(str(error).split())}", err=True)
 
 
 def obey(chat: "Conversation", typed: str) -> None:
@@ -173,16 +177,16 @@ def obey(chat: "Conversation", typed: str) -> None:
     if verb == "/help" and not rest:
         width = max(map(len, COMMANDS))
         for name, meaning in COMMANDS.items():
-            click.echo(f"  {name:<{width}}  {meaning}")
+            echo(f"  {name:<{width}}  {meaning}")
     elif verb == "/reset" and not rest:
         chat.restart(chat.system)
-        click.echo("(begun again)")
+        echo("(begun again)")
     elif verb == "/system":
         chat.restart(rest or None)
-        click.echo("(begun again, with these instructions)" if rest else "(begun again, without instructions)")
+        echo("(begun again, with these instructions)" if rest else "(begun again, without instructions)")
     elif verb == "/save" and rest:
         save(chat, Path(rest).expanduser())
-        click.echo(f"({len(chat.messages)} messages in {rest})")
+        echo(f"({len(chat.messages)} messages in {rest})")
     else:
         raise UserError(f"{typed!r} is no command here; /help lists them")
 

@@ -1,11 +1,11 @@
 """`clearhead convert`: a model as a Hugging Face folder or as a GGUF file."""
 
-import json
 from pathlib import Path
 
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.terminal import echo, echo_json
 
 
 @click.command(
@@ -33,9 +33,9 @@ def command(source: str, target: Path, dtype: str | None, force: bool, as_json: 
 
     done = convert(source, target, dtype, force, Display().progress)
     if as_json:
-        click.echo(json.dumps({
+        echo_json({
             "path": str(done.path), "form": done.form, "dtype": done.dtype, "parameters": done.parameters,
             "bytes": done.nbytes,
-        }, ensure_ascii=False))  # fmt: skip
+        })  # fmt: skip
         return
-    click.echo(f"{done.path}: {done.form}, {done.parameters:,} parameters as {done.dtype}, {size(done.nbytes)}")
+    echo(f"{done.path}: {done.form}, {done.parameters:,} parameters as {done.dtype}, {size(done.nbytes)}")

@@ -1,6 +1,5 @@
 """`clearhead diff`: where two models part, and by how much."""
 
-import json
 import shutil
 import textwrap
 from dataclasses import asdict
@@ -8,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.inspect import readable
+from clearhead.terminal import echo, echo_json, one_line
 
 SHOWN = 12  # of the tensors that differ
 PROMPT = "The quick brown fox jumps over the lazy dog."
@@ -39,7 +38,7 @@ def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | N
     code = None if found.same else 1
     if as_json:
         parted = None if found.parted is None else asdict(found.parted)
-        click.echo(json.dumps({"same": found.same, "parted": parted, **asdict(found)}))
+        echo_json({"same": found.same, "parted": parted, **asdict(found)})
         return code
     for name, (left, right) in found.settings.items():
         say(f"{name}: {left} and {right}")
@@ -53,7 +52,7 @@ def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | N
         return code
     if layers:
         for step in found.steps:
-            click.echo(f"  {step.name:<20} {step.largest:10.3g} {step.relative:9.1e}")
+            echo(f"  {step.name:<20} {step.largest:10.3g} {step.relative:9.1e}")
     if found.parted is None:
         say("hidden states and logits are equal, bit by bit")
         return code
@@ -67,4 +66,4 @@ def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | N
 
 def say(line: str) -> None:
     """A line of a file's words, folded to the terminal and unable to steer it."""
-    click.echo(textwrap.fill(readable(line), shutil.get_terminal_size().columns, subsequent_indent="    "))
+    echo(textwrap.fill(one_line(line), shutil.get_terminal_size().columns, subsequent_indent="    "))

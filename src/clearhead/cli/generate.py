@@ -1,6 +1,5 @@
 """`clearhead generate`: a model goes on with a text, shown while it is written, or sampled several times."""
 
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from click.core import ParameterSource
 from clearhead.cli.examples import examples
 from clearhead.cli.sampling import checked, of_model, sampling_options
 from clearhead.errors import UserError
+from clearhead.terminal import Shown, echo, echo_json, joined, spelled
 
 if TYPE_CHECKING:
     import torch
@@ -59,9 +59,10 @@ def command(
     it is written. The same seed writes the same text.
     """
     from clearhead.generation.decode import Writer
-    from clearhead.generation.writing import Writing, by_beams, prompt_tokens, several
+    from clearhead.generation.writing import Writing, by_beams, several
     from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
+    from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable
 
     sampling = checked(given, tokens)
@@ -79,16 +80,16 @@ def command(
         with patience(f"searching with {beams} beams"):
             texts = by_beams(loaded.decoder, loaded.tokenizer, ids, beams, tokens, alpha, n, stop, show)
         if n == 1 and not as_json:
-            click.echo(printable(texts[0].text))
+            echo(printable(texts[0].text))
     elif n == 1:
         writing = Writing(Writer(loaded.decoder), loaded.tokenizer, ids, sampling, seed, stop, show)
         for piece in writing:
             if not as_json:
-                click.echo(printable(piece), nl=False)
+                echo(printable(piece), nl=False)
                 sys.stdout.flush()
         texts = [writing.text]
         if not as_json:
-            click.echo()
+            echo()
     else:
         with patience(f"writing {n} texts together"):
             texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
@@ -97,14 +98,14 @@ def command(
         settings: dict[str, Any] = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
         if beams is not None:
             settings = {"beams": beams, "length_penalty": alpha, "max_tokens": tokens, "n": n, "stop": list(stop)}
-        click.echo(json.dumps({
+        echo_json({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
             "seconds": round(seconds, 3), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
-        }, ensure_ascii=False))  # fmt: skip
+        })  # fmt: skip
         return
     for i, text in enumerate(texts, start=1):
         if n > 1:
-            click.echo(f"--- {i} of {n}\n{printable(text.text)}")
+            echo(joined((f"--- {i} of {n}\n", printable(text.text))))
         if probabilities:
             show_tokens(text.tokens, loaded.tokenizer)
 
@@ -112,9 +113,9 @@ def command(
 @contextmanager
 def patience(doing: str) -> Iterator[None]:
     """A sign on standard error, if that is a terminal, while nothing can be shown yet."""
-    from rich.console import Console
+    from clearhead.console import SafeConsole
 
-    with Console(stderr=True).status(doing):
+    with SafeConsole(stderr=True).status(doing):
         yield
 
 
@@ -138,11 +139,9 @@ def dtype_named(name: str) -> "torch.dtype | None":
     return {"auto": None, "float32": torch.float32, "bfloat16": torch.bfloat16}[name]
 
 
-def printable(text: str) -> str:
-    """On a terminal, without the control characters by which a text could steer it."""
-    if not sys.stdout.isatty():
-        return text
-    return "".join(char if char.isprintable() or char in "\n\t" else "\ufffd" for char in text)
+def printable(text: str) -> Shown:
+    """On a terminal, with what could steer it spelled out; elsewhere as the model wrote it."""
+    return spelled(text) if sys.stdout.isatty() else Shown(text)
 
 
 def plain(text: "Text", tokenizer: "Tokenizer", probabilities: bool) -> dict[str, Any]:
@@ -167,8 +166,9 @@ def show_tokens(tokens: "tuple[Token, ...]", tokenizer: "Tokenizer") -> None:
     from math import exp
 
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
+
+    from clearhead.console import SafeConsole
 
     table = Table("token", box=SIMPLE)
     table.add_column("probability", justify="right", no_wrap=True)
@@ -176,7 +176,7 @@ def show_tokens(tokens: "tuple[Token, ...]", tokenizer: "Tokenizer") -> None:
     for token in tokens:
         others = "  ".join(f"{spelt(tokenizer, i)} {exp(log_p):.1%}" for i, log_p in token.likeliest)
         table.add_row(spelt(tokenizer, token.id), f"{exp(token.logprob):.2%}", others)
-    Console(markup=False, highlight=False).print(table)
+    SafeConsole(markup=False, highlight=False).print(table)
 
 
 def spelt(tokenizer: "Tokenizer", token: int) -> str:

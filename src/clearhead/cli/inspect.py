@@ -1,12 +1,12 @@
 """`clearhead inspect`: what a model is, without loading it."""
 
-import json
 import shutil
 import textwrap
 
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.terminal import echo, echo_json, one_line
 
 NARROWEST = 40  # columns
 
@@ -31,24 +31,19 @@ def command(model: str, tensors: bool, as_json: bool) -> None:
 
     found = inspection.inspect(model)
     if as_json:
-        click.echo(json.dumps(inspection.as_json(found, tensors)))  # names of tensors may hold anything
+        echo_json(inspection.as_json(found, tensors))  # names of tensors may hold anything
         return
-    click.echo(readable(str(found.path)))
+    echo(one_line(str(found.path)))
     width = max(NARROWEST, shutil.get_terminal_size().columns)
     rows = list(inspection.lines(found))
     column = max(len(name) for name, _ in rows) + 4
     for name, value in rows:
         start = f"  {name}".ljust(column)
-        click.echo(textwrap.fill(readable(value), width, initial_indent=start, subsequent_indent=" " * column))
+        echo(textwrap.fill(one_line(value), width, initial_indent=start, subsequent_indent=" " * column))
     if tensors:
-        click.echo()
-        longest = max((len(readable(tensor.name)) for tensor in found.tensors), default=0)
+        echo()
+        longest = max((len(one_line(tensor.name)) for tensor in found.tensors), default=0)
         for tensor in found.tensors:
             shape = " x ".join(map(str, tensor.shape)) or "a number"
-            line = f"{readable(tensor.name):<{longest}}  {tensor.dtype:<5} {shape}, {inspection.size(tensor.nbytes)}"
-            click.echo(textwrap.fill(line, width, subsequent_indent="    ", drop_whitespace=True))
-
-
-def readable(text: str) -> str:
-    """Without the characters by which a name could steer a terminal."""
-    return "".join(char if char.isprintable() else "\ufffd" for char in text)
+            line = f"{one_line(tensor.name):<{longest}}  {tensor.dtype:<5} {shape}, {inspection.size(tensor.nbytes)}"
+            echo(textwrap.fill(line, width, subsequent_indent="    ", drop_whitespace=True))

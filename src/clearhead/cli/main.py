@@ -6,13 +6,15 @@ A verb's module is imported when the verb runs and not before, so that help answ
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
 import clearhead
 from clearhead.cli.examples import examples
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 from clearhead.terminal import echo, one_line
 
 VERBS = {  # name: (module whose `command` it is, one line of help)
@@ -83,10 +85,26 @@ def wait_briefly() -> None:
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
+def show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+    line: str | None = None,
+) -> None:  # fmt: skip
+    """A warning of ours in one line, without the place in the code; others as Python has it."""
+    if issubclass(category, Ignored):
+        echo(f"warning: {one_line(str(message))}", err=True)
+    else:
+        usual_warning(message, category, filename, lineno, file, line)
+
+
+usual_warning = warnings.showwarning
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; a person's mistake is one line, a defect keeps its traceback."""
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     wait_briefly()
+    warnings.showwarning = show_warning
+    warnings.simplefilter("always", Ignored)
     try:
         code = group.main(args, prog_name="clearhead", standalone_mode=False)
         sys.stdout.flush()

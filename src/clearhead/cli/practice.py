@@ -1,6 +1,5 @@
 """`clearhead practice`: coding exercises, handed out as files and really graded."""
 
-import json
 import os
 import sys
 import textwrap
@@ -12,6 +11,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json, to_json
 
 FAILED = 1  # exit code of a solution that is wrong
 LARGEST = 200_000  # bytes of a solution
@@ -47,16 +47,16 @@ def list_(as_json: bool) -> None:
         found = exercise.load(name)
         rows.append({"name": name, "title": found.title, "section": found.section} | asdict(done.get(name, _none())))
     if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False))
+        echo_json(rows)
         return
     width = max(len(row["name"]) for row in rows)
     for section in dict.fromkeys(row["section"] for row in sorted(rows, key=lambda row: str(row["section"]))):
-        click.echo(section)
+        echo(section)
         for row in rows:
             if row["section"] == section:
                 mark = "✓" if row["passed"] else "·" if row["attempts"] else " "
-                click.echo(f" {mark} {row['name']:<{width}}  {row['title']}")
-    click.echo(f"{sum(row['passed'] for row in rows)} of {len(rows)} passed")
+                echo(f" {mark} {row['name']:<{width}}  {row['title']}")
+    echo(f"{sum(row['passed'] for row in rows)} of {len(rows)} passed")
 
 
 @command.command(
@@ -89,13 +89,13 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror}") from error
     if as_json:
-        click.echo(json.dumps({"name": name, "path": str(path), "statement": found.statement.strip()}))
+        echo_json({"name": name, "path": str(path), "statement": found.statement.strip()})
         return
-    click.echo(f"{found.title}\n")
+    echo(f"{found.title}\n")
     for paragraph in _paragraphs(found.statement):
-        click.echo(textwrap.fill(paragraph, _width()))
-    click.echo()
-    click.echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
+        echo(textwrap.fill(paragraph, _width()))
+    echo()
+    echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
 
 
 @command.command(
@@ -121,8 +121,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     """
     from functools import partial
 
-    from rich.console import Console
-
+    from clearhead.console import SafeConsole
     from clearhead.sandbox.process import told
     from clearhead.study.practice import exercise, progress
     from clearhead.study.practice.grade import grade as judge
@@ -133,24 +132,24 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     source = _source(path, name)
     record = _record()
     progress.read(record)  # so that a file that cannot be read is told before the work
-    with Console(stderr=True).status("running your solution"):
+    with SafeConsole(stderr=True).status("running your solution"):
         verdict = judge(found, source, partial(run_apart, unsafe=unsafe), seed)
     if verdict.missing:
-        click.echo(f"warning: {told(list(verdict.missing))}", err=True)
+        echo(f"warning: {told(list(verdict.missing))}", err=True)
     progress.changed(record, name, attempts=1, **({"passed": True} if verdict.passed else {}))
     if as_json:
-        click.echo(json.dumps({"name": name} | asdict(verdict), ensure_ascii=False))
+        echo_json({"name": name} | asdict(verdict))
         return 0 if verdict.passed else FAILED
     if verdict.printed.strip():
-        click.echo(f"Your solution printed:\n{textwrap.indent(verdict.printed.rstrip(), '  ')}\n")
+        echo(f"Your solution printed:\n{textwrap.indent(verdict.printed.rstrip(), '  ')}\n")
     if verdict.passed:
-        click.echo(f"{name}: passed, {verdict.cases} cases")
+        echo(f"{name}: passed, {verdict.cases} cases")
         return 0
-    click.echo(f"{name}: not yet")
+    echo(f"{name}: not yet")
     for line in verdict.said:
-        click.echo(textwrap.fill(line, _width(), initial_indent="- ", subsequent_indent="  "))
+        echo(textwrap.fill(line, _width(), initial_indent="- ", subsequent_indent="  "))
     if verdict.shown:
-        click.echo(f"\nThe smallest case that fails:\n{textwrap.indent(verdict.shown, '  ')}")
+        echo(f"\nThe smallest case that fails:\n{textwrap.indent(verdict.shown, '  ')}")
     return FAILED
 
 
@@ -169,10 +168,10 @@ def hint(name: str, as_json: bool) -> None:
         progress.changed(_record(), name, hints=1)
     place = min(seen, len(found.hints) - 1)
     if as_json:
-        click.echo(json.dumps({"name": name, "hint": place + 1, "of": len(found.hints), "text": found.hints[place]}))
+        echo_json({"name": name, "hint": place + 1, "of": len(found.hints), "text": found.hints[place]})
         return
     last = " (there are no more)" if seen >= len(found.hints) else ""
-    click.echo(textwrap.fill(f"Hint {place + 1} of {len(found.hints)}{last}: {found.hints[place]}", _width()))
+    echo(textwrap.fill(f"Hint {place + 1} of {len(found.hints)}{last}: {found.hints[place]}", _width()))
 
 
 @command.command(
@@ -195,7 +194,7 @@ def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
             raise UserError(f"you have not passed {name} yet; --yes shows the solution all the same")
         progress.changed(_record(), name, solution_seen=True)
     text = (found.torch if in_torch else found.solution).strip()
-    click.echo(json.dumps({"name": name, "source": text}, ensure_ascii=False) if as_json else text)
+    echo(to_json({"name": name, "source": text}) if as_json else text)
 
 
 @command.command(
@@ -223,9 +222,9 @@ def problems(name: str | None, seed: int | None, answer: str | None, as_json: bo
             raise UserError("--seed and --answer need a problem: clearhead practice problems NAME")
         rows = [{"name": key, "title": problem.title} for key, problem in PROBLEMS.items()]
         width = max(map(len, PROBLEMS))
-        click.echo(json.dumps(rows) if as_json else "\n".join(f"{r['name']:<{width}}  {r['title']}" for r in rows))
+        echo_json(rows) if as_json else "\n".join(f"{r['name']:<{width}}  {r['title']}" for r in rows)
         if sys.stdout.isatty() and not as_json:
-            click.echo("\nclearhead practice problems NAME poses one, with fresh numbers.")
+            echo("\nclearhead practice problems NAME poses one, with fresh numbers.")
         return 0
     problem = find(name)
     if answer is not None and seed is None:
@@ -234,24 +233,24 @@ def problems(name: str | None, seed: int | None, answer: str | None, as_json: bo
     numbers = problem.draw(np.random.default_rng(chosen))
     told = {"name": name, "seed": chosen, "question": question(problem, numbers)}
     if as_json and answer is None:
-        click.echo(json.dumps(told, ensure_ascii=False))
+        echo_json(told)
         return 0
     if not as_json:
         for line in str(told["question"]).splitlines():
-            click.echo(textwrap.fill(line, _width()))
-        click.echo(f"(seed {chosen}; a number, a fraction, a vector 1, 2 or a formula)")
+            echo(textwrap.fill(line, _width()))
+        echo(f"(seed {chosen}; a number, a fraction, a vector 1, 2 or a formula)")
     reply = None if answer is None else check(problem, numbers, answer)
     while reply is None:
         try:
             reply = check(problem, numbers, click.prompt("answer", type=str))
         except UserError as error:  # a slip of the pen is no answer
-            click.echo(str(error))
+            echo(str(error))
     if as_json:
         lines = [line._asdict() for line in reply.lines]
         found = {"right": reply.right, "said": reply.said, "wrong_line": reply.wrong_line, "solution": lines}
-        click.echo(json.dumps(told | found, ensure_ascii=False))
+        echo_json(told | found)
     else:
-        click.echo("Right." if reply.right else f"Not yet: {reply.said}.\n{_solved(reply)}")
+        echo("Right." if reply.right else f"Not yet: {reply.said}.\n{_solved(reply)}")
     return 0 if reply.right else FAILED
 
 

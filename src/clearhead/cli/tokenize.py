@@ -1,7 +1,6 @@
 """`clearhead tokenize`: how a tokenizer cuts a text, and what the same text costs under others."""
 
 import contextlib
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from click.core import ParameterSource
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 from clearhead.files import write_whole
+from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.text.compare import Cost
@@ -160,9 +160,9 @@ def _name(path: Path, taken: Mapping[str, object]) -> str:
 
 def _show(tokenizer: "SubwordTokenizer", text: str, special: bool, as_json: bool) -> None:
     """The pieces of one text with their ids."""
-    from rich.console import Console
     from rich.text import Text
 
+    from clearhead.console import SafeConsole
     from clearhead.text.subword import readable
 
     text = readable(text)
@@ -172,16 +172,16 @@ def _show(tokenizer: "SubwordTokenizer", text: str, special: bool, as_json: bool
     if as_json:
         rows = [{**piece._asdict(), "text": shown} for piece, shown in zip(pieces, spelt, strict=True)]
         summary = {"tokens": len(pieces), "bytes": size, "vocabulary": tokenizer.vocab_size, "pieces": rows}
-        click.echo(json.dumps(summary, ensure_ascii=False))
+        echo_json(summary)
         return
     drawn = Text()
     for i, (piece, shown) in enumerate(list(zip(pieces, spelt, strict=True))[:SHOWN]):
         drawn.append(shown, style="black on cyan" if i % 2 else "black on yellow").append(f" {piece.id}  ", style="dim")
     if len(pieces) > SHOWN:
         drawn.append(f"and {len(pieces) - SHOWN:,} more")
-    Console().print(drawn)
+    SafeConsole().print(drawn)
     unknown = sum(piece.id == tokenizer.unk_id for piece in pieces)
-    click.echo(
+    echo(
         f"{len(pieces):,} tokens for {size:,} bytes, {size / max(len(pieces), 1):.2f} bytes a token; vocabulary "
         f"{tokenizer.vocab_size:,}" + (f"; {unknown:,} unknown" if unknown else "")
     )
@@ -206,7 +206,7 @@ def _compare(tokenizers: "Mapping[str, SubwordTokenizer]", texts: Mapping[str, s
     sizes = {name: tokenizer.vocab_size for name, tokenizer in tokenizers.items()}
     if as_json:
         plain = {label: {name: _plain(cost) for name, cost in row.items()} for label, row in found.items()}
-        click.echo(json.dumps({"vocabulary": sizes, "texts": plain}, ensure_ascii=False))
+        echo_json({"vocabulary": sizes, "texts": plain})
     elif len(found) == 1:
         _one_text(next(iter(found.values())), sizes)
     else:
@@ -223,8 +223,9 @@ def _plain(cost: "Cost") -> dict[str, Any]:
 def _one_text(costs: "Mapping[str, Cost]", sizes: Mapping[str, int]) -> None:
     """A row for each tokenizer."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
+
+    from clearhead.console import SafeConsole
 
     drawn = Table("tokenizer", box=SIMPLE)
     for name in ("vocabulary", "tokens", "bytes/token", "tokens/word", "unknown words"):
@@ -234,14 +235,15 @@ def _one_text(costs: "Mapping[str, Cost]", sizes: Mapping[str, int]) -> None:
             name, f"{sizes[name]:,}", f"{cost.tokens:,}", f"{cost.bytes_per_token:.2f}",
             f"{cost.tokens_per_word:.2f}", f"{cost.unknown:,} ({cost.unknown_share:.0%})",
         )  # fmt: skip
-    Console().print(drawn)
+    SafeConsole().print(drawn)
 
 
 def _many_texts(found: "Mapping[str, Mapping[str, Cost]]", sizes: Mapping[str, int]) -> None:
     """A row for each text: tokens, bytes a token and unknown words under each tokenizer."""
     from rich.box import SIMPLE
-    from rich.console import Console
     from rich.table import Table
+
+    from clearhead.console import SafeConsole
 
     drawn = Table("", box=SIMPLE)
     drawn.add_column("bytes", justify="right")
@@ -253,17 +255,17 @@ def _many_texts(found: "Mapping[str, Mapping[str, Cost]]", sizes: Mapping[str, i
             for cost in row.values()
         ]
         drawn.add_row(label, f"{next(iter(row.values())).bytes:,}", *cells)
-    Console().print(drawn)
-    click.echo("For each text: tokens; below, bytes a token and ?words with an unknown part.")
+    SafeConsole().print(drawn)
+    echo("For each text: tokens; below, bytes a token and ?words with an unknown part.")
 
 
 def _save(tokenizer: "SubwordTokenizer", kind: str, path: Path, as_json: bool) -> None:
     """Keep a tokenizer and say so, on standard error where standard output holds something else."""
     _write(path, tokenizer.to_json())
     if as_json:
-        click.echo(json.dumps({"saved": str(path), "kind": kind, "vocabulary": tokenizer.vocab_size}))
+        echo_json({"saved": str(path), "kind": kind, "vocabulary": tokenizer.vocab_size})
     else:
-        click.echo(f"{path}: {kind}, {tokenizer.vocab_size:,} tokens", err=True)
+        echo(f"{path}: {kind}, {tokenizer.vocab_size:,} tokens", err=True)
 
 
 def _refuse_loss(path: Path) -> None:

@@ -1,6 +1,5 @@
 """`clearhead tune`: a model goes on learning from chats or prompts with responses."""
 
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
 from clearhead.files import write_whole
+from clearhead.terminal import echo, echo_json
 
 SHOWN_ROWS = 20  # bad ones, each in a line
 
@@ -96,7 +96,7 @@ def command(
         raise
     write_report(folder)
     if as_json:
-        click.echo(json.dumps({**result, "directory": str(folder)}, ensure_ascii=False))
+        echo_json({**result, "directory": str(folder)})
         return
     show(result, folder)
 
@@ -143,7 +143,7 @@ def report_again(folder: Path, as_json: bool) -> None:
     write_report(folder)
     result = read_json(folder / RESULT)
     if as_json:
-        click.echo(json.dumps({**result, "directory": str(folder)}, ensure_ascii=False))
+        echo_json({**result, "directory": str(folder)})
     else:
         show(result, folder)
 
@@ -162,15 +162,15 @@ def show(result: dict[str, Any], folder: Path) -> None:
     """The figures, and the first answers."""
     loss, sizes = result["held_out_loss"], result["parameters"]
     for answer in result["answers"][:3]:
-        click.echo(f"asked   {one_line(answer['question'])}")
-        click.echo(f"before  {one_line(answer['before'])}")
-        click.echo(f"after   {one_line(answer['after'])}\n")
-    click.echo(f"held-out loss {loss['before']:.4f} -> {loss['after']:.4f} nats a token")
-    click.echo(
+        echo(f"asked   {one_line(answer['question'])}")
+        echo(f"before  {one_line(answer['before'])}")
+        echo(f"after   {one_line(answer['after'])}\n")
+    echo(f"held-out loss {loss['before']:.4f} -> {loss['after']:.4f} nats a token")
+    echo(
         f"{sizes['trainable']:,} of {sizes['total']:,} parameters trained, {result['steps']} steps, "
         f"{result['seconds']:.0f} s, peak memory {result['peak_memory'] / 2**30:.2f} GiB"
     )
-    click.echo(f"result: {folder}, report: {folder / 'report.html'}")
+    echo(f"result: {folder}, report: {folder / 'report.html'}")
 
 
 def one_line(text: str, width: int = 160) -> str:

@@ -240,6 +240,8 @@ def _metadata(reader: _Reader) -> tuple[dict[str, Any], int]:
         raise UserError("it does not begin with GGUF")
     reader.at = len(MAGIC)
     version = reader.number("I")
+    if int.from_bytes(version.to_bytes(4, "little"), "big") in VERSIONS:
+        raise UserError("it is big-endian, for another kind of computer; get the little-endian file")
     if version not in VERSIONS:
         raise UserError(f"version {version} is unknown; versions {VERSIONS[0]} and {VERSIONS[1]} can be read")
     tensors, count = reader.number("Q"), reader.number("Q")

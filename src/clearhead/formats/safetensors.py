@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.files import whole, write_whole
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -146,9 +146,11 @@ def _counts(told: Any) -> bool:
 
 def _folder(path: Path) -> dict[str, TensorInfo]:
     """All tensors of a folder, each where its index says."""
+    if (path / WEIGHTS).is_file():  # as transformers: whatever an index beside it says
+        if (path / INDEX).is_file():
+            warn(f"{path} has {WEIGHTS} and {INDEX}; the single file is read, and the shards are ignored")
+        return header(path / WEIGHTS)[0]
     if not (path / INDEX).is_file():
-        if (path / WEIGHTS).is_file():
-            return header(path / WEIGHTS)[0]
         if beside := [file for pattern in PICKLES for file in path.glob(pattern)]:
             raise UserError(pickled(beside[0]))
         raise UserError(f"{path} has no {WEIGHTS} and no {INDEX}; get the folder again")

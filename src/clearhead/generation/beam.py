@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from clearhead.errors import UserError
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.stopping import StopRule
+from clearhead.generation.streaming import decoder_after
 
 
 class Hypothesis(NamedTuple):
@@ -104,4 +105,4 @@ def _over(engine: LocalEngine, rule: StopRule, slot: int, start: int) -> bool:
         return True
     if not rule.may_complete(np.array([last]))[0]:
         return False
-    return rule.find(engine.tokenizer.decode(engine.trie.tokens(slot)[start:].tolist())) is not None
+    return rule.find(decoder_after(engine.tokenizer)(engine.trie.tokens(slot)[start:].tolist())) is not None

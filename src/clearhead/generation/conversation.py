@@ -12,6 +12,7 @@ from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.writing import Text, Writing
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.control import chat_tokens
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer, readable
 
@@ -23,10 +24,16 @@ class Conversation:
     """Ask by `say`, go through what it returns, and the answer is in `messages`, or the part that there was time for.
 
     `dropped` counts the turns that the context had no room for any more; `forgotten` those of the last `say` alone.
+    Control tokens that are spelled in a message are text, `spelled` of them in what was said last, unless
+    `control_tokens` lets a message end its turn and begin others.
     """
 
-    def __init__(self, writer: Writer, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None) -> None:
+    def __init__(
+        self, writer: Writer, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None,
+        control_tokens: bool = False,
+    ) -> None:  # fmt: skip
         self.writer, self.tokenizer, self.template = writer, tokenizer, template
+        self.control_tokens, self.spelled = control_tokens, 0
         self.messages: list[Message] = []
         self.dropped = self.forgotten = 0
         self.last: Text | None = None
@@ -55,7 +62,8 @@ class Conversation:
         try:
             prompt = self._fitted(sampling.max_tokens)
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, self._context - len(prompt)))
-            writing = Writing(self.writer, self.tokenizer, prompt, sampling, seed + self._turns, stop)
+            turn = seed + self._turns
+            writing = Writing(self.writer, self.tokenizer, prompt, sampling, turn, stop, after=False)
         except BaseException:
             (self.messages, self.dropped), self.forgotten = before, 0
             raise
@@ -98,6 +106,9 @@ class Conversation:
         return slice(first, questions[0]) if questions else None
 
     def _tokens(self) -> list[int]:
+        if isinstance(self.tokenizer, SubwordTokenizer) and not self.control_tokens:
+            ids, self.spelled = chat_tokens(self.tokenizer, self.template, self.messages)
+            return ids
         text = self.template.render(self.messages, add_generation_prompt=True).text
         if isinstance(self.tokenizer, SubwordTokenizer):
             return self.tokenizer.encode(text, special=True)

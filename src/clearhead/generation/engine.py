@@ -19,6 +19,7 @@ from clearhead.generation.ledger import Ledger
 from clearhead.generation.nodes import Nodes, Place
 from clearhead.generation.sampling import Token, apply_filters, cumulative, described, draw, uniforms
 from clearhead.generation.stopping import StopRule
+from clearhead.generation.streaming import decoder_after
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.models.decoder import Decoder
 from clearhead.text.protocol import Tokenizer
@@ -290,7 +291,7 @@ class LocalEngine:
 
     def _text(self, rows: _Rows, i: int) -> str:
         """What row i has written, without the end token."""
-        return self.tokenizer.decode(rows.tokens[i, : rows.count[i] - rows.done[i]].tolist())
+        return decoder_after(self.tokenizer)(rows.tokens[i, : rows.count[i] - rows.done[i]].tolist())
 
     def _stop_rule(self, stop: str | tuple[str, ...] | None) -> StopRule:
         if stop not in self._rules:

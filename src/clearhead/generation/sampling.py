@@ -14,6 +14,8 @@ from torch import Tensor
 
 from clearhead.generation.language_model import SampleConfig
 
+FLOAT = torch.finfo(torch.float32)
+SMALL = 1e-6  # below it, logits may become too large for a float
 LIKELIEST = 1024  # tokens sorted before anybody sorts a whole vocabulary
 
 
@@ -34,10 +36,16 @@ def described(logits: Float[Tensor, "V"], token: int, show: int) -> Token:
 
 
 def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
-    """logits / temperature; at 0 the largest alone is kept, the first of equals."""
+    """(logits - their largest) / temperature; at 0 the largest alone is kept, the first of equals.
+
+    Without their largest they stay finite, or become -∞, however small the temperature.
+    """
     if temperature == 0:
         best = logits.argmax(-1, keepdim=True)
         return torch.full_like(logits, -math.inf).scatter(-1, best, logits.gather(-1, best))
+    temperature = min(max(temperature, FLOAT.tiny), FLOAT.max)
+    if temperature < SMALL:
+        logits = logits - logits.amax(-1, keepdim=True)
     return logits / temperature
 
 
@@ -46,7 +54,9 @@ def penalise(logits: Float[Tensor, "N V"], seen: Bool[Tensor, "#N V"], penalty: 
 
     Keskar et al. 2019, section 4.1, divides every logit, which would reward those below 0; all software does this.
     """
-    return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
+    penalty = min(max(penalty, FLOAT.tiny), FLOAT.max)
+    less = torch.where(logits > 0, logits / penalty, logits * penalty).clamp(FLOAT.min, FLOAT.max)
+    return torch.where(seen & ~logits.isneginf(), less, logits)
 
 
 def keep_largest(

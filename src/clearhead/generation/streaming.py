@@ -4,7 +4,7 @@ Deliberately not here: where the tokens come from.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
 from clearhead.errors import UserError
@@ -19,11 +19,14 @@ class Detokenizer:
     """Tokens in, text out as soon as no later token can change it. All that comes out, joined, is `decode` of them all.
 
     A byte-level tokenizer gives bytes, and bytes are decoded one by one. Others are asked for the text of a few tokens
-    with and without the new one, since what a token says may depend on those before it.
+    with and without the new one, since what a token says may depend on those before it. What goes on a text is no
+    beginning of one (`after`): it keeps the space before its first word.
     """
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, after: bool = False) -> None:
         self._tokenizer = tokenizer
+        self._first = decoder_after(tokenizer) if after else tokenizer.decode
+        self._begun = False
         in_bytes = isinstance(tokenizer, SubwordTokenizer) and tokenizer.is_byte_level
         self._bytes = cast(SubwordTokenizer, tokenizer).decode_bytes if in_bytes else None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -44,13 +47,20 @@ class Detokenizer:
         return self._decoder.decode(b"", final=True) if self._bytes is not None else self._out(self._new_text())
 
     def _new_text(self) -> str:
+        if not self._begun:
+            return self._first(self._waiting)
         out = self._tokenizer.decode(self._before)
         return self._tokenizer.decode([*self._before, *self._waiting])[len(out) :]
 
     def _out(self, text: str) -> str:
         if text:  # those without a text stay together with what they may change
-            self._before, self._waiting = self._waiting, []
+            self._before, self._waiting, self._begun = self._waiting, [], True
         return text
+
+
+def decoder_after(tokenizer: Tokenizer) -> Callable[[Iterable[int]], str]:
+    """Ids to text, for ids that go on a text."""
+    return tokenizer.decode_after if isinstance(tokenizer, SubwordTokenizer) else tokenizer.decode
 
 
 class StopStrings:

@@ -17,10 +17,9 @@ from clearhead.generation.engine import LocalEngine, textless
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.sampling import Token
 from clearhead.generation.stopping import StopRule
-from clearhead.generation.streaming import Detokenizer, StopStrings
+from clearhead.generation.streaming import Detokenizer, StopStrings, decoder_after
 from clearhead.models.decoder import Decoder
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.subword import SubwordTokenizer, readable
 
 Ended = Literal["end", "stop", "tokens", "context"]
 """The model's own end, a stop string, the number of tokens asked for, or the model's context."""
@@ -38,26 +37,6 @@ class Text:
     def logprob(self) -> float:
         """The sum of log p of its tokens at temperature 1 without filters, a stop string's and the end included."""
         return sum(token.logprob for token in self.tokens)
-
-
-def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
-    """A prompt with the tokens that the tokenizer puts before every text; a prompt of nothing is the end of another.
-
-    UserError: nothing to begin with at all.
-    """
-    if not isinstance(tokenizer, SubwordTokenizer):
-        ids = tokenizer.encode(prompt)
-        if not ids:
-            raise UserError("this model cannot begin a text from nothing; type a prompt of at least one character")
-        return ids
-    ids = tokenizer.encode(readable(prompt), frame=True)
-    if prompt and ids and ids[-1] in tokenizer.specials and ids[-1] in tokenizer.end_ids:
-        ids = ids[:-1]  # the frame of some tokenizers ends the text that is to go on
-    if not ids and tokenizer.end_id is not None:
-        ids = [tokenizer.end_id]
-    if not ids:
-        raise UserError("this model has no token that begins a text; type a prompt of at least one character")
-    return ids
 
 
 def check_room(prompt: Sequence[int], decoder: Decoder) -> None:
@@ -101,12 +80,14 @@ class Writing:
         seed: int,
         stop: Sequence[str] = (),
         show: int = 0,
+        after: bool = True,
     ) -> None:
+        """`after`: what is written goes on the prompt's text, and keeps the space before its first word."""
         check_room(prompt, writer.decoder)
         never = textless(tokenizer, writer.config.vocab).to(writer.device)
         self._drawn = writer.write(prompt, sampling, seed, never, tokenizer.end_ids, show=show)
         self._stops = StopStrings(stop)
-        self._words = Detokenizer(tokenizer)
+        self._words = Detokenizer(tokenizer, after)
         self._ends = tokenizer.end_ids
         self._limit = sampling.max_tokens
         self._pieces: list[str] = []
@@ -160,7 +141,7 @@ def by_beams(
     for found in beam_search(engine, root, beams, limit, alpha, stop)[:n]:
         tokens = engine.described(found.node, found.tokens, show)
         is_end = tokens[-1].id in tokenizer.end_ids
-        text = tokenizer.decode([token.id for token in tokens[: len(tokens) - is_end]])
+        text = decoder_after(tokenizer)([token.id for token in tokens[: len(tokens) - is_end]])
         ended: Ended = "end" if is_end else "stop"
         if not found.ended:
             ended = "tokens" if len(tokens) == limit else "context"

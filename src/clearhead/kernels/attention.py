@@ -16,7 +16,7 @@ from clearhead.kernels.document_attention import document_attention, has_kernel
 
 
 class Pattern(NamedTuple):
-    """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honours it or refuses.
+    """What a layer asks of attention beyond softmax(q kᵀ / √C) v. Whoever attends honors it or refuses.
 
     `window`: keys that a query sees at most, itself included; 0 means all (Beltagy et al. 2020, section 3.1).
     `softcap`: scores s become softcap · tanh(s / softcap); 0 leaves them (Gemma 2 report 2024, section 2).
@@ -41,10 +41,10 @@ PLAIN_UP_TO = 2048  # keys; on a CPU plain products win up to there, and then th
 def plain_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
-    v: Float[Tensor, "B S G C"],
+    v: Float[Tensor, "B S G D"],
     bias: Float[Tensor, "#B T S"],
     softcap: float = 0.0,
-) -> Float[Tensor, "B T H C"]:
+) -> Float[Tensor, "B T H D"]:
     """softmax(cap(q kᵀ / √C) + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
 
     A bias of -∞ hides a key; every query needs one that it sees. Vaswani et al. 2017, section 3.2.1; grouped heads
@@ -52,10 +52,10 @@ def plain_attention(
     """
     (B, T, H, C), (S, G) = q.shape, k.shape[1:3]
     q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G * T, C)  # the heads of a group: more rows, the same keys
-    k, v = (x.transpose(1, 2).reshape(B * G, S, C) for x in (k, v))
+    k, v = (x.transpose(1, 2).reshape(B * G, S, -1) for x in (k, v))
     scores = capped(q @ k.mT, softcap).view(B, H, T, S)
     weights = (scores + bias[:, None]).softmax(-1)
-    return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, C).transpose(1, 2)
+    return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, -1).transpose(1, 2)
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
@@ -66,9 +66,9 @@ def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:
 def fused_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
-    v: Float[Tensor, "B S G C"],
+    v: Float[Tensor, "B S G D"],
     bias: Float[Tensor, "#B T S"] | None,
-) -> Float[Tensor, "B T H C"]:
+) -> Float[Tensor, "B T H D"]:
     """`plain_attention` without the T x S weights in memory (torch's kernel); no bias means causal."""
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
     bias = None if bias is None else bias[:, None]

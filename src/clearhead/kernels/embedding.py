@@ -42,22 +42,3 @@ class _Embedding(torch.autograd.Function):
 def embedding(tokens: Int[Tensor, "*B"], table: Float[Tensor, "V D"]) -> Float[Tensor, "*B D"]:
     """table[tokens]; its gradient adds every position's to the row that it read."""
     return _Embedding.apply(table, tokens)
-
-
-# An operation of its own, because the compiler would otherwise look the row up again wherever it is used.
-torch.library.define("clearhead::rows", "(Tensor table, Tensor positions) -> Tensor")
-
-
-@torch.library.impl("clearhead::rows", "CompositeExplicitAutograd")
-def _rows(table: Tensor, positions: Tensor) -> Tensor:
-    return table[positions]
-
-
-@torch.library.register_fake("clearhead::rows")
-def _rows_shape(table: Tensor, positions: Tensor) -> Tensor:
-    return table.new_empty((*positions.shape, *table.shape[1:]))
-
-
-def rows(table: Float[Tensor, "N 1 D"], positions: Int[Tensor, "*B"]) -> Float[Tensor, "*B 1 D"]:
-    """table[positions], of a table without a gradient."""
-    return torch.ops.clearhead.rows(table, positions)

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from clearhead.errors import UserError
+from clearhead.formats.safetensors import pickled
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import family_of, sources
 from clearhead.nn.lora import LoraConfig, LoraLinear, merged, places
@@ -24,7 +25,18 @@ from clearhead.nn.lora import LoraConfig, LoraLinear, merged, places
 TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
 FACTORS = re.compile(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight")
-REFUSED = ("use_dora", "modules_to_save", "layer_replication", "megatron_config", "trainable_token_indices")
+PICKLE = "adapter_model.bin"
+# Ways to begin that leave the base as it is; all others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) change its weights.
+BEGINNINGS = (True, False, None, "true", "false", "gaussian", "orthogonal", "eva", "mica")
+USED = {
+    "peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "rank_pattern", "alpha_pattern",
+    "use_rslora", "init_lora_weights", "bias",
+}  # fmt: skip
+HARMLESS = {  # of training, of the file, or what the tensors' own names say
+    "task_type", "auto_mapping", "peft_version", "inference_mode", "target_modules", "exclude_modules", "lora_dropout",
+    "fan_in_fan_out", "layers_to_transform", "layers_pattern", "megatron_core", "eva_config", "corda_config",
+    "lora_ga_config", "loftq_config", "runtime_config", "qalora_group_size", "ensure_weight_tying",
+}  # fmt: skip
 
 
 class Theirs(NamedTuple):
@@ -135,16 +147,26 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}; get it again") from None
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         raise UserError(f"{path} is no LoRA adapter; only these can be read")
-    for key in REFUSED:
-        if config.get(key):
-            raise UserError(f"{path}: {key} = {config[key]!r} cannot be honoured; merge the adapter where it was made")
+    wrong = [
+        key for key, value in config.items() if key not in USED | HARMLESS and value not in (None, False, 0, "", [], {})
+    ]
     if config.get("bias", "none") != "none":
-        raise UserError(f"{path}: bias = {config['bias']!r} cannot be honoured; merge the adapter where it was made")
+        wrong.append("bias")
+    if config.get("init_lora_weights", True) not in BEGINNINGS:
+        wrong.append("init_lora_weights")
+    if wrong:
+        key = wrong[0]
+        why = "it changed the weights that it was trained on" if key == "init_lora_weights" else "it is more than LoRA"
+        raise UserError(
+            f"{path}: {key} = {config[key]!r:.60} cannot be honored, since {why}; merge the adapter where it was made"
+        )
     return config
 
 
 def _read_updates(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
     path = folder / TENSORS
+    if not path.is_file() and (folder / PICKLE).is_file():
+        raise UserError(pickled(folder / PICKLE))
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -168,11 +190,20 @@ def _read_updates(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
     return {name: (both["A"], both["B"]) for name, both in factors.items()}
 
 
+def _of_module(config: Mapping[str, Any], key: str, patterns: str, usual: int, name: str) -> Any:
+    """A value, or what the first pattern that fits a module's name sets for it."""
+    given = config.get(patterns) or {}
+    fits = next((pattern for pattern in given if re.match(rf"(.*\.)?({pattern})$", name)), None)
+    return config.get(key, usual) if fits is None else given[fits]
+
+
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
     """alpha / rank, or alpha / √rank for rank-stabilised updates (Kalajdzievski 2023); a pattern may set a module's."""
-    patterns = config.get("alpha_pattern") or {}
-    key = next((key for key in patterns if re.fullmatch(rf"(.*\.)?({key})", name)), None)
-    alpha = patterns[key] if key is not None else config.get("lora_alpha")
+    alpha, r = (
+        _of_module(config, *keys, name) for keys in (("lora_alpha", "alpha_pattern", 8), ("r", "rank_pattern", 8))
+    )
+    if r != rank:
+        raise UserError(f"{CONFIG}: r = {r!r:.40}, but the update of {name} has rank {rank}; get the adapter again")
     if not isinstance(alpha, int | float) or isinstance(alpha, bool) or not abs(alpha) < 1e30:
         raise UserError(f"{CONFIG}: lora_alpha = {alpha!r:.40} is no number; get the file again")
     return alpha / rank**0.5 if config.get("use_rslora") else alpha / rank

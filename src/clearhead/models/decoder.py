@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import Attend, Pattern, capped
-from clearhead.kernels.embedding import embedding, rows
+from clearhead.kernels.embedding import embedding
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
@@ -41,7 +41,7 @@ class DecoderConfig:
 
     The second half describes published families. 0 stands for "none", for `head_channels` "d_model / n_heads" and for
     `attention_scale` "1/√C". With a window, every `global_every`-th layer sees everything, and turns by `rope_theta`
-    and its scaling where the others, if `rope_local_theta` is given, turn by that.
+    and its scaling where the others, if `rope_local_theta` is given, turn by that, `rope_local_factor` times as slowly.
     """
 
     vocab: int
@@ -65,6 +65,7 @@ class DecoderConfig:
     window: int = 0
     global_every: int = 0
     rope_local_theta: float = 0.0
+    rope_local_factor: float = 1.0
     rope_scaling: Literal["none", "linear", "llama3"] = "none"
     rope_factor: float = 1.0
     rope_low: float = 1.0
@@ -111,6 +112,10 @@ class DecoderConfig:
             raise UserError(f"rope_scaling and rope_local_theta need rotary positions, not {self.positions} ones")
         if self.rope_local_theta and not self.window:
             raise UserError(f"rope_local_theta = {self.rope_local_theta} is for windowed layers; set window")
+        if not 1 <= self.rope_local_factor < math.inf or (self.rope_local_factor > 1 and not self.rope_local_theta):
+            raise UserError(
+                f"rope_local_factor = {self.rope_local_factor} must be at least 1, and needs rope_local_theta above 1"
+            )
         if self.rope_factor < 1 or not 0 < self.rope_low < self.rope_high:
             raise UserError(
                 f"rope_factor = {self.rope_factor} must be at least 1, and rope_low = {self.rope_low} above 0 "
@@ -174,9 +179,6 @@ PRESETS: dict[str, dict[str, object]] = {
 class Decoder(nn.Module):
     """tokens -> hidden states -> logits. Equal configurations and seeds give equal weights."""
 
-    cos: Tensor
-    sin: Tensor
-
     def __init__(self, config: DecoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
@@ -186,21 +188,13 @@ class Decoder(nn.Module):
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
-            if config.positions == "rotary":
-                self.add_rotary_tables()
             initialise(self, seed)
-
-    def add_rotary_tables(self) -> None:
-        """Looked up, one row a position: the compiler would compute the table again in every layer."""
-        config = self.config
-        cos, sin = functional.rotary_table(torch.arange(config.max_positions), global_frequencies(config))
-        self.register_buffer("cos", cos, persistent=False)
-        self.register_buffer("sin", sin, persistent=False)
-        if config.rope_local_theta:
-            local = functional.frequencies(config.channels, config.rope_local_theta)
-            cos, sin = functional.rotary_table(torch.arange(config.max_positions), local)
-            self.register_buffer("local_cos", cos, persistent=False)
-            self.register_buffer("local_sin", sin, persistent=False)
+        # No buffers: a decoder in half precision still turns by whole frequencies.
+        self.frequencies = global_frequencies(config) if config.positions == "rotary" else None
+        local = config.rope_local_theta
+        self.local_frequencies = self.frequencies
+        if local:
+            self.local_frequencies = functional.frequencies(config.channels, local) / config.rope_local_factor
 
     def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B D"]:
         """The hidden states after the last norm."""
@@ -225,13 +219,14 @@ class Decoder(nn.Module):
 
     def rotations(self, positions: Int[Tensor, "*B"], dtype: torch.dtype) -> tuple[Rotation | None, Rotation | None]:
         """Cosines and sines for global and for windowed layers."""
-        if self.config.positions != "rotary":
+        if self.frequencies is None or self.local_frequencies is None:
             return None, None
-        rotation = (rows(self.cos, positions).to(dtype), rows(self.sin, positions).to(dtype))
-        if not self.config.rope_local_theta:
+        cos, sin = functional.rotary_table(positions, self.frequencies)
+        rotation = (cos.to(dtype), sin.to(dtype))
+        if self.local_frequencies is self.frequencies:
             return rotation, rotation
-        cos, sin = self.get_buffer("local_cos"), self.get_buffer("local_sin")
-        return rotation, (rows(cos, positions).to(dtype), rows(sin, positions).to(dtype))
+        cos, sin = functional.rotary_table(positions, self.local_frequencies)
+        return rotation, (cos.to(dtype), sin.to(dtype))
 
     @property
     def dtype(self) -> torch.dtype:

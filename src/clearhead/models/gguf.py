@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from clearhead.config import nearest
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.models import huggingface
 from clearhead.models.decoder import Decoder, DecoderConfig, global_frequencies
 from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
@@ -39,8 +39,17 @@ SANDWICH = {
     "post_attention_layernorm": "post_attention_norm", "pre_feedforward_layernorm": "ffn_norm",
     "post_feedforward_layernorm": "post_ffw_norm",
 }  # fmt: skip
-GEMMA2_EVERY, GEMMA3_EVERY, GEMMA3_LOCAL_THETA = 2, 6, 10_000.0  # llama.cpp knows these and files do not say them
+# What llama.cpp knows of Gemma where a file does not say it.
+GEMMA2_EVERY, GEMMA3_EVERY, GEMMA3_LOCAL_THETA, GEMMA2_WINDOW = 2, 6, 10_000.0, 4096
+GEMMA_LARGEST = {"gemma2": 46, "gemma3_text": 62}  # layers
 LLAMA3_ORIGINAL = 8192  # tokens of context that Llama 3 was first trained with
+WINDOW, PATTERN = "attention.sliding_window", "attention.sliding_window_pattern"
+SAME_IN_WINDOWS = ("attention.key_length_swa", "attention.value_length_swa", "rope.dimension_count_swa")
+HARMLESS = {"vocab_size", "rope.scaling.finetuned", "rope.scaling.original_context_length", "tensor_data_layout"}
+NEUTRAL: dict[str, tuple[Any, ...]] = {  # values with which a key that is not honored changes nothing
+    "rope.scaling.attn_factor": (1.0,), "logit_scale": (1.0,), "residual_scale": (1.0,),
+    "embedding_scale": (1.0,),
+}  # fmt: skip
 ORIGINAL = "rope.scaling.original_context_length"
 ROPE_FREQS = "rope_freqs.weight"
 
@@ -53,61 +62,136 @@ def as_tensor(array: np.ndarray) -> Tensor:
 
 
 def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
-    """The decoder that a file describes. UserError names the first thing in it that we do not have."""
+    """The decoder that a file describes. UserError names the first thing in it that we do not have.
+
+    What the file leaves out is as llama.cpp's load_hparams has it, and so is what depends on the number of layers.
+    """
     arch = metadata.get("general.architecture")
     if arch not in ARCHITECTURES:
         raise UserError(f"its architecture {str(arch)[:40]!r} is not read here{nearest(str(arch), ARCHITECTURES)}")
+    if metadata.get("general.type", "model") != "model":
+        raise UserError(f"general.type = {metadata['general.type']!r:.40}; only the file of a whole model can be read")
+    if isinstance(parts := metadata.get("split.count", 1), int) and parts > 1:
+        raise UserError(f"it is one of the {parts} parts of a split model; join them: llama-gguf-split --merge")
     family = ARCHITECTURES[arch]
-
-    def get(key: str, default: Any = None) -> Any:
-        value = metadata.get(f"{arch}.{key}", default)
-        if value is None:
-            raise UserError(f"its metadata lacks {arch}.{key}")
-        if isinstance(value, list):
-            if len(set(value)) != 1:
-                raise UserError(f"{arch}.{key} differs from layer to layer, which cannot be honoured")
-            value = value[0]
-        if isinstance(value, bool | str) or not math.isfinite(value):
-            raise UserError(f"{arch}.{key} = {value!r:.40} must be a number")
-        return float(str(np.float32(value))) if isinstance(value, float) else value  # 1e-6 again, not 9.99999997e-07
-
-    heads, vocab = int(get("attention.head_count")), shapes.get("token_embd.weight", (0,))[0]
+    keys = _Keys(metadata, arch)
+    if experts := keys.whole("expert_count", 0):
+        raise UserError(f"it is a mixture of {experts} experts, and only models without experts can be read")
+    if not keys.get("attention.causal", True):
+        raise UserError(
+            f"{arch}.attention.causal = False cannot be honored; a decoder here sees what came before alone"
+        )
+    heads, vocab = keys.whole("attention.head_count"), shapes.get("token_embd.weight", (0,))[0]
     sizes: dict[str, Any] = {
-        "vocab": vocab, "d_model": int(get("embedding_length")), "n_layers": int(get("block_count")),
-        "n_heads": heads, "n_kv_heads": int(get("attention.head_count_kv", heads)),
-        "d_ff": int(get("feed_forward_length")), "max_positions": int(get("context_length")),
+        "vocab": vocab, "d_model": keys.whole("embedding_length"), "n_layers": keys.whole("block_count"),
+        "n_heads": heads, "n_kv_heads": keys.whole("attention.head_count_kv", heads),
+        "d_ff": keys.whole("feed_forward_length"), "max_positions": keys.whole("context_length"),
         "tied": "output.weight" not in shapes,
     }  # fmt: skip
     gpt = family == "gpt2"
-    sizes["norm_eps"] = float(get("attention.layer_norm_epsilon" if gpt else "attention.layer_norm_rms_epsilon"))
+    sizes["norm_eps"] = keys.number("attention.layer_norm_epsilon" if gpt else "attention.layer_norm_rms_epsilon")
     if not gpt:
-        channels = int(get("attention.key_length", sizes["d_model"] // max(heads, 1)))
-        if int(get("attention.value_length", channels)) != channels:
-            raise UserError(f"{arch}: keys and values of different widths cannot be honoured")
-        if int(get("rope.dimension_count", channels)) != channels:
-            raise UserError(f"{arch}.rope.dimension_count = {get('rope.dimension_count')}: all {channels} or none")
+        channels = keys.whole("attention.key_length", sizes["d_model"] // max(heads, 1))
+        for key in ("attention.value_length", "rope.dimension_count", *SAME_IN_WINDOWS):
+            if keys.whole(key, channels) != channels:
+                raise UserError(f"{arch}.{key} = {keys.whole(key)} cannot be honored; only {channels} can, as for keys")
         sizes["head_channels"] = 0 if channels * heads == sizes["d_model"] else channels
-        sizes["rope_theta"] = float(get("rope.freq_base", 10_000.0))
-        kind = metadata.get(f"{arch}.rope.scaling.type", "none")
-        if kind == "linear":
-            sizes |= {"rope_scaling": "linear", "rope_factor": float(get("rope.scaling.factor"))}
-        elif kind != "none":
-            raise UserError(f"{arch}.rope.scaling.type = {kind!r:.40} cannot be honoured; none and linear can")
+        sizes |= _rotary(keys)
     if family in ("gemma2", "gemma3_text"):
-        sizes |= {
-            "window": int(get("attention.sliding_window")),
-            "global_every": GEMMA2_EVERY if family == "gemma2" else GEMMA3_EVERY,
-            "attention_scale": channels**-0.5,
-            "attention_softcap": float(get("attn_logit_softcapping", 0.0)),
-            "logit_softcap": float(get("final_logit_softcapping", 0.0)),
-        }
-    if family == "gemma3_text":
-        sizes["rope_local_theta"] = GEMMA3_LOCAL_THETA
+        sizes |= _gemma(keys, family, sizes, channels)
+    keys.check_rest()
     fixed = {**huggingface.FAMILIES[family], "gain": "plain"}
     config = DecoderConfig(**{**fixed, **sizes})
     if ROPE_FREQS not in shapes:
         return config
-    return with_factors(config, read(ROPE_FREQS), int(get(ORIGINAL, LLAMA3_ORIGINAL)))
+    return with_factors(config, read(ROPE_FREQS), keys.whole(ORIGINAL, LLAMA3_ORIGINAL))
+
+
+class _Keys:
+    """The metadata of an architecture, and which of it was asked for."""
+
+    def __init__(self, metadata: Mapping[str, Any], arch: str) -> None:
+        self.arch, self.asked = arch, {ORIGINAL}
+        self.given = {k.removeprefix(f"{arch}."): v for k, v in metadata.items() if k.startswith(f"{arch}.")}
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.asked.add(key)
+        value = self.given.get(key, default)
+        if value is None:
+            raise UserError(f"its metadata lacks {self.arch}.{key}")
+        return value
+
+    def number(self, key: str, default: float | None = None) -> float:
+        value = self.get(key, default)
+        if isinstance(value, list):
+            if len(set(value)) != 1:
+                raise UserError(f"{self.arch}.{key} differs from layer to layer, which cannot be honored")
+            value = value[0]
+        if isinstance(value, bool | str) or not math.isfinite(value):
+            raise UserError(f"{self.arch}.{key} = {value!r:.40} must be a number")
+        return float(str(np.float32(value))) if isinstance(value, float) else value  # 1e-6 again, not 9.99999997e-07
+
+    def whole(self, key: str, default: int | None = None) -> int:
+        return int(self.number(key, default))
+
+    def check_rest(self) -> None:
+        """UserError for a key that nothing here has asked for and that does not say that it changes nothing."""
+        for key, value in self.given.items():
+            neutral = value in NEUTRAL.get(key, ()) or value in (0, False, "", [])
+            if key == WINDOW and not neutral and key not in self.asked:
+                warn(f"{self.arch}.{key} = {value!r:.40}: no {self.arch} model is windowed in llama.cpp; ignored")
+            elif key not in self.asked and key not in HARMLESS and not neutral:
+                raise UserError(f"{self.arch}.{key} = {value!r:.60} cannot be honored; nothing here does as it says")
+
+
+def _rotary(keys: _Keys) -> dict[str, Any]:
+    """Base and scaling. A factor without a type is linear, and there is an old key for it."""
+    found: dict[str, Any] = {"rope_theta": keys.number("rope.freq_base", 10_000.0)}
+    kind = keys.get("rope.scaling.type", "linear")
+    factor = keys.number("rope.scaling.factor", keys.number("rope.scale_linear", 0.0)) or 1.0
+    if kind not in ("none", "linear"):
+        raise UserError(f"{keys.arch}.rope.scaling.type = {kind!r:.40} cannot be honored; none and linear can")
+    return found if kind == "none" or factor == 1 else found | {"rope_scaling": "linear", "rope_factor": factor}
+
+
+def _gemma(keys: _Keys, family: str, sizes: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """Windows, soft caps and scales of Gemma 2 and 3."""
+    second = family == "gemma2"
+    layers = sizes["n_layers"]
+    found: dict[str, Any] = {
+        "attention_scale": gemma_scale(family, layers, sizes["d_model"], sizes["n_heads"], channels)
+    }
+    found["logit_softcap"] = keys.number("final_logit_softcapping", 30.0 if second else 0.0)
+    if second:
+        found["attention_softcap"] = keys.number("attn_logit_softcapping", 50.0)
+    window = keys.whole(WINDOW, GEMMA2_WINDOW if second else 0)
+    local = keys.number("rope.freq_base_swa", sizes["rope_theta"] if second else GEMMA3_LOCAL_THETA)
+    every = keys.get(PATTERN, GEMMA2_EVERY if second else GEMMA3_EVERY)
+    if isinstance(every, list):
+        full = [i + 1 for i, windowed in enumerate(every[:layers]) if not windowed]
+        every = full[0] if full else 0
+        if (
+            len(full) != (layers // every if every else 0)
+            or full != list(range(every, layers + 1, every or 1))[: len(full)]
+        ):
+            raise UserError(f"{keys.arch}.{PATTERN} follows no rhythm, which cannot be honored")
+    if not window or every == 1:
+        return found
+    found |= {"window": window, "global_every": int(every)}
+    if second and keys.get("rope.scaling.type", "linear") == "none" and keys.number("rope.scaling.factor", 0.0) > 1:
+        raise UserError(
+            f"{keys.arch}.rope.scaling.factor beside the type none cannot be honored; leave out one of them"
+        )
+    if second and local == sizes["rope_theta"]:
+        return found
+    if second and "rope_scaling" in sizes:
+        raise UserError(f"{keys.arch}.rope.freq_base_swa beside a scaling cannot be honored; leave out one of them")
+    return found | {"rope_local_theta": local}
+
+
+def gemma_scale(family: str, layers: int, width: int, heads: int, channels: int) -> float:
+    """What q · k is multiplied by: llama.cpp knows the largest models, which differ, by their number of layers."""
+    return (width // heads if layers == GEMMA_LARGEST[family] else channels) ** -0.5
 
 
 def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> DecoderConfig:
@@ -120,7 +204,7 @@ def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> Decod
         scaled = replace(config, rope_scaling="llama3", rope_factor=factor, rope_original=original)
         if torch.allclose(rope_factors(scaled), factors.float(), 1e-4):
             return scaled
-    raise UserError(f"the frequencies in {ROPE_FREQS} are not Llama 3's and cannot be honoured")
+    raise UserError(f"the frequencies in {ROPE_FREQS} are not Llama 3's and cannot be honored")
 
 
 def rope_factors(config: DecoderConfig) -> Tensor:
@@ -139,12 +223,14 @@ def architecture_of(config: DecoderConfig) -> str:
         raise UserError(
             f"mlp = {config.mlp!r} has no form in GGUF; write a Hugging Face folder, or train with mlp = {usual!r}"
         )
-    plain_scale = not config.attention_scale or abs(config.attention_scale * config.channels**0.5 - 1) < 1e-6
-    if family in ("gemma2", "gemma3_text") and not plain_scale:
-        raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only 1/√C can be written")
-    every = {"gemma2": GEMMA2_EVERY, "gemma3_text": GEMMA3_EVERY}.get(family, config.global_every)
-    if config.global_every != every:
-        raise UserError(f"global_every = {config.global_every} has no word in GGUF; only {every} can be written")
+    if family in GEMMA_LARGEST:
+        scale = gemma_scale(family, config.n_layers, config.d_model, config.n_heads, config.channels)
+        if abs((config.attention_scale or config.channels**-0.5) / scale - 1) > 1e-6:
+            raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only {scale:.4g} has")
+    if config.rope_local_factor != 1:
+        raise UserError(
+            f"rope_local_factor = {config.rope_local_factor} has no word in GGUF; write a Hugging Face folder"
+        )
     if config.rope_scaling == "llama3":
         try:
             with_factors(config, rope_factors(config), config.rope_original)
@@ -153,8 +239,6 @@ def architecture_of(config: DecoderConfig) -> str:
                 f"rope_scaling = llama3 with rope_low = {config.rope_low}, rope_high = {config.rope_high} and "
                 f"rope_original = {config.rope_original} has no word in GGUF that could be read again"
             ) from None
-    if family == "gemma3_text" and config.rope_local_theta != GEMMA3_LOCAL_THETA:
-        raise UserError(f"rope_local_theta = {config.rope_local_theta} has no word in GGUF; only 10,000 can be written")
     return known[family]
 
 
@@ -178,7 +262,11 @@ def metadata_of(config: DecoderConfig) -> dict[str, Any]:
     if config.rope_scaling == "llama3":
         found[ORIGINAL] = config.rope_original
     if config.window:
-        found["attention.sliding_window"] = config.window
+        found[WINDOW] = config.window
+    if arch in ("gemma2", "gemma3"):
+        found[PATTERN] = config.global_every
+    if config.rope_local_theta:
+        found["rope.freq_base_swa"] = config.rope_local_theta
     for key, value in (("attn", config.attention_softcap), ("final", config.logit_softcap)):
         if value:
             found[f"{key}_logit_softcapping"] = value

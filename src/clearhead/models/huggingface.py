@@ -4,6 +4,7 @@ A family says which of our options it fixes; everything else of its config.json 
 is refused. Deliberately not here: files (formats), tokenizers (text), and GGUF (models.gguf).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -11,158 +12,171 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from clearhead.config import nearest
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.models.decoder import MOST_LAYERS, Decoder, DecoderConfig
+from clearhead.models.families import ARCHITECTURES, DEFAULTS, FAMILIES, cannot, filled
 from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
 
-LLAMA = {"norm": "rms", "positions": "rotary", "mlp": "swiglu", "qk_norm": False, "block": "pre", "gain": "plain"}
-GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "gain": "plain", "bias": "all"}
-GEMMA = {**LLAMA, "mlp": "geglu", "gain": "one_plus", "bias": "none", "embed_scale": True}
-FAMILIES: dict[str, dict[str, Any]] = {
-    "gpt2": {**GPT, "block": "pre"},
-    "openai-gpt": {**GPT, "block": "post"},
-    "llama": LLAMA,
-    "mistral": {**LLAMA, "bias": "none"},
-    "qwen2": {**LLAMA, "bias": "qkv"},
-    "qwen3": {**LLAMA, "bias": "none", "qk_norm": True},
-    "gemma": GEMMA,
-    "gemma2": {**GEMMA, "block": "sandwich"},
-    "gemma3_text": {**GEMMA, "block": "sandwich", "qk_norm": True},
-}
-ARCHITECTURES = {
-    "gpt2": "GPT2LMHeadModel", "openai-gpt": "OpenAIGPTLMHeadModel", "llama": "LlamaForCausalLM",
-    "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
-    "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3_text": "Gemma3ForCausalLM",
-}  # fmt: skip
 GATES = {"silu": "swiglu", "relu": "reglu", "gelu_pytorch_tanh": "geglu"}  # hidden_act -> the gated MLP it makes
+TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
+ROPE_KEYS = {
+    "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor",
+    "original_max_position_embeddings",
+}  # fmt: skip
+ROPE_FIXED = {"partial_rotary_factor": (1.0,)}
+NEEDED = {"linear": ("factor",), "llama3": ("factor", "low_freq_factor", "high_freq_factor")}
 PREFIXES = ("transformer.", "model.")
-SILENT = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")  # tables that old files carry and nobody needs
+HEAD = "lm_head.weight"
+# Tables that old files carry and that follow from the configuration.
+SILENT = re.compile(r"rotary_emb\.inv_freq$|(^|\.)h\.\d+\.attn\.(masked_)?bias$")
+FOREIGN = {  # a prefix of names, and who writes it
+    "_orig_mod.": "it is a compiled module", "module.": "it is a module inside DataParallel",
+    "language_model.": "it is the text part of a model that reads images",
+    "model.language_model.": "it is the text part of a model that reads images",
+    "base_model.model.": "it is a model with adapters in it",
+}  # fmt: skip
 
 
 def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
     """The decoder that a config.json describes. UserError names the first thing in it that we do not have."""
-    family = str(plain.get("model_type"))
-    if family not in FAMILIES:
-        raise UserError(f"config.json: model_type = {family!r} is not a family read here{nearest(family, FAMILIES)}")
-    if plain.get("quantization_config"):
-        _no("quantization_config", plain["quantization_config"], "weights that are not quantised")
-    layers = plain.get("num_hidden_layers", plain.get("n_layer"))
-    if isinstance(layers, int | float) and not layers <= MOST_LAYERS:
-        raise UserError(f"config.json: {layers} layers are too many; {MOST_LAYERS} are possible")
     try:
-        sizes = _gpt_sizes(plain) if family in ("gpt2", "openai-gpt") else _llama_sizes(plain, family)
+        told = filled(plain)
+        family = str(told["model_type"])
+        layers = told.get("num_hidden_layers", told.get("n_layer"))
+        if isinstance(layers, int | float) and not layers <= MOST_LAYERS:
+            raise UserError(f"{layers} layers are too many; {MOST_LAYERS} are possible")
+        sizes = _gpt_sizes(told) if family in ("gpt2", "openai-gpt") else _llama_sizes(told, family)
         if sizes.get("head_channels", 0) * sizes["n_heads"] == sizes["d_model"]:
             sizes["head_channels"] = 0  # as it would be without being said
         return DecoderConfig(**{**FAMILIES[family], **sizes})
-    except KeyError as missing:
-        raise UserError(f"config.json lacks {missing}, which a {family} model needs") from None
-    except UserError as wrong:  # what a setting cannot be, and what cannot be honoured
-        told = str(wrong).removeprefix("config.json: ")
-        raise UserError(f"config.json: {told}") from None
+    except UserError as wrong:  # what a setting cannot be, and what cannot be honored
+        raise UserError(f"config.json: {wrong}") from None
     except (TypeError, ValueError, AttributeError, ArithmeticError) as wrong:
         raise UserError(f"config.json has a value of the wrong kind: {wrong}") from None
 
 
-def _gpt_sizes(plain: Mapping[str, Any]) -> dict[str, Any]:
-    act = plain.get("activation_function", plain.get("afn", "gelu_new"))
-    if act not in ("gelu_new", "gelu_pytorch_tanh") and not ("afn" in plain and act == "gelu"):
-        _no("activation_function", act, "gelu_new")
-    for key in ("scale_attn_by_inverse_layer_idx", "add_cross_attention"):
-        if plain.get(key):
-            _no(key, True, "false")
-    if plain.get("scale_attn_weights", True) is False:
-        _no("scale_attn_weights", False, "true")
-    D, heads = int(plain["n_embd"]), int(plain["n_head"])
+def _gpt_sizes(told: Mapping[str, Any]) -> dict[str, Any]:
+    if "afn" in told and told["afn"] != "gelu":  # which means the approximation there
+        cannot("afn", told["afn"], "gelu")
+    if "activation_function" in told and told["activation_function"] not in TANH:
+        cannot("activation_function", told["activation_function"], "gelu_new")
+    D, heads = int(told["n_embd"]), int(told["n_head"])
     return {
-        "vocab": int(plain["vocab_size"]), "d_model": D, "n_layers": int(plain["n_layer"]), "n_heads": heads,
-        "n_kv_heads": heads, "d_ff": int(plain.get("n_inner") or 4 * D), "max_positions": int(plain["n_positions"]),
-        "norm_eps": float(plain.get("layer_norm_epsilon", 1e-5)), "tied": bool(plain.get("tie_word_embeddings", True)),
+        "vocab": int(told["vocab_size"]), "d_model": D, "n_layers": int(told["n_layer"]), "n_heads": heads,
+        "n_kv_heads": heads, "d_ff": int(told.get("n_inner") or 4 * D), "max_positions": int(told["n_positions"]),
+        "norm_eps": float(told["layer_norm_epsilon"]), "tied": bool(told["tie_word_embeddings"]),
     }  # fmt: skip
 
 
-def _llama_sizes(plain: Mapping[str, Any], family: str) -> dict[str, Any]:
-    gemma = family.startswith("gemma")
-    act = plain.get("hidden_activation") or plain.get("hidden_act", "gelu_pytorch_tanh" if gemma else "silu")
-    if gemma and act == "gelu":  # old Gemma files say so and mean tanh
+def _llama_sizes(told: Mapping[str, Any], family: str) -> dict[str, Any]:
+    key = "hidden_activation" if "hidden_activation" in DEFAULTS[family] else "hidden_act"
+    act = told[key]
+    if family == "gemma" and act == "gelu":  # old files say so and mean the approximation
         act = "gelu_pytorch_tanh"
-    acts = ("gelu_pytorch_tanh",) if gemma else tuple(GATES)
-    if act not in acts:
-        _no("hidden_act", act, " and ".join(acts))
-    if plain.get("mlp_bias"):
-        _no("mlp_bias", True, "false")
-    if plain.get("attention_bias") and family != "qwen2":
-        _no("attention_bias", True, "false")
-    if plain.get("use_bidirectional_attention"):
-        _no("use_bidirectional_attention", True, "false")
-    heads, layers = int(plain["num_attention_heads"]), int(plain["num_hidden_layers"])
+    gate = GATES.get("gelu_pytorch_tanh" if act in TANH else act)
+    if gate is None or (family.startswith("gemma") and gate != "geglu"):
+        cannot(key, told[key], "gelu_pytorch_tanh" if family.startswith("gemma") else " and ".join(GATES))
+    heads, layers = int(told["num_attention_heads"]), int(told["num_hidden_layers"])
     sizes: dict[str, Any] = {
-        "vocab": int(plain["vocab_size"]), "d_model": int(plain["hidden_size"]), "n_layers": layers, "n_heads": heads,
-        "n_kv_heads": int(plain.get("num_key_value_heads") or heads), "d_ff": int(plain["intermediate_size"]),
-        "max_positions": int(plain.get("max_position_embeddings", 2048)), "mlp": GATES[act],
-        "norm_eps": float(plain.get("rms_norm_eps", 1e-6)), "head_channels": int(plain.get("head_dim") or 0),
-        "tied": bool(plain.get("tie_word_embeddings", gemma)),
+        "vocab": int(told["vocab_size"]), "d_model": int(told["hidden_size"]), "n_layers": layers, "n_heads": heads,
+        "n_kv_heads": int(told["num_key_value_heads"] or heads), "d_ff": int(told["intermediate_size"]),
+        "max_positions": int(told["max_position_embeddings"]), "mlp": gate, "norm_eps": float(told["rms_norm_eps"]),
+        "head_channels": int(told["head_dim"] or 0), "tied": bool(told["tie_word_embeddings"]),
     }  # fmt: skip
-    if gemma and family != "gemma":
-        scalar = float(plain.get("query_pre_attn_scalar", 256))
+    if "query_pre_attn_scalar" in told and family in ("gemma2", "gemma3_text"):
+        scalar = float(told["query_pre_attn_scalar"])
         if not scalar > 0:
-            _no("query_pre_attn_scalar", scalar, "a number above 0")
+            cannot("query_pre_attn_scalar", scalar, "a number above 0")
+        if family == "gemma3_text" and told["attn_logit_softcapping"]:  # its class reads the key and does not use it
+            cannot("attn_logit_softcapping", told["attn_logit_softcapping"], "null")
         sizes["attention_scale"] = scalar**-0.5
-        sizes["attention_softcap"] = float(plain.get("attn_logit_softcapping") or 0)
-        sizes["logit_softcap"] = float(plain.get("final_logit_softcapping") or 0)
-    return sizes | _rotary(plain) | _window(plain, family, layers)
+        sizes["attention_softcap"] = float(told["attn_logit_softcapping"] or 0)
+        sizes["logit_softcap"] = float(told["final_logit_softcapping"] or 0)
+    sizes |= _window(told, family, layers)
+    return sizes | (_rotary_by_kind(told, sizes) if family == "gemma3_text" else _rotary(told))
 
 
-def _window(plain: Mapping[str, Any], family: str, layers: int) -> dict[str, int]:
+def _window(told: Mapping[str, Any], family: str, layers: int) -> dict[str, int]:
     """`window` and `global_every`; the layers' kinds must follow one rhythm."""
-    window = plain.get("sliding_window") or 0
-    if not window or (family.startswith("qwen") and not plain.get("use_sliding_window")):
+    window = told.get("sliding_window")
+    if family in ("llama", "gemma") or (family.startswith("qwen") and not told["use_sliding_window"]):
+        if "sliding_attention" in (told.get("layer_types") or ()) and family.startswith("qwen"):
+            cannot("layer_types", "sliding_attention", "full_attention, since use_sliding_window is false,")
         return {}
-    if family in ("llama", "gemma"):
-        return {}
-    kinds = plain.get("layer_types")
+    if family == "mistral":
+        return {} if window is None else {"window": _whole_above(0, "sliding_window", window), "global_every": 0}
+    kinds = told["layer_types"]
     if kinds is None and family.startswith("qwen"):  # the first layers see everything
-        kinds = ["full_attention" if i < plain["max_window_layers"] else "sliding_attention" for i in range(layers)]
-    every = {"mistral": 0, "gemma2": 2}.get(family, int(plain.get("sliding_window_pattern") or 6))
-    if kinds is not None:
-        full = [i + 1 for i, kind in enumerate(kinds) if kind == "full_attention"]
-        if len(full) == layers:
-            return {}
-        every = full[0] if full else 0
-        if full != (list(range(every, layers + 1, every)) if every else []):
-            _no("layer_types", "an irregular order", "full attention in every n-th layer")
-    return {"window": int(window), "global_every": every}
+        first = int(told["max_window_layers"]) if window is not None else layers
+        kinds = ["full_attention" if i < first else "sliding_attention" for i in range(layers)]
+    if kinds is None:
+        every = _whole_above(0, "sliding_window_pattern", told.get("sliding_window_pattern", 2))
+        kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(layers)]
+    if len(kinds) != layers or not set(kinds) <= {"full_attention", "sliding_attention"}:
+        cannot("layer_types", kinds, f"full_attention and sliding_attention, {layers} of them,")
+    full = [i + 1 for i, kind in enumerate(kinds) if kind == "full_attention"]
+    if len(full) == layers:
+        return {}
+    every = full[0] if full else 0
+    if full != (list(range(every, layers + 1, every)) if every else []):
+        cannot("layer_types", "an irregular order", "full attention in every n-th layer")
+    return {"window": _whole_above(0, "sliding_window", window), "global_every": every}
 
 
-def _rotary(plain: Mapping[str, Any]) -> dict[str, Any]:
+def _whole_above(least: int, key: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value <= least:
+        cannot(key, value, f"a whole number above {least}")
+    return int(value)
+
+
+def _rotary(told: Mapping[str, Any]) -> dict[str, Any]:
     """Base and scaling, from the old keys (rope_theta, rope_scaling) or the new one (rope_parameters)."""
-    found: dict[str, Any] = {}
-    given = plain.get("rope_parameters") or {}
-    if "full_attention" in given:  # Gemma 3: one entry for each kind of layer
-        found["rope_local_theta"] = float(given["sliding_attention"]["rope_theta"])
-        given = given["full_attention"]
-    elif plain.get("rope_local_base_freq"):
-        found["rope_local_theta"] = float(plain["rope_local_base_freq"])
-    found["rope_theta"] = float(given.get("rope_theta") or plain.get("rope_theta") or 10_000.0)
-    scaling = given if given.get("rope_type", "default") != "default" else plain.get("rope_scaling") or {}
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
+    given = told["rope_scaling"] or told["rope_parameters"] or {}
+    if nested := sorted({"full_attention", "sliding_attention"} & given.keys()):
+        cannot("rope_parameters", nested[0], "one for all layers")
+    return _scaling(given, told, told["rope_theta"])
+
+
+def _rotary_by_kind(told: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
+    """Gemma 3's: one entry for each kind of layer. The windowed layers' counts only where there are some."""
+    given = told["rope_parameters"] or {}
+    if strange := sorted(given.keys() - {"full_attention", "sliding_attention"}):
+        cannot(f"rope_parameters.{strange[0]}", given[strange[0]], "full_attention and sliding_attention in it")
+    full = {**(given.get("full_attention") or {}), **(told["rope_scaling"] or {})}
+    found = _scaling(full, told, told["rope_theta"])
+    local = _scaling(given.get("sliding_attention") or {}, told, told["rope_local_base_freq"])
+    if not sizes.get("window"):
+        return found
+    if sizes["global_every"] == 0:  # nothing turns by the base of the layers that see everything
+        return local
+    if local.get("rope_scaling", "linear") != "linear":
+        cannot("rope_parameters.sliding_attention.rope_type", local["rope_scaling"], "default and linear")
+    return found | {"rope_local_theta": local["rope_theta"], "rope_local_factor": local.get("rope_factor", 1.0)}
+
+
+def _scaling(given: Mapping[str, Any], told: Mapping[str, Any], theta: Any) -> dict[str, Any]:
+    """The fields of a DecoderConfig for one table of rotary parameters."""
+    for key, values in ROPE_FIXED.items():
+        if given.get(key) not in (None, *values):
+            cannot(f"rope_parameters.{key}", given[key], str(values[0]))
+    if strange := sorted(given.keys() - ROPE_KEYS - ROPE_FIXED.keys()):
+        warn(f"config.json: no rotary embedding read here has {', '.join(map(repr, strange))}; ignored")
+    found: dict[str, Any] = {"rope_theta": float(given.get("rope_theta", theta))}
+    kind = given.get("rope_type", given.get("type", "default"))
+    if kind == "default":
+        return found
+    if kind not in ("linear", "llama3"):
+        cannot("rope_type", kind, "default, linear and llama3")
+    if missing := [key for key in NEEDED[kind] if given.get(key) is None]:
+        raise UserError(f"rope_type = {kind!r} needs {missing[0]}; add it to its parameters")
+    found |= {"rope_scaling": kind, "rope_factor": float(given["factor"])}
     if kind == "linear":
-        return found | {"rope_scaling": "linear", "rope_factor": float(scaling["factor"])}
-    if kind == "llama3":
-        return found | {
-            "rope_scaling": "llama3", "rope_factor": float(scaling["factor"]),
-            "rope_low": float(scaling["low_freq_factor"]), "rope_high": float(scaling["high_freq_factor"]),
-            "rope_original": int(scaling["original_max_position_embeddings"]),
-        }  # fmt: skip
-    if kind != "default":
-        _no("rope_scaling.rope_type", kind, "default, linear or llama3")
-    if given.get("partial_rotary_factor", plain.get("partial_rotary_factor", 1.0)) != 1.0:
-        _no("partial_rotary_factor", plain.get("partial_rotary_factor"), "1")
-    return found
-
-
-def _no(key: str, value: Any, ours: str) -> None:
-    raise UserError(f"config.json: {key} = {value!r:.80} cannot be honoured; only {ours} can")
+        return found
+    original = told["original_max_position_embeddings"] or given.get("original_max_position_embeddings")
+    return found | {
+        "rope_low": float(given["low_freq_factor"]), "rope_high": float(given["high_freq_factor"]),
+        "rope_original": int(original or told["max_position_embeddings"]),
+    }  # fmt: skip
 
 
 def family_of(config: DecoderConfig) -> str:
@@ -206,13 +220,19 @@ def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
     gpt = family in ("gpt2", "openai-gpt")
     values: dict[str, tuple[str, Any]] = {
         "window": ("window", config.window), "global_every": ("global_every", config.global_every),
-        "rope_local_theta": ("local", config.rope_local_theta), "attention_scale": ("scale", config.attention_scale),
+        "rope_local_theta": ("local", config.rope_local_theta),
+        "rope_local_factor": ("local", config.rope_local_factor * (config.rope_local_factor != 1)),
+        "attention_scale": ("scale", config.attention_scale),
         "attention_softcap": ("softcap", config.attention_softcap), "logit_softcap": ("softcap", config.logit_softcap),
         "rope_scaling": ("rope", "" if config.rope_scaling == "none" else config.rope_scaling),
         "head_channels": ("", config.head_channels * gpt * (config.head_channels * config.n_heads != config.d_model)),
         "n_kv_heads": ("", config.n_kv_heads * gpt * (config.n_kv_heads != config.n_heads)),
         "embed_scale": ("", config.embed_scale and not family.startswith("gemma")),
     }  # fmt: skip
+    if family == "gemma3_text" and config.attention_softcap:  # its class does not use it
+        values["attention_softcap"] = ("", config.attention_softcap)
+    if family == "openai-gpt" and config.d_ff != 4 * config.d_model:
+        values["d_ff"] = ("", config.d_ff)
     if family == "llama" and config.bias != "none":
         values["bias"] = ("", config.bias)
     if family in ("gemma2", "gemma3_text") and not config.window:
@@ -230,9 +250,9 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
     plain: dict[str, Any] = {"model_type": family, "architectures": [ARCHITECTURES[family]]}
     if family in ("gpt2", "openai-gpt"):
         return plain | {
-            **({"activation_function": "gelu_new"} if family == "gpt2" else {"afn": "gelu"}),
+            **({"activation_function": "gelu_new", "n_inner": config.d_ff} if family == "gpt2" else {"afn": "gelu"}),
             "vocab_size": config.vocab, "n_embd": config.d_model, "n_layer": config.n_layers,
-            "n_head": config.n_heads, "n_inner": config.d_ff, "n_positions": config.max_positions,
+            "n_head": config.n_heads, "n_positions": config.max_positions,
             "layer_norm_epsilon": config.norm_eps, "tie_word_embeddings": config.tied,
             "attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0,
         }  # fmt: skip
@@ -262,6 +282,13 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
             plain["layer_types"] = [kinds[config.is_global(i)] for i in range(config.n_layers)]
     elif family in ("mistral", "qwen2", "qwen3"):
         plain["sliding_window"] = None
+    if config.rope_local_factor != 1:
+        plain["rope_parameters"] = {
+            "full_attention": {"rope_type": "default", "rope_theta": config.rope_theta},
+            "sliding_attention": {
+                "rope_type": "linear", "factor": config.rope_local_factor, "rope_theta": config.rope_local_theta,
+            },
+        }  # fmt: skip
     if config.rope_scaling == "linear":
         plain["rope_scaling"] = {"rope_type": "linear", "factor": config.rope_factor}
     if config.rope_scaling == "llama3":
@@ -333,24 +360,38 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
     return found
 
 
+def with_own_head(config: DecoderConfig, family: str, shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
+    """The configuration, untied if the file has a head that is not the embedding: what is in it is not dropped."""
+    if not config.tied or HEAD not in shapes:
+        return config
+    (embed,) = sources(config, family)["embed.weight"].names
+    embed = embed if embed in shapes else _bare(embed)
+    if shapes.get(embed) == shapes[HEAD] and torch.equal(read(embed).float(), read(HEAD).float()):
+        return config
+    return replace(config, tied=False)
+
+
 def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
     """Copy their tensors into our decoder; UserError as `copy_in`."""
-    copy_in(decoder, *_plan(decoder.config, family, shapes), read, where)
+    copy_in(decoder, *_plan(decoder.config, family, shapes, where), read, where)
 
 
 def check(decoder: Decoder, family: str, shapes: Mapping[str, Shape], where: str) -> None:
     """UserError unless their tensors would fill our decoder, which may be without memory."""
-    check_shapes(decoder, *_plan(decoder.config, family, shapes), where)
+    check_shapes(decoder, *_plan(decoder.config, family, shapes, where), where)
 
 
 def _plan(
-    config: DecoderConfig, family: str, shapes: Mapping[str, Shape]
+    config: DecoderConfig, family: str, shapes: Mapping[str, Shape], where: str
 ) -> tuple[dict[str, Source], dict[str, Shape]]:
     """Which tensor goes where, and the shapes of those that matter. Files of a model without its head lack a prefix."""
+    for prefix, why in FOREIGN.items():
+        if foreign := next((name for name in shapes if name.startswith(prefix)), None):
+            raise UserError(f"{where} calls a tensor {foreign}: {why}; take {prefix!r} off the names, or save it anew")
     mapping = sources(config, family)
     if not any(name.startswith(PREFIXES) for name in shapes):
         mapping = {ours: replace(source, names=tuple(map(_bare, source.names))) for ours, source in mapping.items()}
-    needless = {name for name in shapes if name.endswith(SILENT)} | ({"lm_head.weight"} & shapes.keys())
+    needless = {name for name in shapes if SILENT.search(name)} | ({HEAD} & shapes.keys())  # the head is the embedding
     expected = {name for source in mapping.values() for name in source.names}
     return mapping, {k: v for k, v in shapes.items() if k in expected or k not in needless}
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from clearhead.kernels.rotation import rotation
+
 
 def rms_norm(x: Float[Tensor, "*B D"], eps: float, gain: Float[Tensor, "D"] | None = None) -> Float[Tensor, "*B D"]:
     """gain · x / √(mean(x²) + eps); no gain means 1. Zhang and Sennrich 2019, equation 4."""
@@ -27,8 +29,11 @@ def layer_norm(
 
 
 def frequencies(channels: int, base: float) -> Float[Tensor, "{channels}//2"]:
-    """base^(-2i/channels) for i = 0 .. channels/2 - 1: radians a position. Vaswani et al. 2017, section 3.5."""
-    return base ** (-2 * torch.arange(channels // 2, dtype=torch.float32) / channels)
+    """1 / base^(2i/channels) for i = 0 .. channels/2 - 1: radians a position. Vaswani et al. 2017, section 3.5.
+
+    Rounded as the code that published models were trained with rounds: far from the beginning an ulp is an angle.
+    """
+    return 1 / base ** (torch.arange(0, channels, 2, dtype=torch.float32, device="cpu") / channels)
 
 
 def stretched(
@@ -39,9 +44,11 @@ def stretched(
     Those that turn at least `high` times in the original context stay, those that turn at most `low` times are divided
     by the factor, and between the two the share that stays grows evenly with the turns.
     """
-    turns = original * frequency / (2 * math.pi)
-    stay = ((turns - low) / (high - low)).clamp(0, 1)
-    return frequency * (stay + (1 - stay) / factor)
+    wavelength = 2 * math.pi / frequency
+    stay = (original / wavelength - low) / (high - low)
+    between = (1 - stay) * frequency / factor + stay * frequency
+    slow, fast = wavelength > original / low, wavelength < original / high
+    return torch.where(slow, frequency / factor, torch.where(fast, frequency, between))
 
 
 def angles(positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]) -> Float[Tensor, "*B N"]:
@@ -53,8 +60,7 @@ def rotary_table(
     positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]
 ) -> tuple[Float[Tensor, "*B 1 N"], Float[Tensor, "*B 1 N"]]:
     """Cosines and sines of the angles, with an axis for the heads."""
-    theta = angles(positions, frequency)[..., None, :]
-    return theta.cos(), theta.sin()
+    return rotation(positions, frequency)
 
 
 def rotary(
@@ -69,9 +75,9 @@ def rotary(
 
 
 def sinusoidal(positions: Int[Tensor, "*B"], channels: int) -> Float[Tensor, "*B D"]:
-    """The sines, then the cosines, of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
+    """Sine and cosine in turn of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
     theta = angles(positions, frequencies(channels, 10_000.0))
-    return torch.cat((theta.sin(), theta.cos()), -1)
+    return torch.stack((theta.sin(), theta.cos()), -1).flatten(-2)
 
 
 def gelu(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:

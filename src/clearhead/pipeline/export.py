@@ -15,10 +15,12 @@ from clearhead.models import gguf as llama_cpp
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import config_to, family_of, tensors_to
+from clearhead.pipeline.generation_config import GENERATION_CONFIG
 from clearhead.pipeline.model import LoadedModel, json_object
 from clearhead.pipeline.rundir import RunDir, write_json, write_text
 from clearhead.text.char_export import as_subword
 from clearhead.text.gguf_export import to_metadata
+from clearhead.text.load import load_chat_template
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
@@ -26,6 +28,7 @@ from clearhead.training import checkpoint
 BESIDE = (  # what a folder says about its text
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json",
     "merges.txt", "vocab.txt", "tokenizer.model", "chat_template.jinja", "generation_config.json",
+    "additional_chat_templates/*.jinja",
 )  # fmt: skip
 
 
@@ -67,6 +70,7 @@ def write_folder(loaded: LoadedModel, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "config.json", config_of(loaded))
     write_text_files(loaded, folder)
+    write_ends(loaded, folder)
     safetensors.write_folder(folder, tensors_to(loaded.decoder, family))
 
 
@@ -91,6 +95,7 @@ def config_of(loaded: LoadedModel) -> dict[str, Any]:
     kind = str(loaded.decoder.dtype).removeprefix("torch.")
     plain.pop("torch_dtype", None)
     plain.pop("quantization_config", None)
+    plain["tie_word_embeddings"] = loaded.decoder.config.tied  # a file may have a head of its own all the same
     if loaded.tokenizer.end_id is not None:
         plain.setdefault("eos_token_id", loaded.tokenizer.end_id)
     return {**plain, "dtype": kind}
@@ -98,19 +103,35 @@ def config_of(loaded: LoadedModel) -> dict[str, Any]:
 
 def write_text_files(loaded: LoadedModel, folder: Path) -> None:
     """Tokenizer and chat template: those of a folder as they are, others in its words."""
-    for name in BESIDE if loaded.path.is_dir() and not is_run(loaded.path) else ():
-        if (loaded.path / name).is_file():
-            copy_file(loaded.path / name, folder / name)
+    source = loaded.text_path or loaded.path
+    for name in BESIDE if source.is_dir() and not is_run(source) else ():
+        for file in sorted(source.glob(name)):
+            (folder / name).parent.mkdir(exist_ok=True)
+            copy_file(file, folder / file.relative_to(source))
     if not (folder / "tokenizer.json").is_file():
         write_text(folder / "tokenizer.json", subword_of(loaded).to_json())
     if not (folder / "tokenizer_config.json").is_file():
         write_json(folder / "tokenizer_config.json", tokenizer_config(loaded))
+    if loaded.template is not None and load_chat_template(folder) is None:  # the base's, beside an adapter's tokenizer
+        write_text(folder / "chat_template.jinja", loaded.template.source)
+
+
+def write_ends(loaded: LoadedModel, folder: Path) -> None:
+    """All that ends an answer, where the files that were copied do not say it: a turn ends there as here."""
+    file, ends = folder / GENERATION_CONFIG, sorted(loaded.tokenizer.end_ids)
+    told = json_object(file) if file.is_file() else {}
+    stated = told.get("eos_token_id", json_object(folder / "config.json").get("eos_token_id"))
+    if set(ends) - ({stated} if isinstance(stated, int) else set(stated or ())):
+        write_json(file, {**told, "eos_token_id": ends if len(ends) > 1 else ends[0]})
 
 
 def tokenizer_config(loaded: LoadedModel) -> dict[str, Any]:
     told: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
     if loaded.template is not None:
-        told |= {**loaded.template.tokens, "chat_template": loaded.template.source}
+        told |= loaded.template.tokens
+        named = {"default": loaded.template.source, "tool_use": loaded.template.tool_use}
+        several = [{"name": name, "template": source} for name, source in named.items() if source is not None]
+        told["chat_template"] = loaded.template.source if len(several) == 1 else several
     tokenizer = subword_of(loaded)
     for name, i in (("eos_token", tokenizer.end_id), ("pad_token", tokenizer.pad_id)):
         if i is not None:
@@ -134,6 +155,6 @@ def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:
 
 def text_metadata(loaded: LoadedModel) -> dict[str, Any]:
     """Tokenizer and chat template: those of a GGUF file as they are, others in its words."""
-    if is_gguf(loaded.path):
+    if is_gguf(loaded.path) and loaded.text_path is None:
         return {k: v for k, v in read_metadata(loaded.path).items() if k.startswith("tokenizer.")}
     return to_metadata(subword_of(loaded), loaded.template, loaded.decoder.config.vocab)

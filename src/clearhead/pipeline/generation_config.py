@@ -18,7 +18,7 @@ def end_ids(told: Mapping[str, Any], vocab: int, where: Path) -> frozenset[int]:
     found = value if isinstance(value, list) else [] if value is None else [value]
     for i in found:
         if not isinstance(i, int) or isinstance(i, bool):
-            raise UserError(f"{where}: eos_token_id = {i!r:.40} is no token's number; mend it in its config.json")
+            raise UserError(f"{where}: eos_token_id = {i!r:.40} is no token's number; write one without quotes")
     return frozenset(i for i in found if 0 <= i < vocab)  # small models are saved with the number of a large one
 
 

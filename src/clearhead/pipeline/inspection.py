@@ -165,11 +165,12 @@ def _run(run: RunDir) -> Inspection:
 
 def _folder(path: Path) -> Inspection:
     plain = json_object(path / "config.json")
-    stored, config, refused = _stored(Safetensors(path)), None, None
+    file, family = Safetensors(path), str(plain.get("model_type"))
+    stored, config, refused = _stored(file), None, None
     try:
-        config = huggingface.config_from(plain)
         shapes = {tensor.name: tensor.shape for tensor in stored}
-        huggingface.check(hollow_decoder(config, torch.float32), str(plain["model_type"]), shapes, "it")
+        config = huggingface.with_own_head(huggingface.config_from(plain), family, shapes, file.read)
+        huggingface.check(hollow_decoder(config, torch.float32), family, shapes, "it")
     except UserError as error:
         config, refused = None, str(error)
     words = _text(partial(text.load_tokenizer, path), partial(text.load_chat_template, path))

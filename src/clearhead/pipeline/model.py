@@ -16,19 +16,20 @@ import huggingface_hub
 import torch
 from torch import Tensor, nn
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
 from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.huggingface import check, config_from, fill
+from clearhead.models.huggingface import check, config_from, fill, with_own_head
 from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.ends import turn_ends
 from clearhead.text.gguf_vocab import from_metadata
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -53,6 +54,7 @@ class LoadedModel:
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
+    text_path: Path | None = None  # where tokenizer and template lie, if not with the weights
 
 
 def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
@@ -107,7 +109,20 @@ def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype
     except UserError as error:
         raise UserError(f"{path} is an adapter for another model, and that cannot be had: {error}") from None
     apply_adapter(loaded.decoder, path)
-    return replace(loaded, name=name)
+    loaded = replace(loaded, name=name)
+    return loaded if not text.has_tokenizer(path) else with_text_of(loaded, path)
+
+
+def with_text_of(loaded: LoadedModel, path: Path) -> LoadedModel:
+    """With the tokenizer and the template saved beside an adapter; the template of its base if it has none."""
+    own = loaded.path / "config.json"
+    ends = json_object(own) if own.is_file() else {}
+    vocab = loaded.decoder.config.vocab
+    tokenizer, template, drawn = text_of(path, {k: v for k, v in ends.items() if k == "eos_token_id"}, vocab)
+    return replace(
+        loaded, tokenizer=tokenizer, template=template or loaded.template, sampling=drawn or loaded.sampling,
+        text_path=path,
+    )  # fmt: skip
 
 
 def is_adapter(path: Path) -> bool:
@@ -140,19 +155,32 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     """A folder with config.json, one or more .safetensors, and a tokenizer."""
     plain = json_object(path / "config.json")
     config = config_from(plain)
-    tokenizer = text.load_tokenizer(path)
-    check_vocabulary(tokenizer, config, path)
-    beside = path / GENERATION_CONFIG
-    told = json_object(beside) if beside.is_file() else {}
-    ends, drawn = end_ids({**plain, **told}, config.vocab, path), sampling(told, beside)
-    if isinstance(tokenizer, SubwordTokenizer):
-        tokenizer = replace(tokenizer, more_ends=ends)
+    tokenizer, template, drawn = text_of(path, plain, config.vocab)
     shapes, types, read = open_weights(path)
+    config = with_own_head(config, str(plain["model_type"]), shapes, read)
     decoder = hollow_decoder(config, dtype or kind_type(types, device))
     check(decoder, str(plain["model_type"]), shapes, str(path))
     give_memory(decoder)
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
-    return LoadedModel(name, path, decoder.to(device), tokenizer, text.load_chat_template(path), drawn)
+    return LoadedModel(name, path, decoder.to(device), tokenizer, template, drawn)
+
+
+def text_of(
+    path: Path, plain: Mapping[str, Any], vocab: int
+) -> tuple[Tokenizer, ChatTemplate | None, Mapping[str, float]]:
+    """What a folder says of text: its tokenizer with all that ends one, its chat template, and how to draw.
+
+    `plain` is its config.json, whose ends count where generation_config.json names none.
+    """
+    tokenizer, template = text.load_tokenizer(path), text.load_chat_template(path)
+    beside = path / GENERATION_CONFIG
+    told = json_object(beside) if beside.is_file() else {}
+    stated = (told, beside) if told.get("eos_token_id") is not None else (plain, path / "config.json")
+    if isinstance(tokenizer, SubwordTokenizer):
+        tokenizer = replace(fitted(tokenizer, vocab, path), more_ends=end_ids(stated[0], vocab, stated[1]))
+        if template is not None:
+            tokenizer = replace(tokenizer, more_ends=tokenizer.more_ends | turn_ends(tokenizer, template))
+    return tokenizer, template, sampling(told, beside)
 
 
 def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
@@ -171,7 +199,9 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
         tokenizer, template = from_metadata(file.metadata), text.chat_template_of(file.metadata)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    check_vocabulary(tokenizer, config, path)
+    tokenizer = fitted(tokenizer, config.vocab, path)
+    if template is not None:
+        tokenizer = replace(tokenizer, more_ends=tokenizer.more_ends | turn_ends(tokenizer, template))
     stored = {info.dtype for info in file.tensors.values() if len(info.shape) > 1}
     architecture = str(file.metadata["general.architecture"])
     decoder = hollow_decoder(config, dtype or kind_type(stored, device))
@@ -186,12 +216,17 @@ def refuse_pickle(path: Path) -> None:
         raise UserError(pickled(path))
 
 
-def check_vocabulary(tokenizer: Tokenizer, config: DecoderConfig, path: Path) -> None:
-    if tokenizer.vocab_size > config.vocab:
-        raise UserError(
-            f"{path}: the tokenizer has {tokenizer.vocab_size} tokens but the model only {config.vocab}; "
-            "take both from one place"
-        )
+def fitted(tokenizer: SubwordTokenizer, vocab: int, path: Path) -> SubwordTokenizer:
+    """The tokenizer of a model that reads so many tokens; those beyond are told when a text has one.
+
+    Gemma 3 has a token for images there. Where ordinary text has such tokens, the two are not of one model.
+    """
+    if tokenizer.vocab_size <= vocab:
+        return tokenizer
+    ordinary = max(tokenizer.backend.get_vocab(with_added_tokens=False).values(), default=-1)
+    if ordinary >= vocab:
+        warn(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens and the model {vocab}; a text may hold others")
+    return replace(tokenizer, embedded=vocab)
 
 
 def json_object(file: Path) -> dict[str, Any]:
@@ -225,8 +260,6 @@ def give_memory(decoder: Decoder) -> None:
         for name, weight in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype), requires_grad=False))
     decoder.eval()
-    if decoder.config.positions == "rotary":
-        decoder.add_rotary_tables()
 
 
 def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:

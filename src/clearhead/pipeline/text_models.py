@@ -10,12 +10,13 @@ from clearhead.generation.decode import Writer
 from clearhead.generation.engine import textless
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.sampling import apply_filters, cumulative, draw, uniforms
-from clearhead.generation.writing import Writing, prompt_tokens
+from clearhead.generation.writing import Writing
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer, load_weights
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 

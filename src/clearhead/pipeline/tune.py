@@ -37,6 +37,7 @@ from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
 from clearhead.pipeline import export
 from clearhead.pipeline.model import LoadedModel, is_adapter
 from clearhead.pipeline.rundir import read_json, write_bytes, write_json
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
@@ -360,7 +361,7 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
 def prompt_ids(prepared: Prepared, prompt: str) -> list[int]:
     tokenizer = prepared.loaded.tokenizer
     if prepared.loaded.template is None or not isinstance(tokenizer, SubwordTokenizer):
-        return tokenizer.encode(prompt)
+        return prompt_tokens(tokenizer, prompt)
     return tokenizer.encode(prompt, special=True)
 
 

@@ -99,7 +99,8 @@ def parameter_table(a: Architecture) -> dict[str, int]:
         "positions": a.context * D if a.positions == "learned" else 0,
         "attention": L * (D * projected + a.q_width * D + attention_biases),
         "mlp": L * (D * hidden + F * D + (hidden + D if a.biases == "all" else 0)),
-        "norms": (2 * L + 1) * D * (2 if a.norm == "layer" else 1) + (2 * L * a.channels if a.qk_norm else 0),
+        "norms": (2 * L + 1) * D * (2 if a.norm == "layer" and a.biases == "all" else 1)
+        + (2 * L * a.channels if a.qk_norm else 0),
         "head": 0 if a.tied else a.vocab * D,
     }
 

@@ -36,10 +36,14 @@ class Rendered(NamedTuple):
 
 @dataclass(eq=False)
 class ChatTemplate:
-    """A template, and the special tokens that it may name: bos_token, eos_token and so on."""
+    """A template, and the special tokens that it may name: bos_token, eos_token and so on.
+
+    `tool_use` is another one for chats with tools, where a model has two.
+    """
 
     source: str
     tokens: Mapping[str, str] = field(default_factory=dict)
+    tool_use: str | None = None
     seconds: float = SECONDS
     _worker: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
 
@@ -48,13 +52,19 @@ class ChatTemplate:
     ) -> Rendered:
         """The text of `messages`; with `add_generation_prompt` it ends where the assistant is to write.
 
-        Other `variables`, such as `tools`, go to the template as they are. UserError when the template fails.
+        Other `variables`, such as `tools`, go to the template as they are; what a message has no value for is left out,
+        and tools and documents are none, as transformers has it. UserError when the template fails.
         """
         for i, message in enumerate(messages):
             if not isinstance(message.get("role"), str):
                 raise UserError(f"message {i + 1} of the chat has no role; give it one, such as user or assistant")
-        told = {**self.tokens, **variables, "messages": list(messages), "add_generation_prompt": add_generation_prompt}
-        request = {"template": self.source, "variables": told, "seconds": self.seconds}
+        told = {
+            "tools": None, "documents": None, **self.tokens, **variables,
+            "messages": [{key: value for key, value in message.items() if value is not None} for message in messages],
+            "add_generation_prompt": add_generation_prompt,
+        }  # fmt: skip
+        source = self.source if self.tool_use is None or told["tools"] is None else self.tool_use
+        request = {"template": source, "variables": told, "seconds": self.seconds}
         reply = self._ask(json.dumps(request).encode() + b"\n")
         if "error" in reply:
             raise UserError(f"the chat template fails: {reply['error']}; mend it, or the messages")

@@ -1,13 +1,14 @@
 """Running text from files, one document after the other, however large the files are.
 
-Plain text is cut at blank lines into documents of some thousand characters; JSONL and Parquet have one document a row,
-in the field `text`. A folder stands for the files in it whose names end in one of SUFFIXES. Which documents are held
-out is decided by each document's own text, so the same text is never on both sides.
+Plain text is cut at blank lines into documents of some thousand characters; JSONL, JSON, CSV and Parquet have one
+document a row, in the field `text`. A folder stands for the files in it whose names end in one of SUFFIXES. Which
+documents are held out is decided by each document's own text, so the same text is never on both sides.
 Deliberately not here: tokens.
 """
 
 import ast
 import codecs
+import csv
 import hashlib
 import importlib
 import json
@@ -17,14 +18,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from pydoc_data.topics import topics
 from types import ModuleType
+from typing import Any
 
 from clearhead.errors import UserError
 
-SUFFIXES = (".txt", ".text", ".md", ".rst", ".jsonl", ".parquet")
+SUFFIXES = (".txt", ".text", ".md", ".rst", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 FIELD = "text"
 DOCUMENT = 4_000  # characters after which the next blank line ends a document of plain text
 LONGEST = 16 * DOCUMENT  # and after which it ends anyhow, at a line or in it
-LONGEST_ROW = 1 << 26  # characters of one JSONL line
+LONGEST_ROW = 1 << 26  # characters of one row, and bytes of a file that is one JSON array
+BOM = "\ufeff"
+PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 NO_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}  # folders of no documentation
 
 
@@ -77,8 +81,11 @@ def documents(paths: Sequence[Path], field: str = FIELD) -> Iterator[str]:
     """Every document of every file, without holding more than a few of them; UserError when there is none."""
     files = files_of(paths)
     count = 0
+    readers = {
+        ".jsonl": _jsonl, ".ndjson": _jsonl, ".json": _json, ".csv": _csv, ".tsv": _csv, ".parquet": _parquet,
+    }  # fmt: skip
     for file in files:
-        readers = {".jsonl": _jsonl, ".parquet": _parquet}
+        refuse_packed(file)
         rows = readers[file.suffix.lower()](file, field) if file.suffix.lower() in readers else _plain(file)
         for document in rows:
             if document.strip():
@@ -146,6 +153,18 @@ def _lines(file: Path, longest: int) -> Iterator[str]:
         raise UserError(f"cannot read {file}: {error.strerror}; name a file of text") from None
 
 
+def refuse_packed(file: Path) -> None:
+    """UserError for a compressed file, which would be no text at all, or rows of nothing."""
+    try:
+        with open(file, "rb") as opened:
+            begins = opened.read(8)
+    except OSError:
+        return  # told by whoever reads it
+    for magic, name in PACKED.items():
+        if begins.startswith(magic):
+            raise UserError(f"{file} is compressed ({name}); unpack it first, and name what was in it")
+
+
 def _line_of_damage(file: Path) -> int:
     """The first line that is no UTF-8; what reads text ahead does not know."""
     decoder, line = codecs.getincrementaldecoder("utf-8")(), 1
@@ -160,19 +179,62 @@ def _line_of_damage(file: Path) -> int:
 
 def _jsonl(file: Path, field: str) -> Iterator[str]:
     for number, line in enumerate(_lines(file, LONGEST_ROW), start=1):
-        if not line.strip():
+        line = line.strip().strip(BOM)  # files that were put together have one in the middle
+        if not line:
             continue
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
+            if number == 1 and line.startswith("["):
+                raise UserError(f"{file} is one JSON array; write one object a line, or call it .json") from None
             raise UserError(f"{file}, line {number}: this is not JSON; write one object a line") from None
-        if not isinstance(row, dict) or field not in row:
-            names = ", ".join(map(repr, row))[:100] if isinstance(row, dict) else "none"
-            raise UserError(f"{file}, line {number}: no text in the field {field!r}; its fields are {names}")
-        text = row[field]
-        if text is not None and not isinstance(text, str):
-            raise UserError(f"{file}, line {number}: the field {field!r} holds {text!r:.40}, which is no text")
-        yield (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")  # half a pair is U+FFFD
+        if isinstance(row, list):
+            raise UserError(f"{file}, line {number}: this is a JSON array; write one object a line, or call it .json")
+        yield _text(row, field, f"{file}, line {number}")
+
+
+def _text(row: Any, field: str, where: str) -> str:
+    """What a row says in its field; half of a surrogate pair is U+FFFD."""
+    if not isinstance(row, dict) or field not in row:
+        names = ", ".join(map(repr, row))[:100] if isinstance(row, dict) else f"none: it is {row!r:.40}"
+        raise UserError(f"{where}: no text in the field {field!r}; its fields are {names}")
+    text = row[field]
+    if text is not None and not isinstance(text, str):
+        raise UserError(f"{where}: the field {field!r} holds {text!r:.40}, which is no text")
+    return (text or "").encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def _json(file: Path, field: str) -> Iterator[str]:
+    """An array of objects or of texts; a file of one object a line is called so as well."""
+    if next((line for line in _lines(file, DOCUMENT) if line.strip()), "").lstrip()[:1] != "[":
+        yield from _jsonl(file, field)
+        return
+    if file.stat().st_size > LONGEST_ROW:
+        raise UserError(
+            f"{file} is one JSON array of more than {LONGEST_ROW:,} bytes; write one object a line (.jsonl)"
+        )
+    try:
+        rows = json.loads("".join(_lines(file, LONGEST_ROW)))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{file} is no JSON that can be read: {error}; write one object a line (.jsonl)") from None
+    for number, row in enumerate(rows, start=1):
+        yield _text({field: row} if isinstance(row, str) else row, field, f"{file}, row {number}")
+
+
+def _csv(file: Path, field: str) -> Iterator[str]:
+    """The column of that name; the first row names the columns."""
+    csv.field_size_limit(LONGEST_ROW)
+    rows = csv.reader(_lines(file, LONGEST_ROW), delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
+    try:
+        names = next(rows, [])
+        if field not in names:
+            raise UserError(f"{file} has no column {field!r}; its first row is {', '.join(map(repr, names))[:200]}")
+        for number, row in enumerate(rows, start=1):
+            if row and len(row) != len(names):
+                raise UserError(f"{file}, row {number}: {len(row)} cells where {len(names)} columns are named; mend it")
+            yield row[names.index(field)] if row else ""
+    except csv.Error as error:
+        raise UserError(f"{file} is no CSV that can be read: {error}; mend it, or write JSONL") from None
 
 
 def _parquet(file: Path, field: str) -> Iterator[str]:

@@ -7,11 +7,12 @@ GGUF has no word for composing characters (NFC), and the tokenizers of Qwen that
 
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.ends import named
 from clearhead.text.gguf_vocab import (
     CONTROL,
     LLAMA3,
@@ -48,13 +49,28 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
     body = _byte_level(tokenizer, told) if tokenizer.is_byte_level else _sentencepiece(tokenizer, told, vocab)
     found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, told, template)}
     again = from_metadata(found)
+    first = prepends(told) and "Prepend" not in normalisers(told["normalizer"])
+    if first:
+        warn("in a GGUF file a space is put before a text that begins with one as well, and after control tokens")
     for given in TRIED:
+        if first and given.startswith(" "):
+            continue
         text = _spelled(tokenizer, told, unicodedata.normalize("NFC", given) if composed else given)
         if any(again.encode(text, frame=frame) != tokenizer.encode(text, frame=frame) for frame in (False, True)):
             raise UserError(f"a GGUF file has no words for this tokenizer: {text!r:.40} would have other tokens in it")
     if template is not None:
         found["tokenizer.chat_template"] = template.source
+        if template.tool_use is not None:
+            found["tokenizer.chat_template.tool_use"] = template.tool_use
     return found
+
+
+def prepends(told: Mapping[str, Any]) -> bool:
+    """Whether a space is put before a text; a Metaspace does so only where the text does not begin with one."""
+    cut = told["pre_tokenizer"] or {}
+    if cut.get("type") == "Metaspace":
+        return bool(cut["prepend_scheme"] != "never")
+    return "Prepend" in normalisers(told["normalizer"])
 
 
 def normalisers(told: Any) -> list[str]:
@@ -102,7 +118,7 @@ def _sentencepiece(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int
     scores = [-float(len(merges))] * max(vocab, tokenizer.vocab_size)
     for token, i in told["model"]["vocab"].items():
         scores[i] = -float(rank.get(token, len(merges)))
-    spaced = "Prepend" in normalisers(told["normalizer"])
+    spaced = prepends(told)
     return {PREFIX + "model": "llama", PREFIX + "scores": scores, PREFIX + "add_space_prefix": spaced}
 
 
@@ -122,13 +138,21 @@ def _frame(tokenizer: SubwordTokenizer, told: dict[str, Any], template: ChatTemp
     before, after = framed[:start], framed[start + len(plain) :]
     if len(before) > 1 or len(after) > 1:
         raise UserError("this tokenizer puts several tokens around every text; a GGUF file can ask for one")
-    named = (template.tokens if template else {}).get("bos_token")
-    first = before[0] if before else tokenizer.backend.token_to_id(named) if named else None
+    bos = (template.tokens if template else {}).get("bos_token")
+    first = before[0] if before else tokenizer.backend.token_to_id(bos) if bos else None
+    known = named(tokenizer)
     ids = {
         "bos": first, "eos": after[0] if after else tokenizer.end_id, "padding": tokenizer.pad_id,
         "unknown": tokenizer.unk_id,
     }  # fmt: skip
-    ids |= zip(("eot", "eom"), sorted(tokenizer.end_ids - {ids["eos"]}), strict=False)  # room for two more ends
+    more = sorted(
+        tokenizer.end_ids - {ids["eos"]}, key=lambda i: (i in known, i)
+    )  # room for two; names tell the others
+    if untold := [i for i in more[2:] if i not in known]:
+        warn(
+            f"a GGUF file has room for three ends; {tokenizer.backend.id_to_token(untold[0])!r:.60} will be none in it"
+        )
+    ids |= zip(("eot", "eom"), more, strict=False)
     return {
         **{f"{PREFIX}{name}_token_id": i for name, i in ids.items() if i is not None},
         PREFIX + "add_bos_token": bool(before), PREFIX + "add_eos_token": bool(after),

@@ -5,21 +5,32 @@ an error, because a wrong one gives wrong ids without a word. Tokens of the type
 of type user-defined are found in text before anything else (llama.cpp, llama_token_type).
 """
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.formats.gguf import read_metadata
+from clearhead.text.ends import named
 from clearhead.text.patterns import pattern
 from clearhead.text.subword import UNKNOWN_TOKEN, SubwordTokenizer
 from clearhead.text.training import cut_to_bytes
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED = 1, 2, 3, 4, 5  # types of tokens
 WORD_START = "▁"
-PREFIX = "tokenizer.ggml."
+PREFIX, TEMPLATE = "tokenizer.ggml.", "tokenizer.chat_template"
+KNOWN = {  # used here, or of no effect on the ids of a text
+    "model", "pre", "tokens", "token_type", "scores", "merges", "bos_token_id", "eos_token_id", "eot_token_id",
+    "eom_token_id", "unknown_token_id", "padding_token_id", "add_bos_token", "add_eos_token", "add_space_prefix",
+    "token_type_count", "seperator_token_id", "cls_token_id", "mask_token_id", "fim_pre_token_id", "fim_suf_token_id",
+    "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id", "prefix_token_id",
+    "suffix_token_id", "middle_token_id",
+}  # fmt: skip
+# As llama.cpp has it, all of these end a text, and so does a token with the name of an end.
+ENDS = ("eot", "eom", "fim_pad", "fim_rep", "fim_sep")
 LLAMA3 = ("llama3", "llama-v3", "llama-bpe", "falcon3")  # a piece that is a token is that token; texts begin with one
 
 
@@ -32,9 +43,10 @@ def load_gguf(path: Path) -> SubwordTokenizer:
         raise UserError(f"{path}: {error}") from None
 
 
-def chat_template(metadata: Mapping[str, Any]) -> str | None:
-    template = metadata.get("tokenizer.chat_template")
-    return template if isinstance(template, str) else None
+def chat_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """The templates by their names; the one without a name is the default."""
+    found = {k.removeprefix(TEMPLATE).lstrip("."): v for k, v in metadata.items() if k.startswith(TEMPLATE)}
+    return {name or "default": source for name, source in found.items() if isinstance(source, str)}
 
 
 def special_tokens(metadata: Mapping[str, Any]) -> dict[str, str]:
@@ -67,10 +79,13 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
         elif kind == USER_DEFINED:
             backend.add_tokens([AddedToken(token, special=False, normalized=False)])
     _frame(backend, metadata, tokens)
-    end, padding, *more = (
-        _token_id(metadata, f"{name}_token_id", tokens) for name in ("eos", "padding", "eot", "eom")
-    )  # the last two end a turn and a message
-    return SubwordTokenizer(backend, end, padding, frozenset(i for i in more if i is not None))
+    end, padding, *more = (_token_id(metadata, f"{name}_token_id", tokens) for name in ("eos", "padding", *ENDS))
+    ends = named(found := SubwordTokenizer(backend, end, padding))
+    backend.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in ends.values()])
+    given = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    if unknown := [k for k, v in given.items() if k not in KNOWN and v not in (False, 0, "", [])]:
+        warn(f"its tokenizer's {', '.join(map(repr, unknown[:5]))} cannot be read here; ignored")
+    return dataclasses.replace(found, more_ends=frozenset({*(i for i in more if i is not None), *ends}))
 
 
 def _is_text(token: str) -> bool:
@@ -90,7 +105,11 @@ def _byte_level(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
         if not space or not {left, right, left + right} <= known:
             raise UserError(f"the merge {merge[:60]!r} is not one of two of its tokens into a third")
         pairs.append((left, right))
-    name = metadata.get(PREFIX + "pre", "gpt-2")
+    if PREFIX + "pre" not in metadata:
+        warn(
+            f"{PREFIX}pre is missing, so text is cut as llama.cpp cuts it by default; a file that has it may be better"
+        )
+    name = metadata.get(PREFIX + "pre", "default")
     if not isinstance(name, str):
         raise UserError(f"{PREFIX}pre is {name!r:.60}; it must be a name")
     backend = Tokenizer(

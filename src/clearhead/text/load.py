@@ -4,33 +4,68 @@ chat template that lies beside it.
 What a file is is decided by what is in it and not by its name.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.formats import gguf
 from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.patterns import pattern
 from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable
 from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.training import cut_to_bytes
 
 LARGEST = 1 << 28  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
+PAIR = ("vocab.json", "merges.txt")  # where there is none of them
 CONFIG = "tokenizer_config.json"
-TEMPLATE = "chat_template.jinja"
+SPECIAL_TOKENS, ADDED_TOKENS = "special_tokens_map.json", "added_tokens.json"
+TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
+DEFAULT, TOOL_USE = "default", "tool_use"  # names of templates
+CLASS_TOKENS = {  # what classes of transformers have where a file says nothing
+    "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
+    "CodeLlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
+    "GemmaTokenizer": {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"},
+    "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
+    "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
+}  # fmt: skip
+ATTRIBUTES = (
+    "bos_token",
+    "eos_token",
+    "unk_token",
+    "sep_token",
+    "pad_token",
+    "cls_token",
+    "mask_token",
+)  # in this order
+KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a text
+    "tokenizer_class", "added_tokens_decoder", "additional_special_tokens", "extra_special_tokens", "chat_template",
+    "add_bos_token", "add_eos_token", "add_prefix_space", "model_max_length", "max_length", "max_len", "padding_side",
+    "truncation_side", "truncation_strategy", "stride", "pad_to_multiple_of", "pad_token_type_id", "legacy",
+    "clean_up_tokenization_spaces", "sp_model_kwargs", "use_default_system_prompt", "spaces_between_special_tokens",
+    "use_fast", "name_or_path", "special_tokens_map_file", "tokenizer_file", "processor_class", "errors", "backend",
+    "is_local", "local_files_only", "model_input_names", "model_specific_special_tokens", "from_slow", "device_map",
+    "trust_remote_code", "tokenize_chinese_chars", "do_lower_case", "do_basic_tokenize", "strip_accents", "never_split",
+    "unk_id", "vocab_size", "response_schema", "fix_mistral_regex", "image_processor_type",
+}  # fmt: skip
+SHOWN = 5  # keys in a warning
 ENDS = (END_TOKEN, "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
 PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
 
 
 def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | CharTokenizer:
     """The tokenizer at `path`; `cut` names the pattern of a rank file that is not known here."""
+    if path.is_dir() and not has_tokenizer(path) and all((path / name).is_file() for name in PAIR):
+        _refuse_cut(cut, path)
+        return from_pair(path)
     file = _in_folder(path) if path.is_dir() else path
     if file.exists() and not file.is_file():  # a pipe is read once, and a device has no end
         raise UserError(f"{file} is no regular file; name a tokenizer's file or folder")
@@ -51,15 +86,14 @@ def load_tokenizer(path: Path, cut: str | None = None) -> SubwordTokenizer | Cha
 def load_chat_template(path: Path) -> ChatTemplate | None:
     """The chat template of a folder or of a GGUF file, None where there is none."""
     if path.is_dir():
-        beside = path / CONFIG
-        if not beside.is_file() and (files := sorted(path.glob("*.gguf"))):
+        if not (path / CONFIG).is_file() and not (path / TEMPLATE).is_file() and (files := sorted(path.glob("*.gguf"))):
             return load_chat_template(files[0])
-        told = _object(_read(beside), beside) if beside.is_file() else {}
-        alone = path / TEMPLATE
-        source = readable(_read(alone)) if alone.is_file() else _default_template(told.get("chat_template"))
-        tokens = {name: _content(value) for name, value in told.items() if name.endswith("_token")}
-        told_tokens = {name: token for name, token in tokens.items() if token is not None}
-        return None if source is None else ChatTemplate(source, told_tokens)
+        told = settings(path)
+        named = _named_templates(told.get("chat_template"))
+        if (path / TEMPLATE).is_file() or (path / MORE_TEMPLATES).is_dir():
+            alone = {file.stem: readable(_read(file)) for file in sorted((path / MORE_TEMPLATES).glob("*.jinja"))}
+            named = alone | ({DEFAULT: readable(_read(path / TEMPLATE))} if (path / TEMPLATE).is_file() else {})
+        return chat_template_from(named, named_tokens(told), path)
     if _begins(path, len(gguf.MAGIC)) == gguf.MAGIC:
         return chat_template_of(gguf.read_metadata(path))
     return load_chat_template(path.parent) if path.name == NAMES[0] else None
@@ -67,23 +101,133 @@ def load_chat_template(path: Path) -> ChatTemplate | None:
 
 def chat_template_of(metadata: Mapping[str, Any]) -> ChatTemplate | None:
     """The chat template in the metadata of a GGUF file."""
-    source = gguf_vocab.chat_template(metadata)
-    return None if source is None else ChatTemplate(source, gguf_vocab.special_tokens(metadata))
+    named = gguf_vocab.chat_templates(metadata)
+    return chat_template_from(named, gguf_vocab.special_tokens(metadata), None) if named else None
 
 
-def _default_template(told: Any) -> str | None:
-    """A configuration holds one template, or several of which one is the default."""
-    if isinstance(told, list):
-        told = next(
-            (item.get("template") for item in told if isinstance(item, dict) and item.get("name") == "default"), None
+def chat_template_from(named: Mapping[str, str], tokens: Mapping[str, str], where: Path | None) -> ChatTemplate | None:
+    """The template by default, and that for tools; UserError where there are some and none is by default."""
+    if not named:
+        return None
+    if DEFAULT not in named:
+        place = f"{where}: " if where else ""
+        raise UserError(
+            f"{place}its chat templates are {', '.join(sorted(named))}, and none is the default; name one so"
         )
-    return told if isinstance(told, str) else None
+    return ChatTemplate(named[DEFAULT], tokens, named.get(TOOL_USE))
+
+
+def _named_templates(told: Any) -> dict[str, str]:
+    """A configuration holds one template, or several with names."""
+    if isinstance(told, list):
+        items = [item for item in told if isinstance(item, dict)]
+        told = {item.get("name"): item.get("template") for item in items}
+    found = told if isinstance(told, dict) else {DEFAULT: told}
+    return {name: source for name, source in found.items() if isinstance(name, str) and isinstance(source, str)}
 
 
 def _content(told: Any) -> str | None:
     """A token is written as its text, or as a table that has it."""
     name = told.get("content") if isinstance(told, Mapping) else told
     return name if isinstance(name, str) else None
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """What tokenizer_config.json says, and the files of earlier years that are merged into it as in transformers.
+
+    Those count only where it has no `added_tokens_decoder` itself.
+    """
+    told = _beside(folder / CONFIG)
+    if "additional_special_tokens" in told:
+        told.setdefault("extra_special_tokens", told["additional_special_tokens"])
+    if "added_tokens_decoder" in told:
+        return told
+    for key, value in _beside(folder / SPECIAL_TOKENS).items():
+        told["extra_special_tokens" if key == "additional_special_tokens" else key] = value
+    special = {*named_tokens(told).values(), *extra_tokens(told)}
+    added = _beside(folder / ADDED_TOKENS)
+    if not all(isinstance(i, int) for i in added.values()):
+        raise UserError(f"{folder / ADDED_TOKENS} does not give each token its number; get it again")
+    told["added_tokens_decoder"] = {
+        str(i): {"content": token, "normalized": token not in special, "special": token in special}
+        for token, i in added.items()
+    }
+    return told
+
+
+def _beside(file: Path) -> dict[str, Any]:
+    return _object(_read(file), file) if file.is_file() else {}
+
+
+def named_tokens(told: Mapping[str, Any]) -> dict[str, str]:
+    """bos_token and the like, those of the class where the file leaves them out."""
+    given = {**CLASS_TOKENS.get(str(told.get("tokenizer_class")).removesuffix("Fast"), {}), **told}
+    more = told.get("extra_special_tokens")
+    given |= more if isinstance(more, Mapping) else {}
+    found = {name: _content(value) for name, value in given.items() if name.endswith("_token")}
+    return {name: token for name, token in found.items() if token}
+
+
+def extra_tokens(told: Mapping[str, Any]) -> list[str]:
+    more = told.get("extra_special_tokens")
+    return [token for item in more if (token := _content(item))] if isinstance(more, list) else []
+
+
+def add_tokens(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> None:
+    """The tokens that only the configuration names, in the order of transformers. UserError for another number."""
+    given = told.get("added_tokens_decoder")
+    if not isinstance(given, Mapping) and given is not None:
+        raise UserError(f"{where}: added_tokens_decoder is no table; get it again")
+    try:
+        numbered = sorted((int(i), dict(token)) for i, token in (given or {}).items())
+        listed = [(i, AddedToken(**{k: v for k, v in token.items() if k != "__type"})) for i, token in numbered]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: added_tokens_decoder cannot be read: {error}; get it again") from None
+    known = backend.get_added_tokens_decoder()
+    if new := [token for i, token in listed if known.get(i) != token]:
+        backend.add_tokens(new)
+    for i, token in listed:
+        if (got := backend.token_to_id(token.content)) != i:
+            raise UserError(
+                f"{where} says that the token {token.content!r:.60} is number {i}, but it is {got} there; "
+                "take both from one place"
+            )
+    more = told.get("extra_special_tokens")
+    given = {**told, **(more if isinstance(more, Mapping) else {})}
+    order = [*ATTRIBUTES, *(name for name in given if name not in ATTRIBUTES)]
+    said = {text: given[name] for name in order if name.endswith("_token") and (text := _content(given.get(name)))}
+    special = [_added(text, flags) for text, flags in said.items()] + [
+        _added(text, text) for text in extra_tokens(told)
+    ]
+    there = _specials(backend)
+    if new := [token for token in special if token.content not in there]:
+        backend.add_special_tokens(new)
+
+
+def _specials(backend: tokenizers.Tokenizer) -> set[str]:
+    return {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
+
+
+def _added(token: str, said: Any) -> AddedToken:
+    flags = {k: bool(said[k]) for k in ("lstrip", "rstrip", "single_word") if isinstance(said, Mapping) and k in said}
+    return AddedToken(token, special=True, normalized=False, **flags)
+
+
+def check_settings(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> None:
+    """A warning for what a configuration says and tokenizer.json does not do, which decides, as in transformers."""
+    ignored = [
+        key for key, value in told.items()
+        if key not in KNOWN and not key.endswith("_token") and value not in (None, False, "", [], {})
+    ]  # fmt: skip
+    cut = repr(backend.pre_tokenizer)
+    if told.get("add_prefix_space") and "ByteLevel" in cut and "add_prefix_space=True" not in cut:
+        ignored.append("add_prefix_space")
+    plain, framed = (backend.encode("a", add_special_tokens=special).ids for special in (False, True))
+    around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
+    ignored += [key for key, there in around.items() if isinstance(told.get(key), bool) and told[key] != there]
+    if ignored:
+        names = ", ".join(map(repr, ignored[:SHOWN]))
+        warn(f"{where}: {names} {'says' if len(ignored) == 1 else 'say'} what tokenizer.json does not do; ignored")
 
 
 def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
@@ -99,14 +243,21 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
         raise UserError(f"{file} is no tokenizer.json that can be read: {error}; it is broken or too new") from None
     backend.no_truncation()  # a property of one use of it, and a file must not set how much memory that takes
     backend.no_padding()
-    tokenizer = SubwordTokenizer(backend)
-    if not 0 < tokenizer.vocab_size <= MOST_IDS:
-        raise UserError(f"{file} has ids up to {tokenizer.vocab_size - 1}; 0 to {MOST_IDS - 1} are possible")
-    beside = file.with_name(CONFIG)
-    told = _object(_read(beside), beside) if beside.is_file() else {}
-    return dataclasses.replace(
-        tokenizer,
-        end_id=_token_id(backend, told.get("eos_token"), ENDS),
+    largest = max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
+    if not 0 <= largest < MOST_IDS:
+        raise UserError(f"{file} has ids up to {largest}; 0 to {MOST_IDS - 1} are possible")
+    told = settings(file.parent) if file.name == NAMES[0] else {}
+    return _finished(backend, told, file.with_name(CONFIG))
+
+
+def _finished(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> SubwordTokenizer:
+    """With what the files beside it say of tokens and ends."""
+    add_tokens(backend, told, where)
+    check_settings(backend, told, where)
+    names = named_tokens(told)
+    return SubwordTokenizer(
+        backend,
+        end_id=_token_id(backend, names.get("eos_token"), ENDS),
         pad_id=_token_id(backend, told.get("pad_token"), PADS),
     )
 
@@ -117,6 +268,33 @@ def _token_id(backend: tokenizers.Tokenizer, told: Any, usual: Iterable[str]) ->
     names = usual if name is None else [name]
     found = (backend.token_to_id(name) for name in names)
     return next((i for i in found if i is not None), None)
+
+
+def from_pair(folder: Path) -> SubwordTokenizer:
+    """GPT-2's own files, as the classes for it and for Qwen 2 read them: a vocabulary, and its merges one a line."""
+    vocabulary, merges = (folder / name for name in PAIR)
+    told = settings(folder)
+    qwen = str(told.get("tokenizer_class")).removesuffix("Fast") == "Qwen2Tokenizer"
+    told = CLASS_TOKENS["Qwen2Tokenizer" if qwen else "GPT2Tokenizer"] | told
+    lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
+    try:
+        pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
+        backend = tokenizers.Tokenizer(models.BPE(vocab=_object(_read(vocabulary), vocabulary), merges=pairs))
+    except Exception as error:  # the library raises nothing narrower
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"{vocabulary} and {merges.name} are no vocabulary with its merges: {error}; get both"
+        ) from None
+    backend.normalizer = normalizers.NFC() if qwen else None
+    backend.pre_tokenizer = cut_to_bytes(pattern("qwen2" if qwen else "gpt2"))
+    backend.decoder = decoders.ByteLevel()
+    return _finished(backend, told, folder / CONFIG)
+
+
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder has one of its own."""
+    return any(any(folder.glob(name)) for name in NAMES)
 
 
 def _in_folder(folder: Path) -> Path:

@@ -24,10 +24,16 @@ O200K = (  # GPT-4o: also between lower and upper case
     rf"|\p{{N}}{{1,3}}| ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_SPACE}"
 )
 DIGIT = r"\p{N}"
+# What llama.cpp does for a file that names nothing: signs, words, runs of digits, then digits three by three.
+DEFAULT = (
+    r"[\p{P}\$\+<=>\^~\|]+",
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)", r"\p{N}+", r"[0-9][0-9][0-9]",
+)  # fmt: skip
 
 # name: expressions that cut one after the other. The names are those of `tokenizer.ggml.pre` in GGUF files (llama.cpp,
 # src/llama-vocab.cpp) and of tiktoken's encodings.
 PATTERNS: dict[str, tuple[str, ...]] = {
+    "default": DEFAULT,
     "gpt2": (GPT2,),
     "cl100k": (CL100K,),
     "o200k": (O200K,),

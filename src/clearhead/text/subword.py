@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tokenizers
 
@@ -63,13 +63,21 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class SubwordTokenizer:
-    """The library's tokenizer, and which of its tokens fill and end; some models have `more_ends` than one."""
+    """The library's tokenizer, and which of its tokens fill and end; some models have `more_ends` than one.
+
+    `embedded`: the model reads ids below this only, and a text with another is a UserError; None: all of them.
+    """
 
     backend: tokenizers.Tokenizer
     end_id: int | None = None
     pad_id: int | None = None
     more_ends: frozenset[int] = frozenset()
+    embedded: int | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To copies and to other processes it goes as its text: a lock has no copy."""
+        return _from_json, (self.to_json(), self.end_id, self.pad_id, self.more_ends, self.embedded)
 
     @cached_property
     def vocab_size(self) -> int:
@@ -119,13 +127,21 @@ class SubwordTokenizer:
         with self._lock:  # the choice is a state of the library's object
             self.backend.encode_special_tokens = not special
             try:
-                return self.backend.encode_batch([readable(text) for text in texts], add_special_tokens=frame)
+                found = self.backend.encode_batch([readable(text) for text in texts], add_special_tokens=frame)
             except BaseException as error:
                 # The library raises nothing narrower than Exception, and a panic of its Rust is not even that: an
                 # expression in a file that backtracks without end is one.
                 if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
                     raise
                 raise UserError(f"the tokenizer cannot read this text: {error}; another tokenizer may") from None
+        if self.embedded is not None:
+            beyond = next((i for encoding in found for i in encoding.ids if i >= self.embedded), None)
+            if beyond is not None:
+                raise UserError(
+                    f"the text holds the token {self.backend.id_to_token(beyond)!r:.60}, which the tokenizer has and "
+                    f"the model does not: its embedding ends at {self.embedded}; leave it out of the text"
+                )
+        return found
 
     def decode(self, ids: Iterable[int], special: bool = False) -> str:
         """The text of the ids; special tokens have none unless asked for. Half a character becomes U+FFFD."""
@@ -133,6 +149,28 @@ class SubwordTokenizer:
         if self.is_byte_level:
             return self.decode_bytes(ids, special).decode("utf-8", "replace")
         return self.backend.decode(ids, skip_special_tokens=not special)
+
+    def decode_after(self, ids: Iterable[int], special: bool = False) -> str:
+        """The text of ids that go on a text: without what a decoder does to the first word, whose space it drops."""
+        if self.is_byte_level or self._anchor is None:
+            return self.decode(ids, special)
+        before = self.decode([self._anchor])
+        return self.decode([self._anchor, *ids], special)[len(before) :]
+
+    @cached_property
+    def _anchor(self) -> int | None:
+        """A token that begins a text, so that nothing behind it does."""
+        return next((ids[-1] for char in ("a", "1", ".") if (ids := self.encode(char)) and self.decode(ids[-1:])), None)
+
+    def encode_after(self, text: str | bytes, special: bool = False) -> list[int]:
+        """The ids of a text that goes on another: without what an encoder puts before the first word."""
+        if self.is_byte_level or self._anchor is None:
+            return self.encode(text, special)
+        for char in ("a", "1", ".", "\n"):  # one that does not merge with the text
+            start, whole = self.encode(char, special), self.encode(char + readable(text), special)
+            if whole[: len(start)] == start:
+                return whole[len(start) :]
+        return self.encode(text, special)
 
     def decode_bytes(self, ids: Iterable[int], special: bool = False) -> bytes:
         """The bytes of the ids, whole characters or not; only a byte-level tokenizer has them.
@@ -152,6 +190,12 @@ class SubwordTokenizer:
     def to_json(self) -> str:
         """The text of a tokenizer.json, the format of the Hugging Face libraries."""
         return self.backend.to_str()
+
+
+def _from_json(
+    text: str, end_id: int | None, pad_id: int | None, more_ends: frozenset[int], embedded: int | None
+) -> SubwordTokenizer:
+    return SubwordTokenizer(tokenizers.Tokenizer.from_str(text), end_id, pad_id, more_ends, embedded)
 
 
 def _bytes(token: str) -> bytes:

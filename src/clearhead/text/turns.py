@@ -1,21 +1,28 @@
 """Examples to tune a model with: chats or prompts with responses, and which of their tokens the model is to write.
 
-A row is {"messages": [{"role": ..., "content": ...}, ...]} or {"prompt": ..., "response": ...}. Only what the assistant
+A row is {"messages": [{"role": ..., "content": ...}, ...]} or {"prompt": ..., "response": ...}, and with either may go
+"system" and "tools". Only what the assistant
 writes is learned, together with the token that ends its turn. Deliberately not here: packing, and the loss.
 """
 
+import dataclasses
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from clearhead.errors import UserError
+from clearhead.text.begin import continuation_tokens, prompt_tokens
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.corpus import BOM, refuse_packed
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 
 ANSWERS = ("response", "completion")  # two names that are in use
+AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
+OPENED = re.compile(r"<(\w+)>\s*(</\1>\s*)?$")  # such as <think> at the end of a prompt
 Message = Mapping[str, Any]
 Span = tuple[int, int]
 
@@ -48,13 +55,16 @@ class Example(NamedTuple):
 
 def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
+    refuse_packed(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig").replace(BOM, "")  # files that were put together have one inside
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; name a JSONL file of chats or prompts") from None
     except UnicodeDecodeError as error:
         at = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
+    if text.lstrip().startswith("["):
+        raise UserError(f"{path} is a JSON array; write one object a line, such as {{'prompt': ..., 'response': ...}}")
     rows: list[Row] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
@@ -84,6 +94,10 @@ def row_of(number: int, line: str) -> Row:
         answer = next((name for name in ANSWERS if name in fields), "response")
         messages = [{"role": "user", "content": _said(fields, "prompt")}]
         messages.append({"role": "assistant", "content": _said(fields, answer)})
+    if fields.get("system") not in (None, ""):
+        if any(message["role"] == "system" for message in messages):
+            raise UserError("there is a system message and a field 'system' as well; leave out one of them")
+        messages.insert(0, {"role": "system", "content": _said(fields, "system")})
     tools = fields.get("tools") or []
     if not isinstance(tools, list):
         raise UserError(f"tools is {tools!r:.60}; it must be a list")
@@ -134,9 +148,10 @@ def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
     """Prompt and response one after the other, as the model sees them when it is asked to go on."""
     if [message["role"] for message in row.messages] != ["user", "assistant"]:
         raise UserError(
-            "the model has no chat template, so it learns from a prompt and a response; this is a longer chat"
+            "the model has no chat template, so it learns from a prompt and a response alone; this is a longer chat"
         )
-    prompt, response = (tokenizer.encode(message["content"]) for message in row.messages)
+    asked, answered = (message["content"] for message in row.messages)
+    prompt, response = prompt_tokens(tokenizer, asked), continuation_tokens(tokenizer, asked, answered)
     if tokenizer.end_id is not None:
         response = [*response, tokenizer.end_id]
     return Example([*prompt, *response], [False] * len(prompt) + [True] * len(response))
@@ -151,6 +166,7 @@ def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
     would have read when it gave that answer.
     """
     variables = row.variables
+    row = dataclasses.replace(row, messages=tuple(with_arguments(message, template) for message in row.messages))
     whole = template.render(row.messages, **variables)
     if whole.written:
         return [(whole.text, whole.written)]
@@ -158,6 +174,8 @@ def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
     for i in (i for i, message in enumerate(row.messages) if message["role"] == "assistant"):
         before = template.render(row.messages[:i], add_generation_prompt=True, **variables).text
         after = template.render(row.messages[: i + 1], **variables).text
+        if not after.startswith(before):
+            before = OPENED.sub("", before)  # a prompt that opens thoughts goes before an answer without any as well
         if not after.startswith(before):
             raise UserError(
                 f"the chat template writes message {i + 1} differently from the prompt it answers; "
@@ -167,6 +185,29 @@ def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
     if all(whole.text.startswith(text) for text, _ in found):
         return [(whole.text, [span for _, span in found])]
     return [(text, [span]) for text, span in found]
+
+
+def with_arguments(message: Message, template: ChatTemplate) -> Message:
+    """Tool calls with their arguments as an object, which most templates write as JSON themselves.
+
+    A text that is JSON would be written as JSON once more. A template that writes the text as it is gets the text.
+    """
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list) or not AS_JSON.search(template.tool_use or template.source):
+        return message
+    return {**message, "tool_calls": [_with_object(call) for call in calls]}
+
+
+def _with_object(call: Any) -> Any:
+    if not isinstance(call, dict):
+        return call
+    if isinstance(call.get("function"), dict):
+        return {**call, "function": _with_object(call["function"])}
+    try:
+        told = json.loads(call["arguments"]) if isinstance(call.get("arguments"), str) else None
+    except (ValueError, RecursionError):
+        return call
+    return {**call, "arguments": told} if isinstance(told, dict) else call
 
 
 def learned(tokenizer: SubwordTokenizer, text: str, spans: Sequence[Span]) -> Example:

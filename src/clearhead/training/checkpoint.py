@@ -29,7 +29,13 @@ def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.part"):  # by a run that was killed
         left.unlink(missing_ok=True)
-    data = to_bytes({n: t.contiguous() for n, t in tensors.items()}, {META: json.dumps(meta, ensure_ascii=False)})
+    own: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in tensors.items():  # the format has no word for two names of one memory, such as tied weights
+        place = tensor.untyped_storage().data_ptr()
+        own[name] = tensor.contiguous().clone() if place in seen else tensor.contiguous()
+        seen.add(place)
+    data = to_bytes(own, {META: json.dumps(meta, ensure_ascii=False)})
     write_whole(path, data)
 
 

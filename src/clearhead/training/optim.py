@@ -9,8 +9,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from clearhead.errors import UserError
 from clearhead.nn.layers import Attention
 
+RULES = ("adamw", "muon")
 BETAS = (0.9, 0.95)
 EPS = 1e-10
 MOMENTUM = 0.95
@@ -102,6 +104,8 @@ class Optimizer:
         decay: float,
         dtype: torch.dtype = torch.float32,
     ) -> None:
+        if rule not in RULES:
+            raise UserError(f"the rule {rule!r} is unknown; choose {' or '.join(RULES)}")
         self.lr, self.adam_lr, self.decay, self.dtype = lr, adam_lr, decay, dtype
         self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
         hidden = [name for name, w in self.weights.items() if is_hidden_matrix(name, w)]

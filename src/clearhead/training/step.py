@@ -140,6 +140,8 @@ class Gradients:
 def clip(gradients: dict[str, Tensor], limit: float) -> float:
     """Scale all gradients down, in place, so that their joint norm is at most `limit` (0: none); the norm before."""
     values = list(gradients.values())
+    if not values:
+        return 0.0
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values))).item()
     if 0 < limit < norm < math.inf:
         torch._foreach_mul_(values, limit / norm)

@@ -1,0 +1,140 @@
+"""The families of Hugging Face that are read: what each fixes, and every key of its config.json with its default.
+
+A key is used by models.huggingface, or is FIXED to the values that change nothing, or is HARMLESS, or it is told. The
+defaults are those of the configuration classes of transformers, which decide what a file means that leaves a key out.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from clearhead.config import nearest
+from clearhead.errors import UserError, warn
+
+LLAMA = {"norm": "rms", "positions": "rotary", "mlp": "swiglu", "qk_norm": False, "block": "pre", "gain": "plain"}
+GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "gain": "plain", "bias": "all"}
+GEMMA = {**LLAMA, "mlp": "geglu", "gain": "one_plus", "bias": "none", "embed_scale": True}
+FAMILIES: dict[str, dict[str, Any]] = {  # what of a DecoderConfig is the same in all models of a family
+    "gpt2": {**GPT, "block": "pre"},
+    "openai-gpt": {**GPT, "block": "post"},
+    "llama": LLAMA,
+    "mistral": {**LLAMA, "bias": "none"},
+    "qwen2": {**LLAMA, "bias": "qkv"},
+    "qwen3": {**LLAMA, "bias": "none", "qk_norm": True},
+    "gemma": GEMMA,
+    "gemma2": {**GEMMA, "block": "sandwich"},
+    "gemma3_text": {**GEMMA, "block": "sandwich", "qk_norm": True},
+}
+ARCHITECTURES = {
+    "gpt2": "GPT2LMHeadModel", "openai-gpt": "OpenAIGPTLMHeadModel", "llama": "LlamaForCausalLM",
+    "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
+    "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3_text": "Gemma3ForCausalLM",
+}  # fmt: skip
+
+_ALL = {  # of every class
+    "is_causal": True, "is_encoder_decoder": False, "per_layer_config": None, "quantization_config": None,
+    "compression_config": None,
+}  # fmt: skip
+_GPT = {
+    **_ALL, "n_embd": 768, "n_layer": 12, "n_head": 12, "layer_norm_epsilon": 1e-5, "tie_word_embeddings": True,
+}  # fmt: skip
+_LLAMA = {
+    **_ALL, "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+    "num_attention_heads": 32, "num_key_value_heads": None, "head_dim": None, "hidden_act": "silu",
+    "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "tie_word_embeddings": False, "rope_parameters": None,
+    "rope_scaling": None, "rope_theta": 10_000.0, "partial_rotary_factor": None,
+    "original_max_position_embeddings": None,
+}  # fmt: skip
+_QWEN = {
+    **_LLAMA, "vocab_size": 151936, "intermediate_size": 22016, "num_key_value_heads": 32,
+    "max_position_embeddings": 32768, "use_sliding_window": False, "sliding_window": 4096, "max_window_layers": 28,
+    "layer_types": None,
+}  # fmt: skip
+_GEMMA = {
+    **_LLAMA, "vocab_size": 256000, "hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28,
+    "num_attention_heads": 16, "num_key_value_heads": 16, "head_dim": 256, "hidden_act": "gelu_pytorch_tanh",
+    "max_position_embeddings": 8192, "tie_word_embeddings": True, "attention_bias": False,
+    "use_bidirectional_attention": None,
+}  # fmt: skip
+_GEMMA2 = {
+    **{key: value for key, value in _GEMMA.items() if key != "hidden_act"}, "hidden_size": 2304,
+    "intermediate_size": 9216, "num_hidden_layers": 26, "num_attention_heads": 8, "num_key_value_heads": 4,
+    "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 256, "sliding_window": 4096,
+    "layer_types": None, "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0,
+}  # fmt: skip
+DEFAULTS: dict[str, dict[str, Any]] = {  # of every key that is used or FIXED, as transformers has it
+    "gpt2": {
+        **_GPT, "vocab_size": 50257, "n_positions": 1024, "n_inner": None, "activation_function": "gelu_new",
+        "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False,
+    },
+    "openai-gpt": {**_GPT, "vocab_size": 40478, "n_positions": 512, "afn": "gelu"},
+    "llama": {**_LLAMA, "attention_bias": False, "mlp_bias": False},
+    "mistral": {
+        **_LLAMA, "intermediate_size": 14336, "num_key_value_heads": 8, "max_position_embeddings": 131072,
+        "sliding_window": 4096,
+    },
+    "qwen2": _QWEN,
+    "qwen3": {**_QWEN, "head_dim": 128, "attention_bias": False},
+    "gemma": _GEMMA,
+    "gemma2": _GEMMA2,
+    "gemma3_text": {
+        **_GEMMA2, "vocab_size": 262208, "max_position_embeddings": 131072, "rope_theta": 1_000_000.0,
+        "rope_local_base_freq": 10_000.0, "sliding_window_pattern": 6, "final_logit_softcapping": None,
+        "attn_logit_softcapping": None, "use_bidirectional_attention": False,
+    },
+}  # fmt: skip
+ALIASES = {  # other names of a key, which the family's class takes as well
+    "gpt2": {
+        "hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
+        "num_hidden_layers": "n_layer",
+    },
+}  # fmt: skip
+ALIASES["openai-gpt"] = ALIASES["gpt2"]
+FIXED: dict[str, tuple[Any, ...]] = {  # the values that can be honored; the first is what a message asks for
+    "attention_bias": (False, None), "mlp_bias": (False, None), "use_bidirectional_attention": (False, None),
+    "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False, None),
+    "add_cross_attention": (False, None), "is_causal": (True, None), "partial_rotary_factor": (1.0, None),
+    "per_layer_config": (None, {}), "quantization_config": (None, {}), "compression_config": (None, {}),
+    "is_encoder_decoder": (False, None),
+}  # fmt: skip
+HARMLESS = {  # they describe the file, training, other heads, or tokens, which the text's own readers take up
+    "model_type", "architectures", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "dtype",
+    "torch_dtype", "use_cache", "initializer_range", "attn_implementation", "_attn_implementation",
+    "_attn_implementation_autoset", "attention_dropout", "resid_pdrop", "embd_pdrop", "attn_pdrop", "hidden_dropout",
+    "classifier_dropout", "pretraining_tp", "gradient_checkpointing", "bos_token_id", "eos_token_id", "pad_token_id",
+    "sep_token_id", "cls_token_id", "decoder_start_token_id", "id2label", "label2id", "num_labels", "problem_type",
+    "output_attentions", "output_hidden_states", "return_dict", "return_dict_in_generate", "use_return_dict",
+    "chunk_size_feed_forward", "tokenizer_class", "prefix", "finetuning_task", "task_specific_params", "is_decoder",
+    "cache_implementation", "n_ctx", "predict_special_tokens", "n_special", "summary_type", "summary_use_proj",
+    "summary_activation", "summary_proj_to_labels", "summary_first_dropout", "reorder_and_upcast_attn",
+    "_sliding_window_pattern", "is_llama_config", "unsloth_fixed", "unsloth_version", "transformers.js_config",
+}  # fmt: skip
+# Read by classes before and after a family's own, and by none for it: what they say is said by another key.
+OLD = {"gemma": {"hidden_activation"}, "gemma2": {"hidden_act"}, "gemma3_text": {"hidden_act"}}
+SHOWN = 5  # unknown keys in a warning
+
+
+def filled(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json with the family's default for each key that it leaves out.
+
+    UserError for a family that is not read here and for a key that cannot be honored. Keys that the family's class does
+    not know change nothing there either; they are told in a warning.
+    """
+    family = str(plain.get("model_type"))
+    if family not in FAMILIES:
+        raise UserError(f"model_type = {family!r} is not a family read here{nearest(family, FAMILIES)}")
+    aliases = ALIASES.get(family, {})
+    given = {aliases.get(key, key): value for key, value in plain.items()}
+    for key, values in FIXED.items():
+        if key in DEFAULTS[family] and key in given and given[key] not in values:
+            cannot(key, given[key], str(values[0]).lower() if isinstance(values[0], bool) else str(values[0]))
+    known = DEFAULTS[family].keys() | HARMLESS | OLD.get(family, set())
+    unknown = [key for key, value in given.items() if key not in known and value not in (None, False, "", [], {})]
+    if unknown:
+        more = f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else ""
+        warn(f"config.json: no {family} model reads {', '.join(map(repr, unknown[:SHOWN]))}{more}; ignored")
+    return {**DEFAULTS[family], **given}
+
+
+def cannot(key: str, value: Any, possible: str) -> None:
+    """UserError for a setting that would change numbers and that no decoder here has."""
+    raise UserError(f"{key} = {value!r:.80} cannot be honored; only {possible} can")
