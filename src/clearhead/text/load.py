@@ -18,7 +18,7 @@ from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.patterns import pattern
 from clearhead.text.ranks import from_ranks, read_ranks
-from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable
+from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable, refused
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import cut_to_bytes
 
@@ -237,10 +237,8 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
         if not isinstance(fields.get("alphabet"), str):
             raise UserError(f"{file} has no alphabet; it is no tokenizer of a run")
         return CharTokenizer(fields["alphabet"], fields.get("bytes") is True)
-    try:
+    with refused(f"{file} is no tokenizer.json that can be read", "it is broken or too new"):
         backend = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
-    except Exception as error:  # the library raises nothing narrower
-        raise UserError(f"{file} is no tokenizer.json that can be read: {error}; it is broken or too new") from None
     backend.no_truncation()  # a property of one use of it, and a file must not set how much memory that takes
     backend.no_padding()
     largest = max(backend.get_vocab(with_added_tokens=True).values(), default=-1)

@@ -6,7 +6,8 @@ Deliberately not here: the algorithms, which are the library's, and any knowledg
 
 import json
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -59,6 +60,21 @@ class Piece(NamedTuple):
     token: str
     start: int
     end: int
+
+
+@contextmanager
+def refused(what: str, hint: str) -> Iterator[None]:
+    """What the library raises, as a UserError.
+
+    It raises nothing narrower than Exception, and a panic of its Rust is not even that: an expression in a file that
+    backtracks without end is one.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise UserError(f"{what}: {error}; {hint}") from None
 
 
 @dataclass(frozen=True)
@@ -126,14 +142,8 @@ class SubwordTokenizer:
     def _encode(self, texts: Sequence[str | bytes], special: bool, frame: bool) -> list[tokenizers.Encoding]:
         with self._lock:  # the choice is a state of the library's object
             self.backend.encode_special_tokens = not special
-            try:
+            with refused("the tokenizer cannot read this text", "another tokenizer may"):
                 found = self.backend.encode_batch([readable(text) for text in texts], add_special_tokens=frame)
-            except BaseException as error:
-                # The library raises nothing narrower than Exception, and a panic of its Rust is not even that: an
-                # expression in a file that backtracks without end is one.
-                if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                    raise
-                raise UserError(f"the tokenizer cannot read this text: {error}; another tokenizer may") from None
         if self.embedded is not None:
             beyond = next((i for encoding in found for i in encoding.ids if i >= self.embedded), None)
             if beyond is not None:
@@ -148,7 +158,9 @@ class SubwordTokenizer:
         ids = list(ids)
         if self.is_byte_level:
             return self.decode_bytes(ids, special).decode("utf-8", "replace")
-        return self.backend.decode(ids, skip_special_tokens=not special)
+        with refused("the tokenizer cannot write these tokens", "another tokenizer may"):
+            text: str = self.backend.decode(ids, skip_special_tokens=not special)
+        return text
 
     def decode_after(self, ids: Iterable[int], special: bool = False) -> str:
         """The text of ids that go on a text: without what a decoder does to the first word, whose space it drops."""
