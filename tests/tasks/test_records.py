@@ -5,6 +5,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from clearhead.errors import UserError
+from clearhead.tasks import records as module
 from clearhead.tasks.records import BadRow, read_records, sniff
 
 ROWS = [{"q": "wie viel, 1; 2|3?", "a": "1,5"}, {"q": 'say "hi"\nand go', "a": "é"}]
@@ -128,3 +129,14 @@ def test_no_such_file_and_no_such_form(tmp_path):
         read_records(tmp_path / "none.jsonl")
     with pytest.raises(UserError, match=r"is none of \.jsonl"):
         read_records(tmp_path / "mine.xlsx")
+
+
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused(tmp_path, monkeypatch):
+    """Equal values take hardly any room in the file."""
+    path = tmp_path / "rows.parquet"
+    rows = [{"problem": "x" * 1000, "answer": "y"}] * 3000
+    parquet.write_table(pa.Table.from_pylist(rows), path)
+    assert path.stat().st_size < 10_000 and len(read_records(path).rows) == 3000
+    monkeypatch.setattr(module, "LARGEST_UNPACKED", 1 << 20)
+    with pytest.raises(UserError, match="unpacks to more than 1 MiB in its first 1,000 rows"):
+        read_records(path)

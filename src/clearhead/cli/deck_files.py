@@ -1,6 +1,5 @@
 """`clearhead study export` and `restore`: decks as files."""
 
-import json
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import click
 from clearhead.cli.decks import guide, known, opened, own
 from clearhead.cli.examples import examples
 from clearhead.errors import UserError
-from clearhead.terminal import echo
+from clearhead.terminal import echo, to_json
 
 LARGEST = 500_000_000  # bytes of a file to restore
 
@@ -77,9 +76,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
         raise UserError(f"{file} cannot be read as UTF-8 text: {error}") from error
     with opened() as db:
         done = from_json(db, text, replace)
-    echo(
-        json.dumps(done, ensure_ascii=False) if as_json else "\n".join(f"{name}: {n} cards" for name, n in done.items())
-    )
+    echo(to_json(done) if as_json else "\n".join(f"{name}: {n} cards" for name, n in done.items()))
 
 
 def _write(path: Path, data: bytes) -> None:

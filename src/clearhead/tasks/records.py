@@ -20,6 +20,8 @@ from typing import Any
 from clearhead.errors import UserError
 
 SUFFIXES = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
+LARGEST_UNPACKED = 1 << 30  # bytes of what a Parquet file holds, which may be far more than the file
+PARQUET_ROWS = 500  # that are unpacked at once
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 SNIFFED = 50  # rows that show what parts the fields
 BOMS = {  # the longer ones first: UTF-32 begins as UTF-16 does
@@ -212,8 +214,19 @@ def _parquet(path: Path, data: bytes) -> list[tuple[int, Mapping[str, Any]]]:
         parquet = importlib.import_module("pyarrow" + ".parquet")
     except ImportError:
         raise UserError("Parquet needs the package pyarrow: pip install 'clearhead[data]'") from None
+    rows: list[Mapping[str, Any]] = []
     try:
-        table = parquet.read_table(io.BytesIO(data))
+        unpacked = 0
+        for batch in parquet.ParquetFile(io.BytesIO(data)).iter_batches(batch_size=PARQUET_ROWS):
+            unpacked += batch.nbytes
+            if unpacked > LARGEST_UNPACKED:
+                raise UserError(
+                    f"{path} unpacks to more than {LARGEST_UNPACKED >> 20:,} MiB in its first {len(rows):,} rows; "
+                    "give fewer rows or columns"
+                )
+            rows += batch.to_pylist()
+    except UserError:
+        raise
     except (OSError, ValueError) as error:  # the package's own errors are of these kinds
         raise UserError(f"{path} is no Parquet file that can be read: {' '.join(str(error).split())[:200]}") from None
-    return list(enumerate(table.to_pylist(), start=1))
+    return list(enumerate(rows, start=1))
