@@ -82,7 +82,7 @@ def test_few_answers_of_each_kind_are_shown() -> None:
 def test_a_limit_stands_beside_the_longest_of_the_data() -> None:
     found = read_sizes(dict.fromkeys(FIELDS, 7) | {"longest_document": 90, "longest_step": 12})
     entries = [entry("a", None, False, cut=1, limits=["model.max_positions", "search.step_tokens"])]
-    settings = recipe(model={"max_positions": 96}, search={"step_tokens": 48})
+    settings = recipe(model={"max_positions": 96}, search={"step_tokens": 48}, evaluation={"budgets": [20]})
     (line,) = strategies([unit("mcts-puct", entries)], settings, found)
     assert line["limits"] == [
         {"setting": "model.max_positions", "value": 96, "longest": 90},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from clearhead.pipeline import few_rows, rows_curve
+from clearhead.pipeline import few_rows, layout, rows_curve
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.rows_curve import Point, advice, extrapolated, point, rows_curve_stage
 from clearhead.pipeline.rundir import create, read_json
@@ -87,7 +87,7 @@ def test_the_stage_leaves_points_and_advice(tmp_path: Path, monkeypatch: pytest.
     context = Context(run, torch.device("cpu"), lambda label: display, said.append, lambda label, n: nullcontext(print))
     for stage in (tokenizer_stage, pretrain_stage, rows_curve_stage):
         stage(context)
-    found = read_json(run.rows_curve, "points", "advice")
+    found = read_json(run.rows_curve, layout.ROWS_CURVE)
     total = context.tasks()["mine"].rows
     assert [p["rows"] for p in found["points"]] == [round(total / 4), round(total / 2), total]
     assert all(0 <= p["low"] <= p["accuracy"] <= p["high"] <= 1 for p in found["points"])

@@ -250,7 +250,7 @@ def test_labelled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> N
         for i in range(9)
         for n in (1, most)
     ]
-    write_json(context.run.rollouts / "0.json", {"paths": paths})
+    write_json(context.run.rollouts / "0.json", {"paths": paths, "cut": 0, "drawn": 0, "limits": []})
     reward_stage(context)
     assert context.run.reward.is_file()
 

@@ -196,3 +196,12 @@ def test_a_seed_that_a_generator_gives_up_on_is_passed_over():
 
     task.__dict__["_entry"] = sometimes
     assert len(task.problems("valid", 20, 0)) == 20
+
+
+def test_problems_that_programs_draw_at_random_are_the_same_every_time(capsys):
+    pytest.importorskip("reasoning_gym")
+    one, other = GymTask("codeio"), GymTask("codeio")
+    for place in (43, 50, 87):
+        assert one._entry(place)["question"] == other._entry(place)["question"]
+    state = random.getstate()
+    assert one._entry(51) and random.getstate() == state and capsys.readouterr().out == ""

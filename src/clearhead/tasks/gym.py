@@ -8,16 +8,20 @@ noted while it made the problem, so the generator makes it again, at the place w
 """
 
 import importlib
+import io
 import json
 import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from itertools import count, islice
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
+
+import numpy as np
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
@@ -166,7 +170,27 @@ class GymTask:
 
     @cached_property
     def _entry(self) -> Any:
-        return lru_cache(maxsize=4096)(lambda place: self._dataset(place // BLOCK)[place % BLOCK])
+        def entry(place: int) -> Any:
+            with (
+                seeded(place),
+                redirect_stdout(io.StringIO()),
+            ):  # some print what went wrong
+                return self._dataset(place // BLOCK)[place % BLOCK]
+
+        return lru_cache(maxsize=4096)(entry)
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """The common generators begin alike: some problems are made by programs that draw from them."""
+    before = random.getstate(), np.random.get_state()
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
 
 
 def _question(entry: Mapping[str, Any]) -> str:
