@@ -179,3 +179,11 @@ def test_the_start_leaves_no_descriptor_open() -> None:
         with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 1.0, unsafe=True):
             pass
     assert not before or len(os.listdir("/proc/self/fd")) == before
+
+
+def test_pages_of_files_are_no_memory_of_the_program(walled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under pressure the system drops a library's pages, and brings them back in the middle of a measurement."""
+    status = "Name:\tx y\nVmHWM:\t  300 kB\nRssAnon:\t 100 kB\nRssFile:\t  150 kB\nRssShmem:\t   20 kB\n"
+    with Sandbox("clearhead.study.practice.child", {"framework": "numpy", "measure": False}, 5.0) as sandbox:
+        monkeypatch.setattr(Path, "read_text", lambda path, **_: status)
+        assert sandbox.memory() == (120 * 1024, 150 * 1024)

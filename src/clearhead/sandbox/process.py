@@ -118,6 +118,7 @@ class Sandbox:
     def memory(self, anew: bool = False) -> tuple[int, int]:
         """(bytes now in memory, the most there were), as the kernel counts them; (0, 0) where it does not say.
 
+        Pages of files, a library's code, do not count: the system takes them away and brings them back as it likes.
         `anew`: from now on the most is counted anew.
         """
         try:
@@ -126,8 +127,11 @@ class Sandbox:
             status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
         except OSError:
             return 0, 0
-        found = {line.split(":")[0]: line.split() for line in status.splitlines()}
-        return tuple(int(found[key][1]) * 1024 if key in found else 0 for key in ("VmRSS", "VmHWM"))  # type: ignore
+        found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.endswith(" kB")}
+        anonymous, shared, files, most = (
+            int(found.get(key, 0)) * 1024 for key in ("RssAnon", "RssShmem", "RssFile", "VmHWM")
+        )
+        return anonymous + shared, max(anonymous + shared, most - files)
 
     @property
     def printed(self) -> str:
