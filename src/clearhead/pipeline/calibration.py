@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -35,7 +35,10 @@ from clearhead.reasoning.strategies import JUDGED, SAMPLED, Draft, family
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 
+T = TypeVar("T")
+
 SAMPLES = 16  # solutions of each problem that the calibration is fitted to
+AT_ONCE = 50  # problems that are tried at the same time
 
 
 def calibration_stage(context: Context) -> None:
@@ -89,10 +92,22 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
     bench = bench_of(engine, judge, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
-    units = measure(job.strategies, bench, task, problems, max(budgets), recipe.seed + 3)
-    return {
-        unit["strategy"]: {str(budget): at([unit], budget)[0][:, 0].tolist() for budget in budgets} for unit in units
-    }
+    scores: dict[str, dict[str, list[float]]] = {}
+    for some in handfuls(problems):
+        for unit in measure(job.strategies, bench, task, some, max(budgets), recipe.seed + 3):
+            by_budget = scores.setdefault(unit["strategy"], {str(budget): [] for budget in budgets})
+            for budget in budgets:
+                by_budget[str(budget)] += at([unit], budget)[0][:, 0].tolist()
+    return scores
+
+
+def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
+    """The problems in parts, since what all of them draw at once takes memory.
+
+    >>> [len(part) for part in handfuls(["x"] * 120)]
+    [50, 50, 20]
+    """
+    return [problems[start : start + AT_ONCE] for start in range(0, len(problems), AT_ONCE)]
 
 
 @lru_cache(maxsize=1)
@@ -154,16 +169,21 @@ class Drawn:
         self.right: list[bool] = []
 
 
-def draw(
-    engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe, n: int = SAMPLES
-) -> Drawn:
-    """n solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
-    asked = [(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]
+def draw(engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe) -> Drawn:
+    """Solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
+    drawn = Drawn()
+    for some in handfuls([(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]):
+        _draw(drawn, engine, judge, task, some, recipe)
+    return drawn
+
+
+def _draw(
+    drawn: Drawn, engine: LocalEngine, judge: LocalJudge, task: Task, asked: Sequence[tuple[int, str]], recipe: Recipe
+) -> None:
     nodes = engine.open([steps_prompt(problem) for _, problem in asked])
     sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
-    texts = engine.extend(nodes, n, sampling, [recipe.seed + 2] * len(nodes), stop=None)
+    texts = engine.extend(nodes, SAMPLES, sampling, [recipe.seed + 2] * len(nodes), stop=None)
     engine.close(nodes)
-    drawn = Drawn()
     for (i, problem), continuations in zip(asked, texts, strict=True):
         for text in continuations:
             if not text.done:
@@ -181,8 +201,7 @@ def draw(
             drawn.steps.append(steps)
             drawn.answer.append(answer)
             drawn.right.append(answer is not None and task.check(problem, answer))
-    judge.forget(problems)
-    return drawn
+    judge.forget([problem for _, problem in asked])
 
 
 def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:

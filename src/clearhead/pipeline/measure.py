@@ -48,7 +48,7 @@ from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
 PLANS_AHEAD = ("halving", AUTO)
-QUALITY_PROBLEMS = 150  # test problems on which the reward model is compared with what turned out
+QUALITY_PROBLEMS = 100  # test problems on which the reward model is compared with what turned out
 TRUTH_PROBLEMS = 60  # of them, those whose labels are compared with the truth about steps, which takes rollouts
 QUALITY_SAMPLES = 16  # solutions of each
 MAPPED = 160  # tokens of an attention map, more than a person looks at
