@@ -54,7 +54,7 @@ CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights ar
 HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is tried on, and no more than
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
-CALIBRATION_PROBLEMS = 200  # of each task
+CALIBRATION_PROBLEMS = 100  # of each task
 FEWEST_UNSEEN = 50
 MOST_VALID = 1000  # valid problems that are used in all
 
