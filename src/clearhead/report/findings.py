@@ -278,7 +278,7 @@ def _matched(evaluation: Evaluation, c: Comparison) -> Finding:
     if c.low <= 0 <= c.high:
         return "plain", f"{sentence}; the {bounds} includes zero, so this run shows no sure difference."
     if c.difference < 0:
-        return "bad", f"{sentence} ({bounds}): search loses here."
+        return "bad", f"{sentence} ({bounds})."
     return ("plain" if ratio > EQUAL_COST else "good"), f"{sentence} ({bounds})."
 
 

@@ -171,10 +171,7 @@ class GymTask:
     @cached_property
     def _entry(self) -> Any:
         def entry(place: int) -> Any:
-            with (
-                seeded(place),
-                redirect_stdout(io.StringIO()),
-            ):  # some print what went wrong
+            with seeded(place), redirect_stdout(io.StringIO()):  # programs that fail print why
                 return self._dataset(place // BLOCK)[place % BLOCK]
 
         return lru_cache(maxsize=4096)(entry)

@@ -64,8 +64,8 @@ def interruptible(job: Callable[[], SubwordTokenizer]) -> SubwordTokenizer:
             done.set_exception(error)
 
     thread = Thread(target=work, daemon=True)
-    thread.start()
     try:
+        thread.start()  # which waits for the thread to begin, and may be interrupted in that, too
         return done.result()
     except KeyboardInterrupt:
         atexit.register(_leave, thread)
