@@ -1,9 +1,12 @@
-"""Files that are there whole or not at all: a reader, or a crash at any instant, finds the old one or the new one."""
+"""Files that are there whole or not at all: a reader, or a crash at any instant, finds the old one or the new one.
+
+Beside them a folder that one process has for itself, and the folder of a user's own data.
+"""
 
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from clearhead.errors import UserError
@@ -54,3 +57,15 @@ def held(folder: Path) -> Iterator[None]:
         except OSError:  # a file system without locks: nothing can be known there
             pass
         yield
+
+
+def data_folder(environment: Mapping[str, str]) -> Path:
+    """Where a user's own data lies: $CLEARHEAD_DATA, else $XDG_DATA_HOME/clearhead, else ~/.local/share/clearhead.
+
+    >>> data_folder({"CLEARHEAD_DATA": "/a"}), data_folder({"XDG_DATA_HOME": "/b", "HOME": "/c"})
+    (PosixPath('/a'), PosixPath('/b/clearhead'))
+    """
+    if environment.get("CLEARHEAD_DATA"):
+        return Path(environment["CLEARHEAD_DATA"])
+    shared = environment.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "clearhead"

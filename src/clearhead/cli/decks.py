@@ -18,8 +18,8 @@ NAME = re.compile(r"[\w][\w .+-]{0,59}")
 @contextmanager
 def opened() -> Iterator[sqlite3.Connection]:
     """The user's decks."""
+    from clearhead.files import data_folder
     from clearhead.study import deck as decks
-    from clearhead.study.practice.progress import data_folder
 
     with decks.opened(data_folder(os.environ) / "decks.db") as db:
         yield db

@@ -287,7 +287,7 @@ def _none() -> Any:
 
 
 def _record() -> Path:
-    from clearhead.study.practice.progress import data_folder
+    from clearhead.files import data_folder
 
     return data_folder(os.environ) / "practice.json"
 

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.files import write_whole
+from clearhead.files import data_folder, write_whole
 from clearhead.pipeline import inputs
-from clearhead.study.practice.progress import data_folder
 
 IMPORTABLE = (*all_suffixes(), ".pyc", ".zip", ".pth")
 RECORD = "trusted-code.json"

@@ -37,15 +37,8 @@ CLASS_TOKENS = {  # what classes of transformers have where a file says nothing
     "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
     "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
 }  # fmt: skip
-ATTRIBUTES = (
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-)  # in this order
+# In this order.
+ATTRIBUTES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a text
     "tokenizer_class", "added_tokens_decoder", "additional_special_tokens", "extra_special_tokens", "chat_template",
     "add_bos_token", "add_eos_token", "add_prefix_space", "model_max_length", "max_length", "max_len", "padding_side",
@@ -275,15 +268,9 @@ def from_pair(folder: Path) -> SubwordTokenizer:
     qwen = str(told.get("tokenizer_class")).removesuffix("Fast") == "Qwen2Tokenizer"
     told = CLASS_TOKENS["Qwen2Tokenizer" if qwen else "GPT2Tokenizer"] | told
     lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
-    try:
+    with refused(f"{vocabulary} and {merges.name} are no vocabulary with its merges", "get both"):
         pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
         backend = tokenizers.Tokenizer(models.BPE(vocab=_object(_read(vocabulary), vocabulary), merges=pairs))
-    except Exception as error:  # the library raises nothing narrower
-        if isinstance(error, UserError):
-            raise
-        raise UserError(
-            f"{vocabulary} and {merges.name} are no vocabulary with its merges: {error}; get both"
-        ) from None
     backend.normalizer = normalizers.NFC() if qwen else None
     backend.pre_tokenizer = cut_to_bytes(pattern("qwen2" if qwen else "gpt2"))
     backend.decoder = decoders.ByteLevel()

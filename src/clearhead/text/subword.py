@@ -71,6 +71,8 @@ def refused(what: str, hint: str) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:
+        raise
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise

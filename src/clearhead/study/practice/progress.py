@@ -20,18 +20,6 @@ class Progress:
     solution_seen: bool = False  # before the first pass
 
 
-def data_folder(environment: Mapping[str, str]) -> Path:
-    """Where a user's own data lies: $CLEARHEAD_DATA, else $XDG_DATA_HOME/clearhead, else ~/.local/share/clearhead.
-
-    >>> data_folder({"CLEARHEAD_DATA": "/a"}), data_folder({"XDG_DATA_HOME": "/b", "HOME": "/c"})
-    (PosixPath('/a'), PosixPath('/b/clearhead'))
-    """
-    if environment.get("CLEARHEAD_DATA"):
-        return Path(environment["CLEARHEAD_DATA"])
-    shared = environment.get("XDG_DATA_HOME")
-    return (Path(shared) if shared else Path.home() / ".local" / "share") / "clearhead"
-
-
 def read(path: Path) -> dict[str, Progress]:
     """Progress by exercise; none where there is no file yet. UserError: a file that is no progress of ours."""
     if not path.exists():
