@@ -17,7 +17,7 @@ from clearhead.tasks import load
 from clearhead.training import checkpoint
 from clearhead.training.record import read
 
-LEFT_OPEN = {"tasks": {"mine": {"source": "game24"}}, "pretrain": {"eval_every": 10}}
+LEFT_OPEN = {"tasks": {"mine": {"source": "game24"}}, "pretrain": {"steps": 500, "eval_every": 10}}
 
 
 def recipe(**sections: dict) -> Recipe:
@@ -43,6 +43,16 @@ def test_what_the_recipe_says_is_kept() -> None:
     said = recipe(pretrain={"keep_best": "held_out_loss"})
     assert few_rows.followed(said, 2_400) == said
     assert few_rows.followed(recipe(pretrain={"eval_every": 0}), 2_400).pretrain.keep_best == ""
+
+
+def test_who_does_not_say_for_how_long_trains_until_it_rises_no_more() -> None:
+    open_, said = (
+        parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": p}).pretrain for p in ({}, {"steps": 90})
+    )
+    assert open_.patience and open_.goal and open_.keep_best == "first_try" and open_.steps > said.steps
+    assert (said.patience, said.goal, said.keep_best, said.eval_every) == (0, 0.0, "", 0)
+    found = few_rows.in_steps(open_, 10)
+    assert (found.steps, found.warmup, found.patience, found.goal) == (10, 9, 0, 0.0)
 
 
 def test_rows_are_counted_where_no_task_draws_afresh(tmp_path: Path) -> None:

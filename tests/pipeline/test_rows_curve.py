@@ -58,13 +58,12 @@ def test_advice(accuracies: tuple[float, ...], seen: float, begins: str, has: st
 
 
 def test_it_is_measured_unasked_only_where_it_is_short() -> None:
-    short = parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": {"steps": 100, "rows": 8, "tokens": 64}})
-    long = replace(short, pretrain=replace(short.pretrain, steps=10_000))
-    assert few_rows.curve(short, 2400) and not few_rows.curve(long, 2400)
-    assert not few_rows.curve(short, 0) and not few_rows.curve(short, 50_000)
-    asked = replace(long, data=replace(long.data, curve=True))
-    assert few_rows.curve(asked, 2400) and not few_rows.curve(asked, 0)
-    assert not few_rows.curve(replace(short, data=replace(short.data, curve=False)), 2400)
+    recipe = parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": {"rows": 8, "tokens": 64}})
+    assert few_rows.curve(recipe, 2400, 100) and not few_rows.curve(recipe, 2400, 10_000)
+    assert not few_rows.curve(recipe, 0, 100) and not few_rows.curve(recipe, 50_000, 100)
+    asked = replace(recipe, data=replace(recipe.data, curve=True))
+    assert few_rows.curve(asked, 2400, 10_000) and not few_rows.curve(asked, 0, 100)
+    assert not few_rows.curve(replace(recipe, data=replace(recipe.data, curve=False)), 2400, 100)
 
 
 def test_the_stage_leaves_points_and_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,11 +20,9 @@ from clearhead.pipeline.sizes import (
     cut_off_line,
     filled,
     measure,
-    read_sizes,
     rope_theta,
     rounded_up,
     sizes,
-    to_plain,
     told,
     too_tight,
 )
@@ -95,7 +93,7 @@ def test_sizes_of_several_tasks_are_those_of_the_longest() -> None:
 def test_what_a_recipe_leaves_open_is_filled_in_and_what_it_says_is_kept() -> None:
     found = filled(recipe(), sizes([LONG]))
     assert found.model["max_positions"] == 384
-    assert [(c.rows, c.tokens) for c in (found.pretrain, found.reward)] == [(21, 384)] * 2, "8,192 tokens a step"
+    assert [(c.rows, c.tokens) for c in (found.pretrain, found.reward)] == [(10, 384)] * 2, "4,096 tokens a step"
     assert found.rollouts.max_tokens == found.search.solution_tokens == 160
     assert (found.search.step_tokens, found.search.depth) == (96, 18)
     said = recipe(
@@ -274,7 +272,4 @@ def test_budgets_follow_the_longest_solution_unless_the_recipe_says_them() -> No
 def test_a_step_of_short_documents_has_fewer_rows() -> None:
     plain, short = parse({"tasks": {"mine": {"source": "game24"}}}), replace(SHORT, median=16)
     few, many = (filled(plain, sizes([lengths])).pretrain for lengths in (short, replace(short, median=64)))
-    assert (few.rows * few.tokens, many.rows * many.tokens) == (2048, 8192)
-    old = to_plain(sizes([short]), {})
-    del old["median_document"]
-    assert filled(plain, read_sizes(old)).pretrain.rows == many.rows, "a run from before goes on as it began"
+    assert (few.rows * few.tokens, many.rows * many.tokens) == (1024, 3072)

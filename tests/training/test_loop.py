@@ -22,6 +22,7 @@ from clearhead.text.packing import Batch, Document, PackedStream
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Record, read
+from clearhead.training.schedule import scale
 
 MODEL = DecoderConfig(vocab=13, **PRESETS["tiny"])  # type: ignore[arg-type]
 CONFIG = TrainConfig(steps=12, rows=4, tokens=32, warmup=3, save_every=4, eval_every=5, compile="off", dtype="float32")
@@ -240,18 +241,48 @@ def test_the_best_weights_are_the_result_and_the_last_ones_can_be_continued(tmp_
     assert not torch.equal(checkpoint.weights(tensors)["embed.weight"], kept["embed.weight"])
 
 
-@pytest.mark.parametrize("patience", [2, 3])
-def test_training_ends_when_patience_does(patience: int, tmp_path: Path) -> None:
-    run(tmp_path, replace(BEST, patience=patience), on_eval=scripted(RISE_AND_FALL))
+@pytest.mark.parametrize(
+    ("set_so", "why", "at", "end"),
+    [
+        ({"patience": 1}, "patience", 8, 16),  # the evaluation at 8 is the first that is no better
+        ({"patience": 2}, None, None, 20),  # at 10 the fall begins anyway
+        ({"goal": 0.5}, "goal", 4, 8),
+        ({"goal": 0.95}, None, None, 20),
+        ({"goal": 0.9, "patience": 1}, "goal", 6, 12),
+    ],
+)
+def test_what_leaves_little_to_gain_makes_the_rate_fall(
+    set_so: dict[str, Any], why: str | None, at: int | None, end: int, tmp_path: Path
+) -> None:
+    """From there on the rates are those of a shorter run."""
+    config = replace(BEST, decay_from=0.5, **set_so)
+    run(tmp_path, config, on_eval=scripted(RISE_AND_FALL))
     events = read(tmp_path / "r.jsonl")
-    assert (events[-1]["kind"], events[-1]["step"]) == ("kept", 6 + 2 * patience)
-    assert checkpoint.load(tmp_path / "c")[1]["step"] == 6 + 2 * patience
+    (cut,) = [e for e in events if e["kind"] == "cut_short"] or [{}]
+    assert (cut.get("why"), cut.get("step")) == (why, at)
+    assert cut.get("steps", 20) == end == events[-1]["step"] == checkpoint.load(tmp_path / "c")[1]["step"]
+    rates = [e["lr_scale"] for e in events if e["kind"] == "step"]
+    assert rates == [scale(step, end, config.warmup, 0.5) for step in range(1, end + 1)]
+    assert rates[end // 2] == 1.0 > rates[end // 2 + 1]
+
+
+def test_a_loss_reaches_its_goal_from_above(tmp_path: Path) -> None:
+    config = replace(BEST, decay_from=0.5, keep_best="some_loss", goal=0.2)
+    falling = {step: {"some_loss": 0.9 - 0.1 * step} for step in range(2, 21, 2)}
+    run(tmp_path, config, on_eval=lambda model, step: falling[step])
+    assert [e["step"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "cut_short"] == [8]
+
+
+def test_nothing_is_cut_short_while_the_rate_warms_up(tmp_path: Path) -> None:
+    config = replace(BEST, decay_from=0.5, goal=0.05, warmup=7)
+    run(tmp_path, config, on_eval=scripted(RISE_AND_FALL))
+    assert [e["step"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "cut_short"] == [8]
 
 
 @pytest.mark.parametrize("kept", ["score", "held_out_loss"])
 @pytest.mark.parametrize("stops", [(1,), (4, 7), (9, 10, 11), (11, 12)])
 def test_the_best_survives_interruptions(stops: tuple[int, ...], kept: str, tmp_path: Path) -> None:
-    config = replace(BEST, keep_best=kept, patience=3)
+    config = replace(BEST, keep_best=kept, patience=1, decay_from=0.5)
 
     def until(stop: int) -> Callable[[int], Batch]:
         def batch(i: int) -> Batch:
@@ -377,6 +408,8 @@ def test_weights_that_overflow_in_the_update_are_not_saved(tmp_path: Path) -> No
         ({"decay_from": 1.0}, "decay_from = 1.0"),
         ({"warmup": 12}, "warmup = 12 must be below steps = 12"),
         ({"patience": -1, "keep_best": "held_out_loss"}, "patience = -1"),
+        ({"goal": 1.0}, "goal = 1.0 needs to know what counts as better; set keep_best"),
+        ({"goal": 0.9, "keep_best": "first_try", "eval_every": 5, "decay_from": 0.0}, "set decay_from above 0"),
         ({"patience": 1}, "patience = 1 needs to know what counts as better; set keep_best"),
         ({"keep_best": "held_out_loss", "eval_every": 0}, "'held_out_loss' needs evaluations; set eval_every"),
     ],

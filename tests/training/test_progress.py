@@ -33,10 +33,16 @@ def test_plain_lines() -> None:
 
 def test_which_weights_were_kept() -> None:
     kept = {"kind": "kept", "best_step": 1, "measure": "accuracy", "value": 0.9}
-    lines = shown(False, {**START, "compiled": False}, step(2), {**kept, "step": 2}).splitlines()
-    assert lines[-1] == "policy: ended at step 2 after no gain; the weights of step 1 are kept, accuracy 0.9"
     lines = shown(False, {**START, "compiled": False}, step(3), {**kept, "step": 3}).splitlines()
     assert lines[-1] == "policy: ended at step 3; the weights of step 1 are kept, accuracy 0.9"
+
+
+def test_training_that_is_cut_short() -> None:
+    cut = {"kind": "cut_short", "step": 1, "steps": 2, "why": "patience", "measure": "accuracy", "value": 0.9}
+    lines = shown(False, {**START, "compiled": False}, step(1), cut, step(2)).splitlines()
+    told = "accuracy is 0.9, and rises no more: the learning rate falls from here to 0 at step 2"
+    assert f"policy: step 1: {told}" in lines
+    assert lines[-1].startswith("policy: step 2/2"), "the last step of the shorter run"
 
 
 def test_a_plain_line_now_and_then(monkeypatch) -> None:

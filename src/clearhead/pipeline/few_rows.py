@@ -47,11 +47,19 @@ def own_reader(recipe: Recipe, rows: int) -> bool:
     return are_few(rows) if recipe.rollouts.reader == "auto" else recipe.rollouts.reader == "own"
 
 
-def curve(recipe: Recipe, rows: int) -> bool:
-    """Does a run measure accuracy against rows? Only where rows are few, and unasked only where it is short."""
+def curve(recipe: Recipe, rows: int, steps: int) -> bool:
+    """Does a run measure accuracy against rows? Only where rows are few, and unasked only where it is short.
+
+    `steps`: of the policy's training, as many as there were or may be.
+    """
     if not are_few(rows) or recipe.data.curve is False:
         return False
-    return recipe.data.curve is True or trained_tokens(recipe.pretrain) <= SHORT
+    return recipe.data.curve is True or trained_tokens(replace(recipe.pretrain, steps=steps)) <= SHORT
+
+
+def in_steps(config: TrainConfig, steps: int) -> TrainConfig:
+    """The same training in just so many steps."""
+    return replace(config, steps=steps, warmup=min(config.warmup, steps - 1), patience=0, goal=0.0)
 
 
 def trained_tokens(config: TrainConfig) -> int:

@@ -75,6 +75,7 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
             "parameters": recipe.decoder(vocab).parameters, "vocabulary": vocab,
             "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
         },
+        "ends_early": bool(recipe.pretrain.patience or recipe.pretrain.goal),
         "budgets": list(recipe.evaluation.budgets),
         "seconds": seconds | {"all": sum(seconds.values())},
         "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
@@ -131,22 +132,24 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     found = []
     for name, task in told["tasks"].items():
         found += [f"{name}: {line}" for line in task["intake"]]
-        found += [task["sizes"], _problems_line(name, task)]
+        found += [task["sizes"], _problems_line(name, task, told["ends_early"])]
     model, seconds = told["model"], told["seconds"]
     found.append(
         f"model: {model['parameters']:,} parameters, {model['vocabulary']} tokens, context "
         f"{model['context']:,}; a step reads {model['rows']} rows of {model['tokens']:,} tokens"
     )
     found.append(f"budgets: {', '.join(f'{budget:,}' for budget in told['budgets'])} tokens a problem")
+    most = " at most" * told["ends_early"]
     found.append(
-        f"time on this machine: {_minutes(seconds['all'])} (policy {_minutes(seconds['policy'])}, "
+        f"time on this machine: {_minutes(seconds['all'])}{most} (policy {_minutes(seconds['policy'])}, "
         + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")
         + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
+        + "; language models end sooner where they learn sooner" * told["ends_early"]
     )
     return found + list(told["warnings"])
 
 
-def _problems_line(name: str, task: Mapping[str, Any]) -> str:
+def _problems_line(name: str, task: Mapping[str, Any], at_most: bool) -> str:
     lengths, splits = task["lengths"], task["splits"]
     stepped = lengths["stepped"] / lengths["solved"]
     more = " or more" if task["endless"] else ""
@@ -158,7 +161,8 @@ def _problems_line(name: str, task: Mapping[str, Any]) -> str:
     if task["seen"] is None:
         return line
     hint = expectation(splits["train"], task["seen"])
-    return f"{line}; each is seen about {task['seen']:,.0f} times" + (f"; {hint}" if hint else "")
+    times = f"{'at most' if at_most else 'about'} {task['seen']:,.0f} times"
+    return f"{line}; each is seen {times}" + (f"; {hint}" if hint else "")
 
 
 def _minutes(seconds: float) -> str:
@@ -179,7 +183,8 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     decoder = Decoder(recipe.decoder(found.tokenizer.vocab_size), seed=recipe.seed).to(device)
     a_step = step_seconds(recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()))
     policy = recipe.pretrain.steps * a_step
-    others = few_rows.own_reader(recipe, found.rows) + few_rows.curve(recipe, found.rows) * sum(few_rows.SHARES)
+    curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
+    others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
     workers = min(os.cpu_count() or 1, MOST) if device.type == "cpu" else 1
     a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)

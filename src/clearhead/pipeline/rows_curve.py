@@ -86,7 +86,9 @@ def rows_curve_stage(context: Context) -> None:
     """Leaves `rows_curve.json`: the points, and the advice."""
     recipe, tasks = context.recipe, context.tasks()
     rows = few_rows.training_rows(tasks.values())
-    if not few_rows.curve(recipe, rows):
+    events = read(context.run.record("pretrain"))
+    steps = max((event["step"] for event in events if event["kind"] == "step"), default=0)
+    if not few_rows.curve(recipe, rows, steps):
         if few_rows.are_few(rows) and recipe.data.curve is None:
             context.say("accuracy against rows: not measured, since it takes a while; data.curve = true does it")
         return
@@ -101,10 +103,11 @@ def rows_curve_stage(context: Context) -> None:
 
     points = []
     for share in few_rows.SHARES:
-        stage = f"rows-{share:g}"
-        points.append(tried(train_language_model(context, stage, f"{share:g} of the rows", recipe.seed, share), share))
+        stage, label = f"rows-{share:g}", f"{share:g} of the rows"
+        config = few_rows.in_steps(recipe.pretrain, max(1, round(share * steps)))
+        points.append(tried(train_language_model(context, config, stage, label, recipe.seed, share), share))
     points.append(tried(load_policy(context.run, context.device), 1.0))
-    last = [event for event in read(context.run.record("pretrain")) if event["kind"] == "eval"][-1:]
+    last = [event for event in events if event["kind"] == "eval"][-1:]
     told = advice(points, last[0]["seen_first_try"] if last else 0.0, base=pretrained_is_here())
     write_json(context.run.rows_curve, {"points": [asdict(found) for found in points], "advice": told})
     for found in points:

@@ -24,9 +24,9 @@ MARGIN = 1.5  # times the longest seen, for what is generated
 GRAIN = 32  # limits are whole multiples of it, a context of twice as many
 FEWEST_DEEPER = 2  # steps beyond the longest solution seen, at least
 SHORTEST_ROW = 256  # tokens of a row that follows from the data: shorter documents share one
-STEP_TOKENS = 8192  # of one training step at most, whatever the rows' length
-STEP_DOCUMENTS = 128  # of one training step: more of them, where they are short, cost time and teach little
-FEWEST_STEP_TOKENS = 2048
+STEP_TOKENS = 4096  # of one training step at most, whatever the rows' length
+STEP_DOCUMENTS = 48  # of one training step: with 128, what dates need took twice as many tokens
+FEWEST_STEP_TOKENS = 1024
 BUDGETS = (1, 4, 16)  # times the cost of the longest solution, the last one only up to
 MOST_BUDGET = 5_000  # tokens
 
@@ -193,7 +193,7 @@ def step_tokens(median: int) -> int:
     """Tokens of one training step for documents of so many in the middle.
 
     >>> step_tokens(56), step_tokens(13), step_tokens(300)
-    (7168, 2048, 8192)
+    (2688, 1024, 4096)
     """
     return min(STEP_TOKENS, max(FEWEST_STEP_TOKENS, STEP_DOCUMENTS * median)) if median else STEP_TOKENS
 

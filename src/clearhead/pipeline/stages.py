@@ -46,7 +46,7 @@ from clearhead.text import load as text_files
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
 from clearhead.training import checkpoint
-from clearhead.training.loop import train
+from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Observer, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
@@ -135,20 +135,20 @@ def tokenizer_stage(context: Context) -> None:
 
 def pretrain_stage(context: Context) -> None:
     """The policy."""
-    decoder = train_language_model(context, "pretrain", "policy", context.recipe.seed)
+    decoder = train_language_model(context, context.recipe.pretrain, "pretrain", "policy", context.recipe.seed)
     checkpoint.save(context.run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
 
 
-def train_language_model(context: Context, stage: str, label: str, seed: int, share: float = 1.0) -> Decoder:
+def train_language_model(
+    context: Context, config: TrainConfig, stage: str, label: str, seed: int, share: float = 1.0
+) -> Decoder:
     """Train on drawn solutions, watching the held-out loss and the share solved at first try.
 
     Where the training rows can be learned by heart, as many of them are tried as well. With a `share` below 1 only that
-    part of them is read, in as many steps fewer: each is read as often as before.
+    part of them is read.
     """
     recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
-    config, rows = recipe.pretrain, few_rows.training_rows(tasks.values())
-    steps = max(1, round(share * config.steps))
-    config = replace(config, seed=seed, steps=steps, warmup=min(config.warmup, steps - 1))
+    rows, config = few_rows.training_rows(tasks.values()), replace(config, seed=seed)
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
 
     def stream(split: str, seed: int, hide: float = 0.0, respelled: float = 0.0) -> PackedStream:
@@ -225,7 +225,7 @@ def reader_stage(context: Context) -> None:
     """
     if not few_rows.own_reader(context.recipe, few_rows.training_rows(context.tasks().values())):
         return
-    decoder = train_language_model(context, "reader", "reader", context.recipe.seed + READER)
+    decoder = train_language_model(context, context.recipe.pretrain, "reader", "reader", context.recipe.seed + READER)
     checkpoint.save(context.run.reader, decoder.state_dict(), {"model": asdict(decoder.config)})
 
 

@@ -47,8 +47,9 @@ class TrainConfig:
     A recipe of tasks may say 0 for `rows` and `tokens`, the length of a row: as the data need (pipeline/sizes.py).
 
     `keep_best` names a number that the evaluations give, the higher the better unless its name ends in "loss"; ties are
-    broken by the held-out loss. The weights that were best are the result. After `patience` evaluations in a row
-    without a better one training ends; 0 means never.
+    broken by the held-out loss. The weights that were best are the result. An evaluation that reaches `goal`, or is the
+    last of `patience` in a row without a better one, cuts training short: the learning rate falls from there, as in a
+    run whose `decay_from` this step is. 0 means never, of both.
     """
 
     steps: int = 500
@@ -66,6 +67,7 @@ class TrainConfig:
     save_every: int = 0
     keep_best: str = ""
     patience: int = 0
+    goal: float = 0.0
     compile: Literal["auto", "on", "off"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: int = 0
@@ -76,6 +78,7 @@ class TrainConfig:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         for name in (
             "rows", "tokens", "lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every", "patience",
+            "goal",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
@@ -87,8 +90,12 @@ class TrainConfig:
             raise UserError(f"warmup = {self.warmup} must be below steps = {self.steps}; lower it")
         if self.keep_best and not self.eval_every:
             raise UserError(f"keep_best = {self.keep_best!r} needs evaluations; set eval_every")
-        if self.patience and not self.keep_best:
-            raise UserError(f"patience = {self.patience} needs to know what counts as better; set keep_best")
+        for name in ("patience", "goal"):
+            value = getattr(self, name)
+            if value and not self.keep_best:
+                raise UserError(f"{name} = {value} needs to know what counts as better; set keep_best")
+            if value and not self.decay_from:
+                raise UserError(f"{name} = {value} makes the learning rate fall early; set decay_from above 0")
 
 
 def train(
@@ -128,6 +135,7 @@ def train(
             run.advance(made)
             if config.eval_every and (run.step % config.eval_every == 0 or run.ended()):
                 run.evaluate({"held_out_loss": held_out, "seen_loss": seen}, on_eval)
+                run.cut_short()
             if run.ended() and run.best:
                 run.tell("kept", True, best_step=run.best.step, measure=config.keep_best, value=run.best.value)
             if run.ended() or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
@@ -148,8 +156,16 @@ class Best:
 
     def beaten_by(self, name: str, value: float, held_out_loss: float) -> bool:
         """Is `value` of the measure `name` better?"""
-        sign = -1 if name.endswith("loss") else 1
+        sign = _sign(name)
         return (sign * value, -held_out_loss) > (sign * self.value, -self.held_out_loss)
+
+    def reaches(self, name: str, goal: float) -> bool:
+        return _sign(name) * self.value >= _sign(name) * goal
+
+
+def _sign(measure: str) -> int:
+    """1 where more of it is better, -1 where less is."""
+    return -1 if measure.endswith("loss") else 1
 
 
 class _Run:
@@ -170,6 +186,7 @@ class _Run:
     ) -> None:
         self.config, self.model, self.checkpoint, self.record, self.meta = config, model, checkpoint, record, meta
         self.observers = list(observers)
+        self.steps = config.steps  # fewer once training is cut short
         self.step = self.saved = 0
         self.loss_fn = loss_fn
         self.device = next(model.parameters()).device
@@ -195,13 +212,14 @@ class _Run:
                 for name, value in self._tensors().items():
                     value.copy_(tensors[name])
             self.step = self.saved = meta["step"]
+            self.steps = meta.get("steps", self.config.steps)
             self.waited = meta.get("waited", 0)
             if "best" in meta:
                 self.best = Best(**meta["best"], weights=files.weights(tensors, files.BEST))
         if self.record:
             self.record.truncate_after(self.step or -1)
         facts = {"parameters": self.parameters, "compiled": self.compiled, "dtype": _name(self.optimizer.dtype)}
-        self.tell("start", self.step == 0, steps=self.config.steps, **facts)
+        self.tell("start", self.step == 0, steps=self.steps, **facts)
 
     def advance(self, made: Iterator[Any]) -> None:
         """One step: gradients, clip, update. Raises before the update when a number is broken."""
@@ -213,7 +231,7 @@ class _Run:
         norm = clip(gradients, config.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._broken(step, f"the loss is {loss:.4g} and the gradient's norm {norm:.4g}", micro_batches)
-        rate = scale(step, config.steps, config.warmup, config.decay_from)
+        rate = scale(step, self.steps, config.warmup, config.decay_from)
         self.optimizer.step(gradients, step, rate)
         self.step = step
         seconds = time.perf_counter() - started
@@ -255,8 +273,19 @@ class _Run:
             self.best = Best(self.step, value, loss, {key: p.clone() for key, p in self._weights().items()})
         return better
 
+    def cut_short(self) -> None:
+        """After an evaluation that leaves little to gain, the schedule is that of a shorter run whose fall begins."""
+        config, best = self.config, self.best
+        if best is None or not config.warmup < self.step < config.decay_from * self.steps:
+            return
+        reached = config.goal > 0 and best.reaches(config.keep_best, config.goal)
+        if reached or 0 < config.patience <= self.waited:
+            self.steps = math.floor(self.step / config.decay_from)
+            why = "goal" if reached else "patience"
+            self.tell("cut_short", True, steps=self.steps, why=why, measure=config.keep_best, value=best.value)
+
     def ended(self) -> bool:
-        return self.step >= self.config.steps or 0 < self.config.patience <= self.waited
+        return self.step >= self.steps
 
     @torch.no_grad()
     def restore_best(self) -> None:
@@ -270,7 +299,8 @@ class _Run:
         for name, value in self._tensors().items():
             if not torch.isfinite(value).all():
                 raise self._broken(self.step, f"{name} is no longer finite after the update", [])
-        meta = {"step": self.step, "train": asdict(self.config), "waited": self.waited, **self.meta}
+        state = {"step": self.step, "steps": self.steps, "waited": self.waited}
+        meta = {**state, "train": asdict(self.config), **self.meta}
         tensors = self._tensors()
         if self.best:
             meta["best"] = {key: getattr(self.best, key) for key in ("step", "value", "held_out_loss")}

@@ -50,10 +50,13 @@ class TrainingProgress:
                 self._step(event)
             case "eval" if "held_out_loss" in event:
                 self._say(f"{self.label}: step {event['step']}, held-out loss {event['held_out_loss']:.4f}")
+            case "cut_short":
+                self.steps = event["steps"]
+                self.bar.update(self.task, total=self.steps)
+                self._say(f"{self.label}: step {event['step']}: {cut_short_line(event)}")
             case "kept":
-                early = " after no gain" if event["step"] < self.steps else ""
                 best = f"the weights of step {event['best_step']} are kept, {event['measure']} {event['value']:.4g}"
-                self._say(f"{self.label}: ended at step {event['step']}{early}; {best}")
+                self._say(f"{self.label}: ended at step {event['step']}; {best}")
 
     def _step(self, event: Event) -> None:
         self.loss = _smooth(self.loss, event["loss"])
@@ -68,6 +71,18 @@ class TrainingProgress:
 
     def _say(self, line: str) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)
+
+
+def cut_short_line(event: Event) -> str:
+    """Why training is cut short, and how long it goes on.
+
+    >>> event = {"step": 100, "steps": 250, "why": "goal", "measure": "first_try", "value": 0.99}
+    >>> cut_short_line(event)
+    'first_try is 0.99, which is enough: the learning rate falls from here to 0 at step 250'
+    """
+    value = f"{event['measure']} is {event['value']:.4g}, "
+    why = "which is enough" if event["why"] == "goal" else "and rises no more"
+    return f"{value}{why}: the learning rate falls from here to 0 at step {event['steps']}"
 
 
 def _smooth(mean: float | None, value: float) -> float:
