@@ -17,7 +17,7 @@ FEW = 20_000  # training rows from which on nothing is done against memorizing
 FAR = 0.1  # share of problems, and nats a token, by which training data must be ahead to call it memorizing
 TIMES = 2.0  # the held-out loss over that of the training data, at least, to call it so
 SHARES = (0.25, 0.5)  # of the rows, on which the curve is measured beside all
-SHORT = 2_000_000  # tokens that the policy is trained on at most where accuracy against rows is measured unasked
+SHORT = 1_000_000  # tokens that the policy is trained on at most where accuracy against rows is measured unasked
 
 
 def training_rows(tasks: Iterable[Task]) -> int:
