@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken
 
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
 from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.writing import Writing, by_beams, several
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.chat import CHATML
 from clearhead.text.subword import SubwordTokenizer

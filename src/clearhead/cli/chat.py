@@ -69,9 +69,9 @@ def command(
     Turns come from the terminal, from --message, or from the lines of standard input. When the conversation outgrows
     the model's context, its oldest turns are dropped, and that is said.
     """
+    from clearhead.checkpoints.load import load_model
     from clearhead.generation.conversation import Conversation
     from clearhead.generation.decode import Writer
-    from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
 
     sampling = checked(given, tokens)
@@ -193,7 +193,7 @@ def obey(chat: "Conversation", typed: str) -> None:
 
 def save(chat: "Conversation", path: Path) -> None:
     """The conversation as one line of JSON, {"messages": [...]}, the form in which `clearhead tune` reads chats."""
-    from clearhead.pipeline.rundir import write_text
+    from clearhead.files import write_text
 
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}")

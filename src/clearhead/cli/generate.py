@@ -58,9 +58,9 @@ def command(
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text.
     """
+    from clearhead.checkpoints.load import load_model
     from clearhead.generation.decode import Writer
     from clearhead.generation.writing import Writing, by_beams, several
-    from clearhead.pipeline.model import load_model
     from clearhead.pipeline.run import choose_device
     from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from clearhead.checkpoints.load import LoadedModel
     from clearhead.generation.language_model import SampleConfig
-    from clearhead.pipeline.model import LoadedModel
 
 USUAL = {"temperature": 0.7, "top_k": 0, "top_p": 0.95, "min_p": 0.0, "repetition_penalty": 1.0}
 OPTIONS = {

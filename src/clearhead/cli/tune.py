@@ -105,8 +105,8 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
     """The model and its examples; each bad row is told in a line."""
     import torch
 
+    from clearhead.checkpoints.load import load_model
     from clearhead.pipeline import tune as pipeline
-    from clearhead.pipeline.model import load_model
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
     try:

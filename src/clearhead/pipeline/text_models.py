@@ -6,6 +6,7 @@ Deliberately not here: training them (text_stages) and measuring them (text_meas
 import numpy as np
 import torch
 
+from clearhead.checkpoints import own
 from clearhead.generation.decode import Writer
 from clearhead.generation.engine import textless
 from clearhead.generation.language_model import SampleConfig
@@ -14,11 +15,12 @@ from clearhead.generation.writing import Writing
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import load_tokenizer, load_weights
+from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
+from clearhead.training import checkpoint
 
 LanguageModel = Decoder | Recurrent
 AnyTokenizer = CharTokenizer | SubwordTokenizer
@@ -34,7 +36,8 @@ def new_model(recipe: TextRecipe, kind: str, vocab: int) -> LanguageModel:
 def load_kind(run: RunDir, recipe: TextRecipe, kind: str, device: torch.device) -> LanguageModel:
     """A trained model of the run."""
     model = new_model(recipe, kind, load_tokenizer(run).vocab_size)
-    load_weights(model, run.model(kind), run)
+    tensors, _ = checkpoint.load(run.model(kind))
+    own.fill(model, tensors, run.model(kind))
     return model.to(device)
 
 

@@ -26,17 +26,18 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from clearhead.alignment.sft import Epochs, answer_loss, mean_loss
+from clearhead.checkpoints import export
+from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
 from clearhead.errors import UserError
+from clearhead.files import write_bytes, write_json
 from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.writing import Writing
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
-from clearhead.pipeline import export
-from clearhead.pipeline.model import LoadedModel, is_adapter
-from clearhead.pipeline.rundir import read_json, write_bytes, write_json
+from clearhead.pipeline.rundir import read_json
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer

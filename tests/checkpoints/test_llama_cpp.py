@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import torch
 
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
 from clearhead.generation.decode import Writer
 from clearhead.generation.language_model import GREEDY
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text.training import train_tokenizer

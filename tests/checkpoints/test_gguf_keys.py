@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import torch
 
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
 from clearhead.generation.decode import Writer
 from clearhead.models.gguf import HARMLESS
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
 from clearhead.text.training import train_tokenizer
 
 pytest.importorskip("xllamacpp", reason="a build of llama.cpp, which there is for 64-bit Linux on Intel and AMD")

@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 import torch
 
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling
+from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import UserError
 from clearhead.generation.decode import Writer
 from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.writing import Writing, by_beams, several
-from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
-from clearhead.pipeline.model import load_model
 from clearhead.text.training import train_tokenizer
 
 CPU = torch.device("cpu")
