@@ -50,7 +50,8 @@ def test_who_does_not_say_for_how_long_trains_until_it_rises_no_more() -> None:
         parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": p}).pretrain for p in ({}, {"steps": 90})
     )
     assert open_.patience and open_.goal and open_.keep_best == "first_try" and open_.steps > said.steps
-    assert (said.patience, said.goal, said.keep_best, said.eval_every) == (0, 0.0, "", 0)
+    assert (said.patience, said.goal, said.keep_best) == (0, 0.0, "")
+    assert said.eval_every == open_.eval_every > 0
     found = few_rows.in_steps(open_, 10)
     assert (found.steps, found.warmup, found.patience, found.goal) == (10, 9, 0, 0.0)
 

@@ -147,14 +147,14 @@ SECTIONS = {
 }
 
 
-FROM_DATA = {"rows": 0, "tokens": 0}
-UNTOLD: dict[str, dict[str, Any]] = {  # how a model is trained whose section does not say for how many steps
-    "pretrain": {
-        "steps": 600, "weight_decay": 0.1, "eval_every": 50, "save_every": 50, "keep_best": "first_try",
-        "patience": 4, "goal": 0.99,
+FOR_TASKS: dict[str, dict[str, Any]] = {  # what the sections of training say that leave it out
+    "pretrain": {"rows": 0, "tokens": 0, "weight_decay": 0.1, "eval_every": 50, "save_every": 50},
+    "reward": {
+        "rows": 0, "tokens": 0, "steps": 300, "lr": 0.01, "adam_lr": 0.002, "warmup": 20,
+        "eval_every": 50, "save_every": 50,
     },
-    "reward": {"steps": 300, "lr": 0.01, "adam_lr": 0.002, "warmup": 20, "eval_every": 50, "save_every": 50},
 }  # fmt: skip
+UNTIL_LEARNED = {"steps": 600, "keep_best": "first_try", "patience": 4, "goal": 0.99}  # without a number of steps
 
 
 def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -168,8 +168,9 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
-    given = {key: table(data, key) for key in SECTIONS}
-    given |= {key: {**FROM_DATA, **({} if "steps" in given[key] else UNTOLD[key]), **given[key]} for key in UNTOLD}
+    given = {key: {**FOR_TASKS.get(key, {}), **table(data, key)} for key in SECTIONS}
+    if "steps" not in given["pretrain"]:
+        given["pretrain"] = {**UNTIL_LEARNED, **given["pretrain"]}
     sections: dict[str, Any] = {key: build(cls, given[key], key) for key, cls in SECTIONS.items()}
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
