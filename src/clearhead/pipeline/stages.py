@@ -30,8 +30,8 @@ from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.alignment.rollouts import LabelledPath, collect
 from clearhead.config import build
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
