@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from decoding import logits_after
 
 from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
-from clearhead.generation.decode import Writer
+from clearhead.generation.backends import backend_for
 from clearhead.models.gguf import HARMLESS
 from clearhead.text.training import train_tokenizer
 
@@ -141,7 +142,7 @@ def test_every_key_is_used_as_llama_cpp_uses_it_or_told(family: str, tmp_path: P
             except UserError:
                 continue
         if not any(w.category is Ignored for w in caught):
-            log_p = Writer(loaded.decoder).logits_after(PROMPT).log_softmax(-1)
+            log_p = logits_after(backend_for(loaded.decoder), PROMPT).log_softmax(-1)
             silent[target] = (change, dict(enumerate(log_p.tolist())))
     # It withholds bytes that are no characters yet.
     never = [i for i in range(loaded.decoder.config.vocab) if not loaded.tokenizer.decode([i]).isascii()]

@@ -14,7 +14,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named, printable
-from clearhead.cli.sampling import checked, of_model, sampling_options
+from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -56,13 +56,14 @@ CUT = {  # why an answer is not whole, when it is not
 @click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
+@kv_memory_option
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -70,8 +71,9 @@ def command(
     the model's context, its oldest turns are dropped, and that is said.
     """
     from clearhead.checkpoints.load import load_model
+    from clearhead.generation.backends import backend_for
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.decode import Writer
+    from clearhead.generation.engine import Engine
     from clearhead.pipeline.run import choose_device
 
     sampling = checked(given, tokens)
@@ -89,7 +91,8 @@ def command(
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system, control_tokens)
+    engine = Engine(backend_for(loaded.decoder, kv_memory=kv_memory), loaded.tokenizer)
+    chat = Conversation(engine, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)
         return

@@ -20,8 +20,8 @@ from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.config import build
 from clearhead.files import write_json
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.local import LocalEngine
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure

@@ -17,8 +17,8 @@ from clearhead.alignment import quality
 from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.rollouts import collect, labelled_states
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.local import LocalEngine
 from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import layout, tokens

@@ -32,8 +32,8 @@ from clearhead.checkpoints import own
 from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.files import write_json, write_text
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig, Tally
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source

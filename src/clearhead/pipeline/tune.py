@@ -31,9 +31,11 @@ from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
 from clearhead.errors import UserError
 from clearhead.files import write_bytes, write_json
-from clearhead.generation.decode import Writer
+from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import SampleConfig
-from clearhead.generation.writing import Writing
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
@@ -347,14 +349,13 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     tokenizer = prepared.loaded.tokenizer
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
-    writer = Writer(prepared.loaded.decoder.eval())
+    engine = Engine(backend_for(prepared.loaded.decoder.eval()), tokenizer)
     sampling = SampleConfig(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
     written = []
     with context.progress(label, len(prepared.turns)) as done:
         for turn in prepared.turns:
             ids = prompt_ids(prepared, turn.prompt)
-            writing = Writing(writer, tokenizer, ids, sampling, prepared.config.seed)
-            written.append("".join(writing))
+            written.append("".join(TextStream(engine, Request(ids, sampling, prepared.config.seed))))
             done(1)
     return written
 
