@@ -39,7 +39,7 @@ def to_byte_level(data: bytes) -> str:
     >>> to_byte_level(" é".encode())
     'ĠÃ©'
     """
-    return "".join(CHAR_OF[byte] for byte in data)
+    return data.decode("latin-1").translate(CHAR_OF)
 
 
 def readable(text: str | bytes) -> str:
