@@ -37,7 +37,6 @@ from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
 from clearhead.pipeline import export
 from clearhead.pipeline.model import LoadedModel, is_adapter
 from clearhead.pipeline.rundir import read_json, write_bytes, write_json
-from clearhead.text.begin import prompt_tokens
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
@@ -80,6 +79,7 @@ class TuneConfig:
     save_every: int = 20
     eval_every: int = 0
     merge: bool = False
+    control_tokens: bool = False
     samples: int = 6
     sample_tokens: int = 64
 
@@ -185,9 +185,10 @@ def prepare(
         )
     if config.full or config.merge:
         export.check(loaded)
-    training = read(config.data, loaded, limit, skip_bad, say, progress)
+    spelled = config.control_tokens
+    training = read(config.data, loaded, limit, skip_bad, say, progress, spelled)
     if config.held_out:
-        held = read(config.held_out, loaded, limit, skip_bad, say, progress)
+        held = read(config.held_out, loaded, limit, skip_bad, say, progress, spelled)
     else:
         training, held = split(training)
     if not training:
@@ -195,7 +196,9 @@ def prepare(
     rewritten = sum(len(found) > 1 for _, found in (*training, *held))
     if rewritten:
         say(f"the template rewrites earlier turns in {rewritten} chats: each of their answers is an example by itself")
-    asked = [turn for row, _ in held[: config.samples] for turn in turns(row, loaded.template)][: config.samples]
+    asked = [
+        turn for row, _ in held[: config.samples] for turn in turns(row, loaded.tokenizer, loaded.template, spelled)
+    ][: config.samples]
     learned = [example for _, found in training for example in found]
     last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
     prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
@@ -211,15 +214,16 @@ def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
 
 
 def read(
-    path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None], progress: Progress = unseen
-) -> list[Encoded]:
+    path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None],
+    progress: Progress = unseen, control_tokens: bool = False,
+) -> list[Encoded]:  # fmt: skip
     """The rows of a file with their examples; BadRows, or what is left without them."""
     rows, wrong = read_rows(path)
     found: list[Encoded] = []
     with (progress if len(rows) >= MANY_ROWS else unseen)(f"reading {path.name}", len(rows)) as done:
         for row in rows:
             try:
-                found.append((row, encoded(row, loaded, limit)))
+                found.append((row, encoded(row, loaded, limit, control_tokens)))
             except UserError as error:
                 wrong.append(f"{path}, line {row.line}: {error}")
             done(1)
@@ -231,9 +235,9 @@ def read(
     return found
 
 
-def encoded(row: Row, loaded: LoadedModel, limit: int) -> list[Example]:
+def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
     """What is learned from a row; UserError if that is nothing, or too long."""
-    made = examples(row, loaded.tokenizer, loaded.template)
+    made = examples(row, loaded.tokenizer, loaded.template, control_tokens)
     longest = max(len(example.tokens) for example in made) - 1
     if longest > limit:
         raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
@@ -311,7 +315,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         "held_out_loss": {"before": before["held_out_loss"], "after": after},
         "seconds": time.perf_counter() - started,
         "answers": [
-            {**turn._asdict(), "before": old, "after": new}
+            {**{k: v for k, v in turn._asdict().items() if k != "tokens"}, "before": old, "after": new}
             for turn, old, new in zip(prepared.turns, before["answers"], written, strict=True)
         ],
     }  # fmt: skip
@@ -351,18 +355,10 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     written = []
     with context.progress(label, len(prepared.turns)) as done:
         for turn in prepared.turns:
-            ids = prompt_ids(prepared, turn.prompt)
-            writing = Writing(writer, tokenizer, ids, sampling, prepared.config.seed)
+            writing = Writing(writer, tokenizer, turn.tokens, sampling, prepared.config.seed)
             written.append("".join(writing))
             done(1)
     return written
-
-
-def prompt_ids(prepared: Prepared, prompt: str) -> list[int]:
-    tokenizer = prepared.loaded.tokenizer
-    if prepared.loaded.template is None or not isinstance(tokenizer, SubwordTokenizer):
-        return prompt_tokens(tokenizer, prompt)
-    return tokenizer.encode(prompt, special=True)
 
 
 def save(prepared: Prepared, context: Context) -> None:

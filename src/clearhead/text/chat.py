@@ -32,12 +32,14 @@ class Rendered(NamedTuple):
 class ChatTemplate:
     """A template, and the special tokens that it may name: bos_token, eos_token and so on.
 
-    `tool_use` is another one for chats with tools, where a model has two.
+    `tool_use` is another one for chats with tools, where a model has two. `control_tokens` are added tokens that are no
+    text in a message (control.py), None: those that the template writes.
     """
 
     source: str
     tokens: Mapping[str, str] = field(default_factory=dict)
     tool_use: str | None = None
+    control_tokens: tuple[str, ...] | None = None
     seconds: float = SECONDS
     _process: Bounded = field(default_factory=lambda: Bounded(chat_worker.__file__), init=False, repr=False)
 

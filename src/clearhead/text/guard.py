@@ -101,6 +101,12 @@ class Guarded:
         )
         return text
 
+    def spelled(self, text: str) -> list[int]:
+        """The ids of a text without added tokens."""
+        self.start()
+        ids: list[int] = self._ask({"spelled": text}, "the tokenizer cannot read this text", len(text))
+        return ids
+
     def cut(self, text: str) -> list[tuple[str, tuple[int, int]]] | None:
         """The pieces in which a text is encoded, None where it is not cut."""
         self.start()

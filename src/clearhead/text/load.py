@@ -49,6 +49,7 @@ KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a tex
     "is_local", "local_files_only", "model_input_names", "model_specific_special_tokens", "from_slow", "device_map",
     "trust_remote_code", "tokenize_chinese_chars", "do_lower_case", "do_basic_tokenize", "strip_accents", "never_split",
     "unk_id", "vocab_size", "response_schema", "fix_mistral_regex", "image_processor_type",
+    "chat_control_tokens",
 }  # fmt: skip
 BPE_SAYS = (
     "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
@@ -91,7 +92,10 @@ def load_chat_template(path: Path) -> ChatTemplate | None:
         if (path / TEMPLATE).is_file() or (path / MORE_TEMPLATES).is_dir():
             alone = {file.stem: readable(_read(file)) for file in sorted((path / MORE_TEMPLATES).glob("*.jinja"))}
             named = alone | ({DEFAULT: readable(_read(path / TEMPLATE))} if (path / TEMPLATE).is_file() else {})
-        return chat_template_from(named, named_tokens(told), path)
+        found, listed = chat_template_from(named, named_tokens(told), path), told.get("chat_control_tokens")
+        if found is not None and isinstance(listed, list):
+            found.control_tokens = tuple(token for token in listed if isinstance(token, str))
+        return found
     if _begins(path, len(gguf.MAGIC)) == gguf.MAGIC:
         return chat_template_of(gguf.read_metadata(path))
     return load_chat_template(path.parent) if path.name == NAMES[0] else None

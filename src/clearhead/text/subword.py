@@ -16,6 +16,7 @@ import tokenizers
 
 from clearhead.errors import UserError
 from clearhead.text.guard import Encoded, Guarded
+from clearhead.text.tokenizer_worker import without_added
 
 PAD_TOKEN, END_TOKEN, UNKNOWN_TOKEN = "<pad>", "<end>", "<unk>"  # of the tokenizers trained here, with ids 0, 1, 2
 
@@ -61,6 +62,9 @@ class Piece(NamedTuple):
     token: str
     start: int
     end: int
+
+    def moved(self, by: int) -> "Piece":
+        return self._replace(start=self.start + by, end=self.end + by)
 
 
 @contextmanager
@@ -147,6 +151,11 @@ class SubwordTokenizer:
         encoding = self._encode([text], special, frame)[0]
         rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
         return [Piece(i, token, start, end) for i, token, (start, end) in rows]
+
+    def encode_spelled(self, text: str) -> list[int]:
+        """The ids of a text in which nothing is an added token, special or not, however it is spelled."""
+        with self._lock, refused("the tokenizer cannot read this text", "another tokenizer may"):
+            return self._guard.spelled(text) if self.guarded else without_added(self.backend, readable(text))
 
     def _encode(
         self, texts: Sequence[str | bytes], special: bool, frame: bool
