@@ -69,6 +69,9 @@ def command(
 
     Turns come from the terminal, from --message, or from the lines of standard input. When the conversation outgrows
     the model's context, its oldest turns are dropped, and that is said.
+
+    Control tokens are the chat template's to write. What a message spells like a special token, or like another one
+    that the template writes, such as <think>, is read as text, and that is said; --control-tokens reads it as such.
     """
     from clearhead.checkpoints.load import load_model
     from clearhead.generation.backends import backend_for

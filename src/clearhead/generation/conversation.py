@@ -106,7 +106,7 @@ class Conversation:
 
     def _tokens(self) -> list[int]:
         if isinstance(self.tokenizer, SubwordTokenizer) and not self.control_tokens:
-            ids, self.spelled = chat_tokens(self.tokenizer, self.template, self.messages)
+            ids, self.spelled = chat_tokens(self.tokenizer, self.template, self.messages, own=True)
             return ids
         text = self.template.render(self.messages, add_generation_prompt=True).text
         if isinstance(self.tokenizer, SubwordTokenizer):
