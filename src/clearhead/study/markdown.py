@@ -20,6 +20,7 @@ FENCED = re.compile(r"^([ \t]*)(`{3,}|~{3,}).*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re
 COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"(src|alt)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
+MOST_BRACKETS = 1000  # of one text outside code: the parser looks for the end of each link, which takes their square
 EMPHASIS = {"em": "*", "i": "*", "strong": "**", "b": "**", "code": "`"}
 LEFT_OUT = "details|summary|p|div|center|span|figure|figcaption|small|u|sup|sub|kbd|font|a"
 DISPLAYED = re.compile(r"\$\$(.*?)\$\$[ \t]*+([.,;:]?+)[ \t]*+$", re.DOTALL)
@@ -48,6 +49,8 @@ def without_tags(text: str) -> str:
 
 
 def _plain_tags(text: str) -> str:
+    if text.count("[") > MOST_BRACKETS:
+        text = text.replace("[", "\\[")
     text = _replaced(COMMENT, "", text, "-->")
     text = _replaced(IMAGE, _image, text, ">")
     for tag, mark in EMPHASIS.items():
