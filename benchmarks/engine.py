@@ -61,8 +61,15 @@ class Together:
         for event in events:
             self.found.setdefault((self._order[event.request], event.sample), []).append(event)
 
-    def tokens_per_second(self) -> float:
-        return sum(map(len, self.found.values())) / self.seconds
+
+def rate_of(some: list[Together]) -> float:
+    """Tokens a second."""
+    return sum(len(events) for one in some for events in one.found.values()) / sum(one.seconds for one in some)
+
+
+def told(events: list[TokenEvent]) -> list[object]:
+    """All that they say of a text, every bit."""
+    return [(event.token, event.finish) for event in events]
 
 
 def all_steps(engine: Engine, asked: Iterable[Request]) -> Together:
@@ -81,7 +88,7 @@ def forget(engine: Engine) -> None:
         engine.backend.tokens = []
 
 
-def compare(model: str, n: int, prompt: int, text: int, alone: int) -> None:
+def compare(model: str, n: int, prompt: int, text: int, tried: int) -> None:
     """The three take turns, so that whatever else the machine does falls on all of them."""
     loaded = load_model(model, torch.device("cpu"), torch.float32)
     decoder, tokenizer = loaded.decoder, loaded.tokenizer
@@ -93,30 +100,20 @@ def compare(model: str, n: int, prompt: int, text: int, alone: int) -> None:
     for one in (engine, trie, contiguous):  # what happens only the first time
         all_steps(one, [replace(asked[0], seed=99)])
         forget(one)
-    together, some = Together(engine, asked), list(range(0, n, max(1, n // alone)))
-    tokens, seconds, same = [0, 0], [0.0, 0.0], 0
-    answers = []
-    for turn, i in enumerate(some):
-        for kind, one in enumerate((trie, contiguous)):
-            single = all_steps(one, [asked[i]])
+    together, some = Together(engine, asked), list(range(0, n, max(1, n // tried)))
+    alone: dict[Engine, list[Together]] = {trie: [], contiguous: []}
+    for i in some:
+        for one, answers in alone.items():
+            answers.append(all_steps(one, [asked[i]]))
             forget(one)
-            tokens[kind] += len(single.found[0, 0])
-            seconds[kind] += single.seconds
-            if kind == 0:
-                answers.append(single.found[0, 0])
         for _ in range(math.ceil(text / len(some))):
             together.step()
-    for i, answer in zip(some, answers, strict=True):
-        same += [(event.token, event.finish) for event in together.found[i, 0]] == [
-            (event.token, event.finish) for event in answer
-        ]
-    rate, of_trie, of_contiguous = together.tokens_per_second(), tokens[0] / seconds[0], tokens[1] / seconds[1]
+    same = sum(told(together.found[i, 0]) == told(one.found[0, 0]) for i, one in zip(some, alone[trie], strict=True))
+    rate, of_trie, of_contiguous = rate_of([together]), rate_of(alone[trie]), rate_of(alone[contiguous])
     print(f"{n} requests, prompts of 4 to {prompt} tokens, texts of {text // 8} to {text}, {len(some)} also alone")
-    print(f"  together                       {rate:7.1f} tokens/s")
-    print(f"  alone, the same backend        {of_trie:7.1f} tokens/s: {rate / of_trie:.1f} times; {same} the same bits")
-    print(
-        f"  alone, the contiguous backend  {of_contiguous:7.1f} tokens/s: {rate / of_contiguous:.1f} times", flush=True
-    )
+    print(f"  together                    {rate:7.1f} tokens/s")
+    print(f"  alone, same backend         {of_trie:7.1f} tokens/s: {rate / of_trie:.1f} times, {same} the same bits")
+    print(f"  alone, contiguous backend   {of_contiguous:7.1f} tokens/s: {rate / of_contiguous:.1f} times", flush=True)
 
 
 class Ids:
@@ -145,7 +142,7 @@ def in_little_memory(n: int, limit: int) -> None:
         most = max(most, sum(pool.nbytes for pool in (*cache._keys, *cache._values, cache._hidden)))
     ended = sum(events[-1].finish is not None for events in together.found.values())
     print(f"{n} requests with a limit of {limit / 2**20:.0f} MiB of keys and values")
-    print(f"  {most / 2**20:.2f} MiB at most, {ended} answered, {together.tokens_per_second():.0f} tokens/s")
+    print(f"  {most / 2**20:.2f} MiB at most, {ended} answered, {rate_of([together]):.0f} tokens/s")
 
 
 def main() -> None:
