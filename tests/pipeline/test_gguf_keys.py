@@ -5,7 +5,7 @@ import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -84,6 +84,7 @@ for text in json.loads(sys.argv[2]):
     print("RESULT" + json.dumps(json.load(urllib.request.urlopen(request))["tokens"]), flush=True)
 os._exit(0)
 """
+MAT = ["the cat sat on the mat"] * 3
 PROMPT = [(7 * i) % 240 + 5 for i in range(40)]
 
 
@@ -92,12 +93,12 @@ def quiet(label: str, total: int) -> Iterator[Callable[[int], None]]:
     yield lambda count: None
 
 
-def plain(folder: Path, family: str) -> Path:
+def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
     """The GGUF file of a tiny random model."""
     import transformers
 
     kind, model, sizes = MODELS[family]
-    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 290)
+    tokenizer = train_tokenizer("bpe", texts, 290 if texts is MAT else 700)
     torch.manual_seed(0)
     made = getattr(transformers, model)(getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size))
     with torch.no_grad():
@@ -179,15 +180,15 @@ def test_a_key_that_changes_numbers_elsewhere_is_told(tmp_path: Path) -> None:
 
 
 def test_text_is_cut_as_llama_cpp_cuts_it_where_nothing_says_how(tmp_path: Path) -> None:
-    opened = GGUF(plain(tmp_path, "llama"))
-    metadata = {key: value for key, value in opened.metadata.items() if key != "tokenizer.ggml.pre"}
-    write(tmp_path / "bare.gguf", metadata, {name: opened.read(name).copy() for name in opened.tensors}, "F32")
     parts = [
-        "the cat", " sat", "don't", "WE'RE", "naïve", "中文", "🙂", "a1b2", "3.14", "1234567", "12", "$100", "x=y+1", "~|^",
-        "C++", "\t", "   ", "\n\n", "\r\n", " \n", "\u3000", "...", "—", "“q”", "½²", "e\u0301", "'s", "()", "<end>", " ",
+        "the cat", " sat", "don't", "WE'RE", "naïve", "中文", "🙂", "a1b2", "3.14", "1234567", "12", "$100", "x=y+1",
+        "~|^", "C++", "\t", "   ", "\n\n", "\r\n", " \n", "\u3000", "...", "—", "“q”", "½²", "e\u0301", "'s", "()", " ",
     ]  # fmt: skip
     rng = random.Random(0)
     texts = [*parts, *("".join(rng.choices(parts, k=rng.randint(2, 6))) for _ in range(170))]
+    opened = GGUF(plain(tmp_path, "llama", texts * 3))  # merges of seven digits, which this way of cutting parts
+    metadata = {key: value for key, value in opened.metadata.items() if key != "tokenizer.ggml.pre"}
+    write(tmp_path / "bare.gguf", metadata, {name: opened.read(name).copy() for name in opened.tensors}, "F32")
     command = [sys.executable, "-c", TOKENIZE, str(tmp_path / "bare.gguf"), json.dumps(texts)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=300)
     found = [json.loads(line.split("RESULT", 1)[1]) for line in told.stdout.splitlines() if "RESULT" in line]

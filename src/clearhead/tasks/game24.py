@@ -119,7 +119,7 @@ class Game24:
     def check(self, problem: str, answer: str) -> bool:
         """Is it 24, from exactly the given numbers? Takes * x × / ÷, spaces, and "= 24" at the end.
 
-        Another value there is wrong, though Yao et al. 2023 read only what stands before it: 1 of 20,500 of their answers.
+        Another value there is wrong; Yao et al. 2023 read only what is before it, which decides 1 answer in 20,500.
         """
         expression, _, value = answer.partition("=")
         used = evaluate(expression)
