@@ -92,7 +92,6 @@ class ContiguousBackend:
         self._text, self._holds = list(ids), n
         return 0
 
-    @torch.inference_mode()
     def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
         start = len(self.tokens)
         for first in range(start, len(self._text), READ_AT_ONCE):
@@ -100,7 +99,6 @@ class ContiguousBackend:
         n = len(self.tokens) - start
         return Computed(np.zeros(n, np.int64), np.ones(n, bool))
 
-    @torch.inference_mode()
     def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
         logits = capped(self._head(self._last), self.config.logit_softcap)
         return logits.to(torch.promote_types(self.dtype, torch.float32))

@@ -4,8 +4,9 @@ This is the only loop that draws tokens. Deliberately not here: how logits are c
 from them (sampling.py), how beams are chosen (beam.py), and text (text_stream.py).
 """
 
+import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +27,7 @@ from clearhead.generation.streaming import decoder_after
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
+CACHED = 1 << 18  # logits that stay in a core's cache with all that filters make of them
 SEED_BITS = (1 << 64) - 1
 
 
@@ -109,7 +111,7 @@ class Engine:
         if not rows:
             return []
         places = np.array([sample.place for sample in rows], np.int64)
-        unique, first, row_of = np.unique(places, return_index=True, return_inverse=True)
+        unique, first, row_of = distinct(places)
         accounts = np.array([sample.group.account for sample in rows], np.int64)
         self._charge(self.backend.compute(unique), rows, first, accounts)
 
@@ -142,10 +144,12 @@ class Engine:
     ) -> None:
         """Who pays for a position is the first row that needed it; what else there is of a prompt was there already."""
         payer = first[computed.by]
+        self.usage.add(accounts[payer], computed=1, unique=computed.unique)
         begins = np.array([sample.group.steps == 0 for sample in rows])
-        prompts = np.array([len(sample.group.request.prompt_ids) for sample in rows])
-        self.usage.add(accounts[payer], computed=1, unique=computed.unique, reused=-begins[payer].astype(np.int64))
-        self.usage.add(accounts[begins], reused=prompts[begins])
+        if begins.any():
+            prompts = np.array([len(sample.group.request.prompt_ids) for sample in rows])
+            self.usage.add(accounts[begins], reused=prompts[begins])
+            self.usage.add(accounts[payer[begins[payer]]], reused=-1)
 
     def _next(
         self, rows: Sequence[Sample], unique: Int[np.ndarray, "U"], row_of: Int[np.ndarray, "N"]
@@ -153,13 +157,11 @@ class Engine:
         """What follows: the row that each longer text grows from, its new token, and of a beam the log p of all."""
         drawn: dict[int, Token] = {}
         beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
-        size = max(1, AT_ONCE // self.backend.vocab)
-        for start in range(0, len(unique), size):
-            logits = finite(self.backend.logits(unique[start : start + size]))
+        for start, logits in self._logits(unique):
             log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
             kinds: dict[SampleConfig, list[int]] = {}
-            for row in np.flatnonzero((row_of >= start) & (row_of < start + size)).tolist():
-                group, line = rows[row].group, int(row_of[row]) - start
+            for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
+                group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
                     ahead = candidates(logits[line], self.banned, rows[row].log_p, group.request.beams)
                     beams[row] = ahead, log_p[line]
@@ -182,17 +184,27 @@ class Engine:
                     total.append(text_log_p)
         return parents, tokens, total
 
+    def _logits(self, places: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
+        """The logits after the places, a few lines at a time, and which line is the first of them."""
+        V = self.backend.vocab
+        size = max(1, AT_ONCE // V)
+        few = max(1, CACHED // V) if self.backend.device.type == "cpu" else size
+        for start in range(0, len(places), size):
+            logits = finite(self.backend.logits(places[start : start + size]))
+            for first in range(0, len(logits), few):
+                yield start + first, logits[first : first + few]
+
     def _draw(
         self, allowed: Float[Tensor, "U V"], lines: Int[np.ndarray, "N"], rows: Sequence[Sample], filters: SampleConfig
     ) -> Int[Tensor, "N"]:
         """A token for each row from its line of logits; rows of one line share what the filters make of it."""
-        used, first, of = np.unique(lines, return_index=True, return_inverse=True)
+        if filters.greedy and filters.repetition_penalty == 1:
+            return allowed.argmax(-1)[torch.from_numpy(lines).to(allowed.device)]
+        used, first, of = distinct(lines)
         index = torch.from_numpy(of).to(allowed.device)
         logits = allowed if len(used) == len(allowed) else allowed[torch.from_numpy(used).to(allowed.device)]
-        if filters.repetition_penalty != 1:
-            logits = apply_filters(logits, filters, self._seen([rows[i] for i in first.tolist()]))
-        elif not filters.greedy:
-            logits = apply_filters(logits, filters)
+        seen = self._seen([rows[i] for i in first.tolist()]) if filters.repetition_penalty != 1 else None
+        logits = apply_filters(logits, filters, seen)
         if filters.greedy:
             return logits.argmax(-1)[index]
         u = uniforms(
@@ -289,8 +301,18 @@ def grown(sample: Sample, token: Token, log_p: float, place: int) -> Sample:
     return Sample(sample.group, 0, place, [*sample.ids, token.id], [*sample.tokens, token], log_p)
 
 
+def distinct(
+    places: Int[np.ndarray, "N"],
+) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "U"], Int[np.ndarray, "N"]]:
+    """The places without repetition, in order; where each is first met, and which of them each entry is."""
+    if len(places) == 1:  # one text at a time, without the price of sorting
+        return places, np.zeros(1, np.int64), np.zeros(1, np.int64)
+    return np.unique(places, return_index=True, return_inverse=True)
+
+
 def finite(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
-    if not logits.isfinite().all():
+    """UserError if any is not; their sum is not finite then."""
+    if not math.isfinite(float(logits.sum())):
         raise UserError("the model's logits are not finite numbers: its weights are broken; load an earlier checkpoint")
     return logits
 
