@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from clearhead.pipeline.model import load_model
 
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.engine import Engine
@@ -21,7 +22,6 @@ from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.request import Request, TokenEvent
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.pipeline.model import load_model
 from clearhead.text.subword import SubwordTokenizer
 
 TEXT = (

@@ -20,12 +20,7 @@ from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
 from clearhead.generation.backends import backend_for
 from clearhead.models.gguf import HARMLESS
-<<<<<<< ours
-=======
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
 from clearhead.text.gguf_vocab import load_gguf
->>>>>>> theirs
 from clearhead.text.training import train_tokenizer
 
 pytest.importorskip("xllamacpp", reason="a build of llama.cpp, which there is for 64-bit Linux on Intel and AMD")
