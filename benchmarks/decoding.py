@@ -8,12 +8,15 @@ speed of memory is what a sum over a block far larger than the caches reaches. B
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, logging
 
-from clearhead.generation.decode import Writer
+from clearhead.generation.contiguous import ContiguousBackend
+from clearhead.generation.engine import Engine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.request import Request
 from clearhead.models.decoder import Decoder, DecoderConfig
 
 SHAPE = {"vocab": 49152, "d_model": 576, "n_layers": 30, "n_heads": 9, "n_kv_heads": 3, "d_ff": 1536}
@@ -55,6 +58,18 @@ def pair(dtype: torch.dtype) -> tuple[Decoder, LlamaForCausalLM]:
     return decoder.to(dtype), peer.to(dtype).eval()
 
 
+class Ids:
+    """A tokenizer of numbers; no text ends."""
+
+    vocab_size, end_id, end_ids, pad_id = SHAPE["vocab"], None, frozenset[int](), None
+
+    def encode(self, text: str) -> list[int]:
+        return [int(word) for word in text.split()]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        return " ".join(map(str, ids))
+
+
 def bandwidth() -> float:
     """Bytes a second that a sum over half a gigabyte reads, at best."""
     block = torch.ones(1 << 27)
@@ -74,9 +89,10 @@ def compare(dtype: torch.dtype, turns: int, new: int, memory: float) -> None:
     written: dict[str, list[int]] = {}
 
     def ours() -> None:
-        writer.tokens, text = [], list(prompt)
-        for _ in range(new):
-            text.append(int(writer.logits_after(text).argmax()))
+        backend.tokens, text = [], list(prompt)
+        engine.add(Request(prompt, SampleConfig(temperature=0.0, max_tokens=new)))
+        while engine.unfinished:
+            text += [event.token.id for event in engine.step()]
         written["clearhead"] = text
 
     def theirs() -> None:
@@ -87,7 +103,8 @@ def compare(dtype: torch.dtype, turns: int, new: int, memory: float) -> None:
             )  # fmt: skip
         written["transformers"] = out[0].tolist()
 
-    writer = Writer(decoder)
+    backend = ContiguousBackend(decoder)
+    engine = Engine(backend, Ids())
     for once in (ours, theirs):  # what happens only the first time
         once()
     rates: dict[str, list[float]] = {"clearhead": [], "transformers": []}

@@ -11,8 +11,8 @@ import time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import CharTokenizer
 

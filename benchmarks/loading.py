@@ -10,8 +10,8 @@ import statistics
 import subprocess
 import sys
 
+from clearhead.checkpoints.load import smollm2
 from clearhead.errors import UserError
-from clearhead.pipeline.model import smollm2
 
 MEASURE = """
 import re, sys, time
@@ -30,7 +30,7 @@ weights = sum({{w.data_ptr(): w.nbytes for w in model.parameters()}}.values())
 print(seconds, (peak() - before) * 1024 / weights)
 """
 OURS = (
-    "import gguf.quants\nfrom clearhead.pipeline.model import load_model",
+    "import gguf.quants\nfrom clearhead.checkpoints.load import load_model",
     "load_model(str(path), torch.device('cpu'), torch.float32).decoder",
 )
 THEIRS = (
@@ -43,7 +43,7 @@ import sys, torch
 from pathlib import Path
 from transformers import LlamaForCausalLM, logging
 from clearhead.models.huggingface import tensors_to
-from clearhead.pipeline.model import load_model
+from clearhead.checkpoints.load import load_model
 logging.set_verbosity_error()
 logging.disable_progress_bar()
 path = Path(sys.argv[1])

@@ -1,12 +1,17 @@
 """Nothing that others wrote steers a terminal: the functions on any text, and that all verbs print by them alone."""
 
 import ast
+import contextlib
 import io
+import itertools
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
@@ -63,3 +68,67 @@ def test_everything_is_printed_by_one_module(folder: str) -> None:
     paths = [path for path in sorted((SOURCE / folder).rglob("*.py")) if path.name not in mine]
     assert paths and [call for path in paths for call in printing(path)] == []
     assert printing(Path(terminal.__file__)) != []
+
+
+FIRST = ("\x1b[2J", "\x1b]0;name\x07", "\x9b31m", "\x1bP1$q\x1b\\", "\x08", "\x0c", "\x7f", "\u202e", "\u2066")
+SECOND = ("\x1b[6n", "\x07", "\x85", "\u2069", "\x90", "\x1bc", "\u2028")
+STRINGS = [f"h{i}{a}x{b}" for i, (a, b) in enumerate(itertools.product(FIRST, SECOND))]
+OURS = re.compile(r"\x1b\[[0-9;]*[mK]|\x1b\[\?25[lh]|\r(?=\n)")
+VERBS = """
+import json, sys, warnings
+from clearhead.cli.main import main
+for args in json.loads(sys.argv[1]):
+    print("code", main(args), flush=True)
+warnings.warn(sys.argv[2])
+raise RuntimeError(sys.argv[2])
+"""
+
+
+def on_a_terminal(arguments: list[str], folder: Path) -> str:
+    """What a real terminal is sent."""
+    import pty  # not everywhere
+
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(folder)
+        os.environ.update(
+            PYTHONPATH=str(SOURCE.parent), HOME=str(folder), XDG_DATA_HOME=str(folder), TERM="xterm-256color"
+        )
+        os.execv(sys.executable, [sys.executable, *arguments])
+    sent = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(terminal, 1 << 16):
+            sent += part
+    os.close(terminal)
+    os.waitpid(pid, 0)
+    return sent.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal")
+def test_nothing_steers_a_real_terminal(tmp_path: Path) -> None:
+    """Notes, names of files, tokens, settings and templates of others, errors, foreign warnings and tracebacks."""
+    tmp_path = tmp_path / STRINGS[0].replace("/", "")
+    tmp_path.mkdir()
+    items = (
+        f"# {s}\n\n{i}) q {s}\n\n{s} `{s}` **{s}**\n\n```{s}\n{s}\n```\nTODO {s}" for i, s in enumerate(STRINGS, 1)
+    )
+    (tmp_path / "notes.md").write_text("\n\n".join(items), encoding="utf-8")
+    alphabet = sorted({*"abc", *"".join(STRINGS)})
+    vocabulary = {token: i for i, token in enumerate([*alphabet, *STRINGS])}
+    library = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="a"))
+    library.add_special_tokens(STRINGS[:20])
+    library.save(str(tmp_path / "tokenizer.json"))
+    told = {"chat_template": STRINGS[1], **{s: s for s in STRINGS}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": STRINGS[3]}), encoding="utf-8")
+    (tmp_path / f"{STRINGS[4]}.toml").write_text(f"name = {json.dumps(STRINGS[5])}", encoding="utf-8")
+    here, bad = str(tmp_path), STRINGS[6]
+    verbs = [
+        ["study", "check", "notes.md"], ["study", "import", "notes.md", "--deck", "mine"], ["study", "search", "h1"],
+        ["study", "--deck", bad], ["inspect", here], ["tokenize", " ".join(STRINGS), "--tokenizer", here, "--special"],
+        ["tokenize", "--file", "notes.md", "--tokenizer", here], ["convert", here, bad], ["diff", here, bad],
+        ["run", f"{STRINGS[4]}.toml"], ["run", bad], ["work", bad], ["guide", bad], [bad], ["calc", f"--{bad}"],
+    ]  # fmt: skip
+    sent = on_a_terminal(["-c", VERBS, json.dumps(verbs), " ".join(STRINGS)], tmp_path)
+    assert sent.count("code ") >= len(verbs) and "\\x1b[2J" in sent and "RuntimeError" in sent
+    assert not STEERS.search(OURS.sub("", sent))

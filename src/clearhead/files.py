@@ -5,9 +5,11 @@ Beside them a folder that one process has for itself, and the folder of a user's
 
 import contextlib
 import fcntl
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from clearhead.errors import UserError
 
@@ -33,6 +35,20 @@ def write_whole(path: Path, content: str | bytes) -> None:
     """Text is written as UTF-8, with line ends as they are."""
     with whole(path) as part:
         part.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+def write_text(path: Path, text: str) -> None:
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """All of it or nothing, and its folder where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, data)
+
+
+def write_json(path: Path, data: Any) -> None:
+    write_text(path, json.dumps(data, ensure_ascii=False))
 
 
 def _reach_disk(path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 
 from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths, labelled_states
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import Tally
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import CharTokenizer
 

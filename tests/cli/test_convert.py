@@ -38,7 +38,7 @@ def told(capsys: pytest.CaptureFixture[str], *args: object) -> Any:
 @pytest.mark.parametrize("dtype", ["f32", "f16", "q8_0"])
 def test_to_gguf_and_back(folder: Path, tmp_path: Path, dtype: str, capsys: pytest.CaptureFixture[str]) -> None:
     """F32 is the same bits; the others are as close as they can be. The tokenizer gives the same ids everywhere."""
-    from clearhead.pipeline.model import load_model
+    from clearhead.checkpoints.load import load_model
 
     file, again = tmp_path / "x.gguf", tmp_path / "again"
     assert told(capsys, "convert", folder, file, "--dtype", dtype)["bytes"] == file.stat().st_size

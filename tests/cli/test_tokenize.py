@@ -92,7 +92,7 @@ def test_smollm2_is_its_packages_file(
     capsys: Capture, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert main(["tokenize", "--train", str(corpus), "--save", str(tmp_path / "x.json")]) == 0
-    monkeypatch.setattr("clearhead.pipeline.model.smollm2", lambda: tmp_path / "x.json")
+    monkeypatch.setattr("clearhead.checkpoints.load.smollm2", lambda: tmp_path / "x.json")
     assert main(["tokenize", "the", "--tokenizer", "smollm2"]) == 0
     assert "the" in capsys.readouterr().out
 

@@ -63,7 +63,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
         (["--full", "--rank", "4"], "--rank is LoRA's and --full trains every weight"),
         (["--epochs", "1", "--steps", "2"], "--epochs and --steps"),
         (["--rank", "0"], "rank = 0 must be at least 1"),
-        (["--targets", "q,z"], "'z' is no part of a block"),
+        (["--targets", "q,z"], "'z' is no part of this model"),
         (["--lr", "-1"], "lr = -1.0"),
         (["--set", "ranks=3"], "did you mean 'rank'"),
         (["--set", "model=other"], "--set changes neither the model nor the data"),

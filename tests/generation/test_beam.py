@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from clearhead.errors import UserError
-from clearhead.generation.beam import Hypothesis, beam_search
-from clearhead.generation.engine import LocalEngine
+from clearhead.generation.beam import length_penalty
+from clearhead.generation.engine import Engine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import Text, generate
+from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder
 from clearhead.reference.decoding import beam_search as reference_search
 from clearhead.reference.decoding import exhaustive_search
@@ -36,11 +40,13 @@ def oracle(decoder: Decoder, full_forward: FullForward, prompt: list[int]) -> Ca
 
 
 def search(
-    decoder: Decoder, prompt: list[int], beams: int, limit: int, alpha: float
-) -> tuple[list[tuple[int, ...]], list[Hypothesis], LocalEngine]:
-    engine = LocalEngine(decoder, AB, dtype=torch.float32)
-    found = beam_search(engine, engine.open_tokens([prompt])[0], beams, limit, alpha)
-    return [tuple(engine.tokens(h.node)[len(prompt) :]) for h in found], found, engine
+    decoder: Decoder, prompt: list[int], beams: int, limit: int, alpha: float = 0.0, stop: tuple[str, ...] = ()
+) -> tuple[list[tuple[int, ...]], list[Text], TrieBackend]:
+    backend = TrieBackend(decoder, torch.float32)
+    sampling = SampleConfig(max_tokens=limit)
+    request = Request(prompt, sampling, stop=stop, n=beams, beams=beams, length_penalty=alpha)
+    found = generate(Engine(backend, AB), request)
+    return [tuple(token.id for token in text.tokens) for text in found], found, backend
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -49,13 +55,14 @@ def test_it_is_the_references(
     make_decoder: MakeDecoder, full_forward: FullForward, seed: int, beams: int, alpha: float
 ) -> None:
     decoder, prompt = likely_to_end(make_decoder, seed), [2, 3]
-    texts, found, engine = search(decoder, prompt, beams, 6, alpha)
+    texts, found, backend = search(decoder, prompt, beams, 6, alpha)
     want = reference_search(oracle(decoder, full_forward, prompt), END, beams, 6, alpha)
     assert texts == [hypothesis.tokens for hypothesis in want]
-    assert [h.log_p for h in found] == pytest.approx([h.log_p for h in want], abs=1e-4)
-    assert [h.score for h in found] == pytest.approx([h.score for h in want], abs=1e-4)
-    assert [h.ended for h in found] == [END in text for text in texts]
-    assert engine.cache.computed == engine.cache.unique
+    assert [text.logprob for text in found] == pytest.approx([h.log_p for h in want], abs=1e-4)
+    scores = [text.logprob / length_penalty(len(text.tokens), alpha) for text in found]
+    assert scores == pytest.approx([h.score for h in want], abs=1e-4)
+    assert [text.ended for text in found] == ["end" if END in text else "tokens" for text in texts]
+    assert backend.cache.computed == backend.cache.unique
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -70,9 +77,9 @@ def test_wide_enough_it_finds_the_best_of_all(
 
 
 def test_every_reference_is_given_back(make_decoder: MakeDecoder) -> None:
-    _, found, engine = search(likely_to_end(make_decoder, 0), [2], 4, 8, 0.6)
-    engine.release([hypothesis.node for hypothesis in found])
-    assert engine.trie.used == 2  # the root and the prompt
+    _, _, backend = search(likely_to_end(make_decoder, 0), [2], 4, 8, 0.6)
+    backend.forget()
+    assert backend.trie.used == 1  # the root
 
 
 def test_it_stops_when_nothing_better_can_come(make_decoder: MakeDecoder, full_forward: FullForward) -> None:
@@ -80,28 +87,30 @@ def test_it_stops_when_nothing_better_can_come(make_decoder: MakeDecoder, full_f
     with torch.no_grad():
         decoder.head.weight.zero_()
         decoder.head.weight[END] = full_forward(decoder, [2])[-1]  # after "a" the end, almost surely
-    _, found, engine = search(decoder, [2], 1, 50, 0.0)
-    assert (found[0].tokens, engine.cache.computed) == (1, 1)
-    _, found, engine = search(decoder, [2], 2, 50, 0.0)
-    assert found[0].tokens == 1
-    assert engine.cache.computed < 50
+    texts, _, backend = search(decoder, [2], 1, 50)
+    assert (len(texts[0]), backend.cache.computed) == (1, 1)
+    texts, _, backend = search(decoder, [2], 2, 50)
+    assert len(texts[0]) == 1
+    assert backend.cache.computed < 50
 
 
 def test_the_context_and_a_stop_string_end_it(make_decoder: MakeDecoder) -> None:
-    engine = LocalEngine(make_decoder(vocab=4, max_positions=8), AB, dtype=torch.float32)
-    (root,) = engine.open_tokens([[2, 3, 2]])
-    assert max(h.tokens for h in beam_search(engine, root, 3, 100)) <= 5
-    for h in beam_search(engine, root, 3, 100, stop=("b",)):
-        text = engine.tokenizer.decode(engine.tokens(h.node)[3:])
-        assert h.ended == ("b" in text or engine.tokens(h.node)[-1] == END)
-        assert "b" not in text[:-1]
+    decoder, prompt = make_decoder(vocab=4, max_positions=8), [2, 3, 2]
+    texts, found, _ = search(decoder, prompt, 3, 100)
+    assert max(map(len, texts)) <= 5
+    assert {text.ended for text in found} <= {"end", "context"}
+    texts, found, _ = search(decoder, prompt, 3, 100, stop=("b",))
+    for ids, text in zip(texts, found, strict=True):
+        whole = AB.decode(ids)
+        assert text.ended == ("stop" if "b" in whole else "end" if ids[-1] == END else "context")
+        assert "b" not in whole[:-1]
+        assert "b" not in text.text
 
 
-@pytest.mark.parametrize("values", [(0, 5, 0.0), (2, 0, 0.0), (2, 5, -1.0), (2, 5, float("nan"))])
+@pytest.mark.parametrize("values", [(-1, 5, 0.0), (2, 0, 0.0), (2, 5, -1.0), (2, 5, float("nan"))])
 def test_wrong_sizes_are_refused(make_decoder: MakeDecoder, values: tuple[int, int, float]) -> None:
-    engine = LocalEngine(make_decoder(vocab=4), AB, dtype=torch.float32)
     with pytest.raises(UserError, match="must be at least 1"):
-        beam_search(engine, engine.open_tokens([[2]])[0], *values)
+        search(make_decoder(vocab=4), [2], *values)
 
 
 @pytest.mark.parametrize("beams", [2, 5])
@@ -141,6 +150,6 @@ def test_it_is_transformers(make_decoder: MakeDecoder, beams: int) -> None:
         def decode(self, ids: list[int]) -> str:
             return "".join(chr(65 + i) for i in ids)
 
-    engine = LocalEngine(decoder, Any40(), dtype=torch.float32)
-    found = beam_search(engine, engine.open_tokens([prompt])[0], beams, 8)
-    assert [engine.tokens(h.node) for h in found] == want.tolist()
+    request = Request(prompt, SampleConfig(max_tokens=8), n=beams, beams=beams)
+    found = generate(Engine(TrieBackend(decoder, torch.float32), Any40()), request)
+    assert [[*prompt, *(token.id for token in text.tokens)] for text in found] == want.tolist()

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from clearhead.errors import UserError
+from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.decode import Writer
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import GREEDY, SampleConfig
-from clearhead.generation.writing import Writing
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream
 from clearhead.models.decoder import Decoder
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.tokenizer import CharTokenizer
@@ -34,7 +36,7 @@ def decoder(make_decoder: MakeDecoder) -> Decoder:
 
 @pytest.fixture
 def chat(decoder: Decoder, template: ChatTemplate) -> Conversation:
-    return Conversation(Writer(decoder), LETTERS, template, system="00")
+    return Conversation(Engine(backend_for(decoder), LETTERS), template, system="00")
 
 
 def rendered(chat: Conversation) -> str:
@@ -45,7 +47,7 @@ def test_an_answer_is_what_the_whole_text_gives(chat: Conversation, decoder: Dec
     for turn, message in enumerate(["1", "23", "4"]):
         answer = "".join(chat.say(message, SampleConfig(max_tokens=5), seed=9))
         prompt = LETTERS.encode(rendered(chat).removesuffix(f"{answer}."))
-        alone = Writing(Writer(decoder), LETTERS, prompt, SampleConfig(max_tokens=5), 9 + turn)
+        alone = TextStream(Engine(backend_for(decoder), LETTERS), Request(prompt, SampleConfig(max_tokens=5), 9 + turn))
         assert "".join(alone) == answer
         assert chat.messages[-1] == {"role": "assistant", "content": answer}
     assert [message["role"] for message in chat.messages] == ["system", *["user", "assistant"] * 3]
@@ -104,6 +106,6 @@ def test_beginning_again(chat: Conversation, decoder: Decoder, template: ChatTem
     assert "".join(chat.say("1", SHORT, 0)) == first
     chat.restart(None)
     assert chat.system is None
-    plain = Conversation(Writer(decoder), LETTERS, template)
+    plain = Conversation(Engine(backend_for(decoder), LETTERS), template)
     assert list(chat.say("1", SHORT, 0)) == list(plain.say("1", SHORT, 0))
     assert chat.messages == plain.messages

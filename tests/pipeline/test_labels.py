@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from clearhead.alignment.rollouts import Ending, label_paths
+from clearhead.files import write_text
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe, parse
-from clearhead.pipeline.rundir import RunDir, create, write_text
+from clearhead.pipeline.rundir import RunDir, create
 from clearhead.pipeline.stages import _labeller
 from clearhead.pipeline.workers import do_jobs
 from clearhead.tasks import knows

@@ -10,16 +10,19 @@ from typing import Any
 
 import pytest
 import torch
+from decoding import logits_after
 from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken
 
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
-from clearhead.generation.decode import Writer
+from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import GREEDY
-from clearhead.generation.writing import Writing, by_beams, several
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream, generate
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.chat import CHATML
 from clearhead.text.subword import SubwordTokenizer
@@ -66,7 +69,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ours(path: Path) -> torch.Tensor:
-    return Writer(load_model(str(path), CPU, torch.float32).decoder).logits_after(TOKENS).log_softmax(-1)
+    return logits_after(backend_for(load_model(str(path), CPU, torch.float32).decoder), TOKENS).log_softmax(-1)
 
 
 def theirs(path: Path) -> torch.Tensor:
@@ -199,9 +202,11 @@ def test_a_continuation_keeps_the_space_before_its_first_word() -> None:
     prompt = prompt_tokens(tokenizer, "on")
     assert prompt == [8]
     sampling = replace(GREEDY, max_tokens=4)
-    assert "".join(Writing(Writer(decoder), tokenizer, prompt, sampling, 0)) == " the"
-    assert "".join(Writing(Writer(decoder), tokenizer, prompt, sampling, 0, after=False)) == "the"
-    assert "".join(Writing(Writer(decoder), tokenizer, prompt, sampling, 0, stop=[" the"])) == ""
-    assert [text.text for text in several(decoder, tokenizer, prompt, sampling, 0, 2)] == [" the", " the"]
-    assert by_beams(decoder, tokenizer, prompt, 2, 4, 0.0, 1)[0].text == " the"
+    one, many = (Engine(backend_for(decoder, texts), tokenizer) for texts in (1, 2))
+    request = Request(prompt, sampling)
+    assert "".join(TextStream(one, request)) == " the"
+    assert "".join(TextStream(one, request, after=False)) == "the"
+    assert "".join(TextStream(one, replace(request, stop=(" the",)))) == ""
+    assert [text.text for text in generate(many, replace(request, n=2))] == [" the", " the"]
+    assert generate(many, replace(request, beams=2))[0].text == " the"
     assert tokenizer.encode_after(" the") == [9] and tokenizer.encode_after("the") == [11, 7]

@@ -6,8 +6,9 @@ import pytest
 
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
+from clearhead.files import write_text
 from clearhead.pipeline.recipe import parse
-from clearhead.pipeline.rundir import RunDir, create, free_path, read_json, reopen, write_text
+from clearhead.pipeline.rundir import RunDir, create, free_path, read_json, reopen
 
 RECIPE = parse({"name": "x", "tasks": {"game24": {}}})
 

@@ -11,9 +11,10 @@ import torch
 from scripted import ScriptedJudge, ScriptedModel
 
 from clearhead.errors import UserError
+from clearhead.files import write_json
 from clearhead.pipeline import stages
 from clearhead.pipeline.recipe import Recipe, parse
-from clearhead.pipeline.rundir import RunDir, create, read_json, write_json
+from clearhead.pipeline.rundir import RunDir, create, read_json
 from clearhead.pipeline.sizes import (
     Lengths,
     Sizes,

@@ -14,10 +14,10 @@ import torch
 from chatty import rows, write_model, write_rows
 from safetensors.torch import load_file
 
+from clearhead.checkpoints.load import load_model
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.adapter import CONFIG, TENSORS, apply_adapter
-from clearhead.pipeline.model import load_model
 from clearhead.pipeline.tune import (
     BEFORE,
     RECORD,

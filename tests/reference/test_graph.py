@@ -7,14 +7,18 @@ from against import check_vjp, close
 
 from clearhead.reference.graph import (
     averaged,
+    averaged_vjp,
     graph_convolution,
     graph_convolution_vjp,
     largest,
+    largest_vjp,
     message_passing,
+    message_passing_vjp,
     normalised_adjacency,
     smoothing,
     spread,
     summed,
+    summed_vjp,
 )
 
 RNG = np.random.default_rng(1)
@@ -64,6 +68,64 @@ def test_what_is_gathered_and_what_is_lost() -> None:
     assert at_one(summed, once) != at_one(summed, twice)
     assert at_one(averaged, once) == at_one(averaged, twice) != at_one(averaged, more)
     assert at_one(largest, once) == at_one(largest, twice) == at_one(largest, more)
+
+
+def test_gradients_of_what_is_gathered() -> None:
+    receivers = RNG.integers(0, 5, 20)
+    sent = RNG.normal(size=(20, 3))
+    for gather, gradient in ((summed, summed_vjp), (averaged, averaged_vjp), (largest, largest_vjp)):
+        check_vjp(gather, gradient, sent, receivers, 7)
+    equal = largest_vjp(np.array([[2.0], [2.0], [1.0]]), np.zeros(3, int), 1, np.array([[1.0]]))
+    assert equal[:, 0].tolist() == [0.5, 0.5, 0]  # as torch's scatter_reduce has it
+
+
+@pytest.mark.parametrize("featured", [False, True])
+@pytest.mark.parametrize(
+    ("gather", "gradient"), [(summed, summed_vjp), (averaged, averaged_vjp), (largest, largest_vjp)]
+)
+def test_gradients_of_messages_with_and_without_features_of_edges(featured: bool, gather, gradient) -> None:
+    a, x, e, w, u = A[:8, :8] * RNG.uniform(0.5, 1, (8, 8)), X[:8], *map(RNG.normal, [0] * 3, [1] * 3, [
+        (8, 8, 2), (3, 4), (4, 3)])  # fmt: skip
+    v = RNG.normal(size=(2, 4)) if featured else None
+
+    def message(xi, xj, *edge):
+        return (xi - xj) * xj @ w * (1 if v is None else edge[0] @ v)
+
+    def message_vjp(xi, xj, *rest):
+        dm = rest[-1]
+        scale = 1 if v is None else rest[0] @ v
+        inner = (dm * scale) @ w.T
+        edge = () if v is None else ((dm * ((xi - xj) * xj @ w)) @ v.T,)
+        return inner * xj, inner * (xi - 2 * xj), *edge
+
+    def update_vjp(x, m, dh):
+        return dh * np.cos(x + m @ u), (dh * np.cos(x + m @ u)) @ u.T
+
+    def update(x, m):
+        return np.sin(x + m @ u)
+
+    def passed(x, *edges):
+        return message_passing(a, x, message, update, gather, *edges)
+
+    def passed_vjp(x, *rest):
+        *edges, dh = rest
+        dx, de = message_passing_vjp(
+            a, x, message, message_vjp, update, update_vjp, dh, gather, gradient, *edges
+        )[1:]  # fmt: skip
+        return (dx, de) if edges else dx
+
+    given = (e,) if featured else ()
+    check_vjp(passed, passed_vjp, x, *given)
+
+    def weighted(scale):
+        return message_passing(a * scale, x, message, update, summed, *given)
+
+    dh = RNG.normal(size=(8, 3))
+    da = message_passing_vjp(a, x, message, message_vjp, update, update_vjp, dh, summed, summed_vjp, *given)[0]
+    change = RNG.normal(size=a.shape)
+    slope = ((weighted(1 + 1e-6 * change) - weighted(1 - 1e-6 * change)) * dh).sum() / 2e-6
+    close((da * a * change).sum(), slope, 1e-6)
+    assert (da[a == 0] == 0).all()
 
 
 def test_depth_makes_all_nodes_alike() -> None:

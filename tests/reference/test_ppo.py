@@ -56,6 +56,12 @@ def test_values_and_gradients() -> None:
         GROUP,
         peer=lambda r: (r - r.mean(-1, keepdim=True)) / r.std(-1, keepdim=True, correction=0),
     )
+    check_vjp(
+        lambda r: group_advantages(r, 1, 0.1),
+        lambda r, da: group_advantages_vjp(r, da, 1, 0.1),
+        GROUP,
+        peer=lambda r: (r - r.mean(-1, keepdim=True)) / (r.std(-1, keepdim=True) + 0.1),
+    )
     check_vjp(grpo_loss, grpo_loss_vjp, LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN, 0.2, 0.3, peer=torch_grpo)
 
     def torch_penalised(score, p, q, beta):
@@ -140,7 +146,7 @@ def test_group_advantages() -> None:
     close(group_advantages(3 * GROUP + 7), a)
     close(group_advantages(np.array([1.0, 0.0, 0.0, 0.0])), np.array([3, -1, -1, -1]) / np.sqrt(3))
     for same in (np.full(3, 0.1), np.full(10, 1 / 3), np.array([5.0])):
-        assert group_advantages(same).tolist() == [0] * len(same)
+        assert group_advantages(same).tolist() == group_advantages(same, 1, 1e-4).tolist() == [0] * len(same)
         assert group_advantages_vjp(same, np.arange(float(len(same)))).tolist() == [0] * len(same)
     assert group_advantages(np.array([1e-200, 0.0])).tolist() == [1, -1]
     assert group_advantages(np.array([1e200, 0.0])).tolist() == [1, -1]
@@ -179,6 +185,8 @@ def test_without_a_penalty_the_reference_is_not_read() -> None:
         (lambda: penalised_reward(GROUP, np.zeros((2, 3, 0)), np.zeros((2, 3, 0)), 0.1), "without tokens"),
         (lambda: group_advantages(np.zeros((2, 0))), "at least one"),
         (lambda: group_advantages(np.array([1.0, np.nan])), "finite"),
+        (lambda: group_advantages(np.ones(2), 2), "ddof = 2"),
+        (lambda: group_advantages(np.ones(2), 0, -1.0), "epsilon = -1.0"),
         (lambda: grpo_loss(LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN, -0.2, 0.1), "epsilon = -0.2"),
         (lambda: grpo_loss(LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN, 0.2, -0.1), "beta = -0.1"),
         (

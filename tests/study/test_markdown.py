@@ -2,7 +2,9 @@
 
 import pytest
 
+from clearhead.study.check import check
 from clearhead.study.markdown import tokens, without_tags
+from clearhead.study.notes import parse
 
 
 def kinds(text: str) -> list[tuple[str, str]]:
@@ -56,3 +58,21 @@ def test_html_becomes_markdown_or_nothing() -> None:
     assert without_tags("if a < b and c > d") == "if a < b and c > d"
     assert "script" in kinds("<script>alert(1)</script>")[0][1]  # text, no tag
     assert not any(token.type.startswith("html") for token in tokens("<script>alert(1)</script>\n\n<b onclick=x>"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!--" * 30_000,
+        "<img" * 50_000,
+        "![a](" * 20_000,
+        " " * 200_000,
+        "$$x$$" + " " * 200_000 + "y",
+        "<" * 100_000,
+        "$$" + "\na" * 9_000,
+    ],
+)
+def test_long_runs_take_linear_time(text: str) -> None:
+    """With a square most of these would take minutes."""
+    tokens(f"a{text}b" if text[0] == " " else text)
+    check(parse(f"1) q\n\n{text}"), [])

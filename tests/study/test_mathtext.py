@@ -114,3 +114,10 @@ def test_it_takes_time_in_proportion_to_its_length_and_depth_is_bounded() -> Non
     assert plain("{" * 5_000)
     assert plain("x_" * 5_000)
     assert plain(r"\frac{" * 5_000) is not None
+
+
+@pytest.mark.parametrize("part", ["\\sqrt[", "\\begin{a}", "\\frac{", "x^{", "{"])
+def test_what_is_nested_too_deeply_stands_as_it_is(part: str) -> None:
+    told = plain(part * 3000)
+    assert told == part * 3000 or not part.startswith(("\\sqrt", "\\begin"))
+    assert display(part * 3000)

@@ -62,12 +62,12 @@ def test_what_the_model_writes_is_found_again() -> None:
 def test_one_process_renders_many_chats() -> None:
     template = ChatTemplate("{{ messages[0].content }}")
     template.render([{"role": "user", "content": "x"}])
-    worker = template._worker
+    worker = template._process._process
     start = time.perf_counter()
     for i in range(100):
         assert template.render([{"role": "user", "content": str(i) * 2000}]).text == str(i) * 2000
     assert time.perf_counter() - start < 5
-    assert template._worker is worker and worker is not None
+    assert template._process._process is worker and worker is not None
     del template
     assert worker.poll() is not None  # and it goes with its template
 

@@ -76,7 +76,7 @@ def test_a_file_comes_back() -> None:
 
 
 def test_every_cut_of_a_token_is_a_merge() -> None:
-    assert merges({"a": 0, "b": 1, "ab": 3, "abab": 2}) == [("ab", "ab"), ("a", "b")]
+    assert merges({b"a": "A", b"b": "B", b"abab": "C", b"ab": "D"}) == [("D", "D"), ("A", "B")]
 
 
 @pytest.mark.parametrize(

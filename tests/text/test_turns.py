@@ -219,7 +219,7 @@ def test_without_a_template_the_response_and_the_end_are_learned() -> None:
     tokenizer = CharTokenizer("12+=")
     row = row_of(1, '{"prompt": "1+1=", "response": "2"}')
     assert plain_example(row, tokenizer) == ([2, 4, 2, 5, 3, 1], [False] * 4 + [True] * 2)
-    assert list(turns(row, None)) == [("1+1=", "1+1=", "2")]
+    assert list(turns(row, tokenizer, None)) == [("1+1=", tokenizer.encode("1+1="), "1+1=", "2")]
     with pytest.raises(UserError, match="no chat template"):
         plain_example(Row(1, tuple(FOUR)), tokenizer)
     with pytest.raises(UserError, match="special tokens"):
@@ -239,11 +239,33 @@ def test_tools_reach_the_template_and_calls_need_no_content() -> None:
 
 
 def test_prompts_are_what_the_model_reads_before_each_answer() -> None:
-    read, asked, said = zip(*turns(Row(1, tuple(FOUR)), template(CHATML)), strict=True)
+    read, tokens, asked, said = zip(*turns(Row(1, tuple(FOUR)), TOKENIZER, template(CHATML)), strict=True)
+    assert read == tuple(TOKENIZER.decode(ids, special=True) for ids in tokens)
     assert asked == ("What is 2 + 3?", "And é 👋?\nassistant")
     assert said == ("It is 5.", "Nothing, 🙂.")
     assert read[0] == "<|im_start|>user\nWhat is 2 + 3?<|im_end|>\n<|im_start|>assistant\n"
     assert read[1].startswith(read[0] + "It is 5.<|im_end|>\n") and read[1].endswith("<|im_start|>assistant\n")
+
+
+def test_control_tokens_that_a_row_spells_are_text() -> None:
+    """A row cannot end its turn and begin others, unless that is asked for; what the assistant thinks stays thought."""
+    made = train_tokenizer("bpe", ["user assistant hi the cat"] * 3, 290).backend
+    made.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    made.add_tokens(["<think>", "</think>"])
+    tokenizer = SubwordTokenizer(made)
+    thinks = template(CHATML + "{# <think></think> #}")
+    end, start, think = (made.token_to_id(name) for name in ("<|im_end|>", "<|im_start|>", "<think>"))
+    said = "hi <think>x</think><|im_end|><|im_start|>"
+    row = Row(1, ({"role": "user", "content": said}, {"role": "assistant", "content": said}))
+    for asked, count in ((False, (2, 2, 1)), (True, (4, 4, 2))):
+        (found,) = examples(row, tokenizer, thinks, asked)
+        assert tuple(found.tokens.count(i) for i in (end, start, think)) == count
+        (turn,) = turns(row, tokenizer, thinks, asked)
+        assert found.tokens[: len(turn.tokens)] == turn.tokens and not any(found.learned[: len(turn.tokens)])
+        answer = [i for i, on in zip(found.tokens, found.learned, strict=True) if on]
+        assert answer[-1] == end and tokenizer.decode(answer, special=True) == said + "<|im_end|>"
+    whole = Row(1, tuple(FOUR))
+    assert examples(whole, TOKENIZER, template(CHATML)) == examples(whole, TOKENIZER, template(CHATML), True)
 
 
 GOOD = json.dumps({"messages": FOUR})

@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.training.optim import BETAS, EPS, Optimizer, adamw, adamw_, is_hidden_matrix, muon, orthogonal
+from clearhead.models.recurrent import Recurrent, RecurrentConfig
+from clearhead.training.optim import BETAS, EPS, Optimizer, adamw, adamw_, hidden_matrices, muon, orthogonal
 
 CONFIG = DecoderConfig(vocab=11, **PRESETS["tiny"])  # type: ignore[arg-type]
 
@@ -66,9 +68,37 @@ def test_muon_by_hand() -> None:
 
 def test_hidden_matrices_are_those_of_the_blocks() -> None:
     model = nn.ModuleDict({"decoder": Decoder(replace(CONFIG, positions="learned")), "head": nn.Linear(32, 2)})
-    hidden = {name.split(".", 3)[-1] for name, p in model.named_parameters() if is_hidden_matrix(name, p)}
+    hidden = {name.split(".", 3)[-1] for name in hidden_matrices(model)}
     assert hidden == {"attention.qkv.weight", "attention.out.weight", "mlp.up.weight", "mlp.down.weight"}
-    assert not is_hidden_matrix("blocks.0.gain", torch.ones(3))
+    assert {name for name in hidden_matrices(model) if ".blocks." not in name} == set()
+    assert hidden_matrices(Recurrent(RecurrentConfig(11, "lstm", 8, 1))) == set()
+
+
+def test_matrices_of_any_model_decay_and_are_muons() -> None:
+    """Whatever its parts are called; what is an embedding, a head or a vector is neither."""
+    model = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 16), nn.LayerNorm(16), nn.Linear(16, 8), nn.Linear(8, 11))
+    assert hidden_matrices(model) == {"1.weight", "3.weight"}
+    layer = nn.TransformerEncoder(nn.TransformerEncoderLayer(8, 2, 16), 1, enable_nested_tensor=False)
+    found = hidden_matrices(nn.ModuleDict({"embedding": nn.Embedding(9, 8), "body": layer, "head": nn.Linear(8, 3)}))
+    assert {name.removeprefix("body.layers.0.") for name in found} == {
+        "self_attn.in_proj_weight", "self_attn.out_proj.weight", "linear1.weight", "linear2.weight"
+    }  # fmt: skip
+    optimizer = Optimizer(model, "muon", 0.02, 0.003, 0.1)
+    assert {name for group in optimizer.muon_groups for name, _ in group} == optimizer.decayed
+    with pytest.raises(UserError, match="no such rule"):
+        Optimizer(model, "no such rule", 0.02, 0.003, 0.1)
+
+
+def test_betas_and_epsilon_are_those_given() -> None:
+    model = nn.Linear(3, 5, bias=False).double()
+    theirs = nn.Parameter(model.weight.detach().clone())
+    peer = torch.optim.AdamW([theirs], lr=0.1, betas=(0.8, 0.99), eps=1e-3, weight_decay=0.3)
+    ours = Optimizer(model, "adamw", 0.0, 0.1, 0.3, betas=(0.8, 0.99), eps=1e-3)
+    for t in range(1, 5):
+        theirs.grad = matrices(5, 3, seed=t)
+        peer.step()
+        ours.step({"weight": matrices(5, 3, seed=t)}, t, 1.0)
+    torch.testing.assert_close(model.weight.data, theirs.data, rtol=1e-12, atol=0)
 
 
 @pytest.mark.parametrize("channels", [16, 12])  # as many as the width has for each of 2 heads, and fewer

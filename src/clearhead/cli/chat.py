@@ -14,7 +14,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named, printable
-from clearhead.cli.sampling import checked, of_model, sampling_options
+from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -56,22 +56,27 @@ CUT = {  # why an answer is not whole, when it is not
 @click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
 @click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
+@kv_memory_option
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
     Turns come from the terminal, from --message, or from the lines of standard input. When the conversation outgrows
     the model's context, its oldest turns are dropped, and that is said.
+
+    Control tokens are the chat template's to write. What a message spells like a special token, or like another one
+    that the template writes, such as <think>, is read as text, and that is said; --control-tokens reads it as such.
     """
+    from clearhead.checkpoints.load import load_model
+    from clearhead.generation.backends import backend_for
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.decode import Writer
-    from clearhead.pipeline.model import load_model
+    from clearhead.generation.engine import Engine
     from clearhead.pipeline.run import choose_device
 
     sampling = checked(given, tokens)
@@ -89,7 +94,8 @@ def command(
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    chat = Conversation(Writer(loaded.decoder), loaded.tokenizer, loaded.template, system, control_tokens)
+    engine = Engine(backend_for(loaded.decoder, kv_memory=kv_memory), loaded.tokenizer)
+    chat = Conversation(engine, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)
         return
@@ -193,7 +199,7 @@ def obey(chat: "Conversation", typed: str) -> None:
 
 def save(chat: "Conversation", path: Path) -> None:
     """The conversation as one line of JSON, {"messages": [...]}, the form in which `clearhead tune` reads chats."""
-    from clearhead.pipeline.rundir import write_text
+    from clearhead.files import write_text
 
     if path.is_dir() or not path.parent.is_dir():
         raise UserError(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'its folder is not there'}")

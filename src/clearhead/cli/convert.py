@@ -27,9 +27,9 @@ def command(source: str, target: Path, dtype: str | None, force: bool, as_json: 
     SRC is a run's directory, a folder with a checkpoint or an adapter, a GGUF file, a hub id, or smollm2. Tokenizer and
     chat template travel along. What the target cannot express is an error; DST is written whole or not at all.
     """
+    from clearhead.checkpoints.convert import convert
+    from clearhead.checkpoints.inspect import size
     from clearhead.cli.display import Display
-    from clearhead.pipeline.convert import convert
-    from clearhead.pipeline.inspection import size
 
     done = convert(source, target, dtype, force, Display().progress)
     if as_json:

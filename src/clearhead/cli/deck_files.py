@@ -81,7 +81,7 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
 
 def _write(path: Path, data: bytes) -> None:
     """All of it, or nothing."""
-    from clearhead.pipeline.rundir import write_bytes
+    from clearhead.files import write_bytes
 
     try:
         write_bytes(path, data)

@@ -32,7 +32,7 @@ def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | N
     A and B are runs, folders, GGUF files, hub ids or smollm2, in any mixture, or two files of tensors. The exit code is
     1 if they differ.
     """
-    from clearhead.pipeline.difference import difference
+    from clearhead.checkpoints.diff import difference
 
     found = difference(a, b, prompt)
     code = None if found.same else 1

@@ -11,7 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
-from clearhead.cli.sampling import checked, of_model, sampling_options
+from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import Shown, echo, echo_json, joined, spelled
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
     from clearhead.generation.sampling import Token
-    from clearhead.generation.writing import Text
+    from clearhead.generation.text_stream import Text
     from clearhead.text.protocol import Tokenizer
 
 LENGTH_PENALTY = 0.6  # as in Wu et al. 2016, section 7
@@ -45,22 +45,26 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.option("--beams", type=click.IntRange(min=1), help="Search for the likeliest texts with so many beams.")
 @click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favours longer texts. Default: 0.6.")
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
+@kv_memory_option
 @click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
               help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, the settings used included.")
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
-    length_penalty: float | None, probabilities: bool, dtype: str, device: str, as_json: bool, **given: float | None,
+    length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
+    **given: float | None,
 ) -> None:  # fmt: skip
     """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text.
     """
-    from clearhead.generation.decode import Writer
-    from clearhead.generation.writing import Writing, by_beams, several
-    from clearhead.pipeline.model import load_model
+    from clearhead.checkpoints.load import load_model
+    from clearhead.generation.backends import backend_for
+    from clearhead.generation.engine import Engine
+    from clearhead.generation.request import Request
+    from clearhead.generation.text_stream import TextStream, generate
     from clearhead.pipeline.run import choose_device
     from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable
@@ -75,24 +79,23 @@ def command(
     ids = prompt_tokens(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0
     started = time.perf_counter()
-    if beams is not None:
-        alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
-        with patience(f"searching with {beams} beams"):
-            texts = by_beams(loaded.decoder, loaded.tokenizer, ids, beams, tokens, alpha, n, stop, show)
-        if n == 1 and not as_json:
-            echo(printable(texts[0].text))
-    elif n == 1:
-        writing = Writing(Writer(loaded.decoder), loaded.tokenizer, ids, sampling, seed, stop, show)
-        for piece in writing:
+    alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
+    request = Request(ids, sampling, seed, stop, n, show, beams or 0, alpha)
+    engine = Engine(backend_for(loaded.decoder, beams or n, kv_memory), loaded.tokenizer)
+    if beams is None and n == 1:
+        stream = TextStream(engine, request)
+        for piece in stream:
             if not as_json:
                 echo(printable(piece), nl=False)
                 sys.stdout.flush()
-        texts = [writing.text]
+        texts = [stream.text]
         if not as_json:
             echo()
     else:
-        with patience(f"writing {n} texts together"):
-            texts = several(loaded.decoder, loaded.tokenizer, ids, sampling, seed, n, stop, show)
+        with patience(f"searching with {beams} beams" if beams else f"writing {n} texts together"):
+            texts = generate(engine, request)
+        if n == 1 and not as_json:
+            echo(printable(texts[0].text))
     seconds = time.perf_counter() - started
     if as_json:
         settings: dict[str, Any] = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}

@@ -27,15 +27,15 @@ def command(model: str, tensors: bool, as_json: bool) -> None:
     MODEL is a run's directory, a folder with a checkpoint, a .safetensors or GGUF file, a hub id, or smollm2. Only
     tables are read, and checked; no weight is.
     """
-    from clearhead.pipeline import inspection
+    from clearhead.checkpoints import inspect
 
-    found = inspection.inspect(model)
+    found = inspect.inspect(model)
     if as_json:
-        echo_json(inspection.as_json(found, tensors))  # names of tensors may hold anything
+        echo_json(inspect.as_json(found, tensors))  # names of tensors may hold anything
         return
     echo(one_line(str(found.path)))
     width = max(NARROWEST, shutil.get_terminal_size().columns)
-    rows = list(inspection.lines(found))
+    rows = list(inspect.lines(found))
     column = max(len(name) for name, _ in rows) + 4
     for name, value in rows:
         start = f"  {name}".ljust(column)
@@ -45,5 +45,5 @@ def command(model: str, tensors: bool, as_json: bool) -> None:
         longest = max((len(one_line(tensor.name)) for tensor in found.tensors), default=0)
         for tensor in found.tensors:
             shape = " x ".join(map(str, tensor.shape)) or "a number"
-            line = f"{one_line(tensor.name):<{longest}}  {tensor.dtype:<5} {shape}, {inspection.size(tensor.nbytes)}"
+            line = f"{one_line(tensor.name):<{longest}}  {tensor.dtype:<5} {shape}, {inspect.size(tensor.nbytes)}"
             echo(textwrap.fill(line, width, subsequent_indent="    ", drop_whitespace=True))

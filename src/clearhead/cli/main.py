@@ -8,6 +8,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from types import TracebackType
 from typing import TextIO
 
 import click
@@ -93,17 +94,21 @@ def show_warning(
     if issubclass(category, Ignored):
         echo(f"warning: {one_line(str(message))}", err=True)
     else:
-        usual_warning(message, category, filename, lineno, file, line)
+        echo(warnings.formatwarning(message, category, filename, lineno, line), err=True, nl=False)
 
 
-usual_warning = warnings.showwarning
+def show_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """A traceback as Python has it, but what it quotes may be another's text."""
+    import traceback
+
+    echo("".join(traceback.format_exception(kind, error, trace)), err=True, nl=False)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code; a person's mistake is one line, a defect keeps its traceback."""
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     wait_briefly()
-    warnings.showwarning = show_warning
+    warnings.showwarning, sys.excepthook = show_warning, show_defect
     warnings.simplefilter("always", Ignored)
     try:
         code = group.main(args, prog_name="clearhead", standalone_mode=False)

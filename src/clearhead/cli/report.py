@@ -38,8 +38,9 @@ def command(directory: Path, trust: bool, as_json: bool) -> None:
 
 def write_report(run: "RunDir") -> dict[str, Any]:
     """report.json and report.html; returns the headline figures, with what was told before training."""
+    from clearhead.files import write_json
     from clearhead.pipeline import summary, text_summary
-    from clearhead.pipeline.rundir import read_json, write_json
+    from clearhead.pipeline.rundir import read_json
     from clearhead.pipeline.text_recipe import TextRecipe
     from clearhead.report import write
 

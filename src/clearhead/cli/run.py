@@ -87,10 +87,10 @@ def command(
         _tell(wanted, device, as_json)
         return
 
+    from clearhead.checkpoints.export import missing_form
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
-    from clearhead.pipeline.export import missing_form
     from clearhead.pipeline.stages import Context
     from clearhead.pipeline.text_stages import TextContext
 

@@ -1,5 +1,6 @@
 """The options by which verbs draw tokens, and what they mean where they are not given."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -7,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from clearhead.checkpoints.load import LoadedModel
     from clearhead.generation.language_model import SampleConfig
-    from clearhead.pipeline.model import LoadedModel
 
 USUAL = {"temperature": 0.7, "top_k": 0, "top_p": 0.95, "min_p": 0.0, "repetition_penalty": 1.0}
 OPTIONS = {
@@ -27,6 +28,28 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
         told = f"{meaning} Default: the model's own, else {USUAL[name]}."
         command = click.option("--" + name.replace("_", "-"), type=kind, help=told)(command)
     return command
+
+
+class Bytes(click.ParamType):
+    """A number of bytes, as people write it: 64MiB, 1.5GiB, 200MB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", value, re.IGNORECASE)
+        if found is None:
+            self.fail(f"{value!r} is no size; write it like 64MiB or 1.5GiB", param, ctx)
+        number, unit, binary = found.groups()
+        return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+
+
+def kv_memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--kv-memory", type=Bytes(),
+        help="Memory for keys and values at most, such as 64MiB. Default: half of what is free.",
+    )(command)  # fmt: skip
 
 
 def checked(given: Given, tokens: int) -> "SampleConfig":

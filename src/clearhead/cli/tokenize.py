@@ -148,7 +148,7 @@ def _packaged(path: Path) -> Path:
     """The file of smollm2, which is the name of a model everywhere; else the path as it is."""
     if str(path) != "smollm2" or path.exists():
         return path
-    from clearhead.pipeline.model import smollm2
+    from clearhead.checkpoints.load import smollm2
 
     return smollm2()
 

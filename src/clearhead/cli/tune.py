@@ -41,13 +41,14 @@ SHOWN_ROWS = 20  # bad ones, each in a line
 @click.option("--max-length", type=int, help="Longest example in tokens. Default: the model's context.")
 @click.option("--seed", type=int, help="Seed of everything random. Default: 0.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of tune.toml.")
+@click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
 @click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON at the end.")
 def command(
     model: str, data: Path, held_out: Path | None, out: Path | None, targets: str | None, settings: tuple[str, ...],
-    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool,
+    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool, control_tokens: bool,
     **given: Any,
 ) -> None:  # fmt: skip
     """Tune MODEL on the answers in a file, and show what it says before and after.
@@ -55,10 +56,14 @@ def command(
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. A row of the file is
     {"messages": [{"role": "user", "content": ...}, {"role": "assistant", ...}]} or {"prompt": ..., "response": ...}.
     Only what the assistant writes is learned. The result is an adapter that `peft` can load, and a report.
+
+    Control tokens are the template's to write: special ones that a message spells are text, and so are others, such as
+    <think>, except in what the assistant says. --control-tokens makes all of them tokens.
     """
     from clearhead.config import build, override
 
     plain: dict[str, Any] = {"model": model, "data": str(data), "full": full, "merge": merge}
+    plain["control_tokens"] = control_tokens
     plain |= {name: value for name, value in given.items() if value is not None}
     if held_out:
         plain["held_out"] = str(held_out)
@@ -105,8 +110,8 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
     """The model and its examples; each bad row is told in a line."""
     import torch
 
+    from clearhead.checkpoints.load import load_model
     from clearhead.pipeline import tune as pipeline
-    from clearhead.pipeline.model import load_model
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
     try:

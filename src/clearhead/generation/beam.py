@@ -1,4 +1,4 @@
-"""Beam search over tokens: the likeliest texts and not samples, along the engine's trie, so nothing is computed twice.
+"""Beam search over tokens: the likeliest texts and not samples. Pure functions; the engine is the loop around them.
 
 Deliberately not here: beam search over steps of reasoning, which a reward model guides (reasoning/beam.py).
 """
@@ -6,24 +6,28 @@ Deliberately not here: beam search over steps of reasoning, which a reward model
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
 
-from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
-from clearhead.generation.stopping import StopRule
-from clearhead.generation.streaming import decoder_after
+from clearhead.generation.request import FinishReason
+from clearhead.generation.sampling import Token
 
 
 class Hypothesis(NamedTuple):
-    """A text that ended or reached the limit: its node, how many tokens it has, log p, and log p / length_penalty."""
+    """A text that ended or reached the limit: its tokens, log p, and log p / length_penalty."""
 
-    node: int
-    tokens: int
+    tokens: tuple[Token, ...]
     log_p: float
     score: float
-    ended: bool  # by its end or by a stop string
+    finish: FinishReason
+
+
+class Candidates(NamedTuple):
+    """The likeliest next tokens of one beam, with the log p of the whole texts."""
+
+    log_p: Float[Tensor, "K"]
+    ids: Int[Tensor, "K"]
 
 
 def length_penalty(length: int, alpha: float) -> float:
@@ -35,74 +39,34 @@ def length_penalty(length: int, alpha: float) -> float:
     return ((5 + length) / 6) ** alpha
 
 
-@torch.inference_mode()
-def beam_search(
-    engine: LocalEngine, node: int, beams: int, limit: int, alpha: float = 0.0, stop: Sequence[str] = ()
-) -> list[Hypothesis]:
-    """Up to `beams` texts after a node, best score first: the `beams` likeliest beginnings of every length are kept.
+def hypothesis(tokens: Sequence[Token], log_p: float, finish: FinishReason, alpha: float) -> Hypothesis:
+    return Hypothesis(tuple(tokens), log_p, log_p / length_penalty(len(tokens), alpha), finish)
 
-    Those that end leave the beam, and the next ones move up. The search is over when no beginning can beat the texts
-    that ended: log p only falls, and no penalty divides it by more than the one at the limit. The nodes are the
-    caller's to release. Sutskever et al. 2014, section 3.2.
+
+def candidates(logits: Float[Tensor, "V"], banned: Bool[Tensor, "V"], log_p: float, count: int) -> Candidates:
+    """The `count` likeliest tokens after a text of that log p. No more can be among the best of all beams."""
+    steps = logits.double().log_softmax(-1).masked_fill(banned, float("-inf"))
+    values, ids = steps.topk(min(count, int(steps.isfinite().sum())))
+    return Candidates(log_p + values, ids)
+
+
+def best(beams: Sequence[Candidates], count: int) -> list[tuple[int, int, float]]:
+    """The likeliest texts that are one token longer: the beam that each grew from, its token, and its log p.
+
+    >>> a, b = torch.tensor([-1.0, -4.0]), torch.tensor([-2.0, -3.0])
+    >>> best([Candidates(a, torch.tensor([7, 8])), Candidates(b, torch.tensor([8, 9]))], 3)
+    [(0, 7, -1.0), (1, 8, -2.0), (1, 9, -3.0)]
     """
-    if beams < 1 or limit < 1 or not 0 <= alpha < float("inf"):
-        raise UserError(f"beams = {beams} and limit = {limit} must be at least 1, length penalty = {alpha} at least 0")
-    rule, trie = StopRule(engine.tokenizer, stop), engine.trie
-    (root,) = engine.slots([node])
-    start = int(trie.depth[root]) + 1
-    limit = min(limit, engine.max_positions - start)
-    at, log_p = np.array([root], np.int32), np.zeros(1)
-    trie.hold(at)
-    found: list[Hypothesis] = []
-    try:
-        for length in range(1, limit + 1):
-            parents, tokens, grown = best(engine, at, log_p, beams)
-            children = trie.children(at[parents], tokens)
-            trie.hold(children)
-            trie.release(at)
-            at, log_p = children, grown
-            over = np.array([_over(engine, rule, slot, start) for slot in at.tolist()], bool)
-            leaves = over | (length == limit)
-            for i in np.flatnonzero(leaves).tolist():
-                score = float(log_p[i]) / length_penalty(length, alpha)
-                (left,) = engine.at_slots([int(at[i])], node)
-                found.append(Hypothesis(left, length, float(log_p[i]), score, bool(over[i])))
-            trie.release(at[leaves])
-            at, log_p = at[~leaves], log_p[~leaves]
-            found.sort(key=lambda hypothesis: -hypothesis.score)
-            engine.release([hypothesis.node for hypothesis in found[beams:]])
-            del found[beams:]
-            hope = log_p.max(initial=-np.inf) / length_penalty(limit, alpha)
-            if not len(at) or (len(found) == beams and found[-1].score >= hope):
-                break
-    except BaseException:
-        engine.release([hypothesis.node for hypothesis in found])
-        raise
-    finally:
-        trie.release(at)
-    return found
+    values, index = torch.cat([beam.log_p for beam in beams]).sort(descending=True, stable=True)
+    ids = torch.cat([beam.ids for beam in beams])[index].tolist()
+    of = torch.repeat_interleave(torch.tensor([len(beam.ids) for beam in beams]))[index.cpu()].tolist()
+    return list(zip(of, ids, values.tolist(), strict=True))[:count]
 
 
-def best(
-    engine: LocalEngine, at: Int[np.ndarray, "N"], log_p: Float[np.ndarray, "N"], count: int
-) -> tuple[Int[np.ndarray, "M"], Int[np.ndarray, "M"], Float[np.ndarray, "M"]]:
-    """The likeliest texts that are one token longer: which text each grew from, by which token, and its log p."""
-    logits = engine.cache.logits(at)
-    if not logits.isfinite().all():
-        raise UserError("the model's logits are not finite numbers: its weights are broken; load others")
-    steps = logits.double().log_softmax(-1).masked_fill(engine.never, float("-inf"))
-    total = (torch.from_numpy(log_p).to(steps.device)[:, None] + steps).flatten()
-    values, index = total.topk(min(count, int(total.isfinite().sum())))
-    index = index.cpu()
-    parents, tokens = index // logits.shape[1], (index % logits.shape[1]).int()
-    return parents.numpy(), tokens.numpy(), values.cpu().numpy()
+def is_over(found: Sequence[Hypothesis], log_p: Sequence[float], beams: int, limit: int, alpha: float) -> bool:
+    """Whether no text that has not ended can beat those found, which are sorted, best score first.
 
-
-def _over(engine: LocalEngine, rule: StopRule, slot: int, start: int) -> bool:
-    """Whether a text has its end or a stop string."""
-    last = engine.trie.token[slot]
-    if int(last) in engine.tokenizer.end_ids:
-        return True
-    if not rule.may_complete(np.array([last]))[0]:
-        return False
-    return rule.find(decoder_after(engine.tokenizer)(engine.trie.tokens(slot)[start:].tolist())) is not None
+    log p only falls, and no penalty divides it by more than the one at the limit. Sutskever et al. 2014, section 3.2.
+    """
+    hope = max(log_p, default=float("-inf")) / length_penalty(limit, alpha)
+    return not log_p or (len(found) == beams and found[-1].score >= hope)

@@ -15,12 +15,12 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from clearhead.generation.backend import LEAST_ROWS, Computed, at_least
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped
-from clearhead.models.decoder import Decoder
+from clearhead.models.decoder import Decoder, DecoderConfig
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
-LEAST_ROWS = 16  # smaller products take other paths through the libraries and round differently; fillers do not count
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
 GATHER_BYTES_ELSEWHERE = 256 << 20
 
@@ -47,11 +47,10 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
     return frozen
 
 
-class Computed(NamedTuple):
-    """The positions that a request made the decoder compute: the request each belongs to, and whether it was new."""
-
-    by: Int[np.ndarray, "N"]
-    unique: Bool[np.ndarray, "N"]
+def slot_bytes(config: DecoderConfig, dtype: torch.dtype) -> int:
+    """Of keys, values and hidden state of one token, and what growing needs for a moment: one of these pools twice."""
+    row = config.n_kv_heads * config.channels
+    return (2 * config.n_layers * row + config.d_model + max(row, config.d_model)) * dtype.itemsize
 
 
 class _Part(NamedTuple):
@@ -196,10 +195,11 @@ class KVCache:
         return torch.empty(shape, dtype=self.dtype, device=self.device)
 
     def _fit(self) -> None:
-        """Grow with the trie."""
+        """Grow with the trie, one pool after the other, so that no two are there twice."""
         if len(self._hidden) < self.trie.slots:
-            self._keys = [self._grown(pool) for pool in self._keys]
-            self._values = [self._grown(pool) for pool in self._values]
+            for pools in (self._keys, self._values):
+                for layer in range(len(pools)):
+                    pools[layer] = self._grown(pools[layer])
             self._hidden = self._grown(self._hidden)
 
     def _grown(self, pool: Tensor) -> Tensor:
@@ -209,11 +209,6 @@ class KVCache:
 
     def _forget(self, slots: Int[np.ndarray, "N"]) -> None:
         self._seen.difference_update(self.trie.hash[slots].tolist())
-
-
-def at_least(rows: int, slots: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
-    """The last slot once more until there are enough, unless there is none."""
-    return np.concatenate((slots, np.repeat(slots[-1:], max(0, rows - len(slots)))))
 
 
 def path_attention(

@@ -1,6 +1,6 @@
 """A chat with one model: its turns, the text that its template makes of them, and what of that is computed already.
 
-The whole chat is rendered for every turn, as any template demands, and the writer computes what it has not seen: the
+The whole chat is rendered for every turn, as any template demands, and the engine computes what it has not seen: the
 new turn. Deliberately not here: a terminal (cli/chat.py).
 """
 
@@ -8,12 +8,12 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 from clearhead.errors import UserError
-from clearhead.generation.decode import Writer
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import SampleConfig
-from clearhead.generation.writing import Text, Writing
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import Text, TextStream
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.control import chat_tokens
-from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer, readable
 
 ROOM_FOR_ANSWER = 4  # one part in so many of the context, at least, where more tokens are asked for than it has
@@ -29,10 +29,9 @@ class Conversation:
     """
 
     def __init__(
-        self, writer: Writer, tokenizer: Tokenizer, template: ChatTemplate, system: str | None = None,
-        control_tokens: bool = False,
-    ) -> None:  # fmt: skip
-        self.writer, self.tokenizer, self.template = writer, tokenizer, template
+        self, engine: Engine, template: ChatTemplate, system: str | None = None, control_tokens: bool = False
+    ) -> None:
+        self.engine, self.tokenizer, self.template = engine, engine.tokenizer, template
         self.control_tokens, self.spelled = control_tokens, 0
         self.messages: list[Message] = []
         self.dropped = self.forgotten = 0
@@ -62,26 +61,26 @@ class Conversation:
         try:
             prompt = self._fitted(sampling.max_tokens)
             sampling = replace(sampling, max_tokens=min(sampling.max_tokens, self._context - len(prompt)))
-            turn = seed + self._turns
-            writing = Writing(self.writer, self.tokenizer, prompt, sampling, turn, stop, after=False)
+            stream = TextStream(self.engine, Request(prompt, sampling, seed + self._turns, tuple(stop)), after=False)
         except BaseException:
             (self.messages, self.dropped), self.forgotten = before, 0
             raise
-        return self._answer(writing, prompt)
+        return self._answer(stream)
 
-    def _answer(self, writing: Writing, prompt: Sequence[int]) -> Generator[str]:
-        computed = self.writer.computed
+    def _answer(self, stream: TextStream) -> Generator[str]:
+        before = self.engine.usage.total
         self._turns += 1
         try:
-            yield from writing
+            yield from stream
         finally:
-            self.last = writing.text
-            self.read = self.writer.computed - computed - max(0, len(self.last.tokens) - 1)
+            self.last = stream.text
+            computed = (self.engine.usage.total - before).computed
+            self.read = computed - max(0, len(self.last.tokens) - 1)
             self.messages.append({"role": "assistant", "content": self.last.text})
 
     @property
     def _context(self) -> int:
-        return self.writer.config.max_positions
+        return self.engine.backend.max_positions
 
     def _fitted(self, wanted: int) -> list[int]:
         """The chat as tokens, without its oldest turns where there would be no room for an answer."""
@@ -107,7 +106,7 @@ class Conversation:
 
     def _tokens(self) -> list[int]:
         if isinstance(self.tokenizer, SubwordTokenizer) and not self.control_tokens:
-            ids, self.spelled = chat_tokens(self.tokenizer, self.template, self.messages)
+            ids, self.spelled = chat_tokens(self.tokenizer, self.template, self.messages, own=True)
             return ids
         text = self.template.render(self.messages, add_generation_prompt=True).text
         if isinstance(self.tokenizer, SubwordTokenizer):

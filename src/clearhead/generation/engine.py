@@ -1,314 +1,325 @@
-"""The local engine: a `LanguageModel` served from one decoder and the trie of everything it has read and written.
+"""The engine: requests come and go at any step, and at every step each of their samples becomes one token longer.
 
-Deliberately not here: how a position is computed (cache.py), how a token is drawn (sampling.py), and scheduling:
-all rows of a call advance together, a token at a time, and rows that agree so far are one row to the decoder.
+This is the only loop that draws tokens. Deliberately not here: how logits are computed (backends), how a token is drawn
+from them (sampling.py), how beams are chosen (beam.py), and text (text_stream.py).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt64
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clearhead.errors import UserError
-from clearhead.generation.cache import KVCache, frozen_copy
-from clearhead.generation.language_model import Continuation, SampleConfig, Usage
+from clearhead.generation.backend import Backend, Computed
+from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.language_model import SampleConfig
 from clearhead.generation.ledger import Ledger
-from clearhead.generation.nodes import Nodes, Place
-from clearhead.generation.sampling import Token, apply_filters, cumulative, described, draw, uniforms
+from clearhead.generation.request import FinishReason, Request, TokenEvent
+from clearhead.generation.sample import Group, Sample
+from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
 from clearhead.generation.stopping import StopRule
 from clearhead.generation.streaming import decoder_after
-from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
-from clearhead.models.decoder import Decoder
 from clearhead.text.protocol import Tokenizer
 
-DRAWN_AT_ONCE = 1 << 24  # cumulative probabilities in memory while rows draw
+AT_ONCE = 1 << 24  # logits in memory while rows draw
+CACHED = 1 << 18  # logits that stay in a core's cache with all that filters make of them
 SEED_BITS = (1 << 64) - 1
 
 
-@dataclass
-class _Rows:
-    """The samples of one call, one entry each."""
+class Engine:
+    """Requests over one backend. A sample depends on prompt, parameters, seed and index alone, never on its company.
 
-    at: Int[np.ndarray, "N"]  # slot of the last token
-    tree: Int[np.ndarray, "N"]
-    seed: UInt64[np.ndarray, "N"]
-    sample: Int[np.ndarray, "N"]
-    tokens: Int[np.ndarray, "N T"]
-    count: Int[np.ndarray, "N"]
-    logprob: Float[np.ndarray, "N"]
-    done: Bool[np.ndarray, "N"]
-    stopped: Bool[np.ndarray, "N"]
-
-
-class LocalEngine:
-    """The texts of one decoder, frozen as it is now. Equal samples are one node, and nothing is read twice.
-
-    A token's uniform number comes from the seed, the sample's index and the token's position in the text, so a text
-    that is sampled in several steps with one seed is the text that it would have been in one.
+    Its uniform numbers come from the seed, the sample's index and the token's position in the text. Samples that agree
+    so far are one row to the model.
     """
 
-    def __init__(
-        self,
-        decoder: Decoder,
-        tokenizer: Tokenizer,
-        *,
-        dtype: torch.dtype | None = None,
-        max_batch_tokens: int = 4096,
-    ) -> None:
-        config = decoder.config
-        if tokenizer.vocab_size > config.vocab:
+    def __init__(self, backend: Backend, tokenizer: Tokenizer) -> None:
+        if tokenizer.vocab_size > backend.vocab:
             raise UserError(
-                f"the tokenizer has {tokenizer.vocab_size} tokens but the model only {config.vocab}; "
+                f"the tokenizer has {tokenizer.vocab_size} tokens but the model only {backend.vocab}; "
                 "take both from the same run"
             )
-        self.tokenizer = tokenizer
-        self.max_positions = config.max_positions
-        self.trie = TokenTrie(config.vocab)
-        self.cache = KVCache(frozen_copy(decoder, dtype), self.trie, max_batch_tokens)
-        self._nodes = Nodes(self.trie)
-        self._ledger = Ledger()
-        self._generated = SlotFlags(self.trie)  # tokens that were sampled, not only read
-        self._rules: dict[str | tuple[str, ...] | None, StopRule] = {}
-        self.never = textless(tokenizer, config.vocab).to(self.cache.device)
+        self.backend, self.tokenizer = backend, tokenizer
+        self.usage = Ledger()
+        self.banned = banned_tokens(tokenizer, backend.vocab).to(backend.device)
+        self._account = self.usage.open()
+        self._waiting: deque[Group] = deque()
+        self._running: dict[int, Group] = {}
+        self._ended: list[int] = []  # places of the samples that ended in the last step
+        self._rules: dict[tuple[str, ...], StopRule] = {}
+        self._added = 0
 
-    def fits(self, prompt: str) -> bool:
-        """Does the context hold the prompt and a token more?"""
-        return len(self.tokenizer.encode(prompt)) < self.max_positions
+    @property
+    def unfinished(self) -> int:
+        """Requests that wait or run."""
+        return len(self._waiting) + len(self._running)
 
-    def open(self, prompts: Sequence[str]) -> list[int]:
-        """One node for each prompt, each the root of a tree of its own. Nothing is computed before it is needed."""
-        return self.open_tokens([self.tokenizer.encode(prompt) for prompt in prompts])
+    def add(self, request: Request, *, at: int | None = None, account: int | None = None) -> int:
+        """The number of a request, which begins at a step that has room for it. UserError if there can never be any.
 
-    def open_tokens(self, texts: Sequence[Sequence[int]]) -> list[int]:
-        """The same for prompts that are tokens already."""
-        for text in texts:
-            if not len(text):
-                raise UserError("an empty prompt has nothing to continue; give at least one character")
-            if len(text) > self.max_positions:
-                self._check_length(self.tokenizer.decode(text[-40:]), len(text))
-        slots = self.trie.insert(np.full(len(texts), ROOT), texts)
-        return self._nodes.give(slots.tolist(), [self._ledger.open() for _ in texts])
+        `at`: where its prompt ends in the backend, if the caller holds that until it begins. `account`: the row of
+        `usage` that pays.
+        """
+        self.check(request)
+        rule, filters = self.rule(request.stop), replace(request.sampling, max_tokens=1)
+        account = self._account if account is None else account
+        group = Group(self._added, request, self._new(request), filters, rule, account, at)
+        self._waiting.append(group)
+        self._added += 1
+        return group.id
 
-    def fork(self, node: int) -> int:
-        (place,) = self._nodes.find([node])
-        return self._nodes.give([place.slot], [place.tree])[0]
-
-    def release(self, nodes: Sequence[int]) -> None:
-        for tree in self._nodes.take(nodes):
-            self._ledger.close(tree)
-
-    def close(self, nodes: Sequence[int]) -> None:
-        """Release every reference to every node of the opened prompts that these nodes grew from."""
-        self.release(self._nodes.of_trees({place.tree for place in self._nodes.find(nodes)}))
-
-    def usage(self, node: int | None = None) -> Usage:
-        return self._ledger.total if node is None else self._ledger.usage(self._nodes.find([node])[0].tree)
-
-    def slots(self, nodes: Sequence[int]) -> Int[np.ndarray, "N"]:
-        """Where the nodes lie in `trie`, for another model that reads the same texts."""
-        return np.array([place.slot for place in self._nodes.find(nodes)], np.int32)
-
-    def at_slots(self, slots: Sequence[int], node: int) -> list[int]:
-        """New references to places in `trie`, in the tree that `node` is in; to be released like all others."""
-        (place,) = self._nodes.find([node])
-        return self._nodes.give(slots, [place.tree] * len(slots))
-
-    def tokens(self, node: int) -> list[int]:
-        """The whole text of a node, prompt included."""
-        return self.trie.tokens(int(self.slots([node])[0])).tolist()
-
-    @torch.inference_mode()
-    def described(self, node: int, count: int, show: int) -> list[Token]:
-        """The last `count` tokens of a node's text, with their probabilities and the `show` likeliest in each place."""
-        tokens, (slot,) = self.tokens(node), self.slots([node])
-        before = self.trie.paths[slot, len(tokens) - count - 1 : len(tokens) - 1]
-        return [described(*row, show) for row in zip(self._logits(before), tokens[len(tokens) - count :], strict=True)]
-
-    @torch.inference_mode()
-    def extend(
-        self,
-        nodes: Sequence[int],
-        n: int,
-        sampling: SampleConfig,
-        seeds: Sequence[int],
-        stop: str | tuple[str, ...] | None = "\n",
-    ) -> list[list[Continuation]]:
-        """n samples for each node, in order; several stop strings may be given."""
-        rows, rule = self._rows(nodes, n, sampling, seeds), self._stop_rule(stop)
-        try:
-            for step in range(sampling.max_tokens):
-                going = ~(rows.done | rows.stopped) & (self.trie.depth[rows.at] + 1 < self.max_positions)
-                active = np.flatnonzero(going)
-                if not len(active):
-                    break
-                self._advance(rows, active, sampling, reads_prefix=step == 0)
-                self._mark_stopped(rows, active, rule)
-            given = self._nodes.give(rows.at.tolist(), rows.tree.tolist())
-        except BaseException:
-            self.trie.hold(rows.at)  # let go of what was written so far
-            self.trie.release(rows.at)
-            raise
-        written = [self._continuation(rows, i, node, rule) for i, node in enumerate(given)]
-        return [written[i : i + n] for i in range(0, len(written), n)]
-
-    def generate(
-        self, prompts: Sequence[str], sampling: SampleConfig, n: int, seeds: Sequence[int]
-    ) -> list[list[Continuation]]:
-        """n whole texts for each prompt; their nodes are released already."""
-        roots = self.open(prompts)
-        try:
-            return self.extend(roots, n, sampling, seeds, stop=None)
-        finally:
-            self.close(roots)
-
-    @torch.inference_mode()
-    def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:
-        places, tokens = self._unfinished(nodes), [self.tokenizer.encode(text) for text in texts]
-        at = np.array([place.slot for place in places], np.int32)
-        tree = np.array([place.tree for place in places], np.int64)
-        before = self.trie.depth[at] + 1
-        for text, ids, length in zip(texts, tokens, before.tolist(), strict=True):
-            self._check_length(text, length + len(ids))
-        ends = self.trie.insert(at, [ids[:-1] for ids in tokens])  # the last token is predicted, not read
-        self.trie.hold(ends)
-        try:
-            computed = self.cache.compute(ends)
-            self._ledger.add(tree, reused=self.trie.depth[ends] + 1)
-            self._ledger.add(tree[computed.by], computed=1, unique=computed.unique, reused=-1)
-            return [
-                self._log_likelihood(self.trie.paths[end, first - 1 : first - 1 + len(ids)], ids)
-                for end, first, ids in zip(ends, before, tokens, strict=True)
-            ]
-        finally:
-            self.trie.release(ends)
-
-    def _log_likelihood(self, slots: Int[np.ndarray, "T"], tokens: Sequence[int]) -> float:
-        """Sum of log p(tokens[i] | text that ends at slots[i])."""
-        log_p = self._logits(slots).log_softmax(-1)
-        return log_p[range(len(tokens)), list(tokens)].double().sum().item()
-
-    def _unfinished(self, nodes: Sequence[int]) -> list[Place]:
-        places = self._nodes.find(nodes)
-        for node, place in zip(nodes, places, strict=True):
-            if place.slot != ROOT and int(self.trie.token[place.slot]) in self.tokenizer.end_ids:
-                raise UserError(f"the text of node {node} has ended; only a continuation that is not done can go on")
-        return places
-
-    def _rows(self, nodes: Sequence[int], n: int, sampling: SampleConfig, seeds: Sequence[int]) -> _Rows:
-        places = self._unfinished(nodes)
-        if n < 1:
-            raise UserError(f"n = {n} samples cannot be drawn; n must be at least 1")
-        if len(seeds) != len(nodes):
-            raise UserError(f"{len(nodes)} nodes need as many seeds, not {len(seeds)}")
-        N = len(nodes) * n
-        return _Rows(
-            at=np.repeat(np.array([place.slot for place in places], np.int32), n),
-            tree=np.repeat(np.array([place.tree for place in places], np.int64), n),
-            seed=np.repeat(np.array([seed & SEED_BITS for seed in seeds], np.uint64), n),
-            sample=np.tile(np.arange(n), len(nodes)),
-            tokens=np.zeros((N, min(sampling.max_tokens, self.max_positions)), np.int32),
-            count=np.zeros(N, np.int64),
-            logprob=np.zeros(N),
-            done=np.zeros(N, bool),
-            stopped=np.zeros(N, bool),
-        )
-
-    def _advance(self, rows: _Rows, active: Int[np.ndarray, "M"], sampling: SampleConfig, reads_prefix: bool) -> None:
-        """Draw the next token of the active rows."""
-        at, tree = rows.at[active], rows.tree[active]
-        slots, first, inverse = np.unique(at, return_index=True, return_inverse=True)
-        computed = self.cache.compute(slots)
-        payer = tree[first][computed.by]
-        self._ledger.add(payer, computed=1, unique=computed.unique)
-        if reads_prefix:
-            self._ledger.add(tree, reused=self.trie.depth[at] + 1)
-            self._ledger.add(payer, reused=-1)
-
-        logits = self._logits(slots)
-        u = uniforms(rows.seed[active], rows.sample[active], self.trie.depth[at] + 1)
-        seen = self._seen(slots) if sampling.repetition_penalty != 1 else None
-        token = self._draw(logits, inverse, u, sampling, seen)
-        rows.logprob[active] += logits.log_softmax(-1).cpu().numpy()[inverse, token]
-        rows.tokens[active, rows.count[active]] = token
-        rows.count[active] += 1
-        rows.done[active] = np.isin(token, list(self.tokenizer.end_ids))
-        rows.at[active] = self.trie.children(at, token)
-
-        reached, first = np.unique(rows.at[active], return_index=True)
-        new = ~self._generated[reached]
-        self._generated.set(reached)
-        self._ledger.add(tree, reused=1)
-        self._ledger.add(tree[first[new]], generated=1, reused=-1)
-
-    def _logits(self, slots: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        logits = self.cache.logits(slots)
-        if not logits.isfinite().all():
+    def check(self, request: Request) -> None:
+        """UserError if the request could never run."""
+        length, context = len(request.prompt_ids), self.backend.max_positions
+        if length >= context:
             raise UserError(
-                "the model's logits are not finite numbers: its weights are broken; load an earlier checkpoint"
+                f"the prompt is {length} tokens long, but the model's context is {context}, and what it writes must "
+                f"fit too; shorten the prompt by {length - context + 1} tokens or more"
             )
-        return logits
+        self.backend.check(length, request.beams or request.n, self._new(request))
+
+    def _new(self, request: Request) -> int:
+        """Tokens that it may write."""
+        return min(request.sampling.max_tokens, self.backend.max_positions - len(request.prompt_ids))
+
+    def cancel(self, request: int) -> None:
+        """Nothing more comes of this request; one that ended, or was never there, is none to cancel."""
+        self._waiting = deque(group for group in self._waiting if group.id != request)
+        group = self._running.pop(request, None)
+        if group is not None:
+            self.backend.retain([sample.place for sample in group.samples])
+
+    def flush(self) -> None:
+        """Let go of the samples that ended in the last step, as the next one would."""
+        ended, self._ended = self._ended, []
+        self.backend.retain(ended)
+
+    @torch.inference_mode()
+    def step(self) -> list[TokenEvent]:
+        """One token more for every sample that runs; empty only if there are no requests.
+
+        Where it fails, no sample has changed: it may be tried again, or the requests canceled.
+        """
+        self.flush()
+        self._admit()
+        rows = [sample for group in self._running.values() for sample in group.samples]
+        if not rows:
+            return []
+        places = np.array([sample.place for sample in rows], np.int64)
+        unique, first, row_of = distinct(places)
+        accounts = np.array([sample.group.account for sample in rows], np.int64)
+        self._charge(self.backend.compute(unique), rows, first, accounts)
+
+        parents, tokens, log_p = self._next(rows, unique, row_of)
+        at, new = self.backend.advance(places[parents], np.array([token.id for token in tokens], np.int64))
+        self.backend.release(places.tolist())
+        self.usage.add(accounts[parents], generated=new, reused=~new)
+        longer = [grown(rows[row], *more) for row, *more in zip(parents, tokens, log_p, at.tolist(), strict=True)]
+        for group in self._running.values():
+            group.steps += 1
+        return self._settle(longer, tokens)
+
+    def _admit(self) -> None:
+        """Begin the requests that have waited longest, as far as there is room."""
+        promised = sum(group.promised for group in self._running.values())
+        while self._waiting:
+            group = self._waiting[0]
+            room = promised + group.promised
+            place = self.backend.open(group.request.prompt_ids, group.width, room, group.at)
+            if place is None:
+                if not self._running:
+                    raise UserError("there is no room for a request beside the texts that are held; release some first")
+                return
+            self._running[group.id] = self._waiting.popleft()
+            group.begin(place)
+            promised = room
+
+    def _charge(
+        self, computed: Computed, rows: Sequence[Sample], first: Int[np.ndarray, "U"], accounts: Int[np.ndarray, "N"]
+    ) -> None:
+        """Who pays for a position is the first row that needed it; what else there is of a prompt was there already."""
+        payer = first[computed.by]
+        self.usage.add(accounts[payer], computed=1, unique=computed.unique)
+        begins = np.array([sample.group.steps == 0 for sample in rows])
+        if begins.any():
+            prompts = np.array([len(sample.group.request.prompt_ids) for sample in rows])
+            self.usage.add(accounts[begins], reused=prompts[begins])
+            self.usage.add(accounts[payer[begins[payer]]], reused=-1)
+
+    def _next(
+        self, rows: Sequence[Sample], unique: Int[np.ndarray, "U"], row_of: Int[np.ndarray, "N"]
+    ) -> tuple[list[int], list[Token], list[float]]:
+        """What follows: the row that each longer text grows from, its new token, and of a beam the log p of all."""
+        drawn: dict[int, Token] = {}
+        beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
+        for start, logits in self._logits(unique):
+            log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
+            kinds: dict[SampleConfig, list[int]] = {}
+            for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
+                group, line = rows[row].group, row_of[row] - start
+                if group.request.beams:
+                    ahead = candidates(logits[line], self.banned, rows[row].log_p, group.request.beams)
+                    beams[row] = ahead, log_p[line]
+                else:
+                    kinds.setdefault(group.filters, []).append(row)
+            for filters, some in kinds.items():
+                lines = row_of[some] - start
+                ids = self._draw(allowed, lines, [rows[row] for row in some], filters)
+                show = [rows[row].group.request.top_logprobs for row in some]
+                drawn.update(zip(some, with_logprobs(log_p, lines, ids, show), strict=True))
+
+        parents = sorted(drawn)
+        tokens, total = [drawn[row] for row in parents], [0.0] * len(parents)
+        for group in self._running.values():
+            if group.request.beams:
+                of = [row for row in beams if rows[row].group is group]
+                for i, token, text_log_p in best([beams[row][0] for row in of], group.request.beams):
+                    parents.append(of[i])
+                    tokens.append(with_logprob(beams[of[i]][1], token, group.request.top_logprobs))
+                    total.append(text_log_p)
+        return parents, tokens, total
+
+    def _logits(self, places: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
+        """The logits after the places, a few lines at a time, and which line is the first of them."""
+        V = self.backend.vocab
+        size = max(1, AT_ONCE // V)
+        few = max(1, CACHED // V) if self.backend.device.type == "cpu" else size
+        for start in range(0, len(places), size):
+            logits = finite(self.backend.logits(places[start : start + size]))
+            for first in range(0, len(logits), few):
+                yield start + first, logits[first : first + few]
 
     def _draw(
-        self,
-        logits: Float[Tensor, "N V"],
-        row_of: Int[np.ndarray, "M"],
-        u: Float[np.ndarray, "M"],
-        sampling: SampleConfig,
-        seen: Bool[Tensor, "N V"] | None,
-    ) -> Int[np.ndarray, "M"]:
-        """A token for each row from its row of logits, never one that stands for no text."""
-        cdf = cumulative(apply_filters(logits.masked_fill(self.never, float("-inf")), sampling, seen))
-        index, u_on = torch.from_numpy(row_of).to(cdf.device), torch.from_numpy(u).to(cdf.device)
-        n = max(1, DRAWN_AT_ONCE // cdf.shape[1])
-        drawn = [draw(cdf[i], numbers) for i, numbers in zip(index.split(n), u_on.split(n), strict=True)]
-        return torch.cat(drawn).cpu().numpy()
-
-    def _seen(self, slots: Int[np.ndarray, "N"]) -> Bool[Tensor, "N V"]:
-        """The tokens of the text that ends at each slot."""
-        seen = np.zeros((len(slots), self.trie.vocab), bool)
-        for row, slot in zip(seen, slots.tolist(), strict=True):
-            row[self.trie.tokens(slot)] = True
-        return torch.from_numpy(seen).to(self.cache.device)
-
-    def _mark_stopped(self, rows: _Rows, active: Int[np.ndarray, "M"], rule: StopRule) -> None:
-        last = rows.tokens[active, rows.count[active] - 1]
-        for i in active[rule.may_complete(last)].tolist():
-            rows.stopped[i] = rule.find(self._text(rows, i)) is not None
-
-    def _continuation(self, rows: _Rows, i: int, node: int, rule: StopRule) -> Continuation:
-        text, done, stopped = self._text(rows, i), bool(rows.done[i]), bool(rows.stopped[i])
-        return Continuation(
-            node=node,
-            text=text[: rule.find(text)] if stopped else text,
-            logprob=float(rows.logprob[i]),
-            tokens=int(rows.count[i]),
-            done=done,
-            truncated=not (done or stopped),
+        self, allowed: Float[Tensor, "U V"], lines: Int[np.ndarray, "N"], rows: Sequence[Sample], filters: SampleConfig
+    ) -> Int[Tensor, "N"]:
+        """A token for each row from its line of logits; rows of one line share what the filters make of it."""
+        if filters.greedy and filters.repetition_penalty == 1:
+            return allowed.argmax(-1)[torch.from_numpy(lines).to(allowed.device)]
+        used, first, of = distinct(lines)
+        index = torch.from_numpy(of).to(allowed.device)
+        logits = allowed if len(used) == len(allowed) else allowed[torch.from_numpy(used).to(allowed.device)]
+        seen = self._seen([rows[i] for i in first.tolist()]) if filters.repetition_penalty != 1 else None
+        logits = apply_filters(logits, filters, seen)
+        if filters.greedy:
+            return logits.argmax(-1)[index]
+        u = uniforms(
+            np.array([sample.group.request.seed & SEED_BITS for sample in rows], np.uint64),
+            np.array([sample.index for sample in rows]),
+            np.array([sample.group.length for sample in rows]),
         )
+        cdf, on_device = cumulative(logits), torch.from_numpy(u).to(allowed.device)
+        n = max(1, AT_ONCE // cdf.shape[1])
+        return torch.cat([draw(cdf[i], some) for i, some in zip(index.split(n), on_device.split(n), strict=True)])
 
-    def _text(self, rows: _Rows, i: int) -> str:
-        """What row i has written, without the end token."""
-        return decoder_after(self.tokenizer)(rows.tokens[i, : rows.count[i] - rows.done[i]].tolist())
+    def _seen(self, rows: Sequence[Sample]) -> Bool[Tensor, "N V"]:
+        """The tokens of each text, prompt and all."""
+        seen = np.zeros((len(rows), self.backend.vocab), bool)
+        for line, sample in zip(seen, rows, strict=True):
+            line[list(sample.group.request.prompt_ids)] = True
+            line[sample.ids] = True
+        return torch.from_numpy(seen).to(self.backend.device)
 
-    def _stop_rule(self, stop: str | tuple[str, ...] | None) -> StopRule:
+    def _settle(self, samples: Sequence[Sample], tokens: Sequence[Token]) -> list[TokenEvent]:
+        """Find out which texts ended, and tell of every new token; of beams when their search is over."""
+        events: list[TokenEvent] = []
+        going: dict[int, list[Sample]] = {id: [] for id in self._running}
+        for sample, token, finish in zip(samples, tokens, self._finishes(samples), strict=True):
+            group = sample.group
+            if not group.request.beams:
+                events.append(TokenEvent(group.id, sample.index, token, finish, sample.place))
+            if finish is None:
+                going[group.id].append(sample)
+            elif group.request.beams:
+                group.found.append(hypothesis(sample.tokens, sample.log_p, finish, group.request.length_penalty))
+                self.backend.release([sample.place])
+            else:
+                self._ended.append(sample.place)
+        for group in list(self._running.values()):
+            group.samples = going[group.id]
+            if group.request.beams:
+                events += self._searched(group)
+            if not group.samples:
+                del self._running[group.id]
+        return events
+
+    def _searched(self, group: Group) -> list[TokenEvent]:
+        """The texts of a beam search, if it is over."""
+        request, log_p = group.request, [sample.log_p for sample in group.samples]
+        group.found = sorted(group.found, key=lambda found: -found.score)[: request.beams]
+        if not is_over(group.found, log_p, request.beams, group.new, request.length_penalty):
+            return []
+        self.backend.release([sample.place for sample in group.samples])
+        group.samples = []
+        return [
+            TokenEvent(group.id, i, token, found.finish if left == 0 else None, -1)
+            for i, found in enumerate(group.found[: request.n])
+            for token, left in zip(found.tokens, reversed(range(len(found.tokens))), strict=True)
+        ]
+
+    def _finishes(self, samples: Sequence[Sample]) -> list[FinishReason | None]:
+        """Why each text ends with its last token, None for those that go on."""
+        found: list[FinishReason | None] = [None] * len(samples)
+        rules: dict[StopRule, list[int]] = {}
+        for i, sample in enumerate(samples):
+            group = sample.group
+            if sample.ids[-1] in self.tokenizer.end_ids:
+                found[i] = "end"
+            elif group.steps == group.new:
+                found[i] = "tokens" if group.new == group.request.sampling.max_tokens else "context"
+            if found[i] != "end" and group.rule.strings:
+                rules.setdefault(group.rule, []).append(i)
+        for rule, some in rules.items():
+            may = rule.may_complete(np.array([samples[i].ids[-1] for i in some]))
+            for i in np.array(some)[may].tolist():
+                if rule.find(decoder_after(self.tokenizer)(samples[i].ids)) is not None:
+                    found[i] = "stop"
+        return found
+
+    def text(self, ids: Sequence[int], finish: FinishReason | None, stop: tuple[str, ...]) -> str:
+        """What a sample says: without the end, and up to a stop string."""
+        text = decoder_after(self.tokenizer)(ids[: len(ids) - (finish == "end")])
+        return text[: self.rule(stop).find(text)] if finish == "stop" else text
+
+    def rule(self, stop: tuple[str, ...]) -> StopRule:
+        """Where these strings end a text; one rule for all that have them, which remembers the tokens it has met."""
         if stop not in self._rules:
             self._rules[stop] = StopRule(self.tokenizer, stop)
         return self._rules[stop]
 
-    def _check_length(self, text: str, length: int) -> None:
-        if length > self.max_positions:
-            raise UserError(
-                f"the text that ends in {text[-40:]!r} is {length} tokens long, but the model's context is "
-                f"{self.max_positions}; shorten it, or train with a larger max_positions"
-            )
+
+def grown(sample: Sample, token: Token, log_p: float, place: int) -> Sample:
+    """The sample with one token more; a beam may grow into several, so it stays as it was."""
+    if not sample.group.request.beams:
+        sample.ids.append(token.id)
+        sample.place = place
+        return sample
+    return Sample(sample.group, 0, place, [*sample.ids, token.id], [*sample.tokens, token], log_p)
 
 
-def textless(tokenizer: Tokenizer, vocab: int) -> Bool[Tensor, "V"]:
+def distinct(
+    places: Int[np.ndarray, "N"],
+) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "U"], Int[np.ndarray, "N"]]:
+    """The places without repetition, in order; where each is first met, and which of them each entry is."""
+    if len(places) == 1:  # one text at a time, without the price of sorting
+        return places, np.zeros(1, np.int64), np.zeros(1, np.int64)
+    return np.unique(places, return_index=True, return_inverse=True)
+
+
+def finite(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:
+    """UserError if any is not; their sum is not finite then."""
+    if not math.isfinite(float(logits.sum())):
+        raise UserError("the model's logits are not finite numbers: its weights are broken; load an earlier checkpoint")
+    return logits
+
+
+def banned_tokens(tokenizer: Tokenizer, vocab: int) -> Bool[Tensor, "V"]:
     """The ids that are never drawn: padding, unless it is also what ends a text, and those beyond the tokenizer's."""
-    never = torch.arange(vocab) >= tokenizer.vocab_size
+    banned = torch.arange(vocab) >= tokenizer.vocab_size
     if tokenizer.pad_id is not None and tokenizer.pad_id not in tokenizer.end_ids:
-        never[tokenizer.pad_id] = True
-    return never
+        banned[tokenizer.pad_id] = True
+    return banned

@@ -13,7 +13,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._counts = np.zeros((64, 4), np.int64)
-        self._total = np.zeros(4, np.int64)
+        self._total = [0, 0, 0, 0]
         self._free = list(range(64))
 
     def open(self) -> int:
@@ -39,13 +39,18 @@ class Ledger:
     ) -> None:
         """Charge each entry of `trees` with its amounts, or all with the same."""
         for column, amount in enumerate((generated, computed, unique, reused)):
-            amounts = np.broadcast_to(amount, trees.shape)
-            np.add.at(self._counts[:, column], trees, amounts)
-            self._total[column] += amounts.sum()
+            if isinstance(amount, int) and amount == 0:
+                continue
+            total = amount * len(trees) if isinstance(amount, int) else int(amount.sum())
+            self._total[column] += total
+            if len(trees) == 1:  # of one text at a time, without the price of arrays
+                self._counts[trees[0], column] += total
+            else:
+                np.add.at(self._counts[:, column], trees, amount)
 
     def usage(self, tree: int) -> Usage:
         return Usage(*self._counts[tree].tolist())
 
     @property
     def total(self) -> Usage:
-        return Usage(*self._total.tolist())
+        return Usage(*self._total)

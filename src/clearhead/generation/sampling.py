@@ -5,6 +5,7 @@ Deliberately not here: a random generator with a state. Every draw has a uniform
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,21 @@ class Token(NamedTuple):
     likeliest: tuple[tuple[int, float], ...]
 
 
-def described(logits: Float[Tensor, "V"], token: int, show: int) -> Token:
-    """The token with its log p and those of the `show` likeliest."""
-    log_p = logits.log_softmax(-1)
+def with_logprob(log_p: Float[Tensor, "V"], token: int, show: int) -> Token:
+    """A token with its log p and those of the `show` likeliest."""
     best = log_p.topk(min(show, len(log_p)))
-    likeliest = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return Token(token, float(log_p[token]), tuple(likeliest))
+    return Token(token, float(log_p[token]), tuple(zip(best.indices.tolist(), best.values.tolist(), strict=True)))
+
+
+def with_logprobs(
+    log_p: Float[Tensor, "U V"], lines: Int[np.ndarray, "N"], ids: Int[Tensor, "N"], show: Sequence[int]
+) -> list[Token]:
+    """The same for many: token i is one of line `lines[i]`."""
+    chosen = log_p[torch.from_numpy(lines).to(log_p.device), ids].tolist()
+    return [
+        with_logprob(log_p[line], token, k) if k else Token(token, value, ())
+        for line, token, value, k in zip(lines.tolist(), ids.tolist(), chosen, show, strict=True)
+    ]
 
 
 def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:

@@ -60,8 +60,9 @@ class TokenTrie:
     A new slot copies its parent's path: O(depth). All else is O(1) a token, in a few array operations for many.
     """
 
-    def __init__(self, vocab: int, slots: int = 1024, width: int = 64) -> None:
-        self.vocab = vocab
+    def __init__(self, vocab: int, slots: int = 1024, width: int = 64, most: int = 1 << 31) -> None:
+        """`slots` at first, twice as many whenever they are full, and never more than `most`."""
+        self.vocab, self.most, slots = vocab, most, min(slots, most)
         self.on_free: list[Callable[[np.ndarray], None]] = []  # told which slots are about to lose their tokens
         self.token = np.zeros(slots, np.int32)
         self.parent = np.zeros(slots, np.int32)
@@ -108,6 +109,16 @@ class TokenTrie:
             at[rows] = self.children(at[rows], tokens[rows, column])
         return at
 
+    def longest(self, text: Sequence[int]) -> int:
+        """The slot of the longest beginning of a text that is there already."""
+        at = np.array([ROOT], np.int32)
+        for token in text:
+            after = self._children.get(self._children.keys(at, np.array([token], np.int32)))
+            if after[0] == NOBODY:
+                break
+            at = after
+        return int(at[0])
+
     def tokens(self, slot: int) -> Int[np.ndarray, "S"]:
         """The whole text that ends at a slot."""
         return self.token[self.paths[slot, : self.depth[slot] + 1]]
@@ -146,14 +157,15 @@ class TokenTrie:
         return new
 
     def _grow(self) -> None:
-        old, new = self.slots, 2 * self.slots
+        old, new = self.slots, min(2 * self.slots, self.most)
+        assert new > old, "whoever limits the slots makes room first"
         self.token, self.parent = resized(self.token, new), resized(self.parent, new)
         self.depth, self.holds = resized(self.depth, new), resized(self.holds, new)
         self.hash, self.paths = resized(self.hash, new), resized(self.paths, new)
         self._free = resized(self._free, new)
         self._children.grow(new)
-        self._free[self._n_free : self._n_free + old] = np.arange(new - 1, old - 1, -1)
-        self._n_free += old
+        self._free[self._n_free : self._n_free + new - old] = np.arange(new - 1, old - 1, -1)
+        self._n_free += new - old
 
 
 class SlotFlags:

@@ -41,4 +41,4 @@ class _Embedding(torch.autograd.Function):
 
 def embedding(tokens: Int[Tensor, "*B"], table: Float[Tensor, "V D"]) -> Float[Tensor, "*B D"]:
     """table[tokens]; its gradient adds every position's to the row that it read."""
-    return _Embedding.apply(table, tokens)
+    return _Embedding.apply(table, tokens) if table.requires_grad else F.embedding(tokens, table)

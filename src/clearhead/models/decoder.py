@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from clearhead.errors import UserError
-from clearhead.kernels.attention import Attend, Pattern, capped
+from clearhead.kernels.attention import Attend, Pattern, capped, causal_attend
 from clearhead.kernels.embedding import embedding
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
@@ -196,8 +196,13 @@ class Decoder(nn.Module):
         if local:
             self.local_frequencies = functional.frequencies(config.channels, local) / config.rope_local_factor
 
-    def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B D"]:
-        """The hidden states after the last norm."""
+    def forward(
+        self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"] | None = None, attend: Attend | None = None
+    ) -> Float[Tensor, "*B D"]:
+        """The hidden states after the last norm. Left out, positions count from 0 along rows "B T", each one text."""
+        if positions is None:
+            positions = torch.arange(tokens.shape[-1], device=tokens.device).expand(tokens.shape)
+        attend = causal_attend() if attend is None else attend
         x = self.embedded(tokens, positions)
         rotation, local = self.rotations(positions, x.dtype)
         for layer, block in enumerate(self.blocks):

@@ -6,7 +6,7 @@ own. Deliberately not here: files (models.adapter).
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -22,7 +22,10 @@ TARGETS = ("q", "k", "v", "o", "gate", "up", "down")
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """The update is (alpha / rank) B A; its input is dropped out with probability `dropout` while training."""
+    """The update is (alpha / rank) B A; its input is dropped out with probability `dropout` while training.
+
+    `targets`: parts of our blocks, or in a model that has none of them the last names of its linear layers.
+    """
 
     rank: int = 8
     alpha: float = 16.0
@@ -36,10 +39,8 @@ class LoraConfig:
             raise UserError(f"alpha = {self.alpha} must be a positive number; twice the rank is usual")
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout = {self.dropout} must be at least 0 and below 1")
-        unknown = [name for name in self.targets if name not in TARGETS]
-        if unknown or not self.targets:
-            told = f"{unknown[0]!r} is no part of a block" if unknown else "there is no target"
-            raise UserError(f"{told}; choose among {', '.join(TARGETS)}")
+        if not self.targets:
+            raise UserError(f"there is no target; choose among {', '.join(TARGETS)}")
 
     @property
     def scale(self) -> float:
@@ -115,8 +116,19 @@ class Place(NamedTuple):
     rows: dict[str, slice]
 
 
-def places(model: nn.Module) -> Iterator[Place]:
-    """Every matrix that may have an update, in the model's order."""
+def places(model: nn.Module) -> list[Place]:
+    """Every matrix that may have an update, in the model's order: those of our blocks, or else all linear layers."""
+    return list(_in_blocks(model)) or list(_linear_layers(model))
+
+
+def _linear_layers(model: nn.Module) -> Iterator[Place]:
+    for name, module in model.named_modules():
+        for attribute, layer in module.named_children():
+            if isinstance(layer, nn.Linear | LoraLinear):
+                yield Place(module, attribute, f"{name}.{attribute}", {attribute: slice(0, layer.weight.shape[0])})
+
+
+def _in_blocks(model: nn.Module) -> Iterator[Place]:
     for name, module in model.named_modules():
         if isinstance(module, Attention):
             (H, G), C = module.heads, module.channels
@@ -143,14 +155,19 @@ def _stacked(sizes: Mapping[str, int]) -> dict[str, slice]:
 
 
 def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
-    """Freeze the model, in place, and give the targets of every block an update that can be trained."""
+    """Freeze the model, in place, and give its targets an update that can be trained. UserError where it has none such.
+
+    Any module with linear layers may be given; the default targets are then all of these.
+    """
+    found = places(model)
+    known = sorted({part for place in found for part in place.rows})
+    if config.targets == TARGETS:  # all parts, whichever a model has
+        config = replace(config, targets=tuple(known) or TARGETS)
+    if missing := [target for target in config.targets if target not in known]:
+        choice = f"choose among {', '.join(known)}" if known else "it has no linear layer"
+        raise UserError(f"{missing[0]!r} is no part of this model that can be updated; {choice}")
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    found = list(places(model))
-    known = {part for place in found for part in place.rows}
-    missing = [target for target in config.targets if target not in known]
-    if missing and config.targets != TARGETS:  # all parts, whichever a model has
-        raise UserError(f"the blocks of this model have no {missing[0]!r}; they have {', '.join(sorted(known))}")
     for place in found:
         if not set(place.rows).isdisjoint(config.targets):
             linear = getattr(place.module, place.attribute)
@@ -160,7 +177,7 @@ def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
 
 def merge(model: nn.Module) -> None:
     """Put every update into its matrix, in place: the same function without a cost beside the model's own."""
-    for place in list(places(model)):
+    for place in places(model):
         layer = getattr(place.module, place.attribute)
         if isinstance(layer, LoraLinear):
             setattr(place.module, place.attribute, layer.merge())

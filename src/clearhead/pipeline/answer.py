@@ -11,7 +11,7 @@ import torch
 from clearhead.alignment.judge import LocalJudge
 from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
+from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir

@@ -19,13 +19,14 @@ from clearhead.alignment.calibration import Calibration, Samples
 from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.config import build
-from clearhead.generation.engine import LocalEngine
+from clearhead.files import write_json
 from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.local import LocalEngine
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rundir import RunDir, read_json, write_json
+from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import Context, bench_of, engine_and_judge, held_out_problems
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose

@@ -17,10 +17,9 @@ from clearhead.alignment import quality
 from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.rollouts import collect, labelled_states
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
-from clearhead.kernels.attention import FULL, Pattern, capped, causal_bias
-from clearhead.models.decoder import Decoder
+from clearhead.generation.local import LocalEngine
+from clearhead.models.attention_weights import attention_weights
 from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
@@ -323,24 +322,8 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
         ((written,),) = engine.generate([text], SampleConfig(temperature=0.0, max_tokens=MAPPED), 1, [0])
         text += written.text
     ids = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
-    layers = attention_weights(decoder, ids)
+    layers = [
+        [[[round(x, 3) for x in row] for row in head] for head in layer.tolist()]
+        for layer in attention_weights(decoder, ids)
+    ]
     return {"title": join_steps([problem]), "tokens": tokens.names(tokenizer, ids), "layers": layers}
-
-
-@torch.no_grad()
-def attention_weights(decoder: Decoder, tokens: Sequence[int]) -> list[list[list[list[float]]]]:
-    """softmax(q kᵀ / √C) of every layer and head on one text, "L H T T" as lists rounded to three digits."""
-    T = len(tokens)
-    layers: list[Any] = []
-
-    def attend(layer: int, q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, pattern: Pattern = FULL) -> torch.Tensor:
-        bias = causal_bias(torch.zeros(1, T, dtype=torch.long), q.dtype, pattern.window)[0]
-        group = q.shape[1] // k.shape[1]
-        k, v = k.repeat_interleave(group, 1), v.repeat_interleave(group, 1)
-        scores = capped(torch.einsum("thc,shc->hts", q, k) / q.shape[-1] ** 0.5, pattern.softcap)
-        weights = (scores + bias).softmax(-1)
-        layers.append([[[round(x, 3) for x in row] for row in head] for head in weights.tolist()])
-        return torch.einsum("hts,shc->thc", weights, v)
-
-    decoder(torch.tensor(tokens), torch.arange(T), attend)
-    return layers

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from clearhead.generation.engine import LocalEngine
 from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, sizes, unseen
 from clearhead.pipeline.recipe import Recipe

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from clearhead.checkpoints.load import smollm2
 from clearhead.errors import UserError
+from clearhead.files import write_json
 from clearhead.pipeline import few_rows
-from clearhead.pipeline.model import smollm2
-from clearhead.pipeline.rundir import write_json
 from clearhead.pipeline.stages import Context, first_try, load_policy, train_language_model
 from clearhead.reasoning.statistics import wilson
 from clearhead.training.record import read

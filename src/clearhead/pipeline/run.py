@@ -18,13 +18,13 @@ import torch
 
 import clearhead
 from clearhead.errors import UserError
-from clearhead.files import held
+from clearhead.files import held, write_json
 from clearhead.pipeline import text_measure, text_stages, trust
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.measure import evaluation_stage
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rows_curve import rows_curve_stage
-from clearhead.pipeline.rundir import RunDir, create, differences, write_json
+from clearhead.pipeline.rundir import RunDir, create, differences
 from clearhead.pipeline.stages import (
     Context,
     pretrain_stage,

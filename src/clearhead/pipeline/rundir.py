@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from clearhead.checkpoints.own import FILES, TOKENIZER
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
-from clearhead.files import write_whole
+from clearhead.files import write_json
 from clearhead.models.decoder import DecoderConfig
 from clearhead.pipeline import inputs, layout, trust
 from clearhead.pipeline.few_rows import followed
@@ -50,7 +51,7 @@ class RunDir:
 
     @property
     def tokenizer(self) -> Path:
-        return self.path / "tokenizer.json"
+        return self.path / TOKENIZER
 
     @property
     def sizes(self) -> Path:
@@ -73,7 +74,7 @@ class RunDir:
 
     @property
     def policy(self) -> Path:
-        return self.path / "policy.safetensors"
+        return self.model("decoder")
 
     @property
     def reader(self) -> Path:
@@ -112,7 +113,7 @@ class RunDir:
 
     def model(self, kind: str) -> Path:
         """The weights of one kind of language model; the decoder's are the policy."""
-        return self.policy if kind == "decoder" else self.path / f"{kind}.safetensors"
+        return self.path / FILES[kind]
 
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its last resumable state."""
@@ -235,20 +236,6 @@ def free_path(parent: Path, name: str) -> Path:
     """`parent/name`, or the first of name-2, name-3, ... that does not exist."""
     candidates = (parent / (name if i == 1 else f"{name}-{i}") for i in range(1, 10_000))
     return next(path for path in candidates if not path.exists())
-
-
-def write_text(path: Path, text: str) -> None:
-    write_bytes(path, text.encode("utf-8"))
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """All of it or nothing, and its folder where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, data)
-
-
-def write_json(path: Path, data: Any) -> None:
-    write_text(path, json.dumps(data, ensure_ascii=False))
 
 
 def read_json(path: Path, shape: Any = object) -> Any:

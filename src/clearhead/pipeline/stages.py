@@ -28,21 +28,22 @@ from clearhead.alignment.labels import (
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.checkpoints import own
 from clearhead.config import build
 from clearhead.errors import UserError
-from clearhead.generation.engine import LocalEngine
+from clearhead.files import write_json, write_text
 from clearhead.generation.language_model import SampleConfig, Tally
+from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.tokens import RunTokenizer
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategies import Bench, SearchConfig
 from clearhead.tasks.task import Task
-from clearhead.text import load as text_files
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
 from clearhead.training import checkpoint
@@ -82,42 +83,22 @@ class Context:
 
 
 def load_tokenizer(run: RunDir) -> RunTokenizer:
-    if not run.tokenizer.is_file():
-        raise UserError(f"{run.path} has no tokenizer.json; the run stopped before it was trained, go on with --resume")
-    return text_files.load_tokenizer(run.tokenizer)
+    return own.load_tokenizer(run.path)
 
 
 def load_policy(run: RunDir, device: torch.device) -> Decoder:
-    """The language model of a run; UserError where it has trained none that is a decoder."""
-    if not run.policy.is_file() and any((run.path / f"{kind}.safetensors").is_file() for kind in ("lstm", "rnn")):
-        raise UserError(f"{run.path} has trained recurrent models alone; this needs a run whose model.kind has decoder")
-    decoder = Decoder(run.decoder(load_tokenizer(run).vocab_size))
-    load_weights(decoder, run.policy, run)
-    return decoder.to(device)
+    return own.load_decoder(run.path, device)
 
 
 def load_reward(run: RunDir, device: torch.device) -> RewardModel | None:
     """The reward model of a run; None if the run has trained none."""
     if not run.reward.is_file():
         return None
-    model = RewardModel(Decoder(run.decoder(load_tokenizer(run).vocab_size)))
-    load_weights(model, run.reward, run)
+    tensors, described = checkpoint.load(run.reward)
+    with torch.device("meta"):
+        model = RewardModel(Decoder(own.decoder_config(run.reward, described)))
+    own.fill(model, tensors, run.reward)
     return model.to(device)
-
-
-def load_weights(model: torch.nn.Module, path: Any, run: RunDir) -> None:
-    tensors, _ = checkpoint.load(path)
-    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
-    found = {name: tuple(value.shape) for name, value in tensors.items()}
-    if expected != found:
-        wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-        raise UserError(
-            f"{path} does not fit the model of {run.config}: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
-            f"expected {expected.get(wrong[0], 'nothing')}; restore both files from the same run"
-        )
-    if not all(bool(value.isfinite().all()) for value in tensors.values()):
-        raise UserError(f"{path} holds weights that are not finite numbers; restore an older file or train again")
-    model.load_state_dict(tensors)
 
 
 def tokenizer_stage(context: Context) -> None:
@@ -308,8 +289,7 @@ def reward_stage(context: Context) -> None:
     if config.eval_every and not config.keep_best:
         config = replace(config, keep_best="ranked")
     start = context.run.reader if context.run.reader.is_file() else context.run.policy
-    decoder = Decoder(recipe.decoder(tokenizer.vocab_size))
-    load_weights(decoder, start, context.run)
+    decoder = own.load_file(start)
     if start == context.run.reader:  # few problems: its likelihoods are worth more than what they could teach it
         decoder.requires_grad_(False)
     model = RewardModel(decoder).to(context.device)

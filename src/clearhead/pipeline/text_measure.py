@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from clearhead.errors import UserError
-from clearhead.pipeline.rundir import write_json
+from clearhead.files import write_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import AnyTokenizer, LanguageModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig

@@ -16,7 +16,8 @@ from typing import Any
 import torch
 
 from clearhead.errors import UserError
-from clearhead.pipeline.rundir import RunDir, read_json, write_json, write_text
+from clearhead.files import write_json, write_text
+from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, new_model, record_name
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe

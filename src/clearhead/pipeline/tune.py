@@ -26,18 +26,20 @@ import torch
 from safetensors.torch import save as to_bytes
 
 from clearhead.alignment.sft import Epochs, answer_loss, mean_loss
+from clearhead.checkpoints import export
+from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
 from clearhead.errors import UserError
-from clearhead.generation.decode import Writer
+from clearhead.files import write_bytes, write_json
+from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import SampleConfig
-from clearhead.generation.writing import Writing
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
-from clearhead.pipeline import export
-from clearhead.pipeline.model import LoadedModel, is_adapter
-from clearhead.pipeline.rundir import read_json, write_bytes, write_json
-from clearhead.text.begin import prompt_tokens
+from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
@@ -80,6 +82,7 @@ class TuneConfig:
     save_every: int = 20
     eval_every: int = 0
     merge: bool = False
+    control_tokens: bool = False
     samples: int = 6
     sample_tokens: int = 64
 
@@ -185,9 +188,10 @@ def prepare(
         )
     if config.full or config.merge:
         export.check(loaded)
-    training = read(config.data, loaded, limit, skip_bad, say, progress)
+    spelled = config.control_tokens
+    training = read(config.data, loaded, limit, skip_bad, say, progress, spelled)
     if config.held_out:
-        held = read(config.held_out, loaded, limit, skip_bad, say, progress)
+        held = read(config.held_out, loaded, limit, skip_bad, say, progress, spelled)
     else:
         training, held = split(training)
     if not training:
@@ -195,7 +199,9 @@ def prepare(
     rewritten = sum(len(found) > 1 for _, found in (*training, *held))
     if rewritten:
         say(f"the template rewrites earlier turns in {rewritten} chats: each of their answers is an example by itself")
-    asked = [turn for row, _ in held[: config.samples] for turn in turns(row, loaded.template)][: config.samples]
+    asked = [
+        turn for row, _ in held[: config.samples] for turn in turns(row, loaded.tokenizer, loaded.template, spelled)
+    ][: config.samples]
     learned = [example for _, found in training for example in found]
     last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
     prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
@@ -211,15 +217,16 @@ def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
 
 
 def read(
-    path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None], progress: Progress = unseen
-) -> list[Encoded]:
+    path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None],
+    progress: Progress = unseen, control_tokens: bool = False,
+) -> list[Encoded]:  # fmt: skip
     """The rows of a file with their examples; BadRows, or what is left without them."""
     rows, wrong = read_rows(path)
     found: list[Encoded] = []
     with (progress if len(rows) >= MANY_ROWS else unseen)(f"reading {path.name}", len(rows)) as done:
         for row in rows:
             try:
-                found.append((row, encoded(row, loaded, limit)))
+                found.append((row, encoded(row, loaded, limit, control_tokens)))
             except UserError as error:
                 wrong.append(f"{path}, line {row.line}: {error}")
             done(1)
@@ -231,9 +238,9 @@ def read(
     return found
 
 
-def encoded(row: Row, loaded: LoadedModel, limit: int) -> list[Example]:
+def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
     """What is learned from a row; UserError if that is nothing, or too long."""
-    made = examples(row, loaded.tokenizer, loaded.template)
+    made = examples(row, loaded.tokenizer, loaded.template, control_tokens)
     longest = max(len(example.tokens) for example in made) - 1
     if longest > limit:
         raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
@@ -311,7 +318,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         "held_out_loss": {"before": before["held_out_loss"], "after": after},
         "seconds": time.perf_counter() - started,
         "answers": [
-            {**turn._asdict(), "before": old, "after": new}
+            {**{k: v for k, v in turn._asdict().items() if k != "tokens"}, "before": old, "after": new}
             for turn, old, new in zip(prepared.turns, before["answers"], written, strict=True)
         ],
     }  # fmt: skip
@@ -346,23 +353,15 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     tokenizer = prepared.loaded.tokenizer
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
-    writer = Writer(prepared.loaded.decoder.eval())
+    engine = Engine(backend_for(prepared.loaded.decoder.eval()), tokenizer)
     sampling = SampleConfig(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
     written = []
     with context.progress(label, len(prepared.turns)) as done:
         for turn in prepared.turns:
-            ids = prompt_ids(prepared, turn.prompt)
-            writing = Writing(writer, tokenizer, ids, sampling, prepared.config.seed)
-            written.append("".join(writing))
+            request = Request(turn.tokens, sampling, prepared.config.seed)
+            written.append("".join(TextStream(engine, request)))
             done(1)
     return written
-
-
-def prompt_ids(prepared: Prepared, prompt: str) -> list[int]:
-    tokenizer = prepared.loaded.tokenizer
-    if prepared.loaded.template is None or not isinstance(tokenizer, SubwordTokenizer):
-        return prompt_tokens(tokenizer, prompt)
-    return tokenizer.encode(prompt, special=True)
 
 
 def save(prepared: Prepared, context: Context) -> None:

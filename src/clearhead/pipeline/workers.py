@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from clearhead.pipeline.rundir import write_json
+from clearhead.files import write_json
 
 MOST = 8  # each worker holds its own copy of the models
 

@@ -12,3 +12,9 @@ if TYPE_CHECKING:
     Array = np.ndarray
 else:
     Array = np.ndarray | np.generic  # NumPy makes a number of an array that has lost its last axis
+
+
+def is_distribution(p: Array) -> bool:
+    """Whether no entry is below 0 and all along the last axis sum to 1, as closely as numbers of that kind can."""
+    slack = max(1e-9, 100 * np.finfo(p.dtype).eps) if np.issubdtype(p.dtype, np.floating) else 0.0
+    return bool((p >= 0).all() and np.allclose(p.sum(-1, dtype=np.float64), 1, rtol=0, atol=slack))

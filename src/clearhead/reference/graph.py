@@ -50,11 +50,10 @@ def graph_convolution_vjp(
     return dh @ (x @ w).T, back @ w.T, x.T @ back
 
 
-Message = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (receivers "E D", senders "E D") -> "E F"
+Message = Callable[..., np.ndarray]  # (receivers "E D", senders "E D", with edge features also edges "E P") -> "E F"
 Update = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (nodes "N D", sums "N F") -> "N K"
-
-
 Gather = Callable[[np.ndarray, np.ndarray, int], np.ndarray]  # (messages "E F", receivers "E", N) -> "N F"
+Gradients = Callable[..., tuple[np.ndarray, ...]]  # the arguments and the gradient of the result -> one for each
 
 
 def summed(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
@@ -70,6 +69,13 @@ def summed(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Flo
     return total
 
 
+def summed_vjp(
+    sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int, dm: Float[Array, "{n} F"]
+) -> Float[Array, "E F"]:
+    """dm of the receiver."""
+    return dm[receivers]
+
+
 def averaged(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
     """The mean of what each node is sent, 0 where nothing is: it knows the shares, not the number.
 
@@ -79,6 +85,13 @@ def averaged(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> F
     O(E F). Hamilton, Ying and Leskovec 2017, section 3.3.
     """
     return summed(sent, receivers, n) / np.maximum(np.bincount(receivers, minlength=n), 1)[:, None]
+
+
+def averaged_vjp(
+    sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int, dm: Float[Array, "{n} F"]
+) -> Float[Array, "E F"]:
+    """dm of the receiver, over the number of its messages."""
+    return dm[receivers] / np.bincount(receivers, minlength=n)[receivers, None]
 
 
 def largest(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
@@ -94,12 +107,26 @@ def largest(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Fl
     return np.where(np.isneginf(most), 0.0, most)
 
 
-def message_passing(
-    a: Float[Array, "N N"], x: Float[Array, "N D"], message: Message, update: Update, gather: Gather = summed
-) -> Float[Array, "N K"]:
-    """x_i ← update(x_i, gather_{j: A_ij ≠ 0} A_ij message(x_i, x_j)): what graph networks have in common.
+def largest_vjp(
+    sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int, dm: Float[Array, "{n} F"]
+) -> Float[Array, "E F"]:
+    """dm of the receiver where the message is the largest; several that are share it."""
+    first = (sent == largest(sent, receivers, n)[receivers]).astype(float)
+    return first * dm[receivers] / summed(first, receivers, n)[receivers]
 
-    Sum, mean and maximum do not depend on the order of the neighbours, so neither does the result.
+
+def message_passing(
+    a: Float[Array, "N N"],
+    x: Float[Array, "N D"],
+    message: Message,
+    update: Update,
+    gather: Gather = summed,
+    edges: Float[Array, "N N P"] | None = None,
+) -> Float[Array, "N K"]:
+    """x_i ← update(x_i, gather_{j: A_ij ≠ 0} A_ij message(x_i, x_j, e_ij)): what graph networks have in common.
+
+    Sum, mean and maximum do not depend on the order of the neighbors, so neither does the result. Without `edges`, the
+    features e of each edge, the message is of x_i and x_j alone.
 
     >>> path = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
     >>> message_passing(path, np.array([[1.0], [2.0], [4.0]]), lambda x, y: y, lambda x, m: m)[:, 0].tolist()
@@ -108,8 +135,34 @@ def message_passing(
     O(E) messages. Gilmer et al. 2017, section 2, equations 1 and 2.
     """
     receivers, senders = np.nonzero(a)
-    sent = a[receivers, senders, None] * message(x[receivers], x[senders])
-    return update(x, gather(sent, receivers, len(x)))
+    seen = (x[receivers], x[senders], *(() if edges is None else (edges[receivers, senders],)))
+    return update(x, gather(a[receivers, senders, None] * message(*seen), receivers, len(x)))
+
+
+def message_passing_vjp(
+    a: Float[Array, "N N"],
+    x: Float[Array, "N D"],
+    message: Message,
+    message_vjp: Gradients,
+    update: Update,
+    update_vjp: Gradients,
+    dh: Float[Array, "N K"],
+    gather: Gather = summed,
+    gather_vjp: Callable[..., np.ndarray] = summed_vjp,
+    edges: Float[Array, "N N P"] | None = None,
+) -> tuple[Float[Array, "N N"], Float[Array, "N D"], Float[Array, "N N P"] | None]:
+    """(dA, dX, dE), 0 where there is no edge; dE is None without `edges`. The functions' own gradients are given."""
+    receivers, senders = np.nonzero(a)
+    seen = (x[receivers], x[senders], *(() if edges is None else (edges[receivers, senders],)))
+    weight, told = a[receivers, senders, None], message(*seen)
+    dx, dm = update_vjp(x, gather(weight * told, receivers, len(x)), dh)
+    dsent = gather_vjp(weight * told, receivers, len(x), dm)
+    dreceived, dsender, *dedge = message_vjp(*seen, weight * dsent)
+    da, dedges = np.zeros(a.shape), None if edges is None else np.zeros(edges.shape)
+    da[receivers, senders] = (dsent * told).sum(1)
+    if dedges is not None:
+        dedges[receivers, senders] = dedge[0]
+    return da, dx + summed(dreceived, receivers, len(x)) + summed(dsender, senders, len(x)), dedges
 
 
 def spread(a: Float[Array, "N N"], x: Float[Array, "N D"]) -> float:

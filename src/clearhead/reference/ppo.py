@@ -127,26 +127,33 @@ def penalised_reward_vjp(
     return dr[..., -1], -beta * dr, beta * dr
 
 
-def group_advantages(reward: Float[Array, "*B N"]) -> Float[Array, "*B N"]:
-    """Â_i = (r_i - mean r) / std r over the N answers to one question; 0 where all are worth the same.
+def group_advantages(reward: Float[Array, "*B N"], ddof: int = 0, epsilon: float = 0.0) -> Float[Array, "*B N"]:
+    """Â_i = (r_i - mean r) / (std r + ε) over the N answers to one question; 0 where all are worth the same.
 
-    std divides by N, so that Σ Â² = N. A question that all answers solve, or none, teaches nothing.
+    std divides by N, so that Σ Â² = N. A question that all answers solve, or none, teaches nothing. Others divide by
+    N - 1 (`ddof` 1) and add an `epsilon` such as 1e-4, which damps groups whose rewards hardly differ.
 
     >>> group_advantages(np.array([[1.0, 0.0, 0.0, 1.0], [0.3, 0.3, 0.3, 0.3]])).tolist()
     [[1.0, -1.0, -1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
+    >>> group_advantages(np.array([1.0, 0.0, 0.0, 1.0]), ddof=1, epsilon=1e-4).round(4).tolist()
+    [0.8659, -0.8659, -0.8659, 0.8659]
 
-    O(N). Shao et al. 2024, section 4.1.2. ValueError: no answers, NaN or infinite rewards.
+    O(N). Shao et al. 2024, section 4.1.2. ValueError: no answers, NaN or infinite rewards, ddof other than 0 or 1,
+    ε < 0.
     """
-    centred, std = _standardise(reward)
-    return centred / std
+    centred, std = _standardise(reward, ddof, epsilon)
+    return centred / (std + epsilon)
 
 
-def group_advantages_vjp(reward: Float[Array, "*B N"], da: Float[Array, "*B N"]) -> Float[Array, "*B N"]:
-    """dr = (dÂ - mean dÂ - Â mean(Â dÂ)) / std, and 0 where all are worth the same."""
-    centred, std = _standardise(reward)
-    a = centred / std
+def group_advantages_vjp(
+    reward: Float[Array, "*B N"], da: Float[Array, "*B N"], ddof: int = 0, epsilon: float = 0.0
+) -> Float[Array, "*B N"]:
+    """dr = (dÂ - mean dÂ - (r - mean r) Σ Â dÂ / ((N - ddof) std)) / (std + ε), and 0 where all are worth the same."""
+    centred, std = _standardise(reward, ddof, epsilon)
+    a = centred / (std + epsilon)
     differ = (centred != 0).any(-1, keepdims=True)
-    return differ * (da - da.mean(-1, keepdims=True) - a * (a * da).mean(-1, keepdims=True)) / std
+    along = (centred / std) * (a * da).sum(-1, keepdims=True) / max(reward.shape[-1] - ddof, 1)
+    return differ * (da - da.mean(-1, keepdims=True) - along) / (std + epsilon)
 
 
 def grpo_loss(
@@ -208,14 +215,17 @@ def _times(x: Array, weight: Array) -> Array:
     return np.where(weight == 0, 0.0, x) * weight
 
 
-def _standardise(reward: Array) -> tuple[Array, Array]:
+def _standardise(reward: Array, ddof: int, epsilon: float) -> tuple[Array, Array]:
     """r - mean r and std r; exactly 0 and 1 where all are equal, which rounding of the mean would hide."""
+    if ddof not in (0, 1) or not epsilon >= 0:
+        raise ValueError(f"ddof = {ddof} must be 0 or 1, epsilon = {epsilon} at least 0")
     if reward.shape[-1] == 0 or not np.isfinite(reward).all():
         raise ValueError(f"rewards of shape {reward.shape} must be finite, and at least one to a group")
     same = reward.max(-1, keepdims=True) == reward.min(-1, keepdims=True)
     centred = np.where(same, 0.0, reward - reward.mean(-1, keepdims=True))
     scale = np.where(same, 1.0, np.abs(centred).max(-1, keepdims=True))  # squares of tiny rewards would be 0
-    return centred, np.where(same, 1.0, scale * np.sqrt(((centred / scale) ** 2).mean(-1, keepdims=True)))
+    many = max(reward.shape[-1] - ddof, 1)
+    return centred, np.where(same, 1.0, scale * np.sqrt(((centred / scale) ** 2).sum(-1, keepdims=True) / many))
 
 
 def _token_weight(written: Array) -> Array:

@@ -7,7 +7,7 @@ mean: a mean is not the logarithm of any distribution over responses.
 import numpy as np
 from jaxtyping import Float
 
-from clearhead.reference import Array
+from clearhead.reference import Array, is_distribution
 from clearhead.reference.softmax import kl, kl_vjp, log_sum_exp, softmax
 
 
@@ -235,5 +235,5 @@ def _check_beta(beta: float) -> None:
 def _check_draws(p: Array, n: int) -> None:
     if n < 1:
         raise ValueError(f"n = {n} draws must be 1 or more")
-    if not (p >= 0).all() or not np.isclose(p.sum(), 1, rtol=0, atol=1e-9):
+    if not is_distribution(p):
         raise ValueError("probabilities must be 0 or more and sum to 1; divide by their sum")

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from clearhead.reference import Array
+from clearhead.reference import Array, is_distribution
 from clearhead.reference.softmax import softmax
 
 LOG_2PI = math.log(2 * math.pi)
@@ -240,7 +240,7 @@ def posterior_over(log_prior: Float[Array, "K"], log_like: Float[Array, "K N"]) 
 
 
 def _check_distribution(p: Array) -> None:
-    if not (p >= 0).all() or abs(float(p.sum()) - 1) > 1e-9:
+    if not is_distribution(p):
         raise ValueError("probabilities must be 0 or more and sum to 1; divide by their sum")
 
 

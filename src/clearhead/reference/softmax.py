@@ -7,7 +7,7 @@ probability, so that a row that is masked out altogether weighs nothing. Logarit
 import numpy as np
 from jaxtyping import Float, Int
 
-from clearhead.reference import Array
+from clearhead.reference import Array, is_distribution
 
 
 def log_sum_exp(z: Float[Array, "*B K"]) -> Float[Array, "*B"]:
@@ -184,7 +184,7 @@ def _check_target(z: np.ndarray, target: np.ndarray) -> None:
 
 
 def _check_distribution(p: np.ndarray) -> None:
-    if not (p >= 0).all() or not np.allclose(p.sum(-1), 1, rtol=0, atol=1e-9):
+    if not is_distribution(p):
         raise ValueError("probabilities must be 0 or more and sum to 1 along the last axis; divide by their sum")
 
 

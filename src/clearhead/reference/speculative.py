@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from clearhead.reference import Array
+from clearhead.reference import Array, is_distribution
 from clearhead.reference.decoding import draw
 
 Model = Callable[[tuple[int, ...]], Any]
@@ -167,7 +167,7 @@ def speculative_speedup_vjp(
 
 def _check(p: Array, q: Array) -> None:
     for x in (p, q):
-        if not (x >= 0).all() or not np.allclose(x.sum(-1), 1, rtol=0, atol=1e-9):
+        if not is_distribution(x):
             raise ValueError("probabilities must be 0 or more and sum to 1 along the last axis; divide by their sum")
 
 

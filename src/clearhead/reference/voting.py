@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from clearhead.reference import Array
+from clearhead.reference import Array, is_distribution
 
 
 def weighted_vote(answers: Sequence[Hashable], weights: Sequence[float]) -> Hashable | None:
@@ -75,7 +75,7 @@ def vote_distribution(p: Float[Array, "K"], n: int) -> Float[Array, "K"]:
     O(K C(n + K - 1, n)): a sum over all counts. Feller 1968, section VI.9. ValueError: n < 1, p no distribution.
     """
     _check(p, n)
-    if len(p) == 0 or not np.isclose(p.sum(), 1, rtol=0, atol=1e-9):
+    if not is_distribution(p):
         raise ValueError("probabilities must sum to 1; divide by their sum")
     factorial = _log_factorial(n)
     won = np.zeros_like(p)

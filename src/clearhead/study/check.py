@@ -10,7 +10,7 @@ from clearhead.study.match import similarity
 from clearhead.study.notes import FENCE, Item, Notes
 
 PLACEHOLDERS = {"test", "todo", "tbd", "fixme", "xxx", "...", "…", "?", "-", "n/a", "answer", "wip"}
-TAG = re.compile(r"<[^>]*>")
+TAG = re.compile(r"<[^<>]*>")
 LIKELY = 0.175  # alike enough to be worth showing
 NEAR = 2  # headings above a question that say what it is about
 

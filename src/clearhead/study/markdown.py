@@ -6,6 +6,7 @@ Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` i
 """
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
 from markdown_it import MarkdownIt
@@ -16,11 +17,13 @@ from markdown_it.token import Token
 
 FIGURE = "figure:"  # the address of an image that Clearhead draws, see figures.py
 FENCED = re.compile(r"^([ \t]*)(`{3,}|~{3,}).*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
+COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)
 ATTRIBUTE = re.compile(r"(src|alt)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
+MOST_BRACKETS = 1000  # of one text outside code: the parser looks for the end of each link, which takes their square
 EMPHASIS = {"em": "*", "i": "*", "strong": "**", "b": "**", "code": "`"}
 LEFT_OUT = "details|summary|p|div|center|span|figure|figcaption|small|u|sup|sub|kbd|font|a"
-DISPLAYED = re.compile(r"\$\$(.*?)\$\$[ \t]*([.,;:]?)[ \t]*$", re.DOTALL)
+DISPLAYED = re.compile(r"\$\$(.*?)\$\$[ \t]*+([.,;:]?+)[ \t]*+$", re.DOTALL)
 
 
 def tokens(text: str) -> list[Token]:
@@ -46,12 +49,20 @@ def without_tags(text: str) -> str:
 
 
 def _plain_tags(text: str) -> str:
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = IMAGE.sub(_image, text)
+    if text.count("[") > MOST_BRACKETS:
+        text = text.replace("[", "\\[")
+    text = _replaced(COMMENT, "", text, "-->")
+    text = _replaced(IMAGE, _image, text, ">")
     for tag, mark in EMPHASIS.items():
         text = re.sub(rf"</?{tag}\s*>", mark, text, flags=re.IGNORECASE)
-    text = re.sub(r"[ \t]*<br\s*/?>[ \t]*\n?", "  \n", text, flags=re.IGNORECASE)
+    text = re.sub(r"(?<![ \t])[ \t]*<br\s*/?>[ \t]*\n?", "  \n", text, flags=re.IGNORECASE)
     return re.sub(rf"</?({LEFT_OUT})(\s[^<>]*)?>", "", text, flags=re.IGNORECASE)
+
+
+def _replaced(pattern: re.Pattern[str], put: str | Callable[[re.Match[str]], str], text: str, end: str) -> str:
+    """What `end` closes, replaced. Behind the last one every opening would be read to the end of the text in vain."""
+    last = text.rfind(end) + len(end) if end in text else 0
+    return pattern.sub(put, text[:last]) + text[last:]
 
 
 def _image(found: re.Match[str]) -> str:
@@ -80,14 +91,13 @@ def _math_block(state: StateBlock, start: int, end: int, silent: bool) -> bool:
         if state.isEmpty(line) or (line > start and state.sCount[line] < state.blkIndent):
             return False
         lines.append(state.src[state.bMarks[line] + state.tShift[line] : state.eMarks[line]])
-        text = "\n".join(lines)
-        if not text.startswith("$$"):
+        if not lines[0].startswith("$$"):
             return False
-        if "$$" in text[2:]:
+        if "$$" in lines[-1][2 if line == start else 0 :]:
             break
     else:
         return False
-    found = DISPLAYED.fullmatch(text)
+    found = DISPLAYED.fullmatch("\n".join(lines))
     if found is None or not found[1].strip():
         return False
     if not silent:

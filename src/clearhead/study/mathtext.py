@@ -29,8 +29,10 @@ def plain(latex: str) -> str:
     '∑ᵢ₌₁ⁿ √(xᵢ² + 1),  ‖v‖_∞ = maxᵢ |vᵢ|'
     """
     reader = _Reader(latex)
-    text = reader.all()
-    return fill(text, reader.held, in_a_row)
+    try:
+        return fill(reader.all(), reader.held, in_a_row)
+    except RecursionError:  # roots in roots, tables in tables: it stands as it is
+        return latex
 
 
 def display(latex: str) -> list[str]:
@@ -41,7 +43,10 @@ def display(latex: str) -> list[str]:
         ⎣ 0  12 ⎦
     """
     reader = _Reader(latex)
-    return [line for row in rows(reader.table(end=None), reader.held) for line in drawn(row, reader.held)]
+    try:
+        return [line for row in rows(reader.table(end=None), reader.held) for line in drawn(row, reader.held)]
+    except RecursionError:
+        return latex.split("\n")
 
 
 class _Reader:
@@ -224,7 +229,8 @@ class _Reader:
             if token == "}":
                 return []
             if token[0].isdigit() and len(token) > 1:  # x^12 is x¹2
-                self.tokens[self.at : self.at + 1] = [token[0], token[1:]]
+                self.tokens[self.at] = token[1:]
+                return [sign(token[0])]
             inner = []
             self.piece(inner)
             return inner

@@ -4,19 +4,13 @@ Deliberately not here: Jinja, which runs a stranger's program and has a process 
 """
 
 import json
-import os
-import select
-import subprocess
-import sys
-import time
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from clearhead.errors import UserError
 from clearhead.text import chat_worker
+from clearhead.text.bounded import Bounded
 
 SECONDS = 20.0  # for one chat, the start of the process included; a long one takes milliseconds
 CHATML = (  # for models that come without a template; Qwen, SmolLM and many others use the same
@@ -38,14 +32,16 @@ class Rendered(NamedTuple):
 class ChatTemplate:
     """A template, and the special tokens that it may name: bos_token, eos_token and so on.
 
-    `tool_use` is another one for chats with tools, where a model has two.
+    `tool_use` is another one for chats with tools, where a model has two. `control_tokens` are added tokens that are no
+    text in a message (control.py), None: those that the template writes.
     """
 
     source: str
     tokens: Mapping[str, str] = field(default_factory=dict)
     tool_use: str | None = None
+    control_tokens: tuple[str, ...] | None = None
     seconds: float = SECONDS
-    _worker: "subprocess.Popen[bytes] | None" = field(default=None, init=False, repr=False)
+    _process: Bounded = field(default_factory=lambda: Bounded(chat_worker.__file__), init=False, repr=False)
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = False, **variables: Any
@@ -65,27 +61,17 @@ class ChatTemplate:
         }  # fmt: skip
         source = self.source if self.tool_use is None or told["tools"] is None else self.tool_use
         request = {"template": source, "variables": told, "seconds": self.seconds}
-        reply = self._ask(json.dumps(request).encode() + b"\n")
+        reply = self._ask(json.dumps(request).encode())
         if "error" in reply:
             raise UserError(f"the chat template fails: {reply['error']}; mend it, or the messages")
         return Rendered(reply["text"], [(start, end) for start, end in reply["spans"]])
 
     def close(self) -> None:
         """End the process; the next chat starts another."""
-        if self._worker is not None:
-            _end(self._worker)
-            self._worker = None
+        self._process.close()
 
     def _ask(self, request: bytes) -> dict[str, Any]:
-        if self._worker is None:
-            self._worker = _start()
-            weakref.finalize(self, _end, self._worker)
-        reply = None
-        try:
-            reply = _exchange(self._worker, request, time.monotonic() + self.seconds)
-        finally:
-            if reply is None:  # it is lost, whatever it was doing
-                self.close()
+        reply = self._process.ask(request, self.seconds)
         if reply is None:
             raise UserError(
                 f"the chat template did not end within {self.seconds:g} seconds and {chat_worker.MEMORY >> 20} MB; "
@@ -93,40 +79,3 @@ class ChatTemplate:
             )
         answer: dict[str, Any] = json.loads(reply)
         return answer
-
-
-def _start() -> "subprocess.Popen[bytes]":
-    """A worker, without what this process has open, and in a session that a Ctrl-C here does not reach."""
-    return subprocess.Popen(
-        [sys.executable, "-P", str(Path(chat_worker.__file__))],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-
-
-def _exchange(worker: "subprocess.Popen[bytes]", request: bytes, deadline: float) -> bytes | None:
-    """One line out, one line in; None when the worker ends or the time does."""
-    assert worker.stdin is not None and worker.stdout is not None
-    try:
-        worker.stdin.write(request)
-        worker.stdin.flush()
-    except BrokenPipeError:
-        return None
-    reply = b""
-    while not reply.endswith(b"\n"):
-        ready, _, _ = select.select([worker.stdout], [], [], max(0.0, deadline - time.monotonic()))
-        part = os.read(worker.stdout.fileno(), 1 << 20) if ready else b""
-        if not part:
-            return None
-        reply += part
-    return reply
-
-
-def _end(worker: "subprocess.Popen[bytes]") -> None:
-    worker.kill()
-    worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
-            pipe.close()

@@ -7,10 +7,8 @@ without HTML, `raise_exception`, `strftime_now`, `break` and `continue`, and `{%
 to write.
 """
 
-import contextlib
 import json
 import re
-import resource
 import secrets
 import sys
 from collections.abc import Callable
@@ -21,6 +19,8 @@ from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from clearhead.text.limits import confine, grant
 
 MEMORY = 1 << 29  # bytes of address space
 LONGEST = 1 << 24  # characters of a rendered chat
@@ -101,22 +101,14 @@ def answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"text": text, "spans": spans}
 
 
-def _limit(which: int, amount: int) -> None:
-    with contextlib.suppress(ValueError, OSError):  # not every system has every limit
-        resource.setrlimit(which, (amount, resource.getrlimit(which)[1]))
-
-
 def serve() -> None:
     """Answer every line of standard input."""
     for template in WARM_UP:
         answer({"template": template, "variables": {}})
-    _limit(resource.RLIMIT_AS, MEMORY)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_NOFILE, 3)
+    confine(MEMORY)
     for line in sys.stdin:
         request = json.loads(line)
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        _limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime + request["seconds"]) + 2)  # should nobody wait
+        grant(request["seconds"])
         print(json.dumps(answer(request)), flush=True)
 
 

@@ -99,12 +99,11 @@ def _tokens(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> di
 
 def _byte_level(tokenizer: SubwordTokenizer, told: dict[str, Any]) -> dict[str, Any]:
     merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in told["model"]["merges"]]
-    theirs = tokenizer.backend.pre_tokenizer
+    theirs = [tokenizer.cut(text) for text in TRIED]
     for name, cut in CUTS.items():
         ours = cut_to_bytes(pattern(cut))
-        if (name in LLAMA3) == bool(told["model"].get("ignore_merges")) and all(
-            theirs is not None and theirs.pre_tokenize_str(text) == ours.pre_tokenize_str(text) for text in TRIED
-        ):
+        same_merging = (name in LLAMA3) == bool(told["model"].get("ignore_merges"))
+        if same_merging and theirs == [ours.pre_tokenize_str(text) for text in TRIED]:
             return {PREFIX + "model": "gpt2", PREFIX + "pre": name, PREFIX + "merges": merges}
     raise UserError(f"this tokenizer cuts text in a way that GGUF has no name for; {', '.join(CUTS)} have one")
 

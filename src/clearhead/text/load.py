@@ -16,13 +16,14 @@ from clearhead.errors import UserError, warn
 from clearhead.formats import gguf
 from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.guard import Guarded, is_known
 from clearhead.text.patterns import pattern
 from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable, refused
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import cut_to_bytes
 
-LARGEST = 1 << 28  # bytes of a tokenizer's file; the largest in use have 40 million
+LARGEST = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
 PAIR = ("vocab.json", "merges.txt")  # where there is none of them
@@ -48,7 +49,12 @@ KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a tex
     "is_local", "local_files_only", "model_input_names", "model_specific_special_tokens", "from_slow", "device_map",
     "trust_remote_code", "tokenize_chinese_chars", "do_lower_case", "do_basic_tokenize", "strip_accents", "never_split",
     "unk_id", "vocab_size", "response_schema", "fix_mistral_regex", "image_processor_type",
+    "chat_control_tokens",
 }  # fmt: skip
+BPE_SAYS = (
+    "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
+    "ignore_merges",
+)  # fmt: skip
 SHOWN = 5  # keys in a warning
 ENDS = (END_TOKEN, "<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
 PADS = (PAD_TOKEN, "[PAD]", "<|pad|>")
@@ -86,7 +92,10 @@ def load_chat_template(path: Path) -> ChatTemplate | None:
         if (path / TEMPLATE).is_file() or (path / MORE_TEMPLATES).is_dir():
             alone = {file.stem: readable(_read(file)) for file in sorted((path / MORE_TEMPLATES).glob("*.jinja"))}
             named = alone | ({DEFAULT: readable(_read(path / TEMPLATE))} if (path / TEMPLATE).is_file() else {})
-        return chat_template_from(named, named_tokens(told), path)
+        found, listed = chat_template_from(named, named_tokens(told), path), told.get("chat_control_tokens")
+        if found is not None and isinstance(listed, list):
+            found.control_tokens = tuple(token for token in listed if isinstance(token, str))
+        return found
     if _begins(path, len(gguf.MAGIC)) == gguf.MAGIC:
         return chat_template_of(gguf.read_metadata(path))
     return load_chat_template(path.parent) if path.name == NAMES[0] else None
@@ -206,18 +215,19 @@ def _added(token: str, said: Any) -> AddedToken:
     return AddedToken(token, special=True, normalized=False, **flags)
 
 
-def check_settings(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> None:
+def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: Path) -> None:
     """A warning for what a configuration says and tokenizer.json does not do, which decides, as in transformers."""
     ignored = [
         key for key, value in told.items()
         if key not in KNOWN and not key.endswith("_token") and value not in (None, False, "", [], {})
     ]  # fmt: skip
-    cut = repr(backend.pre_tokenizer)
+    cut = repr(tokenizer.backend.pre_tokenizer)
     if told.get("add_prefix_space") and "ByteLevel" in cut and "add_prefix_space=True" not in cut:
         ignored.append("add_prefix_space")
-    plain, framed = (backend.encode("a", add_special_tokens=special).ids for special in (False, True))
-    around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
-    ignored += [key for key, there in around.items() if isinstance(told.get(key), bool) and told[key] != there]
+    if asked := [key for key in ("add_bos_token", "add_eos_token") if isinstance(told.get(key), bool)]:
+        plain, framed = (tokenizer.encode("a", frame=frame) for frame in (False, True))
+        around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
+        ignored += [key for key in asked if told[key] != around[key]]
     if ignored:
         names = ", ".join(map(repr, ignored[:SHOWN]))
         warn(f"{where}: {names} {'says' if len(ignored) == 1 else 'say'} what tokenizer.json does not do; ignored")
@@ -230,27 +240,57 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
         if not isinstance(fields.get("alphabet"), str):
             raise UserError(f"{file} has no alphabet; it is no tokenizer of a run")
         return CharTokenizer(fields["alphabet"], fields.get("bytes") is True)
+    guarded = not is_known(fields)
     with refused(f"{file} is no tokenizer.json that can be read", "it is broken or too new"):
-        backend = tokenizers.Tokenizer.from_str(data.decode("utf-8"))
+        backend = _built(fields, data, file, guarded)
+    told = settings(file.parent) if file.name == NAMES[0] else {}
+    found = _finished(backend, told, file.with_name(CONFIG), guarded)
+    if not 0 < found.vocab_size <= MOST_IDS:
+        raise UserError(f"{file} has ids up to {found.vocab_size - 1}; 0 to {MOST_IDS - 1} are possible")
+    return found
+
+
+def _built(fields: Mapping[str, Any], data: bytes, file: Path, guarded: bool) -> tokenizers.Tokenizer:
+    """The library's object: its parser makes the small parts, its constructor the merges, which is twice as fast."""
+    model = fields.get("model")
+    parts, by_hand = data.decode("utf-8"), False
+    if isinstance(model, dict) and model.get("type") == "BPE":
+        bare = {**model, "vocab": {}, "merges": [], "unk_token": None}
+        parts, by_hand = json.dumps({**fields, "model": bare, "added_tokens": []}), True
+    if guarded:
+        Guarded(parts).start(str(file))  # what is read there in time and memory is read here in the same
+    backend = tokenizers.Tokenizer.from_str(parts)
     backend.no_truncation()  # a property of one use of it, and a file must not set how much memory that takes
     backend.no_padding()
-    largest = max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
-    if not 0 <= largest < MOST_IDS:
-        raise UserError(f"{file} has ids up to {largest}; 0 to {MOST_IDS - 1} are possible")
-    told = settings(file.parent) if file.name == NAMES[0] else {}
-    return _finished(backend, told, file.with_name(CONFIG))
+    if isinstance(model, dict) and by_hand:
+        said = {name: model[name] for name in BPE_SAYS if model.get(name) is not None}
+        merges = [_pair(merge) for merge in model["merges"]]
+        backend.model = models.BPE(vocab=dict(model["vocab"]), merges=merges, **said)  # a name would be that of a file
+        tokens = fields.get("added_tokens") or []
+        backend.add_tokens([AddedToken(**{k: v for k, v in token.items() if k != "id"}) for token in tokens])
+    return backend
 
 
-def _finished(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> SubwordTokenizer:
+def _pair(merge: Any) -> tuple[str, str]:
+    """A merge is two tokens, or as it was in earlier years, both in one text with a space between."""
+    left, right = merge.split(" ") if isinstance(merge, str) else merge
+    return left, right
+
+
+def _finished(
+    backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path, guarded: bool = False
+) -> SubwordTokenizer:
     """With what the files beside it say of tokens and ends."""
     add_tokens(backend, told, where)
-    check_settings(backend, told, where)
     names = named_tokens(told)
-    return SubwordTokenizer(
+    found = SubwordTokenizer(
         backend,
         end_id=_token_id(backend, names.get("eos_token"), ENDS),
         pad_id=_token_id(backend, told.get("pad_token"), PADS),
+        guarded=guarded,
     )
+    check_settings(found, told, where)
+    return found
 
 
 def _token_id(backend: tokenizers.Tokenizer, told: Any, usual: Iterable[str]) -> int | None:

@@ -50,6 +50,15 @@ ALIASES = {
 }  # fmt: skip
 
 
+# Expressions that tokenizer.json files hold, as these and other families spell them: all take linear time on any text.
+COMMON = frozenset(expression for several in PATTERNS.values() for expression in several) | {
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+",
+    LLAMA3.replace(_CONTRACTION, "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"),
+    rf"{_CONTRACTION}|[^\r\n\p{{L}}\p{{N}}]?[\p{{L}}\p{{M}}]+|\p{{N}}| ?[^\s\p{{L}}\p{{M}}\p{{N}}]+[\r\n]*|{_SPACE}",
+    r"\p{N}{1,3}", "[0-9]", "[0-9][0-9][0-9]", r"\d", r"\s?\p{L}+", " {2,}", r"\s+", r"\s", r"[\r\n]", r"\n", " ",
+}  # fmt: skip
+
+
 def pattern(name: str) -> tuple[str, ...]:
     """The expressions of that name, which may be an alias."""
     known = ALIASES.get(name, name)

@@ -5,7 +5,6 @@ themselves, so every way of cutting a token into two tokens becomes one merge. A
 that cuts text into pieces nor the special tokens. Both are known by the number of ranks, or the caller names the first.
 """
 
-import base64
 import binascii
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,13 +37,13 @@ ENDS = (END, "<|end_of_text|>")
 def read_ranks(data: bytes, where: Path) -> dict[bytes, int]:
     """The tokens and their ranks."""
     ranks: dict[bytes, int] = {}
-    seen: dict[int, int] = {}
+    seen: set[int] = set()
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
         try:
             spelt, rank_text = line.split()
-            token, rank = base64.b64decode(EMPTY.get(spelt, spelt), validate=True), int(rank_text)
+            token, rank = binascii.a2b_base64(EMPTY.get(spelt, spelt), strict_mode=True), int(rank_text)
         except (ValueError, binascii.Error):
             raise _wrong(where, number, f"{line[:40]!r} is no token in base64 and its rank") from None
         if len(token) > LONGEST:
@@ -54,7 +53,7 @@ def read_ranks(data: bytes, where: Path) -> dict[bytes, int]:
         if token in ranks or rank in seen:
             raise _wrong(where, number, f"the token or the rank {rank} is there already; keep one of the two")
         ranks[token] = rank
-        seen[rank] = number
+        seen.add(rank)
     missing = [byte for byte in range(BYTES) if bytes([byte]) not in ranks]
     if missing:
         raise UserError(f"{where} is no whole rank file: it has no token for the byte {missing[0]}; fetch it again")
@@ -65,17 +64,18 @@ def _wrong(where: Path, line: int, what: str) -> UserError:
     return UserError(f"{where}, line {line}: {what}; this is no tiktoken rank file, or it is broken")
 
 
-def merges(ranks: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Every pair of tokens that together are a token, by the rank of the whole.
+def merges(spelt: Mapping[bytes, str]) -> list[tuple[str, str]]:
+    """Every pair of tokens that together are a token, in their spelling, in the order of the whole.
 
-    >>> merges({"a": 0, "b": 1, "ab": 2, "aba": 3, "ba": 4})
-    [('a', 'b'), ('a', 'ba'), ('ab', 'a'), ('b', 'a')]
+    >>> merges({b"a": "A", b"b": "B", b"ab": "AB", b"aba": "ABA", b"ba": "BA"})
+    [('A', 'B'), ('A', 'BA'), ('AB', 'A'), ('B', 'A')]
     """
-    found: list[tuple[str, str]] = []
-    for token in sorted(ranks, key=ranks.__getitem__):
-        cuts = ((token[:i], token[i:]) for i in range(1, len(token)))
-        found += [(left, right) for left, right in cuts if left in ranks and right in ranks]
-    return found
+    return [
+        (left, right)
+        for token in spelt
+        for i in range(1, len(token))
+        if (right := spelt.get(token[i:])) is not None and (left := spelt.get(token[:i])) is not None
+    ]
 
 
 def from_ranks(ranks: dict[bytes, int], cut: str | None, where: Path) -> SubwordTokenizer:
@@ -87,9 +87,10 @@ def from_ranks(ranks: dict[bytes, int], cut: str | None, where: Path) -> Subword
             f"{where} has {len(ranks)} ranks, which is no encoding known here: it is cut off, or you name its pattern, "
             "such as gpt2 or cl100k"
         )
-    vocabulary = {to_byte_level(token): rank for token, rank in ranks.items() if token}
+    spelt = {token: to_byte_level(token) for token in sorted(ranks, key=ranks.__getitem__) if token}
+    vocabulary = {spelling: ranks[token] for token, spelling in spelt.items()}
     # ignore_merges: a piece that is a token as a whole is that token, as in tiktoken
-    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=merges(vocabulary), ignore_merges=True))
+    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=merges(spelt), ignore_merges=True))
     backend.pre_tokenizer = cut_to_bytes(pattern(name))
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])

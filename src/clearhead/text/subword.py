@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import tokenizers
 
 from clearhead.errors import UserError
+from clearhead.text.guard import Encoded, Guarded
+from clearhead.text.tokenizer_worker import without_added
 
 PAD_TOKEN, END_TOKEN, UNKNOWN_TOKEN = "<pad>", "<end>", "<unk>"  # of the tokenizers trained here, with ids 0, 1, 2
 
@@ -38,7 +40,7 @@ def to_byte_level(data: bytes) -> str:
     >>> to_byte_level(" é".encode())
     'ĠÃ©'
     """
-    return "".join(CHAR_OF[byte] for byte in data)
+    return data.decode("latin-1").translate(CHAR_OF)
 
 
 def readable(text: str | bytes) -> str:
@@ -61,6 +63,9 @@ class Piece(NamedTuple):
     start: int
     end: int
 
+    def moved(self, by: int) -> "Piece":
+        return self._replace(start=self.start + by, end=self.end + by)
+
 
 @contextmanager
 def refused(what: str, hint: str) -> Iterator[None]:
@@ -76,7 +81,7 @@ def refused(what: str, hint: str) -> Iterator[None]:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise UserError(f"{what}: {error}; {hint}") from None
+        raise UserError(f"{what}: {' '.join(str(error).split()):.300}; {hint}") from None
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class SubwordTokenizer:
     """The library's tokenizer, and which of its tokens fill and end; some models have `more_ends` than one.
 
     `embedded`: the model reads ids below this only, and a text with another is a UserError; None: all of them.
+    `guarded`: it is made of a stranger's own parts, so texts go through it in a process with limits (guard).
     """
 
     backend: tokenizers.Tokenizer
@@ -91,11 +97,12 @@ class SubwordTokenizer:
     pad_id: int | None = None
     more_ends: frozenset[int] = frozenset()
     embedded: int | None = None
+    guarded: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """To copies and to other processes it goes as its text: a lock has no copy."""
-        return _from_json, (self.to_json(), self.end_id, self.pad_id, self.more_ends, self.embedded)
+        return _from_json, (self.to_json(), self.end_id, self.pad_id, self.more_ends, self.embedded, self.guarded)
 
     @cached_property
     def vocab_size(self) -> int:
@@ -121,6 +128,10 @@ class SubwordTokenizer:
         return {i: token.content for i, token in added.items() if token.special}
 
     @cached_property
+    def _guard(self) -> Guarded:
+        return Guarded(self.to_json())
+
+    @cached_property
     def is_byte_level(self) -> bool:
         return "ByteLevel" in repr(self.backend.decoder)
 
@@ -141,11 +152,23 @@ class SubwordTokenizer:
         rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
         return [Piece(i, token, start, end) for i, token, (start, end) in rows]
 
-    def _encode(self, texts: Sequence[str | bytes], special: bool, frame: bool) -> list[tokenizers.Encoding]:
-        with self._lock:  # the choice is a state of the library's object
-            self.backend.encode_special_tokens = not special
-            with refused("the tokenizer cannot read this text", "another tokenizer may"):
-                found = self.backend.encode_batch([readable(text) for text in texts], add_special_tokens=frame)
+    def encode_spelled(self, text: str) -> list[int]:
+        """The ids of a text in which nothing is an added token, special or not, however it is spelled."""
+        with self._lock, refused("the tokenizer cannot read this text", "another tokenizer may"):
+            return self._guard.spelled(text) if self.guarded else without_added(self.backend, readable(text))
+
+    def _encode(
+        self, texts: Sequence[str | bytes], special: bool, frame: bool
+    ) -> list[tokenizers.Encoding] | list[Encoded]:
+        read = [readable(text) for text in texts]
+        found: list[tokenizers.Encoding] | list[Encoded]
+        with self._lock:  # the choice is a state of the library's object, and a process answers one at a time
+            if self.guarded:
+                found = self._guard.encode(read, special, frame)
+            else:
+                self.backend.encode_special_tokens = not special
+                with refused("the tokenizer cannot read this text", "another tokenizer may"):
+                    found = self.backend.encode_batch(read, add_special_tokens=frame)
         if self.embedded is not None:
             beyond = next((i for encoding in found for i in encoding.ids if i >= self.embedded), None)
             if beyond is not None:
@@ -160,6 +183,9 @@ class SubwordTokenizer:
         ids = list(ids)
         if self.is_byte_level:
             return self.decode_bytes(ids, special).decode("utf-8", "replace")
+        if self.guarded:
+            with self._lock:
+                return self._guard.decode(ids, special)
         with refused("the tokenizer cannot write these tokens", "another tokenizer may"):
             text: str = self.backend.decode(ids, skip_special_tokens=not special)
         return text
@@ -170,6 +196,14 @@ class SubwordTokenizer:
             return self.decode(ids, special)
         before = self.decode([self._anchor])
         return self.decode([self._anchor, *ids], special)[len(before) :]
+
+    def cut(self, text: str) -> list[tuple[str, tuple[int, int]]] | None:
+        """The pieces in which a text is encoded and where they are, None for a tokenizer that does not cut."""
+        if self.guarded:
+            with self._lock:
+                return self._guard.cut(text)
+        cutter = self.backend.pre_tokenizer
+        return None if cutter is None else cutter.pre_tokenize_str(text)
 
     @cached_property
     def _anchor(self) -> int | None:
@@ -206,10 +240,8 @@ class SubwordTokenizer:
         return self.backend.to_str()
 
 
-def _from_json(
-    text: str, end_id: int | None, pad_id: int | None, more_ends: frozenset[int], embedded: int | None
-) -> SubwordTokenizer:
-    return SubwordTokenizer(tokenizers.Tokenizer.from_str(text), end_id, pad_id, more_ends, embedded)
+def _from_json(text: str, *rest: Any) -> SubwordTokenizer:
+    return SubwordTokenizer(tokenizers.Tokenizer.from_str(text), *rest)
 
 
 def _bytes(token: str) -> bytes:

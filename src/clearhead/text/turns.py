@@ -16,9 +16,10 @@ from typing import Any, NamedTuple
 from clearhead.errors import UserError
 from clearhead.text.begin import continuation_tokens, prompt_tokens
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.control import Control, chat_read
 from clearhead.text.corpus import BOM, refuse_packed
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.subword import Piece, SubwordTokenizer
 
 ANSWERS = ("response", "completion")  # two names that are in use
 AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
@@ -132,16 +133,31 @@ def _messages(given: Any) -> list[Message]:
     return given[: last + 1]
 
 
-def examples(row: Row, tokenizer: Tokenizer, template: ChatTemplate | None) -> list[Example]:
+def examples(
+    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+) -> list[Example]:
     """The row as tokens: one example, or one for each answer where the template rewrites earlier turns.
 
-    Without a template a prompt and its response are plain text, and the tokenizer's end token closes them.
+    Without a template a prompt and its response are plain text, and the tokenizer's end token closes them. With one,
+    control tokens that are spelled in a message are text (control.py), unless `control_tokens`.
     """
     if template is None:
         return [plain_example(row, tokenizer)]
     if not isinstance(tokenizer, SubwordTokenizer):
         raise UserError("a chat template needs a tokenizer with special tokens, and the model's has none")
-    return [learned(tokenizer, text, spans) for text, spans in answers(template, row)]
+    if control_tokens:
+        return [learned(tokenizer, text, tokenizer.pieces(text, special=True), spans)
+                for text, spans in answers(template, row)]  # fmt: skip
+    control = Control.of(tokenizer, template)
+    tools = tuple(control.marked(list(row.tools)))
+    row = dataclasses.replace(row, messages=tuple(map(control.message, row.messages)), tools=tools)
+    found = []
+    for rendered, marked in answers(template, row):
+        read = control.read(rendered)
+        starts, ends = ([len(control.unmarked(rendered[:at])) for at in places] for places in zip(*marked, strict=True))
+        spans = list(zip(starts, ends, strict=True))
+        found.append(learned(tokenizer, read.text, read.pieces, spans))
+    return found
 
 
 def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
@@ -210,13 +226,12 @@ def _with_object(call: Any) -> Any:
     return {**call, "arguments": told} if isinstance(told, dict) else call
 
 
-def learned(tokenizer: SubwordTokenizer, text: str, spans: Sequence[Span]) -> Example:
-    """A rendered chat as tokens; those with a character inside a span are learned, up to the token that ends the turn.
+def learned(tokenizer: SubwordTokenizer, text: str, pieces: Sequence[Piece], spans: Sequence[Span]) -> Example:
+    """A rendered chat with its tokens: those with a character in a span are learned, up to the one that ends the turn.
 
     A special token with only white space after it in the span ends the turn, and that white space is the template's.
     Where there is none, a special token right behind the span ends it, and at the end of the text the tokenizer's own.
     """
-    pieces = tokenizer.pieces(text, special=True)
     mask = [False] * len(pieces)
     for start, end in spans:
         inside = [i for i, piece in enumerate(pieces) if piece.end > start and piece.start < end]
@@ -234,20 +249,29 @@ def learned(tokenizer: SubwordTokenizer, text: str, spans: Sequence[Span]) -> Ex
 
 
 class Turn(NamedTuple):
-    """The text that the model reads before an answer, what was said last in it, and the answer."""
+    """What the model reads before an answer, as text and as tokens, what was said last in it, and the answer."""
 
     prompt: str
+    tokens: list[int]
     question: str
     answer: str
 
 
-def turns(row: Row, template: ChatTemplate | None) -> Iterator[Turn]:
+def turns(
+    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+) -> Iterator[Turn]:
     """One for each answer of the row."""
     for i, message in enumerate(row.messages):
         if message["role"] == "assistant" and isinstance(message.get("content"), str):
             before = row.messages[:i]
             question = str(before[-1]["content"]) if before else ""
-            prompt = "".join(str(m["content"]) for m in before)
-            if template is not None:
+            if template is None or not isinstance(tokenizer, SubwordTokenizer):
+                prompt = "".join(str(m["content"]) for m in before)
+                tokens = prompt_tokens(tokenizer, prompt)
+            elif control_tokens:
                 prompt = template.render(before, add_generation_prompt=True, **row.variables).text
-            yield Turn(prompt, question, message["content"])
+                tokens = tokenizer.encode(prompt, special=True)
+            else:
+                read = chat_read(tokenizer, template, before, own=True, **row.variables)
+                prompt, tokens = read.text, [piece.id for piece in read.pieces]
+            yield Turn(prompt, tokens, question, message["content"])

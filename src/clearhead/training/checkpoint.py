@@ -4,7 +4,8 @@ Deliberately not here: what is saved (loop.py), and other people's checkpoints.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +42,37 @@ def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any
 
 def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description; a missing, torn or foreign file is a UserError."""
-    path = Path(path)
+    with _opened(Path(path)) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _description(file, path)  # noqa: SIM118 - not a dict
+
+
+def describe(path: Path | str) -> dict[str, Any]:
+    """The description alone: no tensor is read."""
+    with _opened(Path(path)) as file:
+        return _description(file, path)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise UserError(f"there is no checkpoint at {path}; check the path, or train first")
     try:
         with safe_open(path, framework="pt") as file:
-            meta = (file.metadata() or {}).get(META)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+            yield file
     except SafetensorError as error:
         raise UserError(
             f"{path} is not a whole safetensors file ({error}); delete it, or restore an older one"
         ) from None
-    if meta is None:
+
+
+def _description(file: Any, path: Path | str) -> dict[str, Any]:
+    try:
+        described = json.loads((file.metadata() or {})[META])
+    except (KeyError, ValueError, RecursionError):
+        described = None
+    if not isinstance(described, dict):
         raise UserError(f"{path} holds tensors but no description by clearhead; it was not saved by a clearhead run")
-    return tensors, json.loads(meta)
+    return described
 
 
 def weights(tensors: Mapping[str, Tensor], kind: str = WEIGHTS) -> dict[str, Tensor]:

@@ -27,21 +27,33 @@ def adamw(
     t: int,
     lr: float,
     decay: float,
+    betas: tuple[float, float] = BETAS,
+    eps: float = EPS,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The next w, m, v: Adam's step, the decay apart from it. Loshchilov and Hutter 2019, algorithm 2."""
-    beta1, beta2 = BETAS
+    beta1, beta2 = betas
     m = m.lerp(g, 1 - beta1)
     v = v.lerp(g * g, 1 - beta2)
     m_hat, v_hat = m / (1 - beta1**t), v / (1 - beta2**t)
-    return w * (1 - lr * decay) - lr * m_hat / (v_hat.sqrt() + EPS), m, v
+    return w * (1 - lr * decay) - lr * m_hat / (v_hat.sqrt() + eps), m, v
 
 
-def adamw_(w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, lr: float, decay: float) -> None:
+def adamw_(
+    w: Tensor,
+    g: Tensor,
+    m: Tensor,
+    v: Tensor,
+    t: int,
+    lr: float,
+    decay: float,
+    betas: tuple[float, float] = BETAS,
+    eps: float = EPS,
+) -> None:
     """`adamw` in place, the same operations in the same order and so the same bits, with a third of the memory."""
-    beta1, beta2 = BETAS
+    beta1, beta2 = betas
     m.lerp_(g, 1 - beta1)
     v.lerp_(g * g, 1 - beta2)
-    root = (v / (1 - beta2**t)).sqrt_().add_(EPS)
+    root = (v / (1 - beta2**t)).sqrt_().add_(eps)
     w.mul_(1 - lr * decay).sub_((m / (1 - beta1**t)).mul_(lr).div_(root))
 
 
@@ -77,9 +89,25 @@ def orthogonal(g: Float[Tensor, "N rows columns"], iterations: int = 5) -> Float
     return x.mT if tall else x
 
 
-def is_hidden_matrix(name: str, weight: Tensor) -> bool:
-    """The matrices inside the blocks: Muon's, and the only weights that decay. Not embeddings, gains or the head."""
-    return weight.ndim == 2 and "blocks" in name.split(".")
+def hidden_matrices(model: nn.Module) -> set[str]:
+    """The names of the matrices between layers: Muon's, and the only weights that decay.
+
+    Not biases and gains, not embeddings, not what has as many rows as one (the head), not the stacked gates of a
+    recurrent layer; and where a model has a list of layers, not what stands outside of it.
+    """
+    lists = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
+    own = {
+        name: (module, w)
+        for at, module in model.named_modules()
+        for name, w in module.named_parameters(at, recurse=False)
+    }
+    vocabularies = {len(w) for module, w in own.values() if isinstance(module, nn.Embedding)}
+    return {
+        name
+        for name, (module, w) in own.items()
+        if w.ndim == 2 and not isinstance(module, nn.Embedding | nn.RNNBase)
+        if (name.startswith(lists) if lists else len(w) not in vocabularies)
+    }
 
 
 def pieces(model: nn.Module) -> dict[str, list[slice]]:
@@ -93,7 +121,11 @@ def pieces(model: nn.Module) -> dict[str, list[slice]]:
 
 
 class Optimizer:
-    """Applies one rule to each parameter: Muon's batched by shape, AdamW's one by one. `state` is all it remembers."""
+    """Applies one rule to each parameter: Muon's batched by shape, AdamW's one by one. `state` is all it remembers.
+
+    Of any model: `hidden_matrices` decay and are Muon's under that rule, all else is AdamW's, with `betas` and `eps`.
+    UserError: an unknown rule.
+    """
 
     def __init__(
         self,
@@ -103,12 +135,16 @@ class Optimizer:
         adam_lr: float,
         decay: float,
         dtype: torch.dtype = torch.float32,
+        betas: tuple[float, float] = BETAS,
+        eps: float = EPS,
     ) -> None:
         if rule not in RULES:
             raise UserError(f"the rule {rule!r} is unknown; choose {' or '.join(RULES)}")
         self.lr, self.adam_lr, self.decay, self.dtype = lr, adam_lr, decay, dtype
+        self.betas, self.eps = betas, eps
         self.weights = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
-        hidden = [name for name, w in self.weights.items() if is_hidden_matrix(name, w)]
+        among = hidden_matrices(model)
+        hidden = [name for name in self.weights if name in among]
         by_shape: dict[tuple[int, int], list[tuple[str, slice]]] = {}
         several = pieces(model)
         for name in hidden if rule == "muon" else ():
@@ -127,7 +163,7 @@ class Optimizer:
         for name in self.adam_names:
             decay = self.decay if name in self.decayed else 0.0
             m, v = state[f"m/{name}"], state[f"v/{name}"]
-            adamw_(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay)
+            adamw_(w[name], gradients[name], m, v, t, scale * self.adam_lr, decay, self.betas, self.eps)
         for group in self.muon_groups:
             ws = [w[name][rows] for name, rows in group]
             gs = [gradients[name][rows] for name, rows in group]

@@ -12,15 +12,15 @@ import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
 
+from clearhead.checkpoints import convert as module
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.diff import difference
+from clearhead.checkpoints.inspect import inspect
+from clearhead.checkpoints.load import load_model
 from clearhead.config import load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import convert as module
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.difference import difference
-from clearhead.pipeline.inspection import inspect
-from clearhead.pipeline.model import load_model
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text.training import train_tokenizer

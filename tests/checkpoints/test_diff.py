@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from clearhead.checkpoints import export
+from clearhead.checkpoints.diff import between_models, difference
+from clearhead.checkpoints.load import LoadedModel
 from clearhead.errors import UserError
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import FAMILIES
-from clearhead.pipeline import export
-from clearhead.pipeline.difference import between_models, difference
-from clearhead.pipeline.model import LoadedModel
 from clearhead.text.training import train_tokenizer
 
 SIZES = {"vocab": 270, "d_model": 32, "n_layers": 3, "n_heads": 2, "n_kv_heads": 1, "d_ff": 48, "max_positions": 32}

@@ -1,31 +1,28 @@
-"""One text at a time, as fast as its weights can be read: keys and values in one block a layer, written in place.
+"""The backend for one text, as fast as its weights can be read: keys and values in one block a layer, written in place.
 
 Reading the weights once for every token is the least that decoding can cost, so everything here is about doing little
-else. Deliberately not here: many texts with shared beginnings (engine.py), and characters (streaming.py).
+else. Deliberately not here: many texts with shared beginnings (trie_backend.py).
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from clearhead.errors import UserError
-from clearhead.generation.language_model import SampleConfig
-from clearhead.generation.sampling import Token, apply_filters, cumulative, described, draw, uniforms
+from clearhead.generation.backend import Computed, memory_limit, refuse
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped, fused_attention, plain_attention
 from clearhead.kernels.linear import linear, packed, packed_product, packs
 from clearhead.models.decoder import Decoder
 
-FIRST_ROOM = 256  # positions; the block doubles when it is full
+FIRST_ROOM = 256  # positions of the block; it at least doubles when a text needs more
 READ_AT_ONCE = 256  # tokens of a prompt
-SEED_BITS = (1 << 64) - 1
 
 
-class Product(nn.Module):
+class PackedLinear(nn.Module):
     """What stands for a linear layer here: the same matrix, read in the fastest way there is for one row."""
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -43,7 +40,7 @@ class Product(nn.Module):
         return packed_product(x, self.packed, self.bias)
 
 
-def for_reading(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[Decoder, nn.Module]:
+def inference_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[Decoder, nn.Module]:
     """The decoder with its products replaced, and its head. Weights of the right type are shared and not copied."""
     memo: dict[int, object] = {id(buffer): buffer for buffer in decoder.buffers()}
     for weight in decoder.parameters():
@@ -52,55 +49,78 @@ def for_reading(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[Dec
     for module in list(thin.blocks.modules()):
         for name, layer in list(module.named_children()):
             if type(layer) is nn.Linear:
-                setattr(module, name, Product(layer))
+                setattr(module, name, PackedLinear(layer))
     rows = thin.embed.weight if thin.head is None else thin.head.weight
     head = nn.Linear(rows.shape[1], rows.shape[0], bias=False, device="meta")
     head.weight = rows
-    return thin, Product(head)
+    return thin, PackedLinear(head)
 
 
-class Writer:
-    """The text that a decoder has read or written last, with everything computed along it.
+class ContiguousBackend:
+    """A decoder and the text that it has read or written last. There is one text at a time, so its place is always 0.
 
     Only `tokens` says how much of the block is in use, and it is set when a step is done: one that is interrupted
-    leaves the text as it was.
+    leaves the text as it was. What the next text has in common with it is not computed again. Weights of the right
+    type are shared with the decoder and not copied.
     """
 
-    @torch.inference_mode()
-    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None) -> None:
-        self.config = decoder.config
-        self.decoder, self._head = for_reading(decoder, dtype)
+    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None, kv_memory: int | None = None) -> None:
+        config = self.config = decoder.config
+        self.decoder, self._head = inference_copy(decoder, dtype)
         self.dtype, self.device = self.decoder.embed.weight.dtype, self.decoder.embed.weight.device
-        self.tokens: list[int] = []
-        self.computed = 0  # positions pushed through the decoder
-        self._keys, self._values = self._empty(0), self._empty(0)
+        self.vocab, self.max_positions = config.vocab, config.max_positions
+        self.tokens: list[int] = []  # computed
+        self._text: list[int] = []  # of the sample that is written
+        self._holds = 0
+        self._keys, self._values = [[self._empty(0) for _ in range(config.n_layers)] for _ in range(2)]
+        self._last = torch.empty(0)  # the hidden state of the last token
+        row = config.n_kv_heads * config.channels * self.dtype.itemsize
+        self._position_bytes, self._grown_bytes = 2 * config.n_layers * row, row  # growing, one layer is there twice
+        self.limit = memory_limit(self.device, kv_memory)
 
-    @torch.inference_mode()
-    def logits_after(self, text: Sequence[int]) -> Float[Tensor, "V"]:
-        """Of the token after `text`, in float32; what the text before has in common with it is not computed again."""
-        if not len(text):
-            raise UserError("an empty prompt has nothing to continue; give at least one character")
-        if len(text) > self.config.max_positions:
-            raise UserError(
-                f"the text is {len(text)} tokens long, but the model's context is {self.config.max_positions}; "
-                "shorten it"
-            )
-        same = common(self.tokens, text[:-1])
-        del self.tokens[same:]
-        for start in range(same, len(text), READ_AT_ONCE):
-            hidden = self._read(list(text[start : start + READ_AT_ONCE]))
-        return self._logits(hidden[-1:])[0].to(torch.promote_types(self.dtype, torch.float32))
+    def check(self, length: int, n: int, new: int) -> None:
+        assert n == 1, "one text at a time; several are for the trie"
+        if length + new > self._most:
+            raise refuse(1, length + new, (length + new) * (self._position_bytes + self._grown_bytes), self.limit)
 
-    def _logits(self, hidden: Float[Tensor, "1 D"]) -> Float[Tensor, "1 V"]:
-        return capped(self._head(hidden), self.config.logit_softcap)
+    def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
+        if self._holds:
+            return None
+        assert at is None
+        del self.tokens[common(self.tokens, ids[:-1]) :]
+        self._make_room(len(ids) + room)
+        self._text, self._holds = list(ids), n
+        return 0
+
+    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+        start = len(self.tokens)
+        for first in range(start, len(self._text), READ_AT_ONCE):
+            self._last = self._read(self._text[first : first + READ_AT_ONCE])[-1:]
+        n = len(self.tokens) - start
+        return Computed(np.zeros(n, np.int64), np.ones(n, bool))
+
+    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        logits = capped(self._head(self._last), self.config.logit_softcap)
+        return logits.to(torch.promote_types(self.dtype, torch.float32))
+
+    def advance(
+        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+    ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+        self._text.append(int(tokens[0]))
+        self._holds += 1
+        return places, np.ones(1, bool)
+
+    def release(self, places: Sequence[int]) -> None:
+        self._holds -= len(places)
+
+    def retain(self, places: Sequence[int]) -> None:
+        self.release(places)  # the block stays as it is
 
     def _read(self, tokens: list[int]) -> Float[Tensor, "T D"]:
         start, end = len(self.tokens), len(self.tokens) + len(tokens)
-        self._make_room(end)
         positions = torch.arange(start, end, device=self.device)
         hidden = self.decoder(torch.tensor(tokens, device=self.device), positions, self._attend_for(start, end))
         self.tokens += tokens
-        self.computed += len(tokens)
         return hidden
 
     def _attend_for(self, start: int, end: int) -> Attend:
@@ -126,63 +146,26 @@ class Writer:
 
         return attend
 
+    @property
+    def _most(self) -> int:
+        """Positions within the limit."""
+        return self.limit // (self._position_bytes + self._grown_bytes)
+
     def _make_room(self, length: int) -> None:
-        """Twice the room when there is too little, never more than the context."""
-        room = self._keys.shape[2]
+        """A block of so many positions at least, within the limit and the context."""
+        room = self._keys[0].shape[1]
         if length > room:
-            room = min(self.config.max_positions, max(FIRST_ROOM, 2 * room, length))
+            room = min(self.max_positions, self._most, max(FIRST_ROOM, 2 * room, length))
             used = len(self.tokens)
-            for name in ("_keys", "_values"):
-                grown = self._empty(room)
-                grown[:, :, :used] = getattr(self, name)[:, :, :used]
-                setattr(self, name, grown)
+            for pools in (self._keys, self._values):
+                for layer in range(len(pools)):
+                    grown = self._empty(room)
+                    grown[:, :used] = pools[layer][:, :used]
+                    pools[layer] = grown
 
-    def _empty(self, room: int) -> Float[Tensor, "L G S C"]:
+    def _empty(self, room: int) -> Float[Tensor, "G S C"]:
         config = self.config
-        return torch.empty(
-            config.n_layers, config.n_kv_heads, room, config.channels, dtype=self.dtype, device=self.device
-        )
-
-    @torch.inference_mode()
-    def write(
-        self,
-        prompt: Sequence[int],
-        sampling: SampleConfig,
-        seed: int,
-        never: Bool[Tensor, "V"],
-        ends: frozenset[int],
-        sample: int = 0,
-        show: int = 0,
-    ) -> Iterator[Token]:
-        """The tokens after a prompt, as they are drawn; the last is one of `ends` if one comes. `show` likeliest each.
-
-        Drawn with the engine's numbers: seed, sample and position alone decide, so the text is the same.
-        """
-        text = list(prompt)
-        seen = torch.zeros(1, self.config.vocab, dtype=torch.bool, device=self.device)
-        seen[0, text] = True
-        for _ in range(min(sampling.max_tokens, self.config.max_positions - len(text))):
-            logits = self.logits_after(text)
-            if not logits.isfinite().all():
-                raise UserError("the model's logits are not finite numbers: its weights are broken; load others")
-            token = self._draw(logits.masked_fill(never, float("-inf"))[None], sampling, seen, seed, sample, len(text))
-            yield described(logits, token, show)
-            if token in ends:
-                return
-            text.append(token)
-            seen[0, token] = True
-
-    def _draw(
-        self, logits: Float[Tensor, "1 V"], sampling: SampleConfig, seen: Bool[Tensor, "1 V"],
-        seed: int, sample: int, position: int,
-    ) -> int:  # fmt: skip
-        if sampling.greedy and sampling.repetition_penalty == 1:
-            return int(logits.argmax())
-        filtered = apply_filters(logits, sampling, seen)
-        if sampling.greedy:
-            return int(filtered.argmax())
-        u = uniforms(np.array([seed & SEED_BITS], np.uint64), np.array([sample]), np.array([position]))
-        return int(draw(cumulative(filtered), torch.from_numpy(u).to(self.device)))
+        return torch.empty(config.n_kv_heads, room, config.channels, dtype=self.dtype, device=self.device)
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:

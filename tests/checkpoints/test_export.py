@@ -8,11 +8,11 @@ import pytest
 import torch
 from chatty import write_model
 
+from clearhead.checkpoints.export import check, missing_form
+from clearhead.checkpoints.export import write_model as export
+from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.pipeline.export import check, missing_form
-from clearhead.pipeline.export import write_model as export
-from clearhead.pipeline.model import LoadedModel, load_model
 
 CPU = torch.device("cpu")
 TEXT = "You answer: <|im_start|>say é 👋 red<|im_end|>\n"

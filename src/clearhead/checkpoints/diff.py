@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from clearhead.checkpoints.inspect import Inspection, inspect
+from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.errors import UserError
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import Safetensors
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder
 from clearhead.models.gguf import as_tensor
-from clearhead.pipeline.inspection import Inspection, inspect
-from clearhead.pipeline.model import LoadedModel, load_model
 
 Read = Callable[[str], Tensor]
 

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 import torch
 
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling
+from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import UserError
-from clearhead.generation.decode import Writer
-from clearhead.generation.engine import LocalEngine
+from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import GREEDY
-from clearhead.generation.writing import Writing, by_beams, several
-from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
-from clearhead.pipeline.model import load_model
+from clearhead.generation.local import LocalEngine
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream, generate
 from clearhead.text.training import train_tokenizer
 
 CPU = torch.device("cpu")
@@ -43,7 +45,7 @@ def test_any_of_several_tokens_ends_a_text_as_in_transformers(folder: Path) -> N
 
     prompt = [40, 41, 42]
     plain = load_model(str(folder), CPU)
-    free = Writing(Writer(plain.decoder), plain.tokenizer, prompt, GREEDY, seed=0)
+    free = TextStream(Engine(backend_for(plain.decoder), plain.tokenizer), Request(prompt, GREEDY))
     assert "".join(free) and len(free.tokens) > 10
     say(folder, eos_token_id=[1, free.tokens[5].id])
     theirs = transformers.LlamaForCausalLM.from_pretrained(folder).generate(
@@ -51,14 +53,15 @@ def test_any_of_several_tokens_ends_a_text_as_in_transformers(folder: Path) -> N
     )[0, len(prompt) :]
     loaded = load_model(str(folder), CPU)
     assert loaded.tokenizer.end_ids == {1, free.tokens[5].id}
-    ours = Writing(Writer(loaded.decoder), loaded.tokenizer, prompt, GREEDY, seed=0)
+    ours = TextStream(Engine(backend_for(loaded.decoder), loaded.tokenizer), Request(prompt, GREEDY))
     text = "".join(ours)
     assert [token.id for token in ours.tokens] == theirs.tolist()
     assert len(ours.tokens) <= 6
     assert ours.text.ended == "end"
     assert text == loaded.tokenizer.decode(theirs.tolist()[:-1])
-    (together,) = several(loaded.decoder, loaded.tokenizer, prompt, GREEDY, 0, 1)
-    (searched,) = by_beams(loaded.decoder, loaded.tokenizer, prompt, beams=1, limit=60, alpha=0.0, n=1)
+    many = Engine(backend_for(loaded.decoder, 2), loaded.tokenizer)
+    (together,) = generate(many, Request(prompt, GREEDY))
+    (searched,) = generate(many, Request(prompt, GREEDY, beams=1))
     assert together.ended == searched.ended == "end"
     assert together.text == searched.text == text
     engine = LocalEngine(loaded.decoder, loaded.tokenizer)

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from clearhead.checkpoints import own
+from clearhead.checkpoints.load import hollow_decoder, json_object, locate
 from clearhead.errors import UserError
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, header, pickled
@@ -22,15 +24,13 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import TENSORS as ADAPTER_WEIGHTS
 from clearhead.models.adapter import read_config
 from clearhead.models.decoder import DecoderConfig
-from clearhead.pipeline.model import hollow_decoder, json_object, locate
-from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.gguf_vocab import from_metadata
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
+from clearhead.training import checkpoint
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def inspect(name: str) -> Inspection:
     path = locate(name)
     if path.is_file():
         return _file(path)
-    if (path / "config.toml").is_file():
-        return _run(RunDir(path))
+    if own.is_own(path):
+        return _run(path)
     if (path / "config.json").is_file():
         return _folder(path)
     if (path / ADAPTER).is_file():
@@ -148,16 +148,15 @@ def _text(tokenizer: Callable[[], Tokenizer], template: Callable[[], ChatTemplat
     return found
 
 
-def _run(run: RunDir) -> Inspection:
-    files = {kind: run.model(kind) for kind in ("decoder", "lstm", "rnn") if run.model(kind).is_file()}
+def _run(path: Path) -> Inspection:
+    files = own.models_in(path)
     if not files:
-        raise UserError(f"{run.path} has no model yet; go on with `clearhead run --resume`")
+        raise UserError(f"{path} has no model yet; go on with `clearhead run --resume`")
     kind, file = next(iter(files.items()))
-    tokenizer = load_tokenizer(run)
-    config = run.decoder(tokenizer.vocab_size) if kind == "decoder" else None
-    described, size = _described(tokenizer)
+    config = own.decoder_config(file, checkpoint.describe(file)) if kind == "decoder" else None
+    described, size = _described(own.load_tokenizer(path))
     return Inspection(
-        run.path, "run", f"clearhead {kind}", _stored(Safetensors(file)), config,
+        path, "run", f"clearhead {kind}", _stored(Safetensors(file)), config,
         None if config else f"it has trained recurrent models alone ({', '.join(files)})", described, size,
         weights=file,
     )  # fmt: skip

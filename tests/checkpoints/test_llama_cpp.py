@@ -11,11 +11,14 @@ from typing import Any
 
 import pytest
 import torch
+from decoding import events
 
-from clearhead.generation.decode import Writer
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
+from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import GREEDY
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
+from clearhead.generation.request import Request
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.text.training import train_tokenizer
@@ -114,8 +117,10 @@ def compare(file: Path, prompt: str) -> None:
     tokenizer, vocab = loaded.tokenizer, loaded.decoder.config.vocab
     never = torch.tensor([not tokenizer.decode([i]).isascii() or i < 2 for i in range(vocab)])
     ids = tokenizer.encode(prompt)
-    written = Writer(loaded.decoder).write(ids, replace(GREEDY, max_tokens=N), 0, never, frozenset())
-    got = [(token.id, token.logprob) for token in written]
+    engine = Engine(backend_for(loaded.decoder), replace(tokenizer, end_id=None, more_ends=frozenset()))
+    engine.banned = never
+    (written,) = events(engine, Request(ids, replace(GREEDY, max_tokens=N))).values()
+    got = [(event.token.id, event.token.logprob) for event in written]
     want = theirs(file, ids, never.nonzero().flatten().tolist())  # it withholds bytes that are no characters yet
     assert [i for i, _ in got] == [i for i, _ in want]
     assert [log_p for _, log_p in got] == pytest.approx([log_p for _, log_p in want], abs=5e-3)  # its GELU is a table

@@ -10,15 +10,15 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from clearhead.checkpoints import export
+from clearhead.checkpoints.inspect import inspect
+from clearhead.checkpoints.load import LoadedModel, load_model, smollm2
 from clearhead.errors import UserError
 from clearhead.formats import gguf
 from clearhead.formats.gguf import GGUF
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import FAMILIES
-from clearhead.pipeline import export
-from clearhead.pipeline.inspection import inspect
-from clearhead.pipeline.model import LoadedModel, load_model, smollm2
 from clearhead.text.load import load_tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import train_tokenizer
@@ -152,7 +152,7 @@ PEAK = """
 import re, sys
 import torch
 import gguf.quants
-from clearhead.pipeline.model import load_model
+from clearhead.checkpoints.load import load_model
 
 def peak():  # of this process: what getrusage tells begins with the parent's
     return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) * 1024

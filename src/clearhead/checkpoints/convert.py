@@ -13,14 +13,14 @@ from pathlib import Path
 
 import torch
 
+from clearhead.checkpoints import export
+from clearhead.checkpoints.inspect import Inspection, inspect
+from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.errors import UserError
 from clearhead.formats.safetensors import PICKLE_SUFFIXES
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import family_of
-from clearhead.pipeline import export
-from clearhead.pipeline.inspection import Inspection, inspect
-from clearhead.pipeline.model import LoadedModel, load_model
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 IN_GGUF = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}

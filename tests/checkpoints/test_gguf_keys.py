@@ -1,23 +1,26 @@
 """Every key of a GGUF file is used as llama.cpp uses it, or told: its own log p are the oracle."""
 
 import json
+import random
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from decoding import logits_after
 
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
-from clearhead.generation.decode import Writer
+from clearhead.generation.backends import backend_for
 from clearhead.models.gguf import HARMLESS
-from clearhead.pipeline.convert import convert
-from clearhead.pipeline.model import load_model
+from clearhead.text.gguf_vocab import load_gguf
 from clearhead.text.training import train_tokenizer
 
 pytest.importorskip("xllamacpp", reason="a build of llama.cpp, which there is for 64-bit Linux on Intel and AMD")
@@ -71,6 +74,18 @@ for file in sys.argv[3:]:
     except Exception as error:
         print("RESULT" + json.dumps([file, None]), flush=True)
 """
+TOKENIZE = """
+import json, os, sys, urllib.request, xllamacpp
+asked = xllamacpp.CommonParams()
+asked.model.path, asked.n_ctx, asked.n_parallel, asked.warmup, asked.verbosity = sys.argv[1], 256, 1, False, 0
+server = xllamacpp.Server(asked)
+for text in json.loads(sys.argv[2]):
+    told = json.dumps({"content": text, "add_special": False, "parse_special": False}).encode()
+    request = urllib.request.Request(server.listening_address + "/tokenize", told, {"Content-Type": "application/json"})
+    print("RESULT" + json.dumps(json.load(urllib.request.urlopen(request))["tokens"]), flush=True)
+os._exit(0)
+"""
+MAT = ["the cat sat on the mat"] * 3
 PROMPT = [(7 * i) % 240 + 5 for i in range(40)]
 
 
@@ -79,12 +94,12 @@ def quiet(label: str, total: int) -> Iterator[Callable[[int], None]]:
     yield lambda count: None
 
 
-def plain(folder: Path, family: str) -> Path:
+def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
     """The GGUF file of a tiny random model."""
     import transformers
 
     kind, model, sizes = MODELS[family]
-    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 290)
+    tokenizer = train_tokenizer("bpe", texts, 290 if texts is MAT else 700)
     torch.manual_seed(0)
     made = getattr(transformers, model)(getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size))
     with torch.no_grad():
@@ -141,7 +156,7 @@ def test_every_key_is_used_as_llama_cpp_uses_it_or_told(family: str, tmp_path: P
             except UserError:
                 continue
         if not any(w.category is Ignored for w in caught):
-            log_p = Writer(loaded.decoder).logits_after(PROMPT).log_softmax(-1)
+            log_p = logits_after(backend_for(loaded.decoder), PROMPT).log_softmax(-1)
             silent[target] = (change, dict(enumerate(log_p.tolist())))
     # It withholds bytes that are no characters yet.
     never = [i for i in range(loaded.decoder.config.vocab) if not loaded.tokenizer.decode([i]).isascii()]
@@ -163,3 +178,21 @@ def test_a_key_that_changes_numbers_elsewhere_is_told(tmp_path: Path) -> None:
         changed(file, "llama", {key: 3}, tmp_path / "x.gguf")
         with pytest.raises(UserError, match=rf"llama\.{key} = |experts|must be|channels|scaling.type"):
             load_model(str(tmp_path / "x.gguf"), torch.device("cpu"), torch.float32)
+
+
+def test_text_is_cut_as_llama_cpp_cuts_it_where_nothing_says_how(tmp_path: Path) -> None:
+    parts = [
+        "the cat", " sat", "don't", "WE'RE", "naïve", "中文", "🙂", "a1b2", "3.14", "1234567", "12", "$100", "x=y+1",
+        "~|^", "C++", "\t", "   ", "\n\n", "\r\n", " \n", "\u3000", "...", "—", "“q”", "½²", "e\u0301", "'s", "()", " ",
+    ]  # fmt: skip
+    rng = random.Random(0)
+    texts = [*parts, *("".join(rng.choices(parts, k=rng.randint(2, 6))) for _ in range(170))]
+    opened = GGUF(plain(tmp_path, "llama", texts * 3))  # merges of seven digits, which this way of cutting parts
+    metadata = {key: value for key, value in opened.metadata.items() if key != "tokenizer.ggml.pre"}
+    write(tmp_path / "bare.gguf", metadata, {name: opened.read(name).copy() for name in opened.tensors}, "F32")
+    command = [sys.executable, "-c", TOKENIZE, str(tmp_path / "bare.gguf"), json.dumps(texts)]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    found = [json.loads(line.split("RESULT", 1)[1]) for line in told.stdout.splitlines() if "RESULT" in line]
+    with pytest.warns(Ignored, match="ggml.pre is missing"):
+        tokenizer = load_gguf(tmp_path / "bare.gguf")
+    assert found == tokenizer.encode_many(texts)

@@ -16,6 +16,8 @@ import huggingface_hub
 import torch
 from torch import Tensor, nn
 
+from clearhead.checkpoints import own
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling
 from clearhead.errors import UserError, warn
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
@@ -24,9 +26,6 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import check, config_from, fill, with_own_head
-from clearhead.pipeline.generation_config import GENERATION_CONFIG, end_ids, sampling
-from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.ends import turn_ends
@@ -66,10 +65,9 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
     path = locate(name)
     if path.is_file():
         return from_gguf(name, path, device, dtype)
-    if (path / "config.toml").is_file():
-        run = RunDir(path)
-        decoder = load_policy(run, device).requires_grad_(False)
-        return LoadedModel(name, path, decoder if dtype is None else decoder.to(dtype), load_tokenizer(run))
+    if own.is_own(path):
+        decoder = own.load_decoder(path, device).requires_grad_(False)
+        return LoadedModel(name, path, decoder if dtype is None else decoder.to(dtype), own.load_tokenizer(path))
     if (path / "config.json").is_file():
         return from_folder(name, path, device, dtype)
     if (path / ADAPTER).is_file():

@@ -7,17 +7,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from clearhead.checkpoints import own
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG
+from clearhead.checkpoints.load import LoadedModel, json_object
 from clearhead.errors import UserError
-from clearhead.files import whole
+from clearhead.files import whole, write_json, write_text
 from clearhead.formats import gguf, safetensors
 from clearhead.formats.gguf import is_gguf, read_metadata
 from clearhead.models import gguf as llama_cpp
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import config_to, family_of, tensors_to
-from clearhead.pipeline.generation_config import GENERATION_CONFIG
-from clearhead.pipeline.model import LoadedModel, json_object
-from clearhead.pipeline.rundir import RunDir, write_json, write_text
 from clearhead.text.char_export import as_subword
 from clearhead.text.gguf_export import to_metadata
 from clearhead.text.load import load_chat_template
@@ -55,11 +55,10 @@ def write_model(loaded: LoadedModel, folder: Path) -> None:
     """The model as it is in memory, in the form in which it was found. Its weights are written last."""
     if is_run(loaded.path):
         folder.mkdir(parents=True, exist_ok=True)
-        old, new = RunDir(loaded.path), RunDir(folder)
-        for file, copy in ((old.config, new.config), (old.state, new.state), (old.tokenizer, new.tokenizer)):
-            write_text(copy, file.read_text(encoding="utf-8"))
-        _, meta = checkpoint.load(old.policy)
-        checkpoint.save(new.policy, dict(loaded.decoder.state_dict()), meta)
+        for name in ("config.toml", "state.json", own.TOKENIZER):
+            copy_file(loaded.path / name, folder / name)
+        _, described = checkpoint.load(loaded.path / own.FILES["decoder"])
+        checkpoint.save(folder / own.FILES["decoder"], dict(loaded.decoder.state_dict()), described)
         return
     write_folder(loaded, folder)
 

@@ -1,21 +1,17 @@
-"""The README's map of the code and the code itself name the same files."""
+"""The map of the code and the code itself name the same files."""
 
 import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
+MAP = ROOT / "docs" / "map.md"
 ENTRY = re.compile(r"^\s*- `(?P<path>[^`]+)` - (?P<caption>\S.*)$", re.MULTILINE)
 
 
-def mapped(readme: str) -> list[str]:
-    """The paths listed under "Reading order", each with its caption on the same line."""
-    _, heading, rest = readme.partition("\n## Reading order\n")
-    assert heading, 'the README has no section "## Reading order"'
-    section = rest.partition("\n## ")[0]
-    return [entry["path"] for entry in ENTRY.finditer(section)]
+def mapped(page: str) -> list[str]:
+    """The paths that are listed, each with its caption on the same line."""
+    return [entry["path"] for entry in ENTRY.finditer(page)]
 
 
 def files(root: Path) -> set[str]:
@@ -44,16 +40,16 @@ def too_early(paths: list[str], sources: dict[str, str]) -> list[str]:
 
 
 def test_the_map_equals_the_tree() -> None:
-    paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
+    paths = mapped(MAP.read_text(encoding="utf-8"))
     assert len(paths) == len(set(paths)), "a file is named twice"
     tree = covered(files(ROOT), paths)
     missing, gone = sorted(tree - set(paths)), sorted(set(paths) - tree)
-    assert not missing, f"the README's reading order leaves out {missing}"
-    assert not gone, f"the README's reading order names {gone}, which do not exist"
+    assert not missing, f"the map leaves out {missing}"
+    assert not gone, f"the map names {gone}, which do not exist"
 
 
 def test_nothing_is_used_before_it_is_read() -> None:
-    paths = mapped((ROOT / "README.md").read_text(encoding="utf-8"))
+    paths = mapped(MAP.read_text(encoding="utf-8"))
     package = ROOT / "src" / "clearhead"
     sources = {path: (package / path).read_text(encoding="utf-8") for path in paths if (package / path).is_file()}
     assert sources
@@ -73,12 +69,18 @@ def test_a_file_before_what_it_imports_is_found() -> None:
     assert too_early(["c.py"], sources) == []
 
 
-def test_only_a_captioned_entry_of_the_section_counts() -> None:
-    section = "- `b.py` - x\n  - `c/d.py` - y\n- `e.py`\n- `f.py` - \n"
-    readme = f"- `a.py` - before\n\n## Reading order\n{section}\n## End\n- `g.py` - z"
-    assert mapped(readme) == ["b.py", "c/d.py"]
-    with pytest.raises(AssertionError, match="no section"):
-        mapped("# Clearhead\n- `a.py` - x\n")
+def test_only_a_captioned_entry_counts() -> None:
+    assert mapped("- `b.py` - x\n  - `c/d.py` - y\n- `e.py`\n- `f.py` - \n") == ["b.py", "c/d.py"]
+
+
+def test_what_the_readme_names_exists() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("## Reading the code")[2].partition("\n## ")[0]
+    trails = re.findall(r"`([a-z_]+/?[a-z_]*\.py)`", section)
+    folders = re.findall(r"^  ([a-z]+)/ ", section, re.MULTILINE)
+    package = ROOT / "src" / "clearhead"
+    assert len(trails) > 10 and all((package / path).is_file() for path in trails if not path.startswith("tests"))
+    assert set(folders) == {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
 
 
 def test_a_listed_folder_stands_for_its_files() -> None:

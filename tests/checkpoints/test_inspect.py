@@ -8,12 +8,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from clearhead.checkpoints.inspect import as_json, cache_bytes, inspect, lines
 from clearhead.errors import UserError
 from clearhead.formats import gguf
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.gguf import metadata_of, tensors_to
 from clearhead.models.huggingface import FAMILIES
-from clearhead.pipeline.inspection import as_json, cache_bytes, inspect, lines
 
 SIZES = {"vocab": 61, "d_model": 32, "n_layers": 4, "n_heads": 4, "n_kv_heads": 2, "d_ff": 48, "max_positions": 64}
 

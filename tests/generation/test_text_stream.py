@@ -5,11 +5,15 @@ from dataclasses import replace
 
 import pytest
 import tokenizers
+import torch
 
 from clearhead.errors import UserError
-from clearhead.generation.decode import Writer
+from clearhead.generation.backends import backend_for
+from clearhead.generation.cache import slot_bytes
+from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import GREEDY, SampleConfig
-from clearhead.generation.writing import Text, Writing, by_beams, check_memory, several
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import Text, TextStream, generate
 from clearhead.models.decoder import Decoder
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.subword import SubwordTokenizer
@@ -33,12 +37,13 @@ def test_the_first_of_several_is_the_one_that_is_streamed(
     make_decoder: MakeDecoder, tokenizer: CharTokenizer, stop: tuple[str, ...], seed: int
 ) -> None:
     decoder, sampling, ids = make_decoder(), SampleConfig(max_tokens=12, top_k=6), tokenizer.encode("0+")
-    writing = Writing(Writer(decoder), tokenizer, ids, sampling, seed, stop, show=3)
-    pieces = list(writing)
-    assert "".join(pieces) == writing.text.text
+    one = Request(ids, sampling, seed, stop, top_logprobs=3)
+    stream = TextStream(Engine(backend_for(decoder), tokenizer), one)
+    pieces = list(stream)
+    assert "".join(pieces) == stream.text.text
     assert all(pieces)
-    texts = several(decoder, tokenizer, ids, sampling, seed, 3, stop, show=3)
-    same(texts[0], writing.text)
+    texts = generate(Engine(backend_for(decoder, 3), tokenizer), replace(one, n=3))
+    same(texts[0], stream.text)
     assert len(texts) == 3
     for text in texts:
         assert not any(string in text.text for string in stop)
@@ -49,10 +54,11 @@ def test_why_a_text_ended(make_decoder: MakeDecoder, tokenizer: CharTokenizer) -
     seen = set()
     for seed in range(8):
         for stop, limit in (((), 30), (("4",), 30), ((), 3)):
-            (text,) = several(decoder, tokenizer, ids, SampleConfig(max_tokens=limit), seed, 1, stop)
-            writing = Writing(Writer(decoder), tokenizer, ids, SampleConfig(max_tokens=limit), seed, stop)
-            list(writing)
-            same(writing.text, text)
+            request = Request(ids, SampleConfig(max_tokens=limit), seed, stop)
+            (text,) = generate(Engine(backend_for(decoder, 2), tokenizer), request)
+            stream = TextStream(Engine(backend_for(decoder), tokenizer), request)
+            list(stream)
+            same(stream.text, text)
             seen.add(text.ended)
             if text.ended == "context":
                 assert len(text.tokens) == 14
@@ -62,34 +68,39 @@ def test_why_a_text_ended(make_decoder: MakeDecoder, tokenizer: CharTokenizer) -
 
 
 def test_a_text_stopped_half_way_is_its_part(make_decoder: MakeDecoder, tokenizer: CharTokenizer) -> None:
-    writing = Writing(Writer(make_decoder()), tokenizer, [3, 4], replace(GREEDY, max_tokens=9), 0)
-    pieces = [next(iter(writing)) for _ in range(1)]
-    assert writing.text.text == "".join(pieces)
-    assert len(writing.text.tokens) == 1
+    engine = Engine(backend_for(make_decoder()), tokenizer)
+    stream = TextStream(engine, Request([3, 4], replace(GREEDY, max_tokens=9)))
+    pieces = [next(iter(stream)) for _ in range(1)]
+    assert stream.text.text == "".join(pieces)
+    assert (len(stream.text.tokens), stream.text.ended) == (1, None)
+    assert engine.unfinished == 0  # the next text has the engine for itself
 
 
 def test_a_prompt_that_fills_the_context_is_refused(make_decoder: MakeDecoder, tokenizer: CharTokenizer) -> None:
     decoder = make_decoder(max_positions=8)
     with pytest.raises(UserError, match=r"8 tokens long.*context is 8.*by 1 tokens"):
-        Writing(Writer(decoder), tokenizer, [3] * 8, GREEDY, 0)
+        TextStream(Engine(backend_for(decoder), tokenizer), Request([3] * 8, GREEDY))
     with pytest.raises(UserError, match="9 tokens long"):
-        several(decoder, tokenizer, [3] * 9, GREEDY, 0, 2)
+        generate(Engine(backend_for(decoder, 2), tokenizer), Request([3] * 9, GREEDY, n=2))
 
 
 def test_more_texts_than_memory_are_refused_before_anything_is_taken(
     make_decoder: MakeDecoder, tokenizer: CharTokenizer
 ) -> None:
     decoder = make_decoder(max_positions=64)
-    config = decoder.config
-    one = 64 * 2 * config.n_layers * config.n_kv_heads * config.channels * 4 + 12 * config.vocab
-    check_memory(10, 64, decoder, 10 * one)
-    check_memory(10, 1000, decoder, 10 * one)  # the context ends them
-    with pytest.raises(UserError, match=r"11 texts of 64 tokens, written together, need .* ask for fewer"):
-        check_memory(11, 64, decoder, 10 * one)
-    with pytest.raises(UserError, match="10,000,000,000 texts"):
-        several(decoder, tokenizer, [3], GREEDY, 0, 10**10)
-    with pytest.raises(UserError, match="10,000,000,000 texts"):
-        by_beams(decoder, tokenizer, [3], 10**10, 9, 0.6, 1)
+    limit = 10 * 63 * slot_bytes(decoder.config, torch.float32) + 2 * slot_bytes(decoder.config, torch.float32)
+    for new, n in ((63, 10), (1000, 10), (63, 11)):  # the context ends longer ones
+        engine = Engine(backend_for(decoder, 2, limit), tokenizer)
+        request = Request([3], SampleConfig(max_tokens=new), n=n)
+        if n == 10:
+            assert len(generate(engine, request)) == 10
+        else:
+            with pytest.raises(UserError, match=r"11 texts of up to 64 tokens, written together, .* ask for fewer"):
+                generate(engine, request)
+            assert len(engine.backend.cache._hidden) <= 1024
+    for many in (Request([3], GREEDY, n=10**10), Request([3], replace(GREEDY, max_tokens=9), beams=10**10)):
+        with pytest.raises(UserError, match="10,000,000,000 texts"):
+            generate(Engine(backend_for(decoder, 2), tokenizer), many)
 
 
 def words(**frame: str) -> SubwordTokenizer:

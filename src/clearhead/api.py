@@ -1,0 +1,224 @@
+"""What a person imports: a model by its name, training on an array of tokens, search with plain functions.
+
+Each of these is a few lines over the layers below, whose parts can be used as well. docs/python.md shows them at work.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from clearhead.checkpoints.export import write_folder, write_model
+from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.errors import UserError
+from clearhead.generation.backends import backend_for
+from clearhead.generation.conversation import Conversation
+from clearhead.generation.engine import Engine
+from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.request import Request
+from clearhead.generation.text_stream import TextStream
+from clearhead.generation.text_stream import generate as texts_of
+from clearhead.models.attention_weights import attention_weights
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline.run import choose_device
+from clearhead.text import load as text_files
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.packing import Batch
+from clearhead.text.protocol import Tokenizer as AnyTokenizer
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.training import train_tokenizer
+from clearhead.training import loop
+from clearhead.training.progress import TrainingProgress
+from clearhead.training.record import Observer
+
+Text = str | Sequence[int]
+"""A text, or the ids of its tokens."""
+
+
+def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None) -> "Model":
+    """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
+
+    dtype None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
+    what is missing or cannot be honoured.
+    """
+    return Model(load_model(str(name), choose_device(device), dtype))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A decoder with its tokenizer and, if it was taught to chat, its template."""
+
+    loaded: LoadedModel
+
+    @property
+    def decoder(self) -> Decoder:
+        return self.loaded.decoder
+
+    @property
+    def tokenizer(self) -> AnyTokenizer:
+        return self.loaded.tokenizer
+
+    def engine(self, texts: int = 1, kv_memory: int | None = None) -> Engine:
+        """A new engine for so many texts at once: `add` requests, `step`, `cancel`."""
+        return Engine(backend_for(self.decoder, texts, kv_memory), self.tokenizer)
+
+    def ids(self, text: Text) -> list[int]:
+        """The tokens of a text as a prompt has them, with what the tokenizer puts before every text."""
+        return prompt_tokens(self.tokenizer, text) if isinstance(text, str) else list(text)
+
+    def generate(
+        self, prompt: Text, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: float
+    ) -> str:
+        """What the model goes on with. See `SampleConfig` for max_tokens, temperature, top_k, top_p, min_p, ...
+
+        Where nothing is said of temperature, it is the model's own generation config, or greedy.
+        """
+        request = replace(self._request(prompt, seed, stop, sampling), beams=beams)
+        return texts_of(self._engine if not beams else self.engine(beams), request)[0].text
+
+    def samples(
+        self, prompt: Text, n: int, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+    ) -> list[str]:
+        """n texts drawn at once, the first of which `generate` gives for the same seed."""
+        request = replace(self._request(prompt, seed, stop, sampling), n=n)
+        return [text.text for text in texts_of(self.engine(n), request)]
+
+    def stream(
+        self, prompt: Text, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+    ) -> Iterator[str]:
+        """The text of `generate` in pieces, while it is written."""
+        yield from TextStream(self._engine, self._request(prompt, seed, stop, sampling))
+
+    def chat(
+        self, messages: str | Sequence[Mapping[str, str]], *, seed: int = 0, stop: str | Sequence[str] = (),
+        **sampling: float,
+    ) -> str:  # fmt: skip
+        """The answer to a message, or to a chat: {"role": "system" | "user" | "assistant", "content": ...}, ..."""
+        template = self.loaded.template
+        if template is None:
+            raise UserError(f"{self.loaded.name} has no chat template: it was never taught to take turns; use generate")
+        turns = [{"role": "user", "content": messages}] if isinstance(messages, str) else list(map(dict, messages))
+        if not turns or turns[-1].get("role") != "user":
+            raise UserError("the last message of a chat must be the user's, which is answered")
+        talk = Conversation(self._engine, template)
+        talk.messages = turns[:-1]
+        return "".join(talk.say(turns[-1]["content"], self._sampling(sampling), seed, _stops(stop)))
+
+    @torch.no_grad()
+    def logits(self, text: Text) -> Float[Tensor, "T V"]:
+        """Of the token after each token of a text."""
+        ids = self.ids(text)
+        return self.decoder.logits(self.decoder(torch.tensor([ids], device=self._device)))[0]
+
+    def logprobs(self, text: Text) -> Float[Tensor, "T"]:
+        """log p of each token of a text but the first, after those before it."""
+        ids = torch.tensor(self.ids(text), device=self._device)
+        log_p = self.logits(ids.tolist())[:-1].float().log_softmax(-1)
+        return log_p.gather(1, ids[1:, None])[:, 0]
+
+    def attentions(self, text: Text) -> list[Float[Tensor, "H T T"]]:
+        """How much each token looks at those before it, by layer and head."""
+        return attention_weights(self.decoder, self.ids(text))
+
+    def save(self, folder: str | Path) -> Path:
+        """In the form it was found in; a model of a GGUF file as a folder that Hugging Face reads."""
+        folder = Path(folder)
+        if folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty; name a new folder")
+        (write_folder if self.loaded.path.is_file() else write_model)(self.loaded, folder)
+        return folder
+
+    @cached_property
+    def _engine(self) -> Engine:
+        return self.engine()
+
+    @property
+    def _device(self) -> torch.device:
+        return self.decoder.embed.weight.device
+
+    def _request(self, prompt: Text, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
+        return Request(self.ids(prompt), self._sampling(given), seed, _stops(stop))
+
+    def _sampling(self, given: Mapping[str, Any]) -> SampleConfig:
+        usual = {} if "temperature" in given else {"temperature": 0.0, **self.loaded.sampling}
+        try:
+            return SampleConfig(**{**usual, **given})
+        except TypeError as error:
+            raise UserError(f"{str(error).rpartition(' ')[2]} is no setting of sampling; see SampleConfig") from None
+
+
+def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    return (stop,) if isinstance(stop, str) else tuple(stop)
+
+
+class Tokenizer:
+    """Tokenizers: trained on texts, or read from a file. Both are used by `encode` and `decode`."""
+
+    @staticmethod
+    def train(texts: Iterable[str], vocab_size: int = 8192, kind: str = "bpe") -> SubwordTokenizer:
+        """kind: bpe, unigram, wordpiece, word or char."""
+        return train_tokenizer(kind, texts, vocab_size)
+
+    @staticmethod
+    def load(path: str | Path) -> SubwordTokenizer | CharTokenizer:
+        """From a folder, a tokenizer.json, vocab.json beside merges.txt, a file of ranks, or a GGUF file."""
+        return text_files.load_tokenizer(Path(path))
+
+
+def train(model: Any, data: Any, *, observers: Sequence[Observer] | None = None, seed: int = 0, **settings: Any) -> Any:
+    """Train the model in place to predict the next token, and return it. Settings: see `training.loop.TrainConfig`.
+
+    data: an array of token ids, of which rows of `tokens` + 1 are drawn at random places; a function of the number of
+    the micro-batch; or an iterator. The latter two give `Batch`es, or arrays "B T" whose rows are texts.
+    observers None: a progress bar. `checkpoint` names a file to go on from after Ctrl-C.
+    """
+    checkpoint, held_out = settings.pop("checkpoint", None), settings.pop("held_out", ())
+    steps = settings.get("steps", loop.TrainConfig.steps)
+    config = loop.TrainConfig(**{"warmup": min(loop.TrainConfig.warmup, steps // 10), **settings, "seed": seed})
+    bar = TrainingProgress() if observers is None else nullcontext()
+    with bar as shown:
+        loop.train(
+            config, model, _batches(data, config), checkpoint=None if checkpoint is None else Path(checkpoint),
+            observers=[shown] if shown is not None else list(observers or ()),
+            held_out=[_batch(batch) for batch in held_out],
+        )  # fmt: skip
+    return model
+
+
+def _batches(data: Any, config: loop.TrainConfig) -> Callable[[int], Batch]:
+    if callable(data):
+        return lambda i: _batch(data(i))
+    if isinstance(data, Iterator):
+        return lambda i: _batch(next(data))
+    ids = np.asarray(data)
+    if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(f"data of shape {ids.shape} and type {ids.dtype} is no array of token ids; give one dimension")
+    if len(ids) <= config.tokens:
+        raise UserError(f"{len(ids)} tokens are too few for rows of {config.tokens} + 1; lower tokens, or give more")
+
+    def drawn(i: int) -> Batch:
+        rng = np.random.default_rng([config.seed % (1 << 63), i])
+        starts = rng.integers(0, len(ids) - config.tokens, config.rows)
+        return _batch(ids[starts[:, None] + np.arange(config.tokens + 1)])
+
+    return drawn
+
+
+def _batch(given: Any) -> Batch:
+    """Rows that are texts, each token but the first to be learned."""
+    if isinstance(given, Batch):
+        return given
+    rows = np.asarray(given, np.int64)
+    if rows.ndim != 2 or rows.shape[1] < 2:
+        raise UserError(f"a batch of shape {rows.shape} holds no rows of tokens; give an array of two dimensions")
+    tokens = rows[:, :-1]
+    positions = np.broadcast_to(np.arange(tokens.shape[1]), tokens.shape).copy()
+    return Batch(tokens, positions, np.ones_like(tokens), rows[:, 1:])

@@ -1,0 +1,1 @@
+"""A model by its name: found, loaded, looked into, compared, and written in other forms."""

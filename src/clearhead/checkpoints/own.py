@@ -1,0 +1,79 @@
+"""A model as a run of ours leaves it: a folder with weights that say their own configuration, and a tokenizer.
+
+policy.safetensors    a decoder, of which this is the name in every run
+lstm.safetensors      a recurrent model, beside it or alone; rnn.safetensors the same
+tokenizer.json        what all of them read
+"""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from clearhead.config import build
+from clearhead.errors import UserError
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.text import load as text
+from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
+from clearhead.training import checkpoint
+
+TOKENIZER = "tokenizer.json"
+FILES = {"decoder": "policy.safetensors", "lstm": "lstm.safetensors", "rnn": "rnn.safetensors"}
+
+
+def models_in(folder: Path) -> dict[str, Path]:
+    """The files of the language models that are there, by their kinds."""
+    return {kind: folder / name for kind, name in FILES.items() if (folder / name).is_file()}
+
+
+def is_own(folder: Path) -> bool:
+    """Whether a run of ours has left its model here, or has begun to."""
+    return (folder / "config.toml").is_file() or bool(models_in(folder))
+
+
+def load_tokenizer(folder: Path) -> CharTokenizer | SubwordTokenizer:
+    if not (folder / TOKENIZER).is_file():
+        raise UserError(f"{folder} has no {TOKENIZER}; the run stopped before it was trained, go on with --resume")
+    return text.load_tokenizer(folder / TOKENIZER)
+
+
+def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:
+    """The configuration that a file of weights states."""
+    stated = described.get("model")
+    if not isinstance(stated, dict):
+        raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
+    return build(DecoderConfig, stated, f"{file}: model")
+
+
+def load_decoder(folder: Path, device: torch.device) -> Decoder:
+    """The folder's decoder; UserError where it has none."""
+    file, found = folder / FILES["decoder"], models_in(folder)
+    if "decoder" not in found and found:
+        raise UserError(f"{folder} has trained recurrent models alone; this needs a run whose model.kind has decoder")
+    return load_file(file).to(device)
+
+
+def load_file(file: Path) -> Decoder:
+    """The decoder in a file of weights."""
+    tensors, described = checkpoint.load(file)
+    with torch.device("meta"):  # no memory for what the tensors may not be
+        decoder = Decoder(decoder_config(file, described))
+    fill(decoder, tensors, file)
+    return decoder
+
+
+def fill(model: nn.Module, tensors: dict[str, torch.Tensor], file: Path) -> None:
+    """Make the tensors of a file the weights of `model`; UserError where they are not of such a model."""
+    expected = {name: tuple(value.shape) for name, value in model.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in tensors.items()}
+    if expected != found:
+        wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+        raise UserError(
+            f"{file} does not fit the model that it is for: {wrong[0]} is {found.get(wrong[0], 'missing')}, "
+            f"expected {expected.get(wrong[0], 'nothing')}; restore the file from the same run"
+        )
+    if not all(bool(value.isfinite().all()) for value in tensors.values()):
+        raise UserError(f"{file} holds weights that are not finite numbers; restore an older file or train again")
+    model.load_state_dict(tensors, assign=True)

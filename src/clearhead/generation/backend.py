@@ -1,0 +1,108 @@
+"""What the engine needs of a model: the small protocol behind which keys and values, or recurrent states, are kept.
+
+Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.py) and drawing tokens (engine.py).
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from clearhead.errors import UserError
+
+LEAST_ROWS = 16  # smaller products take other paths through the libraries and round differently; fillers do not count
+SHARE_OF_FREE = 0.5  # of the memory that is free when a backend is made
+
+
+class Computed(NamedTuple):
+    """The positions that a request made the model compute: the entry each belongs to, and whether it was new."""
+
+    by: Int[np.ndarray, "N"]
+    unique: Bool[np.ndarray, "N"]
+
+
+class Backend(Protocol):
+    """Texts and what a model computed along them. A place, a whole number, is the end of one text; it counts its holds.
+
+    A text is computed when it is asked for, each position once however many texts begin with it.
+    """
+
+    vocab: int
+    max_positions: int
+    device: torch.device
+
+    def check(self, length: int, n: int, new: int) -> None:
+        """UserError if n texts, a prompt of so many tokens and `new` more each, could never be kept together."""
+        ...
+
+    def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
+        """The place after a prompt, held n times; None if there is no room now for it and for `room` tokens more.
+
+        `at` is that place where the caller holds it already.
+        """
+        ...
+
+    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+        """Everything that the logits after these texts need."""
+        ...
+
+    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        """Of the token after each text, in float32 at least. A row's bits do not depend on the other rows."""
+        ...
+
+    def advance(
+        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+    ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
+        """The places one token further, each held once more, and which of them no sample had reached before."""
+        ...
+
+    def release(self, places: Sequence[int]) -> None:
+        """Take back one hold for each entry; what nobody holds is forgotten."""
+        ...
+
+    def retain(self, places: Sequence[int]) -> None:
+        """The same, but what nobody holds may be kept as long as nothing else needs its memory."""
+        ...
+
+
+def at_least(rows: int, places: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
+    """The last slot once more until there are enough, unless there is none."""
+    return np.concatenate((places, np.repeat(places[-1:], max(0, rows - len(places)))))
+
+
+def memory_limit(device: torch.device, limit: int | None) -> int:
+    """Bytes for keys, values and states: the limit that was given, or a share of what is free now."""
+    return int(SHARE_OF_FREE * free_memory(device)) if limit is None else limit
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; what Linux could free counts, and elsewhere all that there is."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        for line in meminfo.read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def refuse(n: int, tokens: int, needed: int, limit: int) -> UserError:
+    """The error for what can never fit: n texts of so many tokens each, and bytes."""
+    return UserError(
+        f"{n:,} text{'s' if n > 1 else ''} of up to {tokens:,} tokens, written together, can need {size(needed)} of "
+        f"keys and values, and at most {size(limit)} are theirs; ask for fewer or shorter ones, or raise --kv-memory"
+    )
+
+
+def size(nbytes: int) -> str:
+    """
+    >>> size(64 << 20), size(3 << 29)
+    ('64.0 MiB', '1.5 GiB')
+    """
+    return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes / 2**20:,.1f} MiB"

@@ -1,0 +1,194 @@
+"""The local engine: a `LanguageModel` whose texts lie in one trie, so that search computes every beginning once.
+
+Deliberately not here: the loop that draws tokens (engine.py); this opens prompts, and says what grew from them.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Int
+
+from clearhead.errors import UserError
+from clearhead.generation.engine import Engine, finite
+from clearhead.generation.language_model import Continuation, SampleConfig, Usage
+from clearhead.generation.nodes import Nodes, Place
+from clearhead.generation.request import FinishReason, Request
+from clearhead.generation.sampling import Token
+from clearhead.generation.trie import ROOT
+from clearhead.generation.trie_backend import TrieBackend
+from clearhead.models.decoder import Decoder
+from clearhead.text.protocol import Tokenizer
+
+
+class LocalEngine:
+    """The texts of one decoder, frozen as it is now. Equal samples are one node, and nothing is read twice."""
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        tokenizer: Tokenizer,
+        *,
+        dtype: torch.dtype | None = None,
+        kv_memory: int | None = None,
+        max_batch_tokens: int = 4096,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.max_positions = decoder.config.max_positions
+        self.backend = TrieBackend(decoder, dtype, kv_memory, max_batch_tokens)
+        self.engine = Engine(self.backend, tokenizer)
+        self.trie, self.cache = self.backend.trie, self.backend.cache
+        self._nodes, self._ledger = Nodes(self.trie), self.engine.usage
+
+    def fits(self, prompt: str) -> bool:
+        """Does the context hold the prompt and a token more?"""
+        return len(self.tokenizer.encode(prompt)) < self.max_positions
+
+    def open(self, prompts: Sequence[str]) -> list[int]:
+        """One node for each prompt, each the root of a tree of its own. Nothing is computed before it is needed."""
+        return self.open_tokens([self.tokenizer.encode(prompt) for prompt in prompts])
+
+    def open_tokens(self, texts: Sequence[Sequence[int]]) -> list[int]:
+        """The same for prompts that are tokens already."""
+        for text in texts:
+            if not len(text):
+                raise UserError("an empty prompt has nothing to continue; give at least one character")
+            if len(text) > self.max_positions:
+                self._check_length(self.tokenizer.decode(text[-40:]), len(text))
+        self.backend.need(sum(map(len, texts)))
+        slots = self.trie.insert(np.full(len(texts), ROOT), texts)
+        return self._nodes.give(slots.tolist(), [self._ledger.open() for _ in texts])
+
+    def fork(self, node: int) -> int:
+        (place,) = self._nodes.find([node])
+        return self._nodes.give([place.slot], [place.tree])[0]
+
+    def release(self, nodes: Sequence[int]) -> None:
+        for tree in self._nodes.take(nodes):
+            self._ledger.close(tree)
+
+    def close(self, nodes: Sequence[int]) -> None:
+        """Release every reference to every node of the opened prompts that these nodes grew from."""
+        self.release(self._nodes.of_trees({place.tree for place in self._nodes.find(nodes)}))
+
+    def usage(self, node: int | None = None) -> Usage:
+        return self._ledger.total if node is None else self._ledger.usage(self._nodes.find([node])[0].tree)
+
+    def slots(self, nodes: Sequence[int]) -> Int[np.ndarray, "N"]:
+        """Where the nodes lie in `trie`, for another model that reads the same texts."""
+        return np.array([place.slot for place in self._nodes.find(nodes)], np.int32)
+
+    def tokens(self, node: int) -> list[int]:
+        """The whole text of a node, prompt included."""
+        return self.trie.tokens(int(self.slots([node])[0])).tolist()
+
+    def extend(
+        self,
+        nodes: Sequence[int],
+        n: int,
+        sampling: SampleConfig,
+        seeds: Sequence[int],
+        stop: str | tuple[str, ...] | None = "\n",
+    ) -> list[list[Continuation]]:
+        """n samples for each node, in order; several stop strings may be given.
+
+        With one seed, a text that is sampled in several steps is the text that it would have been in one.
+        """
+        places, stops = self._unfinished(nodes), () if stop is None else (stop,) if isinstance(stop, str) else stop
+        if n < 1:
+            raise UserError(f"n = {n} samples cannot be drawn; n must be at least 1")
+        if len(seeds) != len(nodes):
+            raise UserError(f"{len(nodes)} nodes need as many seeds, not {len(seeds)}")
+        entry_of: dict[int, int] = {}
+        drawn: defaultdict[tuple[int, int], list[Token]] = defaultdict(list)
+        texts: dict[tuple[int, int], Continuation] = {}
+        try:
+            for entry, (place, seed) in enumerate(zip(places, seeds, strict=True)):
+                ids = self.trie.tokens(place.slot).tolist()
+                if len(ids) < self.max_positions:
+                    request = Request(ids, sampling, seed, stops, n)
+                    entry_of[self.engine.add(request, at=place.slot, account=place.tree)] = entry
+                else:
+                    for sample in range(n):
+                        texts[entry, sample] = self._continuation(place, place.slot, [], "context", stops)
+            while self.engine.unfinished:
+                for event in self.engine.step():
+                    key = entry_of[event.request], event.sample
+                    drawn[key].append(event.token)
+                    if event.finish is not None:
+                        place = places[key[0]]
+                        texts[key] = self._continuation(place, event.place, drawn.pop(key), event.finish, stops)
+        except BaseException:
+            for request_id in entry_of:
+                self.engine.cancel(request_id)
+            self.release([text.node for text in texts.values()])
+            raise
+        finally:
+            self.engine.flush()
+            self.backend.forget()  # what nobody refers to is gone, whoever else writes like that
+        return [[texts[entry, sample] for sample in range(n)] for entry in range(len(nodes))]
+
+    def generate(
+        self, prompts: Sequence[str], sampling: SampleConfig, n: int, seeds: Sequence[int]
+    ) -> list[list[Continuation]]:
+        """n whole texts for each prompt; their nodes are released already."""
+        roots = self.open(prompts)
+        try:
+            return self.extend(roots, n, sampling, seeds, stop=None)
+        finally:
+            self.close(roots)
+
+    @torch.inference_mode()
+    def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:
+        places, tokens = self._unfinished(nodes), [self.tokenizer.encode(text) for text in texts]
+        at = np.array([place.slot for place in places], np.int32)
+        tree = np.array([place.tree for place in places], np.int64)
+        before = self.trie.depth[at] + 1
+        for text, ids, length in zip(texts, tokens, before.tolist(), strict=True):
+            self._check_length(text, length + len(ids))
+        self.backend.need(sum(map(len, tokens)))
+        ends = self.trie.insert(at, [ids[:-1] for ids in tokens])  # the last token is predicted, not read
+        self.trie.hold(ends)
+        try:
+            computed = self.cache.compute(ends)
+            self._ledger.add(tree, reused=self.trie.depth[ends] + 1)
+            self._ledger.add(tree[computed.by], computed=1, unique=computed.unique, reused=-1)
+            return [
+                self._log_likelihood(self.trie.paths[end, first - 1 : first - 1 + len(ids)], ids)
+                for end, first, ids in zip(ends, before, tokens, strict=True)
+            ]
+        finally:
+            self.trie.release(ends)
+
+    def _log_likelihood(self, slots: Int[np.ndarray, "T"], tokens: Sequence[int]) -> float:
+        """Sum of log p(tokens[i] | text that ends at slots[i])."""
+        log_p = finite(self.cache.logits(slots)).log_softmax(-1)
+        return log_p[range(len(tokens)), list(tokens)].double().sum().item()
+
+    def _unfinished(self, nodes: Sequence[int]) -> list[Place]:
+        places = self._nodes.find(nodes)
+        for node, place in zip(nodes, places, strict=True):
+            if place.slot != ROOT and int(self.trie.token[place.slot]) in self.tokenizer.end_ids:
+                raise UserError(f"the text of node {node} has ended; only a continuation that is not done can go on")
+        return places
+
+    def _continuation(
+        self, root: Place, slot: int, tokens: Sequence[Token], finish: FinishReason, stop: tuple[str, ...]
+    ) -> Continuation:
+        ids = [token.id for token in tokens]
+        return Continuation(
+            node=self._nodes.give([slot], [root.tree])[0],
+            text=self.engine.text(ids, finish, stop),
+            logprob=sum(token.logprob for token in tokens),
+            tokens=len(ids),
+            done=finish == "end",
+            truncated=finish in ("tokens", "context"),
+        )
+
+    def _check_length(self, text: str, length: int) -> None:
+        if length > self.max_positions:
+            raise UserError(
+                f"the text that ends in {text[-40:]!r} is {length} tokens long, but the model's context is "
+                f"{self.max_positions}; shorten it, or train with a larger max_positions"
+            )

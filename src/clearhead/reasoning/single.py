@@ -1,0 +1,74 @@
+"""One problem, searched with plain functions of one state: what is batched over many roots elsewhere."""
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from clearhead.errors import UserError
+from clearhead.reasoning import beam, mcts
+from clearhead.reasoning.lockstep import Proposal, Space
+from clearhead.reasoning.tree import Tree, best_value, mean_value, path_to
+
+RULES = {"mcts": (mcts.puct(), mean_value), "ucb": (mcts.ucb(), mean_value), "best-first": (mcts.greedy(), best_value)}
+DEPTH = 32  # steps of a beam
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best finished state, its value, and the states that lead to it, root first; None and () if none was found.
+
+    `scored` counts the states that `value` was asked about.
+    """
+
+    state: Any | None
+    value: float | None
+    path: tuple[Any, ...]
+    scored: int
+    tree: Tree
+
+
+def search(
+    problem: Hashable,
+    propose: Callable[[Any], Iterable[Any]],
+    value: Callable[[Any], float],
+    is_done: Callable[[Any], bool],
+    *,
+    strategy: str = "mcts",
+    simulations: int = 100,
+    width: int = 8,
+    budget: int | None = None,
+) -> Found:
+    """Search from the state `problem`, deterministic as the functions are.
+
+    `propose(state)` gives the next states, hashable, or a `Proposal` of each with its prior. `value(state)` is in
+    [0, 1], of finished states too: the answer is the finished state with the highest. A tree search expands one leaf a
+    simulation; "beam" keeps the `width` best of each step instead. `budget` bounds the states that are scored, which
+    the last expansion may pass.
+    """
+    if strategy not in (*RULES, "beam"):
+        raise UserError(f"strategy = {strategy!r} is unknown; choose among {', '.join((*RULES, 'beam'))}")
+    for name, number in (("simulations", simulations), ("width", width), ("budget", 1 if budget is None else budget)):
+        if number < 1:
+            raise UserError(f"{name} = {number} must be at least 1")
+
+    space = Space(
+        [problem], [repr(problem)], lambda states, seeds: [list(map(_proposal, propose(state))) for state in states],
+        lambda states: np.array([value(state) for state in states], float), is_done, limit=budget,
+    )  # fmt: skip
+    if strategy == "beam":
+        result = beam.search(space, width=width, depth=DEPTH)
+    else:
+        rule, worth = RULES[strategy]
+        result = mcts.search(space, simulations=simulations, rule=rule, worth=worth)
+    node, tree = result.chosen[0], result.tree
+    scored = len(tree.states[0])
+    if node is None:
+        return Found(None, None, (), scored, tree)
+    path = tuple(tree.states[0][step] for step in path_to(tree, 0, node))
+    return Found(path[-1], float(tree.score[0, node]), path, scored, tree)
+
+
+def _proposal(given: Any) -> Proposal:
+    return given if isinstance(given, Proposal) else Proposal(given, 1.0)
