@@ -95,3 +95,9 @@ def test_the_tree_is_modules_and_recipes(tmp_path: Path) -> None:
     (tmp_path / "recipes").mkdir()
     (tmp_path / "recipes" / "demo.toml").touch()
     assert files(tmp_path) == {"a.py", "nn/b.py", "recipes/demo.toml"}
+
+
+def test_what_the_worked_additions_name_exists() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"^(?:---|\+\+\+) (\S+)$", page, re.MULTILINE)
+    assert len(named) > 10 and [path for path in named if not (ROOT / path).is_file()] == []
