@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, logging
 
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.models.decoder import Decoder, DecoderConfig
 
@@ -90,7 +90,7 @@ def compare(dtype: torch.dtype, turns: int, new: int, memory: float) -> None:
 
     def ours() -> None:
         backend.tokens, text = [], list(prompt)
-        engine.add(Request(prompt, SampleConfig(temperature=0.0, max_tokens=new)))
+        engine.add(Request(prompt, SamplingParams(temperature=0.0, max_tokens=new)))
         while engine.unfinished:
             text += [event.token.id for event in engine.step()]
         written["clearhead"] = text

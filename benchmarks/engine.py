@@ -18,7 +18,7 @@ from clearhead.pipeline.model import load_model
 
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request, TokenEvent
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder, DecoderConfig
@@ -29,8 +29,9 @@ TEXT = (
     "about the letter, and he did not ask. In the kitchen a pot of coffee stood on the stove; the radio spoke of rain. "
 )
 SETTINGS = [
-    SampleConfig(temperature=0.0), SampleConfig(0.8), SampleConfig(0.7, top_p=0.95), SampleConfig(1.0, top_k=40),
-    SampleConfig(0.9, min_p=0.05), SampleConfig(0.8, top_p=0.9, repetition_penalty=1.1),
+    SamplingParams(temperature=0.0), SamplingParams(0.8), SamplingParams(0.7, top_p=0.95),
+    SamplingParams(1.0, top_k=40),
+    SamplingParams(0.9, min_p=0.05), SamplingParams(0.8, top_p=0.9, repetition_penalty=1.1),
 ]  # fmt: skip
 
 

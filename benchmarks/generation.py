@@ -11,7 +11,7 @@ import time
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import CharTokenizer
@@ -41,7 +41,7 @@ def main() -> None:
         peer = PROMPTS * SAMPLES * NEW / (time.perf_counter() - started)
         started = time.perf_counter()
         engine = LocalEngine(decoder, tokenizer)
-        engine.generate(prompts, SampleConfig(max_tokens=NEW), SAMPLES, [turn] * PROMPTS)
+        engine.generate(prompts, SamplingParams(max_tokens=NEW), SAMPLES, [turn] * PROMPTS)
         mine = engine.usage().generated / (time.perf_counter() - started)
         ratios.append(mine / peer)
         print(f"transformers generate {peer:,.0f} tokens/s, engine {mine:,.0f} tokens/s")

@@ -21,7 +21,7 @@ from clearhead.errors import UserError
 from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.generation.text_stream import generate as texts_of
@@ -77,7 +77,7 @@ class Model:
     def generate(
         self, prompt: Text, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: float
     ) -> str:
-        """What the model goes on with. See `SampleConfig` for max_tokens, temperature, top_k, top_p, min_p, ...
+        """What the model goes on with. See `SamplingParams` for max_tokens, temperature, top_k, top_p, min_p, ...
 
         Where nothing is said of temperature, it is the model's own generation config, or greedy.
         """
@@ -147,12 +147,12 @@ class Model:
     def _request(self, prompt: Text, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
         return Request(self.ids(prompt), self._sampling(given), seed, _stops(stop))
 
-    def _sampling(self, given: Mapping[str, Any]) -> SampleConfig:
+    def _sampling(self, given: Mapping[str, Any]) -> SamplingParams:
         usual = {} if "temperature" in given else {"temperature": 0.0, **self.loaded.sampling}
         try:
-            return SampleConfig(**{**usual, **given})
+            return SamplingParams(**{**usual, **given})
         except TypeError as error:
-            raise UserError(f"{str(error).rpartition(' ')[2]} is no setting of sampling; see SampleConfig") from None
+            raise UserError(f"{str(error).rpartition(' ')[2]} is no setting of sampling; see SamplingParams") from None
 
 
 def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def model() -> RewardModel:
 
 
 def test_a_new_model_says_one_half(model: RewardModel) -> None:
-    assert model.judge(torch.randn(3, 32)).sigmoid().tolist() == [[0.5, 0.5]] * 3
+    assert model.scorer(torch.randn(3, 32)).sigmoid().tolist() == [[0.5, 0.5]] * 3
 
 
 def test_it_learns_which_step_is_good(model: RewardModel) -> None:

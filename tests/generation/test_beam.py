@@ -9,7 +9,7 @@ import torch
 from clearhead.errors import UserError
 from clearhead.generation.beam import length_penalty
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import Text, generate
 from clearhead.generation.trie_backend import TrieBackend
@@ -43,7 +43,7 @@ def search(
     decoder: Decoder, prompt: list[int], beams: int, limit: int, alpha: float = 0.0, stop: tuple[str, ...] = ()
 ) -> tuple[list[tuple[int, ...]], list[Text], TrieBackend]:
     backend = TrieBackend(decoder, torch.float32)
-    sampling = SampleConfig(max_tokens=limit)
+    sampling = SamplingParams(max_tokens=limit)
     request = Request(prompt, sampling, stop=stop, n=beams, beams=beams, length_penalty=alpha)
     found = generate(Engine(backend, AB), request)
     return [tuple(token.id for token in text.tokens) for text in found], found, backend
@@ -150,6 +150,6 @@ def test_it_is_transformers(make_decoder: MakeDecoder, beams: int) -> None:
         def decode(self, ids: list[int]) -> str:
             return "".join(chr(65 + i) for i in ids)
 
-    request = Request(prompt, SampleConfig(max_tokens=8), n=beams, beams=beams)
+    request = Request(prompt, SamplingParams(max_tokens=8), n=beams, beams=beams)
     found = generate(Engine(TrieBackend(decoder, torch.float32), Any40()), request)
     assert [[*prompt, *(token.id for token in text.tokens)] for text in found] == want.tolist()

@@ -13,7 +13,7 @@ from clearhead.errors import UserError
 from clearhead.generation import contiguous
 from clearhead.generation.contiguous import ContiguousBackend, common
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import GREEDY, SampleConfig
+from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
@@ -50,7 +50,7 @@ def tokens_after(backend: ContiguousBackend, request: Request, tokenizer: object
     return tokens
 
 
-def written(backend: ContiguousBackend, prompt: list[int], sampling: SampleConfig) -> list[int]:
+def written(backend: ContiguousBackend, prompt: list[int], sampling: SamplingParams) -> list[int]:
     return [token.id for token in tokens_after(backend, Request(prompt, sampling))]
 
 
@@ -80,11 +80,12 @@ def test_greedy_is_greedy_without_a_cache(
 @pytest.mark.parametrize(
     "sampling",
     [
-        GREEDY, SampleConfig(), SampleConfig(0.7, top_k=5, top_p=0.9, min_p=0.02), SampleConfig(repetition_penalty=1.5),
+        GREEDY, SamplingParams(), SamplingParams(0.7, top_k=5, top_p=0.9, min_p=0.02),
+        SamplingParams(repetition_penalty=1.5),
         replace(GREEDY, repetition_penalty=2.0),
     ],
 )  # fmt: skip
-def test_a_sample_is_the_engines(make_decoder: MakeDecoder, tokenizer: CharTokenizer, sampling: SampleConfig) -> None:
+def test_a_sample_is_the_engines(make_decoder: MakeDecoder, tokenizer: CharTokenizer, sampling: SamplingParams) -> None:
     decoder, prompt, sampling = make_decoder(), tokenizer.encode("0+1"), replace(sampling, max_tokens=20)
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
     for seed in (7, 8, 9):

@@ -3,16 +3,21 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+import numpy as np
 import pytest
+import torch
 
 from clearhead.errors import UserError
 from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import GREEDY, SampleConfig
+from clearhead.generation.engine import Engine, banned_tokens
+from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.request import Request
+from clearhead.generation.sampling import cumulative, draw, uniforms
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.decoder import Decoder
+from clearhead.models.recurrent import Recurrent, RecurrentConfig
+from clearhead.nn.recurrent import Cell
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.tokenizer import CharTokenizer
 
@@ -45,9 +50,11 @@ def rendered(chat: Conversation) -> str:
 
 def test_an_answer_is_what_the_whole_text_gives(chat: Conversation, decoder: Decoder) -> None:
     for turn, message in enumerate(["1", "23", "4"]):
-        answer = "".join(chat.say(message, SampleConfig(max_tokens=5), seed=9))
+        answer = "".join(chat.say(message, SamplingParams(max_tokens=5), seed=9))
         prompt = LETTERS.encode(rendered(chat).removesuffix(f"{answer}."))
-        alone = TextStream(Engine(backend_for(decoder), LETTERS), Request(prompt, SampleConfig(max_tokens=5), 9 + turn))
+        alone = TextStream(
+            Engine(backend_for(decoder), LETTERS), Request(prompt, SamplingParams(max_tokens=5), 9 + turn)
+        )
         assert "".join(alone) == answer
         assert chat.messages[-1] == {"role": "assistant", "content": answer}
     assert [message["role"] for message in chat.messages] == ["system", *["user", "assistant"] * 3]
@@ -109,3 +116,24 @@ def test_beginning_again(chat: Conversation, decoder: Decoder, template: ChatTem
     plain = Conversation(Engine(backend_for(decoder), LETTERS), template)
     assert list(chat.say("1", SHORT, 0)) == list(plain.say("1", SHORT, 0))
     assert chat.messages == plain.messages
+
+
+@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+def test_a_recurrent_model_chats_too(template: ChatTemplate, cell: Cell) -> None:
+    """Every turn is what the model makes of the whole chat, however much of it there is: no context ends it."""
+    model = Recurrent(RecurrentConfig(LETTERS.vocab_size, cell, 16)).requires_grad_(False)
+    with torch.no_grad():
+        model.head.weight.normal_(std=0.7, generator=torch.Generator().manual_seed(1))
+    chat = Conversation(Engine(backend_for(model), LETTERS), template, system="00")
+    for turn, message in enumerate(["1", "23" * 30, "4"]):
+        answer = "".join(chat.say(message, SamplingParams(max_tokens=5), seed=9))
+        ids = LETTERS.encode(rendered(chat).removesuffix(f"{answer}."))
+        for token in chat.last.tokens:
+            hidden = model(torch.tensor([ids]))[0, -1]
+            assert token.logprob == pytest.approx(float(model.logits(hidden).log_softmax(-1)[token.id]), abs=1e-4)
+            u = uniforms(np.array([9 + turn], np.uint64), np.array([0]), np.array([len(ids)]))
+            allowed = model.logits(hidden)[None].masked_fill(banned_tokens(LETTERS, LETTERS.vocab_size), -torch.inf)
+            assert draw(cumulative(allowed), torch.from_numpy(u)).item() == token.id
+            ids.append(token.id)
+        assert chat.messages[-1] == {"role": "assistant", "content": answer}
+    assert chat.dropped == 0

@@ -11,13 +11,13 @@ from decoding import events
 
 from clearhead.errors import UserError
 from clearhead.generation.backend import Backend
-from clearhead.generation.cache import slot_bytes
+from clearhead.generation.cache import KVCache, slot_bytes
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import GREEDY, SampleConfig
+from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
 from clearhead.generation.request import Request, TokenEvent
-from clearhead.generation.trie import ROOT
+from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent, RecurrentConfig
@@ -25,8 +25,8 @@ from clearhead.text.tokenizer import CharTokenizer
 
 MakeDecoder = Callable[..., Decoder]
 SAMPLINGS = [
-    GREEDY, SampleConfig(), SampleConfig(0.7, top_k=3), SampleConfig(2.0, top_p=0.8), SampleConfig(min_p=0.3),
-    SampleConfig(repetition_penalty=1.5), replace(GREEDY, repetition_penalty=2.0),
+    GREEDY, SamplingParams(), SamplingParams(0.7, top_k=3), SamplingParams(2.0, top_p=0.8), SamplingParams(min_p=0.3),
+    SamplingParams(repetition_penalty=1.5), replace(GREEDY, repetition_penalty=2.0),
 ]  # fmt: skip
 
 
@@ -49,11 +49,11 @@ def make_backend(make_decoder: MakeDecoder) -> Callable[..., Backend]:
     return make
 
 
-def random_requests(rng: np.random.Generator, n: int, most: int = 4) -> list[Request]:
+def random_requests(rng: np.random.Generator, n: int, most: int = 4, letters: int = 3) -> list[Request]:
     """Of every kind: prompts that often begin alike, settings, lengths, stop strings, samples and beams."""
     return [
         Request(
-            rng.integers(2, 5, rng.integers(1, 20)).tolist(),
+            rng.integers(2, 2 + letters, rng.integers(1, 20)).tolist(),
             replace(SAMPLINGS[rng.integers(len(SAMPLINGS))], max_tokens=int(rng.integers(1, 24))),
             seed=int(rng.integers(1 << 40)),
             stop=[(), ("3",), ("01", "\n")][rng.integers(3)],
@@ -126,7 +126,7 @@ def test_samples_share_what_they_agree_on(make_backend: Callable[..., Backend], 
 def test_a_step_that_fails_can_be_taken_again(
     make_backend: Callable[..., Backend], tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    request = Request([2, 3, 4], SampleConfig(max_tokens=12), seed=5)
+    request = Request([2, 3, 4], SamplingParams(max_tokens=12), seed=5)
     want = events(Engine(make_backend(kind), tokenizer), request)
     engine, failed, got = Engine(make_backend(kind), tokenizer), 0, []
     engine.add(request)
@@ -143,7 +143,7 @@ def test_a_step_that_fails_can_be_taken_again(
 
 
 def test_one_text_at_a_time_takes_turns(make_backend: Callable[..., Backend], tokenizer: CharTokenizer) -> None:
-    requests = [Request([2, 3, i], SampleConfig(max_tokens=6), seed=i) for i in range(2, 6)]
+    requests = [Request([2, 3, i], SamplingParams(max_tokens=6), seed=i) for i in range(2, 6)]
     together = events(Engine(make_backend("contiguous"), tokenizer), *requests)
     for i, request in enumerate(requests):
         alone = events(Engine(make_backend("contiguous"), tokenizer), request)[0, 0]
@@ -155,7 +155,7 @@ def test_nothing_to_do(make_backend: Callable[..., Backend], tokenizer: CharToke
     engine = Engine(make_backend("trie"), tokenizer)
     assert engine.step() == []
     engine.cancel(7)
-    number = engine.add(Request([2], SampleConfig(max_tokens=3)))
+    number = engine.add(Request([2], SamplingParams(max_tokens=3)))
     engine.cancel(number)
     assert (engine.unfinished, engine.step()) == (0, [])
 
@@ -166,18 +166,17 @@ def test_nothing_to_do(make_backend: Callable[..., Backend], tokenizer: CharToke
 class Watched:
     """The most bytes of keys, values and hidden states that were there at once, while a pool grows too."""
 
-    def __init__(self, backend: TrieBackend | ContiguousBackend, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, owner: KVCache | ContiguousBackend, monkeypatch: pytest.MonkeyPatch) -> None:
         self.most, self.live = 0, {}
-        for owner in [backend.cache if isinstance(backend, TrieBackend) else backend]:
-            empty = owner._empty
+        empty = owner._empty
 
-            def made(*shape: int, empty: Callable[..., torch.Tensor] = empty) -> torch.Tensor:
-                tensor = empty(*shape)
-                self.live[id(tensor)] = weakref.ref(tensor), tensor.nbytes
-                self.see()
-                return tensor
+        def made(*shape: int) -> torch.Tensor:
+            tensor = empty(*shape)
+            self.live[id(tensor)] = weakref.ref(tensor), tensor.nbytes
+            self.see()
+            return tensor
 
-            monkeypatch.setattr(owner, "_empty", made)
+        monkeypatch.setattr(owner, "_empty", made)
 
     def see(self) -> None:
         self.live = {key: (ref, nbytes) for key, (ref, nbytes) in self.live.items() if ref() is not None}
@@ -189,23 +188,37 @@ def pools(backend: TrieBackend) -> int:
     return sum(pool.nbytes for pool in (*cache._keys, *cache._values, cache._hidden))
 
 
-@pytest.mark.parametrize("positions", [60, 200, 3000])
+@pytest.mark.parametrize("positions", [60, 200, 400])
 def test_memory_stays_below_its_limit_and_all_are_answered(
     make_decoder: MakeDecoder, tokenizer: CharTokenizer, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch,
     positions: int,
 ) -> None:  # fmt: skip
-    decoder = make_decoder(n_heads=4, n_kv_heads=2)
+    decoder = make_decoder(n_heads=4, n_kv_heads=2, n_layers=6)
     limit = positions * slot_bytes(decoder.config, torch.float32)
+    monkeypatch.setattr(TokenTrie.__init__, "__defaults__", (16, 64, 1 << 31))  # so that its pools grow
     backend = TrieBackend(decoder, torch.float32, limit)
-    watched = Watched(backend, monkeypatch)
+    watched = Watched(backend.cache, monkeypatch)
     assert pools(backend) <= limit
-    engine, requests = Engine(backend, tokenizer), random_requests(rng, 60, most=2)
+    engine, requests = Engine(backend, tokenizer), random_requests(rng, 90, most=2, letters=9)
     together = events(engine, *requests)
     assert max(watched.most, pools(backend)) <= limit
-    assert set(together) == {(i, 0) for i in range(60)}
-    for i in (0, 17, 59):
+    assert backend.trie.slots == positions  # all of it was needed
+    assert set(together) == {(i, 0) for i in range(90)}
+    for i in (0, 17, 89):
         alone = events(Engine(TrieBackend(decoder, torch.float32), tokenizer), requests[i])
         assert told(together[i, 0]) == told(alone[0, 0])
+
+
+def test_pools_grow_one_after_the_other(make_decoder: MakeDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So growing needs one pool twice, which `slot_bytes` counts, and not all of them."""
+    decoder, trie = make_decoder(n_layers=6, max_positions=128), TokenTrie(12, slots=16, most=100)
+    cache = KVCache(decoder, trie)
+    watched = Watched(cache, monkeypatch)
+    for length in (30, 60, 99):  # 32, 64 and 100 slots
+        trie.hold(slots := trie.insert(np.array([ROOT], np.int32), [[2] * length]))
+        cache.compute(slots)
+    assert len(cache._hidden) == 100
+    assert watched.most <= 100 * slot_bytes(decoder.config, torch.float32)
 
 
 def test_what_can_never_fit_is_refused_and_what_does_not_fit_now_waits(
@@ -215,9 +228,9 @@ def test_what_can_never_fit_is_refused_and_what_does_not_fit_now_waits(
     backend = TrieBackend(decoder, torch.float32, 30 * slot_bytes(decoder.config, torch.float32))
     engine = Engine(backend, tokenizer)
     with pytest.raises(UserError, match=r"1 text of up to 30 tokens.*KiB|1 text of up to 30 tokens"):
-        engine.add(Request([2] * 10, SampleConfig(max_tokens=20)))
-    first = engine.add(Request([2] * 9, SampleConfig(max_tokens=20)))
-    second = engine.add(Request([3] * 9, SampleConfig(max_tokens=15)))
+        engine.add(Request([2] * 10, SamplingParams(max_tokens=20)))
+    first = engine.add(Request([2] * 9, SamplingParams(max_tokens=20)))
+    second = engine.add(Request([3] * 9, SamplingParams(max_tokens=15)))
     seen = []
     while engine.unfinished:
         seen += [event.request for event in engine.step()]
@@ -251,7 +264,7 @@ def test_texts_that_are_held_are_never_taken_away(make_decoder: MakeDecoder, tok
     engine = Engine(backend, tokenizer)
     held = backend.trie.insert(np.array([ROOT], np.int32), [[2] * 30])
     backend.trie.hold(held)
-    engine.add(Request([3] * 5, SampleConfig(max_tokens=20)))
+    engine.add(Request([3] * 5, SamplingParams(max_tokens=20)))
     with pytest.raises(UserError, match="beside the texts that are held"):
         engine.step()
     backend.release(held.tolist())
@@ -260,15 +273,26 @@ def test_texts_that_are_held_are_never_taken_away(make_decoder: MakeDecoder, tok
     assert backend.trie.used <= 40
 
 
-def test_recurrent_states_have_a_limit_too(tokenizer: CharTokenizer) -> None:
+def test_recurrent_states_have_a_limit_too(tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
     model = recurrent("lstm")
     limit = 8 * 5 * 16 * 4  # eight texts: two states a layer and the hidden one
-    engine = Engine(RecurrentBackend(model, limit), tokenizer)
+    backend, most = RecurrentBackend(model, limit), 0
+    add = backend._add
+
+    def added(text: object) -> int:
+        nonlocal most
+        place = add(text)  # type: ignore[arg-type]
+        most = max(most, len(backend._texts))
+        return place
+
+    monkeypatch.setattr(backend, "_add", added)
+    engine = Engine(backend, tokenizer)
     with pytest.raises(UserError, match="5 texts"):
         engine.add(Request([2], n=5))
-    requests = [Request([2, i], SampleConfig(max_tokens=5), seed=i, n=2) for i in range(2, 8)]
+    requests = [Request([2, i], SamplingParams(2.0, max_tokens=5), seed=i, n=2) for i in range(2, 8)]
     together = events(engine, *requests)
     assert len(together) == 12
+    assert 4 < most <= 8
     assert told(together[3, 1]) == told(events(Engine(RecurrentBackend(model), tokenizer), requests[3])[0, 1])
 
 
@@ -280,7 +304,7 @@ def test_a_block_for_one_text_stays_below_its_limit(
     backend = ContiguousBackend(decoder, kv_memory=limit)
     watched, engine = Watched(backend, monkeypatch), Engine(backend, tokenizer)
     for length in (5, 12, 20):
-        events(engine, Request([2] * length, SampleConfig(max_tokens=20)))
+        events(engine, Request([2] * length, SamplingParams(max_tokens=20)))
     assert 0 < watched.most <= limit
     with pytest.raises(UserError, match="1 text of up to 41 tokens"):
-        engine.add(Request([2] * 21, SampleConfig(max_tokens=20)))
+        engine.add(Request([2] * 21, SamplingParams(max_tokens=20)))

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.generation.language_model import GREEDY, SampleConfig, Usage
+from clearhead.generation.language_model import GREEDY, SamplingParams, Usage
 
 
 @pytest.mark.parametrize(
@@ -25,13 +25,13 @@ from clearhead.generation.language_model import GREEDY, SampleConfig, Usage
 )
 def test_a_bad_value_is_named(field: str, value: float) -> None:
     with pytest.raises(UserError, match=rf"^{field} = {value}"):
-        SampleConfig(**{field: value})  # type: ignore[arg-type]
+        SamplingParams(**{field: value})  # type: ignore[arg-type]
 
 
 def test_the_edges_are_allowed() -> None:
-    assert SampleConfig(temperature=0, top_k=0, top_p=1, min_p=1, max_tokens=1).greedy
+    assert SamplingParams(temperature=0, top_k=0, top_p=1, min_p=1, max_tokens=1).greedy
     assert GREEDY.greedy
-    assert not SampleConfig().greedy
+    assert not SamplingParams().greedy
 
 
 def test_usage_adds_and_subtracts_field_by_field() -> None:

@@ -11,7 +11,7 @@ import torch
 
 from clearhead.errors import UserError
 from clearhead.generation.cache import REACH
-from clearhead.generation.language_model import GREEDY, Continuation, SampleConfig, Usage
+from clearhead.generation.language_model import GREEDY, Continuation, SamplingParams, Usage
 from clearhead.generation.local import LocalEngine
 from clearhead.generation.sampling import apply_filters, cumulative, draw, uniforms
 from clearhead.models.decoder import Decoder
@@ -19,7 +19,7 @@ from clearhead.text.tokenizer import END, PAD, CharTokenizer
 
 MakeDecoder = Callable[..., Decoder]
 FullForward = Callable[[Decoder, list[int]], torch.Tensor]
-PLAIN = SampleConfig(max_tokens=9)
+PLAIN = SamplingParams(max_tokens=9)
 ROUNDING = 1e-4  # of a sum of log p in float32
 
 
@@ -35,7 +35,7 @@ class NaiveModel:
             return self.decoder.logits(self.full_forward(self.decoder, list(tokens))[-1:])
 
     def extend(
-        self, tokens: list[int], sampling: SampleConfig, seed: int, sample: int, stop: str | None
+        self, tokens: list[int], sampling: SamplingParams, seed: int, sample: int, stop: str | None
     ) -> tuple[list[int], Continuation]:
         """The whole text afterwards, and what the engine should say about it (but for the node)."""
         start, logprob, text = len(tokens), 0.0, ""
@@ -119,17 +119,17 @@ def test_greedy_with_cache_is_greedy_without(
 
 
 SAMPLINGS = [
-    SampleConfig(max_tokens=8),
-    SampleConfig(temperature=0.7, top_k=3, max_tokens=8),
-    SampleConfig(temperature=2.0, top_p=0.8, max_tokens=8),
-    SampleConfig(min_p=0.3, max_tokens=8),
+    SamplingParams(max_tokens=8),
+    SamplingParams(temperature=0.7, top_k=3, max_tokens=8),
+    SamplingParams(temperature=2.0, top_p=0.8, max_tokens=8),
+    SamplingParams(min_p=0.3, max_tokens=8),
 ]
 
 
 @pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("stop", ["\n", None, "1+"])
 def test_samples_are_those_of_the_naive_model(
-    engine: LocalEngine, naive: NaiveModel, tokenizer: CharTokenizer, sampling: SampleConfig, stop: str | None
+    engine: LocalEngine, naive: NaiveModel, tokenizer: CharTokenizer, sampling: SamplingParams, stop: str | None
 ) -> None:
     prompts, seeds = ["0+1", "0", "6543210"], [7, 7, -3]
     drawn = engine.extend(engine.open(prompts), 3, sampling, seeds, stop)
@@ -167,7 +167,7 @@ def test_the_naive_model_can_disagree(engine: LocalEngine, naive: NaiveModel, to
 
 def test_equal_samples_share_a_node(engine: LocalEngine) -> None:
     (root,) = engine.open(["0+1"])
-    (drawn,) = engine.extend([root], 30, SampleConfig(max_tokens=1), [0], stop=None)
+    (drawn,) = engine.extend([root], 30, SamplingParams(max_tokens=1), [0], stop=None)
     nodes: dict[str, set[int]] = {}
     for continuation in drawn:
         nodes.setdefault(continuation.text + "$" * continuation.done, set()).add(continuation.node)
@@ -210,7 +210,11 @@ def test_steps_with_one_seed_make_the_text_that_one_call_makes(
     make_decoder: MakeDecoder, tokenizer: CharTokenizer
 ) -> None:
     decoder = bigram(make_decoder, tokenizer, {"0": "01\n", "1": "02\n", "2": "1", "\n": "012$"})
-    engine, sampling, steps_seen = LocalEngine(decoder, tokenizer, dtype=torch.float32), SampleConfig(max_tokens=40), []
+    engine, sampling, steps_seen = (
+        LocalEngine(decoder, tokenizer, dtype=torch.float32),
+        SamplingParams(max_tokens=40),
+        [],
+    )
     for seed in range(4):
         root, other = engine.open(["0", "0"])
         ((whole,),) = engine.extend([root], 1, sampling, [seed], stop=None)
@@ -236,7 +240,7 @@ def test_random_operations_against_recomputing_everything(
     """Slots are freed and reused throughout: a live node always reads its own text, and nothing is computed twice."""
     rng = np.random.default_rng(seed)
     held: list[tuple[int, tuple[int, ...]]] = []  # one entry a reference
-    sampling = SampleConfig(temperature=0.6, max_tokens=5)
+    sampling = SamplingParams(temperature=0.6, max_tokens=5)
     for _ in range(40):
         open_ended = [(node, text) for node, text in held if text[-1] != END]
         action = rng.choice(["open", "fork", "extend", "extend", "score", "release", "close"])
@@ -328,10 +332,10 @@ def test_a_text_ends_at_end_stop_or_a_limit(make_decoder: MakeDecoder, tokenizer
 
 def test_a_text_cut_by_max_tokens_goes_on_where_it_was(engine: LocalEngine) -> None:
     root, other = engine.open(["0+1", "0+1"])
-    ((whole,),) = engine.extend([root], 1, SampleConfig(max_tokens=10), [4], stop=None)
-    ((half,),) = engine.extend([other], 1, SampleConfig(max_tokens=4), [4], stop=None)
+    ((whole,),) = engine.extend([root], 1, SamplingParams(max_tokens=10), [4], stop=None)
+    ((half,),) = engine.extend([other], 1, SamplingParams(max_tokens=4), [4], stop=None)
     assert (half.truncated, half.done, half.tokens) == (True, False, 4)
-    ((rest,),) = engine.extend([half.node], 1, SampleConfig(max_tokens=6), [4], stop=None)
+    ((rest,),) = engine.extend([half.node], 1, SamplingParams(max_tokens=6), [4], stop=None)
     assert half.tokens + rest.tokens == whole.tokens > 5
     assert half.text + rest.text == whole.text
 
@@ -354,7 +358,7 @@ def test_tokens_without_text_are_never_sampled(make_decoder: MakeDecoder, tokeni
     with torch.no_grad():
         decoder.head.weight[[PAD, tokenizer.vocab_size]] = 5 * decoder.head.weight.abs().sum(0)
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
-    for sampling in (PLAIN, replace(GREEDY, max_tokens=9), SampleConfig(temperature=5.0, max_tokens=9)):
+    for sampling in (PLAIN, replace(GREEDY, max_tokens=9), SamplingParams(temperature=5.0, max_tokens=9)):
         (drawn,) = engine.extend(engine.open(["0+1"]), 10, sampling, [0], stop=None)
         for continuation in drawn:
             assert not {PAD, tokenizer.vocab_size} & set(engine.tokens(continuation.node))
@@ -365,7 +369,7 @@ def test_tokens_without_text_are_never_sampled(make_decoder: MakeDecoder, tokeni
 
 def test_frequencies_match_the_softmax(engine: LocalEngine, naive: NaiveModel, tokenizer: CharTokenizer) -> None:
     n = 5000
-    (drawn,) = engine.extend(engine.open(["0+1"]), n, SampleConfig(max_tokens=1), [11], stop=None)
+    (drawn,) = engine.extend(engine.open(["0+1"]), n, SamplingParams(max_tokens=1), [11], stop=None)
     counts = Counter(engine.tokens(continuation.node)[-1] for continuation in drawn)
     logits = naive.logits(*tokenizer.encode("0+1"))[0, : tokenizer.vocab_size].clone()
     logits[PAD] = float("-inf")
@@ -394,7 +398,7 @@ def test_logprob_is_that_of_the_unfiltered_model_and_score_agrees(
     engine: LocalEngine, decoder: Decoder, full_forward: FullForward
 ) -> None:
     (root,) = engine.open(["0+1"])
-    (drawn,) = engine.extend([root], 6, SampleConfig(temperature=0.5, top_k=4, max_tokens=9), [0], stop=None)
+    (drawn,) = engine.extend([root], 6, SamplingParams(temperature=0.5, top_k=4, max_tokens=9), [0], stop=None)
     for got in drawn:
         tokens = engine.tokens(got.node)
         logp = decoder.logits(full_forward(decoder, tokens)).double().log_softmax(-1)
@@ -419,7 +423,7 @@ def test_usage_of_a_hand_worked_example(make_decoder: MakeDecoder, tokenizer: Ch
     def start(seed: int) -> tuple[LocalEngine, int, list[Continuation]]:
         engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
         (root,) = engine.open(["0+"])
-        return engine, root, engine.extend([root], 3, SampleConfig(max_tokens=9), [seed])[0]
+        return engine, root, engine.extend([root], 3, SamplingParams(max_tokens=9), [seed])[0]
 
     engine, root, drawn = next(run for run in map(start, range(100)) if [c.text for c in run[2]] == ["1", "1", "2"])
     # written: 1 \n, 1 \n, 2 \n. Computed: 0 + 1 2. Reused: the prompt for two rows, and the second "1 \n".
@@ -588,7 +592,7 @@ class Vocabulary:
 @pytest.mark.parametrize(("end_id", "pad_id"), [(None, None), (3, None), (3, 3), (3, 5), (None, 5)])
 def test_end_and_padding_are_the_tokenizers(make_decoder: MakeDecoder, end_id: int | None, pad_id: int | None) -> None:
     engine = LocalEngine(make_decoder(), Vocabulary(end_id, pad_id), dtype=torch.float32)
-    (drawn,) = engine.extend(engine.open(["b"]), 200, SampleConfig(2.0, max_tokens=30), [0], stop=None)
+    (drawn,) = engine.extend(engine.open(["b"]), 200, SamplingParams(2.0, max_tokens=30), [0], stop=None)
     tokens = [engine.tokens(one.node)[1:] for one in drawn]
     met = {token for text in tokens for token in text}
     assert met == set(range(10)) - ({pad_id} if pad_id != end_id else set())

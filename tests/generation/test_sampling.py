@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.sampling import (
     apply_filters,
     cumulative,
@@ -121,11 +121,11 @@ def test_temperature_by_hand() -> None:
 
 def test_filters_work_on_what_the_last_one_left() -> None:
     logits = torch.tensor([[LN(4), LN(3), LN(2), LN(1)]])
-    assert kept(apply_filters(logits, SampleConfig(top_p=0.5))) == [{0, 1}]
-    assert kept(apply_filters(logits, SampleConfig(top_k=2, top_p=0.5))) == [{0}]  # 4/7 of the two that are left
-    cold = apply_filters(logits, SampleConfig(temperature=0.5, top_p=0.5))  # 16/30: temperature comes first
+    assert kept(apply_filters(logits, SamplingParams(top_p=0.5))) == [{0, 1}]
+    assert kept(apply_filters(logits, SamplingParams(top_k=2, top_p=0.5))) == [{0}]  # 4/7 of the two that are left
+    cold = apply_filters(logits, SamplingParams(temperature=0.5, top_p=0.5))  # 16/30: temperature comes first
     assert kept(cold) == [{0}]
-    assert kept(apply_filters(logits, SampleConfig(temperature=0, top_k=3, top_p=0.9, min_p=0.1))) == [{0}]
+    assert kept(apply_filters(logits, SamplingParams(temperature=0, top_k=3, top_p=0.9, min_p=0.1))) == [{0}]
 
 
 def slow_draw(probability: list[float], u: float) -> int:
@@ -218,7 +218,7 @@ def test_a_repetition_penalty_is_transformers() -> None:
     for penalty in (0.5, 1.0, 1.3):
         want = RepetitionPenaltyLogitsProcessor(penalty)(texts, logits.clone())
         assert torch.equal(penalise(logits, seen, penalty), want)
-    config = SampleConfig(temperature=0.0, repetition_penalty=1.3)
+    config = SamplingParams(temperature=0.0, repetition_penalty=1.3)
     want = RepetitionPenaltyLogitsProcessor(1.3)(texts, logits.clone()).argmax(-1)
     assert torch.equal(apply_filters(logits, config, seen).argmax(-1), want)
 
@@ -243,7 +243,7 @@ def test_at_the_limits_something_possible_is_drawn(temperature: float, penalty: 
     logits = torch.tensor([[30.0, -5.0, -3e38, -math.inf], [-1.0, -2.0, -1.0, -math.inf], [0.0, 0.0, 3e38, -math.inf]])
     seen = torch.tensor([[True, True, False, True]])
     for rest in ({}, {"top_p": 5e-324}, {"top_p": 0.9, "min_p": 1.0}, {"top_k": 1}, {"top_k": 10**9, "min_p": 5e-324}):
-        config = SampleConfig(temperature=temperature, repetition_penalty=penalty, **rest)  # type: ignore[arg-type]
+        config = SamplingParams(temperature=temperature, repetition_penalty=penalty, **rest)  # type: ignore[arg-type]
         cdf = cumulative(apply_filters(logits, config, seen))
         assert bool(cdf.isfinite().all())
         for u in (0.0, 0.5, 1 - 2**-53):
@@ -253,5 +253,5 @@ def test_at_the_limits_something_possible_is_drawn(temperature: float, penalty: 
 
 def test_a_tiny_temperature_is_greedy() -> None:
     logits = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
-    cdf = cumulative(apply_filters(logits, SampleConfig(temperature=1e-38)))
+    cdf = cumulative(apply_filters(logits, SamplingParams(temperature=1e-38)))
     assert torch.equal(draw(cdf, torch.full((20,), 0.7, dtype=torch.float64)), logits.argmax(-1))

@@ -11,7 +11,7 @@ from clearhead.errors import UserError
 from clearhead.generation.backends import backend_for
 from clearhead.generation.cache import slot_bytes
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import GREEDY, SampleConfig
+from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import Text, TextStream, generate
 from clearhead.models.decoder import Decoder
@@ -36,7 +36,7 @@ def same(a: Text, b: Text) -> None:
 def test_the_first_of_several_is_the_one_that_is_streamed(
     make_decoder: MakeDecoder, tokenizer: CharTokenizer, stop: tuple[str, ...], seed: int
 ) -> None:
-    decoder, sampling, ids = make_decoder(), SampleConfig(max_tokens=12, top_k=6), tokenizer.encode("0+")
+    decoder, sampling, ids = make_decoder(), SamplingParams(max_tokens=12, top_k=6), tokenizer.encode("0+")
     one = Request(ids, sampling, seed, stop, top_logprobs=3)
     stream = TextStream(Engine(backend_for(decoder), tokenizer), one)
     pieces = list(stream)
@@ -54,7 +54,7 @@ def test_why_a_text_ended(make_decoder: MakeDecoder, tokenizer: CharTokenizer) -
     seen = set()
     for seed in range(8):
         for stop, limit in (((), 30), (("4",), 30), ((), 3)):
-            request = Request(ids, SampleConfig(max_tokens=limit), seed, stop)
+            request = Request(ids, SamplingParams(max_tokens=limit), seed, stop)
             (text,) = generate(Engine(backend_for(decoder, 2), tokenizer), request)
             stream = TextStream(Engine(backend_for(decoder), tokenizer), request)
             list(stream)
@@ -91,7 +91,7 @@ def test_more_texts_than_memory_are_refused_before_anything_is_taken(
     limit = 10 * 63 * slot_bytes(decoder.config, torch.float32) + 2 * slot_bytes(decoder.config, torch.float32)
     for new, n in ((63, 10), (1000, 10), (63, 11)):  # the context ends longer ones
         engine = Engine(backend_for(decoder, 2, limit), tokenizer)
-        request = Request([3], SampleConfig(max_tokens=new), n=n)
+        request = Request([3], SamplingParams(max_tokens=new), n=n)
         if n == 10:
             assert len(generate(engine, request)) == 10
         else:

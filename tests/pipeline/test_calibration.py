@@ -7,15 +7,18 @@ from clearhead.alignment.calibration import Calibration
 from clearhead.config import build
 from clearhead.pipeline.calibration import chosen, merged, together_tried
 from clearhead.reasoning.auto import CANDIDATES
-from clearhead.reasoning.strategies import JUDGED, SAMPLED
+from clearhead.reasoning.samples import SAMPLED
+from clearhead.reasoning.strategies import strategy_of
 
 
 def test_candidates_that_share_samples_are_tried_together() -> None:
     judged, alone = together_tried(judged=True), together_tried(judged=False)
     assert sorted(name for group in judged for name in group) == sorted(CANDIDATES)
-    assert all(len({name in JUDGED for name in group}) == 1 for group in judged), "tokens of the reward model are paid"
+    assert all(len({strategy_of(name).needs_reward_model for name in group}) == 1 for group in judged), (
+        "tokens of the reward model are paid"
+    )
     assert all(len(group) == 1 or set(group) <= set(SAMPLED) for group in judged)
-    assert not {name for group in alone for name in group} & set(JUDGED)
+    assert not any(strategy_of(name).needs_reward_model for group in alone for name in group)
 
 
 def test_scores_are_put_together_the_cheaper_first() -> None:

@@ -28,7 +28,8 @@ from clearhead.pipeline.sizes import (
     too_tight,
 )
 from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, tokenizer_stage
-from clearhead.reasoning.strategies import Bench, SearchConfig, searched
+from clearhead.reasoning.searches import searched
+from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.text.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer("abcdefghijklmnopqrstuvwxyz\n⇒")
@@ -171,7 +172,9 @@ def test_search_with_the_settings_of_the_data_reaches_the_end(problem: str, stra
 
     def answer(config: SearchConfig) -> tuple[list[str] | None, int]:
         model = ScriptedModel(script(problem, SOLUTIONS[problem]), found.model["max_positions"])
-        ((attempt,), _) = searched(strategy, Bench(model, ScriptedJudge({}), config, task.answer), [problem], 9999, 0)
+        ((attempt,), _) = searched(
+            strategy, StrategyContext(model, ScriptedJudge({}), config, task.answer), [problem], 9999, 0
+        )
         steps = attempt.marks[-1].steps
         return None if steps is None else list(steps), attempt.cut
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clearhead.reasoning.lockstep import Proposal, Space
+from clearhead.reasoning.lockstep import Proposal, SearchProblem
 
 
 def _written_out(
     children: dict[str, str], values: dict[str, float], done: str, root: str = "root", **rest: Any
-) -> Space:
+) -> SearchProblem:
     """A tree given in full: names of children apart by spaces, the verdict on each name, the finished names."""
-    return Space(
+    return SearchProblem(
         roots=[root],
         keys=["one"],
         propose=lambda states, seeds: [[Proposal(name, 1.0) for name in children.get(s, "").split()] for s in states],
@@ -28,9 +28,9 @@ def _written_out(
 
 def _branching(
     value: Callable[[tuple], float], depth: int, width: int, games: Sequence[int] = (0,), **rest: Any
-) -> Space:
+) -> SearchProblem:
     """Every state has `width` next ones until `depth`; a state is its game's number and then its moves."""
-    return Space(
+    return SearchProblem(
         roots=[(game,) for game in games],
         keys=[str(game) for game in games],
         propose=lambda states, seeds: [[Proposal((*s, move), 1.0) for move in range(width)] for s in states],
@@ -40,7 +40,7 @@ def _branching(
     )
 
 
-def _needle(depth: int, noise: float, games: Sequence[int], **rest: Any) -> Space:
+def _needle(depth: int, noise: float, games: Sequence[int], **rest: Any) -> SearchProblem:
     """Binary trees with one winning leaf: verdicts 0.7 on its path and 0.4 off it, blurred; 0.95 and 0.3 at leaves."""
     winner = {game: (game, *Random(f"winner {game}").choices((0, 1), k=depth)) for game in games}
 
@@ -53,7 +53,7 @@ def _needle(depth: int, noise: float, games: Sequence[int], **rest: Any) -> Spac
     return _branching(value, depth, 2, games, **rest)
 
 
-def _coins(amounts: Sequence[int], coins: tuple[int, ...]) -> Space:
+def _coins(amounts: Sequence[int], coins: tuple[int, ...]) -> SearchProblem:
     """Pay amounts with as few coins as possible, in any order; verdicts are optimistic: 1 / coins needed at least.
 
     Taking what looks best at once fails: 6 from (4, 3, 1) is 3 + 3, not 4 + 1 + 1. A state is amount and coins paid.
@@ -66,10 +66,10 @@ def _coins(amounts: Sequence[int], coins: tuple[int, ...]) -> Space:
         return np.array([1 / (len(paid) + math.ceil((amount - sum(paid)) / max(coins))) for amount, *paid in states])
 
     keys = [str(amount) for amount in amounts]
-    return Space([(amount,) for amount in amounts], keys, propose, value, lambda s: sum(s[1:]) == s[0])
+    return SearchProblem([(amount,) for amount in amounts], keys, propose, value, lambda s: sum(s[1:]) == s[0])
 
 
-def _ragged(keys: Sequence[str], **rest: Any) -> Space:
+def _ragged(keys: Sequence[str], **rest: Any) -> SearchProblem:
     """Random families of 0 to 4 steps, with equal siblings, drawn from the seed that the search hands over."""
 
     def propose(states: Sequence[tuple], seeds: Sequence[int]) -> list[list[Proposal]]:
@@ -84,10 +84,10 @@ def _ragged(keys: Sequence[str], **rest: Any) -> Space:
     def value(states: Sequence[tuple]) -> np.ndarray:
         return np.array([Random(str(s)).random() for s in states])
 
-    return Space([()] * len(keys), keys, propose, value, lambda s: len(s) >= 3 and s[-1] >= 3, **rest)
+    return SearchProblem([()] * len(keys), keys, propose, value, lambda s: len(s) >= 3 and s[-1] >= 3, **rest)
 
 
-def _watched(space: Space) -> tuple[Space, list[tuple[str, Any]]]:
+def _watched(space: SearchProblem) -> tuple[SearchProblem, list[tuple[str, Any]]]:
     """The same space, and the log of every ("propose" | "value", state) in order."""
     log: list[tuple[str, Any]] = []
 
@@ -103,30 +103,30 @@ def _watched(space: Space) -> tuple[Space, list[tuple[str, Any]]]:
 
 
 @pytest.fixture
-def written_out() -> Callable[..., Space]:
+def written_out() -> Callable[..., SearchProblem]:
     return _written_out
 
 
 @pytest.fixture
-def branching() -> Callable[..., Space]:
+def branching() -> Callable[..., SearchProblem]:
     return _branching
 
 
 @pytest.fixture
-def needle() -> Callable[..., Space]:
+def needle() -> Callable[..., SearchProblem]:
     return _needle
 
 
 @pytest.fixture
-def coins() -> Callable[..., Space]:
+def coins() -> Callable[..., SearchProblem]:
     return _coins
 
 
 @pytest.fixture
-def ragged() -> Callable[..., Space]:
+def ragged() -> Callable[..., SearchProblem]:
     return _ragged
 
 
 @pytest.fixture
-def watched() -> Callable[..., tuple[Space, list[tuple[str, Any]]]]:
+def watched() -> Callable[..., tuple[SearchProblem, list[tuple[str, Any]]]]:
     return _watched

@@ -7,7 +7,7 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.reasoning.evaluate import EvaluationConfig, at, change, compare, grade, label, table
-from clearhead.reasoning.strategies import Attempt, Mark
+from clearhead.reasoning.strategy import CostPoint, Trace
 
 
 class Doubles:
@@ -33,23 +33,23 @@ class Doubles:
         return answer == str(2 * int(problem))
 
 
-def marks(*entries: tuple[int, int, str | None]) -> tuple[Mark, ...]:
-    return tuple(Mark(g, r, 0.5, None if answer is None else (answer,)) for g, r, answer in entries)
+def marks(*entries: tuple[int, int, str | None]) -> tuple[CostPoint, ...]:
+    return tuple(CostPoint(g, r, 0.5, None if answer is None else (answer,)) for g, r, answer in entries)
 
 
 def test_grading_checks_every_answer_on_the_way() -> None:
-    attempt = Attempt("3", marks((5, 5, None), (10, 10, "=5"), (20, 20, "=6"), (20, 20, "=7")))
+    attempt = Trace("3", marks((5, 5, None), (10, 10, "=5"), (20, 20, "=6"), (20, 20, "=7")))
     entry = grade(Doubles(), "mcts-puct", 0, 200, [attempt])["problems"][0]
     assert [mark[3] for mark in entry["marks"]] == [0, 0, 0], "of two marks at one cost the later counts"
     assert entry["answer"] == "7"
-    entry = grade(Doubles(), "mcts-puct", 0, 200, [Attempt("3", attempt.marks[:3])])["problems"][0]
+    entry = grade(Doubles(), "mcts-puct", 0, 200, [Trace("3", attempt.marks[:3])])["problems"][0]
     assert [mark[3] for mark in entry["marks"]] == [0, 0, 1]
 
 
 def test_a_direct_answer_is_its_own_text() -> None:
-    (entry,) = grade(Doubles(), "direct", 0, 200, [Attempt("3", marks((2, 0, "6")))])["problems"]
+    (entry,) = grade(Doubles(), "direct", 0, 200, [Trace("3", marks((2, 0, "6")))])["problems"]
     assert entry["marks"][-1][3] == 1
-    (entry,) = grade(Doubles(), "greedy", 0, 200, [Attempt("3", marks((2, 0, "6")))])["problems"]
+    (entry,) = grade(Doubles(), "greedy", 0, 200, [Trace("3", marks((2, 0, "6")))])["problems"]
     assert entry["marks"][-1][3] == 0, "steps that arrive at nothing are wrong"
 
 
@@ -62,16 +62,16 @@ class Told(Doubles):
 
 def test_grading_keeps_the_expected_answer_and_what_was_cut_off() -> None:
     told = ("expected", "cut", "drawn", "limits")
-    attempt = Attempt("3", marks((10, 10, "=6")), cut=2, drawn=9, limits=("search.depth",))
+    attempt = Trace("3", marks((10, 10, "=6")), cut=2, drawn=9, limits=("search.depth",))
     (entry,) = grade(Told(), "self-consistency", 0, 200, [attempt])["problems"]
     assert [entry[key] for key in told] == ["6", 2, 9, ["search.depth"]]
-    (entry,) = grade(Doubles(), "self-consistency", 0, 200, [Attempt("3", attempt.marks)])["problems"]
+    (entry,) = grade(Doubles(), "self-consistency", 0, 200, [Trace("3", attempt.marks)])["problems"]
     assert [entry[key] for key in told] == [None, 0, 0, []], "this task has no answer to show"
 
 
 def test_a_row_counts_what_was_cut_off_in_all_its_runs() -> None:
     graded = [
-        grade(Told(), "self-consistency", seed, 200, [Attempt("3", marks((10, 0, "=6")), cut, 4, limits)])
+        grade(Told(), "self-consistency", seed, 200, [Trace("3", marks((10, 0, "=6")), cut, 4, limits)])
         for seed, (cut, limits) in enumerate([(1, ("b", "a")), (2, ("b",)), (0, ())])
     ]
     (row,) = table(graded, [200])
@@ -95,15 +95,15 @@ def units() -> list:
     """Two problems, two seeds of search; greedy once. Search solves 3 at 40 tokens, 4 at 100 in one seed."""
     task = Doubles()
     search = [
-        [Attempt("3", marks((10, 10, None), (20, 20, "=6"))), Attempt("4", marks((20, 20, "=9"), (50, 50, "=8")))],
-        [Attempt("3", marks((10, 10, "=6"))), Attempt("4", marks((30, 30, "=9")))],
+        [Trace("3", marks((10, 10, None), (20, 20, "=6"))), Trace("4", marks((20, 20, "=9"), (50, 50, "=8")))],
+        [Trace("3", marks((10, 10, "=6"))), Trace("4", marks((30, 30, "=9")))],
     ]
-    rival = [Attempt("3", marks((30, 30, "=6"))), Attempt("4", marks((30, 30, "=9"), (60, 60, "=9")))]
+    rival = [Trace("3", marks((30, 30, "=6"))), Trace("4", marks((30, 30, "=9"), (60, 60, "=9")))]
     found = [grade(task, "mcts-puct", seed, 200, attempts) for seed, attempts in enumerate(search)]
     found += [grade(task, "best-of-n-last", seed, 200, rival) for seed in range(2)]
     return [
         *found,
-        grade(task, "greedy", 0, 200, [Attempt("3", marks((7, 0, "=6"))), Attempt("4", marks((9, 0, "=0")))]),
+        grade(task, "greedy", 0, 200, [Trace("3", marks((7, 0, "=6"))), Trace("4", marks((9, 0, "=0")))]),
     ]
 
 

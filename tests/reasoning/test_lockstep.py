@@ -6,7 +6,7 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.reasoning import beam, halving, mcts, tree_of_thought
-from clearhead.reasoning.lockstep import Proposal, Space, derive_seed
+from clearhead.reasoning.lockstep import Proposal, SearchProblem, derive_seed
 from clearhead.reasoning.tree import best_value
 from clearhead.reasoning.votes import minimum, product
 
@@ -61,7 +61,7 @@ def named(space):
             [Proposal((s[0], *p.state), p.prior) for p in family] for s, family in zip(states, families, strict=True)
         ]
 
-    return Space(
+    return SearchProblem(
         roots=[(key,) for key in space.keys],
         keys=space.keys,
         propose=propose,

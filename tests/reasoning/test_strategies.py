@@ -10,28 +10,10 @@ from scripted import ScriptedJudge, ScriptedModel
 
 from clearhead.errors import UserError
 from clearhead.reasoning.auto import Choice, Stage
-from clearhead.reasoning.strategies import (
-    JUDGED,
-    SAMPLED,
-    SEARCHES,
-    SINGLE,
-    STRATEGIES,
-    Attempt,
-    Bench,
-    Draft,
-    SearchConfig,
-    attempt,
-    heaviest,
-    joint,
-    joint_weight,
-    known,
-    pick,
-    propose,
-    sampled,
-    searched,
-    single,
-    verdict_weight,
-)  # fmt: skip
+from clearhead.reasoning.samples import SAMPLED, SINGLE, joint, pick, sampled, single
+from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, verdict_weight
+from clearhead.reasoning.strategies import STRATEGIES, attempt, known
+from clearhead.reasoning.strategy import PartialSolution, SearchConfig, StrategyContext, Trace
 from clearhead.reasoning.tree import add_children, new_tree
 
 # "What is 17 × 24?": greedy takes the likely first step B, which is wrong; A leads to 408.
@@ -55,8 +37,8 @@ def arrive(problem: str, steps: tuple[str, ...]) -> str | None:
     return steps[-1] if steps and steps[-1].isdigit() else None
 
 
-def bench(process: dict | None = None, outcome: dict | None = None) -> Bench:
-    return Bench(
+def bench(process: dict | None = None, outcome: dict | None = None) -> StrategyContext:
+    return StrategyContext(
         ScriptedModel(SCRIPT), ScriptedJudge(GOOD if process is None else process, outcome or {}), CONFIG, arrive
     )
 
@@ -112,15 +94,15 @@ def test_a_problem_is_answered_as_if_it_were_alone() -> None:
         together, _ = searched(name, bench(), problems, budget=120, seed=1)
         (alone,), _ = searched(name, bench(), ["17 × 24"], budget=120, seed=1)
         assert [m._replace(seconds=0) for m in together[1].marks] == [m._replace(seconds=0) for m in alone.marks]
-    together = sampled(SAMPLED, bench(), problems, budget=120, seed=1)
-    alone = sampled(SAMPLED, bench(), ["17 × 24"], budget=120, seed=1)
+    together = sampled(tuple(SAMPLED), bench(), problems, budget=120, seed=1)
+    alone = sampled(tuple(SAMPLED), bench(), ["17 × 24"], budget=120, seed=1)
     for name in SAMPLED:
         assert [m[:2] + m[3:] for m in together[name][1].marks] == [m[:2] + m[3:] for m in alone[name][0].marks]
 
 
 def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
     # the outcome model is fooled by 400, the process model is not
-    found = sampled(SAMPLED, bench(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0)
+    found = sampled(tuple(SAMPLED), bench(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0)
     last = {name: attempts[0].marks[-1] for name, attempts in found.items()}
     assert last["self-consistency"].steps == (B, "400")
     assert last["best-of-n-outcome"].steps == (B, "400")
@@ -133,7 +115,7 @@ def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
 def test_without_a_judged_rule_the_judge_is_not_asked() -> None:
     b = bench()
     sampled(["self-consistency"], b, ["17 × 24"], budget=50, seed=0)
-    assert b.judge is not None and b.judge.tokens("17 × 24") == 0
+    assert b.scorer is not None and b.scorer.tokens("17 × 24") == 0
 
 
 V = np.array
@@ -145,8 +127,8 @@ VERDICTS = [
     V([[1.0, 1.0], [1.0, 1.0]]),
 ]
 LOGPROBS = [-1.0, -3.0, -2.0, 0.0]
-DRAFTS = [Draft("p", ("a",), True, logprob=-1.0), Draft("p", ("b",), True, logprob=-3.0),
-          Draft("p", ("c",), True, logprob=-2.0), Draft("p", ("d",), False)]  # fmt: skip
+DRAFTS = [PartialSolution("p", ("a",), True, logprob=-1.0), PartialSolution("p", ("b",), True, logprob=-3.0),
+          PartialSolution("p", ("c",), True, logprob=-2.0), PartialSolution("p", ("d",), False)]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -174,7 +156,7 @@ def test_rules_by_hand_and_no_answer_is_never_chosen(rule: str, chosen: int) -> 
 
 def test_a_solution_drawn_twice_votes_once() -> None:
     """Its probability is counted, not how often it was drawn: 400 by one way at 1/e is less than 408 by two at 0.3."""
-    drafts = [Draft("p", (text,), True, logprob=logprob) for text, logprob in
+    drafts = [PartialSolution("p", (text,), True, logprob=logprob) for text, logprob in
               (("a", -1.0), ("a", -1.0), ("a", -1.0), ("b", math.log(0.3)), ("c", math.log(0.3)))]  # fmt: skip
     answers = ["400", "400", "400", "408", "408"]
     assert pick("likelihood-vote", answers, [V([[0.5, 0.5]])] * 5, drafts) == 3
@@ -182,7 +164,7 @@ def test_a_solution_drawn_twice_votes_once() -> None:
 
 
 def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
-    drafts = [Draft("p", (text,), True) for text in "abc"]
+    drafts = [PartialSolution("p", (text,), True) for text in "abc"]
     verdicts = [V([[0.8, 0.8]]), V([[0.7, 0.7]]), V([[0.7, 0.7]])]
     assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 0.25) == 1
     assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 4.0) == 0
@@ -211,11 +193,15 @@ def test_min_and_product_and_last_differ() -> None:
 
 
 def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
-    done = [Draft("p", (text,), True, logprob=logprob) for text, logprob in (("a", -5.0), ("b", -0.1), ("c", -0.2))]
-    tree = new_tree([Draft("p")], V([0.5]), V([False]))
+    done = [
+        PartialSolution("p", (text,), True, logprob=logprob)
+        for text, logprob in (("a", -5.0), ("b", -0.1), ("c", -0.2))
+    ]
+    tree = new_tree([PartialSolution("p")], V([0.5]), V([False]))
     assert heaviest(tree, 0, joint_weight) is None
     values = V([0.9, 0.6, 0.6])
-    tree = add_children(tree, 0, 0, [*done, Draft("p", ("open",))], np.ones(4) / 4, *[np.append(values, 1.0)] * 2,
+    states = [*done, PartialSolution("p", ("open",))]
+    tree = add_children(tree, 0, 0, states, np.ones(4) / 4, *[np.append(values, 1.0)] * 2,
                         V([True, True, True, False]))  # fmt: skip
     assert heaviest(tree, 0, joint_weight) == 2  # b: the best judged is hardly ever written, the open one is no answer
     assert heaviest(tree, 0, verdict_weight) == 1, "a calibrated verdict knows how it was written"
@@ -232,9 +218,9 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
 def test_an_exhausted_tree_is_searched_again_with_more_samples() -> None:
     """The rare right step is not among the first few draws; with a budget left it is found. Nothing is paid twice."""
     rare = {"p\n": {"bad\n": 0.97, "good\n": 0.03}, "p\nbad\n": {"1$": 1.0}, "p\ngood\n": {"2$": 1.0}}
-    judge = {("bad",): 0.01, ("good",): 0.9, ("bad", "1"): 0.01, ("good", "2"): 0.9}
+    scorer = {("bad",): 0.01, ("good",): 0.9, ("bad", "1"): 0.01, ("good", "2"): 0.9}
     config = SearchConfig(samples=4, fewest=4, narrowing=1.0, min_p=0.0, temperature=1.0)
-    b = Bench(ScriptedModel(rare), ScriptedJudge(judge, {}), config, arrive)
+    b = StrategyContext(ScriptedModel(rare), ScriptedJudge(scorer, {}), config, arrive)
     (attempt,), _ = searched("mcts-puct", b, ["p"], budget=10_000, seed=0)
     (narrow,), _ = searched("beam:4", b, ["p"], budget=10_000, seed=0)
     assert narrow.marks[-1].steps == ("bad", "1") and attempt.marks[-1].steps == ("good", "2")
@@ -253,7 +239,7 @@ def test_a_verdict_of_zero_is_never_preferred() -> None:
 def test_proposals_are_distinct_and_carry_the_model_s_probability() -> None:
     model = ScriptedModel(SCRIPT)
     (node,) = model.open(["17 × 24\n"])
-    (family,) = propose(model, [Draft("17 × 24", node=node)], CONFIG, [0])
+    (family,) = propose(model, [PartialSolution("17 × 24", node=node)], CONFIG, [0])
     assert {p.state.steps[-1]: round(p.prior, 6) for p in family} == {A: 0.4, B: 0.6}
     assert {p.state.logprob for p in family} == {math.log(0.4), math.log(0.6)}
 
@@ -268,7 +254,7 @@ def test_later_steps_are_proposed_fewer_samples_and_each_state_gets_its_own() ->
 
     model = Counting(SCRIPT)
     first, second = model.open(["17 × 24\n", "17 × 24\nA: 340+68\n"])
-    drafts = [Draft("17 × 24", (A,), node=second), Draft("17 × 24", node=first)]
+    drafts = [PartialSolution("17 × 24", (A,), node=second), PartialSolution("17 × 24", node=first)]
     config = SearchConfig(samples=12, narrowing=3.0, fewest=2, temperature=1.0, min_p=0.0)
     deeper, root = propose(model, drafts, config, [0, 0])
     assert asked == [(1, 12), (1, 4)]
@@ -286,19 +272,19 @@ WORDY = {
 }
 
 
-def cut_off(attempt: Attempt) -> tuple[int, int, tuple[str, ...]]:
+def cut_off(attempt: Trace) -> tuple[int, int, tuple[str, ...]]:
     return attempt.cut, attempt.drawn, attempt.limits
 
 
-def wordy(config: SearchConfig, context: int = 1000) -> Bench:
-    return Bench(ScriptedModel(WORDY, context), ScriptedJudge({}, {}), config, arrive)
+def wordy(config: SearchConfig, context: int = 1000) -> StrategyContext:
+    return StrategyContext(ScriptedModel(WORDY, context), ScriptedJudge({}, {}), config, arrive)
 
 
 def test_without_limits_nothing_is_cut_off() -> None:
     for name in SINGLE:
         (attempt,) = single(name, wordy(CONFIG), ["17 × 24"])
         assert cut_off(attempt) == (0, 1, ())
-    for name, (attempt,) in sampled(SAMPLED, wordy(CONFIG), ["17 × 24"], 100, 0).items():
+    for name, (attempt,) in sampled(tuple(SAMPLED), wordy(CONFIG), ["17 × 24"], 100, 0).items():
         assert cut_off(attempt)[::2] == (0, ()) and attempt.drawn > 1, name
     for name in SEARCHES:
         (attempt,), _ = searched(name, wordy(CONFIG), ["17 × 24"], 1000, 0)
@@ -310,7 +296,7 @@ def test_a_solution_that_its_limit_cuts_off_is_counted() -> None:
     assert cut_off(attempt) == (1, 1, ("search.solution_tokens",)) and attempt.marks[-1].steps is None
     (attempt,) = single("direct", wordy(replace(CONFIG, solution_tokens=12)), ["17 × 24"])
     assert cut_off(attempt) == (0, 1, ())
-    found = sampled(SAMPLED, wordy(replace(CONFIG, solution_tokens=20)), ["17 × 24"], 300, 0)
+    found = sampled(tuple(SAMPLED), wordy(replace(CONFIG, solution_tokens=20)), ["17 × 24"], 300, 0)
     for (attempt,) in found.values():
         assert 0 < attempt.cut < attempt.drawn and attempt.limits == ("search.solution_tokens",)
 
@@ -334,8 +320,8 @@ TWELVE = {"count\n" + "".join(f"{i}\n" for i in range(n)): {f"{n}\n" if n < 11 e
 
 @pytest.mark.parametrize("name", ["beam:2", "tree-of-thought", "mcts-puct"])
 def test_twelve_steps_are_taken_unless_the_depth_says_otherwise_which_is_told(name: str) -> None:
-    def at(depth: int) -> Attempt:
-        b = Bench(ScriptedModel(TWELVE), ScriptedJudge({}, {}), replace(CONFIG, depth=depth), arrive)
+    def at(depth: int) -> Trace:
+        b = StrategyContext(ScriptedModel(TWELVE), ScriptedJudge({}, {}), replace(CONFIG, depth=depth), arrive)
         return searched(name, b, ["count"], 10_000, 0)[0][0]
 
     for depth in (0, 12):
@@ -349,7 +335,7 @@ def test_twelve_steps_are_taken_unless_the_depth_says_otherwise_which_is_told(na
 def test_a_problem_too_long_for_the_context_gets_no_answer_and_stops_no_other() -> None:
     problems = ["17 × 24", "1" * 50, "17 × 24"]
     everyone = {"greedy": single("greedy", wordy(CONFIG, 40), problems)}
-    everyone |= sampled(SAMPLED, wordy(CONFIG, 40), problems, 200, 0)
+    everyone |= sampled(tuple(SAMPLED), wordy(CONFIG, 40), problems, 200, 0)
     trees = {}
     for name in SEARCHES:
         everyone[name], trees[name] = searched(name, wordy(CONFIG, 40), problems, 200, 0)
@@ -361,11 +347,11 @@ def test_a_problem_too_long_for_the_context_gets_no_answer_and_stops_no_other() 
 
 
 def test_names_are_checked() -> None:
-    assert known(STRATEGIES) == STRATEGIES
+    assert known(tuple(STRATEGIES)) == tuple(STRATEGIES)
     assert known(["beam:8"]) == ("beam:8",)
     for name in ("magic", "beam:x", "beam:0", "beam:", "greedy:2"):
         with pytest.raises(UserError, match=name):
             known([name])
-    for name in JUDGED:
+    for name in [name for name, strategy in STRATEGIES.items() if strategy.needs_reward_model]:
         with pytest.raises(UserError, match="needs a reward model"):
             known([name], judged=False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from clearhead.generation.language_model import Continuation, SampleConfig, Usage
+from clearhead.generation.language_model import Continuation, SamplingParams, Usage
 
 Script = Mapping[str, Mapping[str, float]]
 """text so far -> {what may follow, up to a newline, or to "$" which ends the text: its chance}."""
@@ -32,14 +32,14 @@ class ScriptedModel:
         return self._node(self.texts[node], self.tree[node])
 
     def extend(
-        self, nodes: Sequence[int], n: int, sampling: SampleConfig, seeds: Sequence[int], stop: str | None = "\n"
+        self, nodes: Sequence[int], n: int, sampling: SamplingParams, seeds: Sequence[int], stop: str | None = "\n"
     ) -> list[list[Continuation]]:
         return [
             [self._sample(node, np.random.default_rng([seed, i]), sampling, stop) for i in range(n)]
             for node, seed in zip(nodes, seeds, strict=True)
         ]
 
-    def _sample(self, node: int, rng: np.random.Generator, sampling: SampleConfig, stop: str | None) -> Continuation:
+    def _sample(self, node: int, rng: np.random.Generator, sampling: SamplingParams, stop: str | None) -> Continuation:
         start, logprob = self.texts[node], 0.0
         text = start
         while True:

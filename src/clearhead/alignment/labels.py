@@ -190,7 +190,7 @@ def split_paths(
 def reward_model_loss(model: Any, batch: Any) -> Tensor:
     """Cross-entropy of the labels, comparisons within problems, and -log p of right solutions, for training.loop."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
-    logits = model.judge(hidden)
+    logits = model.scorer(hidden)
     written = model.decoder.logits(hidden).float().flatten(0, -2)
     likelihood = F.cross_entropy(written, batch.targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
     likelihood = likelihood / (batch.targets != NO_TARGET).sum().clamp(min=1)

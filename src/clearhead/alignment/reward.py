@@ -35,9 +35,9 @@ class RewardModel(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"], attend: Attend) -> Float[Tensor, "*B 2"]:
-        return self.judge(self.decoder(tokens, positions, attend))
+        return self.scorer(self.decoder(tokens, positions, attend))
 
-    def judge(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 2"]:
+    def scorer(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B 2"]:
         return self.head(hidden.to(self.head.weight.dtype))
 
 

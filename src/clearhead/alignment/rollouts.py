@@ -19,7 +19,7 @@ from typing import Literal
 
 from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
-from clearhead.generation.language_model import UNLIMITED, LanguageModel, SampleConfig, Tally
+from clearhead.generation.language_model import UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.tasks.task import Task
 from clearhead.text.documents import STEP_END, join_steps, split_steps, steps_prompt
 
@@ -141,7 +141,7 @@ def _explore(
     model: LanguageModel, problems: Sequence[str], roots: Sequence[int], config: RolloutConfig, seed: int
 ) -> list[dict[State, _Explored]]:
     """Distinct states reached from each root by bold sampling, the root itself included."""
-    bold = SampleConfig(temperature=config.temperature, min_p=config.min_p, max_tokens=config.most_tokens)
+    bold = SamplingParams(temperature=config.temperature, min_p=config.min_p, max_tokens=config.most_tokens)
     found: list[dict[State, _Explored]] = [{(): _Explored(root, False)} for root in roots]
     frontier: list[tuple[int, State]] = [(i, ()) for i in range(len(roots))]
     for depth, width in enumerate(config.widths):
@@ -168,7 +168,7 @@ def _complete(
     tally: Tally,
 ) -> list[list[Ending]]:
     """How the model's own completions of each problem's explored states end."""
-    plain = SampleConfig(temperature=1.0, max_tokens=config.most_tokens)
+    plain = SamplingParams(temperature=1.0, max_tokens=config.most_tokens)
     open_states = [(i, state) for i, found in enumerate(explored) for state, at in found.items() if not at.done]
     seeds = [_seed(seed, problems[i], -1, state) for i, state in open_states]
     nodes = [explored[i][state].node for i, state in open_states]

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 
 GENERATION_CONFIG = "generation_config.json"
 WHOLE = {"temperature": 1.0, "top_p": 1.0}  # what whoever says that a model samples means by saying no more
@@ -30,8 +30,8 @@ def _float(value: float, name: str, where: Path) -> float:
 
 
 def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
-    """Fields of a SampleConfig, of a generation_config.json. Without do_sample it says nothing of how to draw."""
-    names = {field.name for field in fields(SampleConfig)} - {"max_tokens"}
+    """Fields of a SamplingParams, of a generation_config.json. Without do_sample it says nothing of how to draw."""
+    names = {field.name for field in fields(SamplingParams)} - {"max_tokens"}
     if not told.get("do_sample"):
         names = {"repetition_penalty"}
     found = dict(WHOLE) if told.get("do_sample") else {}
@@ -45,7 +45,7 @@ def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
             raise UserError(f"{where}: top_k = {value} is no whole number; mend it, or delete it from the file")
         found[name] = value if name == "top_k" else _float(value, name, where)
     try:
-        SampleConfig(**found)  # type: ignore[arg-type]
+        SamplingParams(**found)  # type: ignore[arg-type]
     except (UserError, TypeError) as error:
         raise UserError(f"{where}: {error}; mend it, or delete it from the file") from None
     return found

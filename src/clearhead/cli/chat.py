@@ -20,7 +20,7 @@ from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.language_model import SampleConfig
+    from clearhead.generation.language_model import SamplingParams
 
 COMMANDS = {
     "/help": "these lines",
@@ -114,7 +114,7 @@ def lines() -> Iterator[str]:
 
 
 def turn(
-    chat: "Conversation", message: str, sampling: "SampleConfig", seed: int, stop: Sequence[str],
+    chat: "Conversation", message: str, sampling: "SamplingParams", seed: int, stop: Sequence[str],
     settings: dict[str, Any] | None,
 ) -> None:  # fmt: skip
     """One message and its answer: streamed, or with settings as one line of JSON."""
@@ -149,7 +149,7 @@ def forgotten(chat: "Conversation") -> str:
     return f"(the conversation outgrew the model's context: its oldest {turns} dropped)"
 
 
-def talk(chat: "Conversation", model: str, sampling: "SampleConfig", seed: int, stop: Sequence[str]) -> None:
+def talk(chat: "Conversation", model: str, sampling: "SamplingParams", seed: int, stop: Sequence[str]) -> None:
     """The loop at a terminal. Ctrl-C stops an answer or clears the line, Ctrl-D leaves."""
     import readline  # noqa: F401 - makes `input` edit its line and remember earlier ones
 

@@ -68,7 +68,7 @@ def command(
     from clearhead.pipeline.journal import line
     from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
-    from clearhead.pipeline.stages import bench_for, engine_and_judge
+    from clearhead.pipeline.stages import bench_for, engine_and_scorer
     from clearhead.reasoning.evaluate import table
 
     run, display = RunDir(directory), Display()
@@ -80,9 +80,9 @@ def command(
         task = compare.with_labels(task, data, parse_columns(columns) if columns else {}, skip_bad)
     many = limit or (MOST if file or data else compare.TEST_PROBLEMS)
     problems = compare.chosen_problems(task, file, many, recipe.seed)
-    engine, judge = engine_and_judge(run, choose_device(device))
+    engine, scorer = engine_and_scorer(run, choose_device(device))
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
-    bench = bench_for(run, name, task, engine, judge, search)
+    bench = bench_for(run, name, task, engine, scorer, search)
     chosen = named or compare.usual(bench)
     unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
     if unread:

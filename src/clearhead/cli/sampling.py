@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from clearhead.checkpoints.load import LoadedModel
-    from clearhead.generation.language_model import SampleConfig
+    from clearhead.generation.language_model import SamplingParams
 
 USUAL = {"temperature": 0.7, "top_k": 0, "top_p": 0.95, "min_p": 0.0, "repetition_penalty": 1.0}
 OPTIONS = {
@@ -52,15 +52,15 @@ def kv_memory_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)  # fmt: skip
 
 
-def checked(given: Given, tokens: int) -> "SampleConfig":
+def checked(given: Given, tokens: int) -> "SamplingParams":
     """What was given, and the usual for the rest. UserError names what cannot be."""
-    from clearhead.generation.language_model import SampleConfig
+    from clearhead.generation.language_model import SamplingParams
 
     usual: dict[str, Any] = {name: USUAL[name] if value is None else value for name, value in given.items()}
-    return SampleConfig(**usual, max_tokens=tokens)
+    return SamplingParams(**usual, max_tokens=tokens)
 
 
-def of_model(sampling: "SampleConfig", given: Given, loaded: "LoadedModel") -> "SampleConfig":
+def of_model(sampling: "SamplingParams", given: Given, loaded: "LoadedModel") -> "SamplingParams":
     """The model's own in place of the usual."""
     own: dict[str, Any] = {name: value for name, value in loaded.sampling.items() if given[name] is None}
     return replace(sampling, **own)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from clearhead.errors import UserError
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import Text, TextStream
 from clearhead.text.chat import ChatTemplate
@@ -49,7 +49,7 @@ class Conversation:
     def system(self) -> str | None:
         return self.messages[0]["content"] if self.messages and self.messages[0]["role"] == "system" else None
 
-    def say(self, message: str, sampling: SampleConfig, seed: int, stop: Sequence[str] = ()) -> Generator[str]:
+    def say(self, message: str, sampling: SamplingParams, seed: int, stop: Sequence[str] = ()) -> Generator[str]:
         """The answer in pieces. Whatever ends it early, the chat can go on; a message that cannot be read is not kept.
 
         Each answer draws with numbers of its own, all decided by the seed.

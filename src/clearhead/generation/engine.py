@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.generation.backend import Backend, Computed
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.ledger import Ledger
 from clearhead.generation.request import FinishReason, Request, TokenEvent
 from clearhead.generation.sample import Group, Sample
@@ -159,7 +159,7 @@ class Engine:
         beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
         for start, logits in self._logits(unique):
             log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
-            kinds: dict[SampleConfig, list[int]] = {}
+            kinds: dict[SamplingParams, list[int]] = {}
             for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
                 group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
@@ -195,7 +195,11 @@ class Engine:
                 yield start + first, logits[first : first + few]
 
     def _draw(
-        self, allowed: Float[Tensor, "U V"], lines: Int[np.ndarray, "N"], rows: Sequence[Sample], filters: SampleConfig
+        self,
+        allowed: Float[Tensor, "U V"],
+        lines: Int[np.ndarray, "N"],
+        rows: Sequence[Sample],
+        filters: SamplingParams,
     ) -> Int[Tensor, "N"]:
         """A token for each row from its line of logits; rows of one line share what the filters make of it."""
         if filters.greedy and filters.repetition_penalty == 1:

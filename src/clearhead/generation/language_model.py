@@ -16,7 +16,7 @@ CONTEXT = "model.max_positions"  # the setting of a recipe that bounds every tex
 
 
 @dataclass(frozen=True)
-class SampleConfig:
+class SamplingParams:
     """How a token is drawn: repetition penalty, temperature, top-k, top-p and min-p, each on what the last one left.
 
     temperature 0 is greedy; top_k 0, top_p 1 and min_p 0 keep every token, and a repetition_penalty of 1 spares those
@@ -49,7 +49,7 @@ class SampleConfig:
         return self.temperature == 0
 
 
-GREEDY = SampleConfig(temperature=0.0)
+GREEDY = SamplingParams(temperature=0.0)
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ class LanguageModel(Protocol):
         self,
         nodes: Sequence[int],
         n: int,
-        sampling: SampleConfig,
+        sampling: SamplingParams,
         seeds: Sequence[int],
         stop: str | None = "\n",
     ) -> list[list[Continuation]]:

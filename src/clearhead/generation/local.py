@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from clearhead.errors import UserError
 from clearhead.generation.engine import Engine, finite
-from clearhead.generation.language_model import Continuation, SampleConfig, Usage
+from clearhead.generation.language_model import Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import Nodes, Place
 from clearhead.generation.request import FinishReason, Request
 from clearhead.generation.sampling import Token
@@ -87,7 +87,7 @@ class LocalEngine:
         self,
         nodes: Sequence[int],
         n: int,
-        sampling: SampleConfig,
+        sampling: SamplingParams,
         seeds: Sequence[int],
         stop: str | tuple[str, ...] | None = "\n",
     ) -> list[list[Continuation]]:
@@ -130,7 +130,7 @@ class LocalEngine:
         return [[texts[entry, sample] for sample in range(n)] for entry in range(len(nodes))]
 
     def generate(
-        self, prompts: Sequence[str], sampling: SampleConfig, n: int, seeds: Sequence[int]
+        self, prompts: Sequence[str], sampling: SamplingParams, n: int, seeds: Sequence[int]
     ) -> list[list[Continuation]]:
         """n whole texts for each prompt; their nodes are released already."""
         roots = self.open(prompts)

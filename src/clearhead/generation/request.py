@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from clearhead.errors import UserError
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.sampling import Token
 
 FinishReason = Literal["end", "stop", "tokens", "context"]
@@ -21,7 +21,7 @@ class Request:
     """
 
     prompt_ids: Sequence[int]
-    sampling: SampleConfig = field(default_factory=SampleConfig)
+    sampling: SamplingParams = field(default_factory=SamplingParams)
     seed: int = 0
     stop: tuple[str, ...] = ()
     n: int = 1

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from clearhead.generation.beam import Hypothesis
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
 from clearhead.generation.stopping import StopRule
@@ -28,7 +28,7 @@ class Group:
     id: int
     request: Request
     new: int  # tokens at most
-    filters: SampleConfig  # without `max_tokens`: equal for all that draw alike
+    filters: SamplingParams  # without `max_tokens`: equal for all that draw alike
     rule: StopRule
     account: int
     at: int | None

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int, Integer, UInt64
 from torch import Tensor
 
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 
 FLOAT = torch.finfo(torch.float32)
 SMALL = 1e-6  # below it, logits may become too large for a float
@@ -116,7 +116,7 @@ def keep_min_p(logits: Float[Tensor, "N V"], p: float) -> Float[Tensor, "N V"]:
 
 
 def apply_filters(
-    logits: Float[Tensor, "N V"], config: SampleConfig, seen: Bool[Tensor, "#N V"] | None = None
+    logits: Float[Tensor, "N V"], config: SamplingParams, seen: Bool[Tensor, "#N V"] | None = None
 ) -> Float[Tensor, "N V"]:
     """Repetition penalty, temperature, top-k, top-p and min-p, each on what the last one left.
 

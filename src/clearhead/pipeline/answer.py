@@ -8,17 +8,18 @@ from typing import Any
 
 import torch
 
-from clearhead.alignment.judge import LocalJudge
+from clearhead.alignment.scorer import LocalScorer
 from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import bench_for, engine_and_judge
+from clearhead.pipeline.stages import bench_for, engine_and_scorer
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
-from clearhead.reasoning.strategies import Bench, SearchConfig, attempt, known
+from clearhead.reasoning.strategies import attempt, known
+from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task, knows
 from clearhead.text.documents import direct_prompt, steps_prompt
 
@@ -32,14 +33,14 @@ class Solver:
     run: RunDir
     tasks: dict[str, Task]
     engine: LocalEngine
-    judge: LocalJudge | None
+    scorer: LocalScorer | None
     search: SearchConfig
     strategy: str
     budget: int
     seed: int
 
-    def bench(self, task_name: str) -> Bench:
-        return bench_for(self.run, task_name, self.tasks[task_name], self.engine, self.judge, self.search)
+    def bench(self, task_name: str) -> StrategyContext:
+        return bench_for(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,10 @@ def solver(
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     tasks = run_tasks(run)
-    engine, judge = engine_and_judge(run, device)
-    chosen = strategy or usual_strategy(run, judge is not None)
-    known([chosen], judged=judge is not None, measured=run.auto.is_file())
-    return Solver(run, tasks, engine, judge, search, chosen, budget, seed)
+    engine, scorer = engine_and_scorer(run, device)
+    chosen = strategy or usual_strategy(run, scorer is not None)
+    known([chosen], judged=scorer is not None, measured=run.auto.is_file())
+    return Solver(run, tasks, engine, scorer, search, chosen, budget, seed)
 
 
 def usual_strategy(run: RunDir, judged: bool) -> str:

@@ -16,23 +16,25 @@ import torch
 
 from clearhead.alignment import calibration
 from clearhead.alignment.calibration import Calibration, Samples
-from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.reward import OUTCOME, PROCESS
+from clearhead.alignment.scorer import LocalScorer
 from clearhead.config import build
 from clearhead.files import write_json
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, bench_of, engine_and_judge, held_out_problems
+from clearhead.pipeline.stages import Context, bench_of, engine_and_scorer, held_out_problems
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
+from clearhead.reasoning.samples import SAMPLED
 from clearhead.reasoning.statistics import bootstrap_mean
-from clearhead.reasoning.strategies import JUDGED, SAMPLED, Draft, family
+from clearhead.reasoning.strategies import strategy_of
+from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 
@@ -76,22 +78,22 @@ class Job(NamedTuple):
 
 def together_tried(judged: bool) -> list[tuple[str, ...]]:
     """The candidates in groups that share their samples; those that ask the reward model only where there is one."""
-    named = [name for name in CANDIDATES if judged or family(name) not in JUDGED]
+    named = [name for name in CANDIDATES if judged or not strategy_of(name).needs_reward_model]
     sampled = [name for name in named if name in SAMPLED]
-    groups = [tuple(name for name in sampled if (name in JUDGED) == asks) for asks in (False, True)]
+    groups = [tuple(name for name in sampled if SAMPLED[name].needs_reward_model == asks) for asks in (False, True)]
     return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
 
 
 def work(path: Path, device: str, job: Job) -> dict[str, Any]:
-    tasks, engine, judge, recipe = _models(path, device)
+    tasks, engine, scorer, recipe = _models(path, device)
     task = tasks[job.task]
     problems = held_out_problems(task, recipe.seed).calibration
     if not job.strategies:
-        assert judge is not None
-        return asdict(fit(problems, draw(engine, judge, task, problems, recipe)))
+        assert scorer is not None
+        return asdict(fit(problems, draw(engine, scorer, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
-    bench = bench_of(engine, judge, task, recipe.search, fitted)
+    bench = bench_of(engine, scorer, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):
@@ -112,9 +114,9 @@ def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
 
 
 @lru_cache(maxsize=1)
-def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalJudge | None, Recipe]:
+def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalScorer | None, Recipe]:
     run = RunDir(path)
-    return run_tasks(run), *engine_and_judge(run, torch.device(device)), run.recipe()
+    return run_tasks(run), *engine_and_scorer(run, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:
@@ -139,7 +141,7 @@ def chosen(scores: Mapping[str, Mapping[int, list[float]]], fitted: Mapping[str,
         "problems": len(next(iter(scores["greedy"].values()))),
         "calibration": fitted,
         "budgets": rows,
-        "reward_model_helps": any(family(stage.strategy) in JUDGED for stage in choice.stages),
+        "reward_model_helps": any(strategy_of(stage.strategy).needs_reward_model for stage in choice.stages),
         "why": why(rows),
     }
 
@@ -170,19 +172,19 @@ class Drawn:
         self.right: list[bool] = []
 
 
-def draw(engine: LocalEngine, judge: LocalJudge, task: Task, problems: Sequence[str], recipe: Recipe) -> Drawn:
+def draw(engine: LocalEngine, scorer: LocalScorer, task: Task, problems: Sequence[str], recipe: Recipe) -> Drawn:
     """Solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
     drawn = Drawn()
     for some in handfuls([(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]):
-        _draw(drawn, engine, judge, task, some, recipe)
+        _draw(drawn, engine, scorer, task, some, recipe)
     return drawn
 
 
 def _draw(
-    drawn: Drawn, engine: LocalEngine, judge: LocalJudge, task: Task, asked: Sequence[tuple[int, str]], recipe: Recipe
+    drawn: Drawn, engine: LocalEngine, scorer: LocalScorer, task: Task, asked: Sequence[tuple[int, str]], recipe: Recipe
 ) -> None:
     nodes = engine.open([steps_prompt(problem) for _, problem in asked])
-    sampling = SampleConfig(max_tokens=recipe.search.most_solution_tokens)
+    sampling = SamplingParams(max_tokens=recipe.search.most_solution_tokens)
     texts = engine.extend(nodes, SAMPLES, sampling, [recipe.seed + 2] * len(nodes), stop=None)
     engine.close(nodes)
     for (i, problem), continuations in zip(asked, texts, strict=True):
@@ -190,9 +192,9 @@ def _draw(
             if not text.done:
                 continue
             steps = split_steps(text.text)
-            drafts = [Draft(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
+            drafts = [PartialSolution(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
             answer = task.answer(problem, steps)
-            reading = judge.read(drafts)
+            reading = scorer.read(drafts)
             if np.isneginf(reading.likelihood).any():
                 continue
             drawn.z.append(reading.z)
@@ -202,7 +204,7 @@ def _draw(
             drawn.steps.append(steps)
             drawn.answer.append(answer)
             drawn.right.append(answer is not None and task.check(problem, answer))
-    judge.forget([problem for _, problem in asked])
+    scorer.forget([problem for _, problem in asked])
 
 
 def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:

@@ -12,7 +12,8 @@ from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import Unit, grade
-from clearhead.reasoning.strategies import JUDGED, Attempt, Bench, Mark, family, known
+from clearhead.reasoning.strategies import known, strategy_of
+from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.labelled import labelled
@@ -45,28 +46,28 @@ def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> lis
     return list(read_problems(file, task))[:limit] if file else task.problems("test", limit, seed)
 
 
-def usual(bench: Bench) -> tuple[str, ...]:
+def usual(bench: StrategyContext) -> tuple[str, ...]:
     """What is compared where nothing is said: of the usual strategies those that the run has what they need for."""
-    lacking = (() if bench.judge else JUDGED) + (() if bench.choice else (AUTO,))
-    return tuple(name for name in USUAL if family(name) not in lacking)
+    able = [name for name in USUAL if bench.scorer or not strategy_of(name).needs_reward_model]
+    return tuple(name for name in able if bench.choice or name != AUTO)
 
 
 def evaluate(
-    bench: Bench, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str], budgets: Sequence[int],
-    seeds: int, progress: Progress, unread: Collection[str] = (),
+    bench: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
+    budgets: Sequence[int], seeds: int, progress: Progress, unread: Collection[str] = (),
 ) -> list[Unit]:  # fmt: skip
     """Every strategy on every problem, checked; at those in `unread`, which the model cannot read, nothing is tried.
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, judged=bench.judge is not None, measured=bench.choice is not None)
+    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
     units: list[Unit] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
-            found: dict[str, list[Attempt]] = {strategy: [] for strategy in piece.strategies}
+            found: dict[str, list[Trace]] = {strategy: [] for strategy in piece.strategies}
             for start in range(0, len(problems), AT_ONCE):
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
@@ -78,10 +79,10 @@ def evaluate(
     return units
 
 
-def _in_order(problems: Sequence[str], attempts: Sequence[Attempt]) -> list[Attempt]:
+def _in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
     """An attempt at each problem; at those that have none nothing was tried."""
     made = {attempt.problem: attempt for attempt in attempts}
-    return [made.get(problem) or Attempt(problem, (Mark(0, 0, 0.0, None),)) for problem in problems]
+    return [made.get(problem) or Trace(problem, (CostPoint(0, 0, 0.0, None),)) for problem in problems]
 
 
 def lines(units: Sequence[Unit]) -> list[dict[str, Any]]:

@@ -13,7 +13,9 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import LONGEST, Sizes, limit
 from clearhead.reasoning.evaluate import Row, Unit, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
-from clearhead.reasoning.strategies import SAMPLED, SEARCHES, SINGLE, family
+from clearhead.reasoning.samples import SAMPLED, SINGLE
+from clearhead.reasoning.searches import SEARCHES
+from clearhead.reasoning.strategies import family
 
 SHOWN_ANSWERS = 8  # of each kind
 RIGHT = "right"

@@ -14,39 +14,28 @@ import numpy as np
 import torch
 
 from clearhead.alignment import quality
-from clearhead.alignment.judge import LocalJudge
 from clearhead.alignment.rollouts import collect, labelled_states
+from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.attention_weights import attention_weights
 from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, bench_for, engine_and_judge, load_policy, load_tokenizer
+from clearhead.pipeline.stages import Context, bench_for, engine_and_scorer, load_policy, load_tokenizer
 from clearhead.pipeline.workers import do_jobs
-from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import Unit, final_answer, grade
+from clearhead.reasoning.samples import SAMPLED, SINGLE
+from clearhead.reasoning.searches import SearchTrace, searched
 from clearhead.reasoning.statistics import bootstrap_mean
-from clearhead.reasoning.strategies import (
-    JUDGED,
-    PROCESS,
-    SAMPLED,
-    SINGLE,
-    Attempt,
-    Bench,
-    Draft,
-    Grown,
-    attempt,
-    known,
-    searched,
-)  # fmt: skip
+from clearhead.reasoning.strategies import attempt, known, strategy_of
+from clearhead.reasoning.strategy import PROCESS, PartialSolution, StrategyContext, Trace
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
-PLANS_AHEAD = ("halving", AUTO)
 QUALITY_PROBLEMS = 100  # test problems on which the reward model is compared with what turned out
 TRUTH_PROBLEMS = 60  # of them, those whose labels are compared with the truth about steps, which takes rollouts
 QUALITY_SAMPLES = 16  # solutions of each
@@ -88,28 +77,28 @@ def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
 
 def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     """Do one job with the models of a run; a process loads them once."""
-    run, tasks, engine, judge = _models(path, device)
+    run, tasks, engine, scorer = _models(path, device)
     recipe = run.recipe()
     if job.kind == "attention":
         return attention_map(run, tasks)
     if job.kind == "tree":
-        return shown_tree(run, job.shown, tasks, engine, judge, recipe)
+        return shown_tree(run, job.shown, tasks, engine, scorer, recipe)
     task = tasks[job.task]
     if job.kind == "quality":
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        bench = bench_for(run, job.task, task, engine, judge, recipe.search)
+        bench = bench_for(run, job.task, task, engine, scorer, recipe.search)
         return reward_quality(engine, bench, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    bench, before = bench_for(run, job.task, task, engine, judge, recipe.search), engine.usage()
+    bench, before = bench_for(run, job.task, task, engine, scorer, recipe.search), engine.usage()
     units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
 
 @lru_cache(maxsize=1)
-def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalJudge | None]:
+def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalScorer | None]:
     run = RunDir(path)
-    return run, run_tasks(run), *engine_and_judge(run, torch.device(device))
+    return run, run_tasks(run), *engine_and_scorer(run, torch.device(device))
 
 
 class Piece(NamedTuple):
@@ -131,18 +120,19 @@ def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[
     """
     most = max(budgets)
     pieces = [Piece((name,), 0, most) for name in strategies if name in SINGLE]
-    free = tuple(name for name in strategies if name in SAMPLED and name not in JUDGED)
-    judged = tuple(name for name in strategies if name in SAMPLED and name in JUDGED)
+    free = tuple(name for name in strategies if name in SAMPLED and not SAMPLED[name].needs_reward_model)
+    judged = tuple(name for name in strategies if name in SAMPLED and SAMPLED[name].needs_reward_model)
     for seed in range(seeds):
         pieces += [Piece(together, seed, most) for together in (free, judged) if together]
         for name in strategies:
             if name not in (*SINGLE, *SAMPLED):
-                pieces += [Piece((name,), seed, budget) for budget in (budgets if name in PLANS_AHEAD else [most])]
+                each = [most] if strategy_of(name).anytime else budgets
+                pieces += [Piece((name,), seed, budget) for budget in each]
     return pieces
 
 
 def measure(
-    strategies: Sequence[str], bench: Bench, task: Task, problems: Sequence[str], budget: int, seed: int
+    strategies: Sequence[str], bench: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
 ) -> list[Unit]:
     """Run strategies that belong together and check what they answered."""
     found = answered(strategies, bench, problems, budget, seed)
@@ -150,10 +140,10 @@ def measure(
 
 
 def answered(
-    strategies: Sequence[str], bench: Bench, problems: Sequence[str], budget: int, seed: int
-) -> dict[str, list[Attempt]]:
+    strategies: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+) -> dict[str, list[Trace]]:
     """What strategies that belong together make of each problem; all problems advance at once."""
-    known(strategies, judged=bench.judge is not None, measured=bench.choice is not None)
+    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
     return attempt(strategies, bench, problems, budget, seed)[0]
 
 
@@ -174,18 +164,18 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
 
 
 def reward_quality(
-    engine: LocalEngine, bench: Bench, task: Task, problems: Sequence[str], recipe: Recipe
+    engine: LocalEngine, bench: StrategyContext, task: Task, problems: Sequence[str], recipe: Recipe
 ) -> dict[str, Any]:
     """The reward model on sampled test solutions: within problems and over all, and how far its probabilities hold.
 
     Against outcomes; where the task knows the truth about steps, against that as well.
     """
-    judge = bench.judge
-    assert judge is not None
+    scorer = bench.scorer
+    assert scorer is not None
     problems = [problem for problem in problems if engine.fits(steps_prompt(problem))]
-    drawn = _solutions(engine, problems, SampleConfig(max_tokens=recipe.search.most_solution_tokens), recipe.seed)
+    drawn = _solutions(engine, problems, SamplingParams(max_tokens=recipe.search.most_solution_tokens), recipe.seed)
     states = [
-        Draft(draft.problem, draft.steps[:length]) if length < len(draft.steps) else draft
+        PartialSolution(draft.problem, draft.steps[:length]) if length < len(draft.steps) else draft
         for draft in drawn
         for length in range(1, len(draft.steps) + 1)
     ]
@@ -193,8 +183,8 @@ def reward_quality(
     answers = [task.answer(draft.problem, draft.steps) if draft.done else None for draft in drawn]
     right = np.array([a is not None and task.check(d.problem, a) for d, a in zip(drawn, answers, strict=True)], bool)
     won = np.repeat(right, [len(draft.steps) for draft in drawn])
-    verdicts = judge.verdicts(states)
-    judge.forget(problems)
+    verdicts = scorer.verdicts(states)
+    scorer.forget(problems)
     process, depth = verdicts[:, PROCESS], np.array([len(state.steps) for state in states])
     done = np.array([state.done for state in states], bool)
     number = {problem: i for i, problem in enumerate(problems)}
@@ -246,12 +236,14 @@ def _share(shares: np.ndarray) -> dict[str, Any]:
     return {"pairs": len(shares), "right_first": interval.estimate, "low": interval.low, "high": interval.high}
 
 
-def _solutions(engine: LocalEngine, problems: Sequence[str], sampling: SampleConfig, seed: int) -> list[Draft]:
+def _solutions(
+    engine: LocalEngine, problems: Sequence[str], sampling: SamplingParams, seed: int
+) -> list[PartialSolution]:
     nodes = engine.open([steps_prompt(problem) for problem in problems])
     drawn = engine.extend(nodes, QUALITY_SAMPLES, sampling, [seed + 1] * len(nodes), stop=None)
     engine.close(nodes)
     return [
-        Draft(problem, split_steps(text.text), text.done, logprob=text.logprob)
+        PartialSolution(problem, split_steps(text.text), text.done, logprob=text.logprob)
         for problem, texts in zip(problems, drawn, strict=True)
         for text in texts
         if text.text
@@ -272,7 +264,7 @@ def _label_truth(
 
 
 def shown_tree(
-    run: RunDir, wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, judge: LocalJudge | None, recipe: Recipe
+    run: RunDir, wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, scorer: LocalScorer | None, recipe: Recipe
 ) -> dict[str, Any]:
     """The search tree of one problem, as the report draws it."""
     name, _, typed = wanted.partition(":")
@@ -281,9 +273,9 @@ def shown_tree(
     task = tasks[name]
     problem = task.parse(typed.strip())
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
-    if judge is None:
+    if scorer is None:
         strategy = "tree-of-thought"
-    bench = bench_for(run, name, task, engine, judge, recipe.search)
+    bench = bench_for(run, name, task, engine, scorer, recipe.search)
     budget = max(recipe.evaluation.budgets)
     attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
     if grown is None:
@@ -291,7 +283,9 @@ def shown_tree(
     return tree_data(task, strategy, problem, grown, attempts[0].marks[-1].steps) | {"title": typed.strip()}
 
 
-def tree_data(task: Task, strategy: str, problem: str, grown: Grown, steps: tuple[str, ...] | None) -> dict[str, Any]:
+def tree_data(
+    task: Task, strategy: str, problem: str, grown: SearchTrace, steps: tuple[str, ...] | None
+) -> dict[str, Any]:
     """One root's tree as plain data, with the truth about each step where the task knows it."""
     result, row = grown
     root = to_dict(
@@ -319,7 +313,7 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
     text = steps_prompt(problem)
     if engine.fits(text):
-        ((written,),) = engine.generate([text], SampleConfig(temperature=0.0, max_tokens=MAPPED), 1, [0])
+        ((written,),) = engine.generate([text], SamplingParams(temperature=0.0, max_tokens=MAPPED), 1, [0])
         text += written.text
     ids = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
     layers = [

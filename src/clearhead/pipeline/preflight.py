@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, sizes, unseen
@@ -21,7 +21,7 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import RunTokenizer, train_tokenizer
 from clearhead.pipeline.workers import MOST
-from clearhead.reasoning.strategies import SAMPLED, SINGLE
+from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.rows import told as intake_lines
@@ -219,7 +219,7 @@ def token_seconds(engine: LocalEngine, tasks: Mapping[str, Task], recipe: Recipe
     asked = map(steps_prompt, task.problems("valid", TIMED_PROMPTS, recipe.seed))
     prompts = [prompt for prompt in asked if engine.fits(prompt)]
     started = time.perf_counter()
-    engine.generate(prompts, SampleConfig(max_tokens=TIMED_NEW), 1, list(range(len(prompts))))
+    engine.generate(prompts, SamplingParams(max_tokens=TIMED_NEW), 1, list(range(len(prompts))))
     return (time.perf_counter() - started) / max(engine.usage().generated, 1)
 
 

@@ -14,7 +14,7 @@ from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
-from clearhead.reasoning.strategies import SearchConfig
+from clearhead.reasoning.strategy import SearchConfig
 from clearhead.tasks import load
 from clearhead.tasks.task import Task
 from clearhead.training.loop import TrainConfig

@@ -13,7 +13,8 @@ from typing import Any
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST
 from clearhead.pipeline.recipe import Recipe, decoder_config
-from clearhead.reasoning.strategies import SEARCHES, family
+from clearhead.reasoning.searches import SEARCHES
+from clearhead.reasoning.strategies import family
 from clearhead.tasks.task import Task
 from clearhead.text.documents import direct_prompt, steps_prompt
 from clearhead.text.protocol import Tokenizer

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 
 from clearhead.alignment.calibration import Calibration
-from clearhead.alignment.judge import CalibratedJudge, LocalJudge
 from clearhead.alignment.labels import (
     Epochs,
     by_problem,
@@ -28,11 +27,12 @@ from clearhead.alignment.labels import (
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.alignment.scorer import CalibratedScorer, LocalScorer
 from clearhead.checkpoints import own
 from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.files import write_json, write_text
-from clearhead.generation.language_model import SampleConfig, Tally
+from clearhead.generation.language_model import SamplingParams, Tally
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
@@ -42,7 +42,7 @@ from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.tokens import RunTokenizer
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
-from clearhead.reasoning.strategies import Bench, SearchConfig
+from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
@@ -186,7 +186,7 @@ def first_try(
     for name, task in tasks.items():
         fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
         nodes = engine.open([steps_prompt(problem) for problem in fitting])
-        limit = SampleConfig(temperature=0.0, max_tokens=decoder.config.max_positions)
+        limit = SamplingParams(temperature=0.0, max_tokens=decoder.config.max_positions)
         right = 0
         for problem, (text,) in zip(fitting, engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
             answer = task.answer(problem, split_steps(text.text)) if text.done else None
@@ -200,7 +200,7 @@ def first_try(
 def reader_stage(context: Context) -> None:
     """A second language model of the same solutions, by another seed, for the reward model to grow from.
 
-    Two models that learned from the same few problems make different slips, so each is a judge of the other's
+    Two models that learned from the same few problems make different slips, so each is a scorer of the other's
     solutions: what both find probable is right far more often. Where problems are drawn without end, the policy itself
     is the start, since it knows more and has nothing by heart.
     """
@@ -334,31 +334,33 @@ def held_out_problems(task: Task, seed: int) -> HeldOut:
 
 
 def bench_of(
-    engine: LocalEngine, judge: LocalJudge | None, task: Task, search: SearchConfig,
+    engine: LocalEngine, scorer: LocalScorer | None, task: Task, search: SearchConfig,
     calibration: Calibration | None = None, choice: Choice | None = None,
-) -> Bench:  # fmt: skip
-    """What strategies work with, the judge calibrated where it can be."""
-    if judge is None or calibration is None:
-        return Bench(engine, judge, search, task.answer, choice)
-    return Bench(engine, CalibratedJudge(judge, calibration), search, task.answer, choice, calibration.sharpness)
+) -> StrategyContext:  # fmt: skip
+    """What strategies work with, the scorer calibrated where it can be."""
+    if scorer is None or calibration is None:
+        return StrategyContext(engine, scorer, search, task.answer, choice)
+    return StrategyContext(
+        engine, CalibratedScorer(scorer, calibration), search, task.answer, choice, calibration.sharpness
+    )
 
 
 def bench_for(
-    run: RunDir, name: str, task: Task, engine: LocalEngine, judge: LocalJudge | None, search: SearchConfig
-) -> Bench:
+    run: RunDir, name: str, task: Task, engine: LocalEngine, scorer: LocalScorer | None, search: SearchConfig
+) -> StrategyContext:
     """The same for a task of a run, with what its calibration stage has found."""
     if not run.auto.is_file():
-        return bench_of(engine, judge, task, search)
+        return bench_of(engine, scorer, task, search)
     measured = read_json(run.auto, layout.AUTO)
     if name not in measured:
         raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
     stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
-    return bench_of(engine, judge, task, search, calibration, Choice(tuple(stages)))
+    return bench_of(engine, scorer, task, search, calibration, Choice(tuple(stages)))
 
 
-def engine_and_judge(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalJudge | None]:
+def engine_and_scorer(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
     """The trained models of a run, ready to answer."""
     tokenizer, reward = load_tokenizer(run), load_reward(run, device)
-    return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalJudge(reward, tokenizer)
+    return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalScorer(reward, tokenizer)

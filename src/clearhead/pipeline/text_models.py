@@ -8,7 +8,7 @@ import torch
 from clearhead.checkpoints import own
 from clearhead.generation.backends import backend_for
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.decoder import Decoder
@@ -49,7 +49,7 @@ def continuations(
     model: LanguageModel, tokenizer: AnyTokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
 ) -> list[str]:
     """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
-    sampling = SampleConfig(temperature=config.temperature, max_tokens=config.sample_tokens)
+    sampling = SamplingParams(temperature=config.temperature, max_tokens=config.sample_tokens)
     begun = [opening(tokenizer, prompt) for prompt in prompts]
     engine = Engine(backend_for(model), tokenizer)
     most = engine.backend.max_positions - 1

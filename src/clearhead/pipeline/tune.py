@@ -33,7 +33,7 @@ from clearhead.errors import UserError
 from clearhead.files import write_bytes, write_json
 from clearhead.generation.backends import backend_for
 from clearhead.generation.engine import Engine
-from clearhead.generation.language_model import SampleConfig
+from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
@@ -354,7 +354,7 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
     engine = Engine(backend_for(prepared.loaded.decoder.eval()), tokenizer)
-    sampling = SampleConfig(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
+    sampling = SamplingParams(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
     written = []
     with context.progress(label, len(prepared.turns)) as done:
         for turn in prepared.turns:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reasoning.lockstep import Choose, Result, Run, Space, best_done
+from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
 from clearhead.reasoning.tree import ROOT, Tree
 from clearhead.reasoning.votes import Aggregate, last
 
@@ -19,7 +19,7 @@ def itself(state: Any) -> Hashable:
 
 
 def search(
-    space: Space,
+    space: SearchProblem,
     *,
     width: int,
     depth: int,

@@ -13,7 +13,8 @@ import numpy as np
 from clearhead.errors import UserError
 from clearhead.reasoning import statistics
 from clearhead.reasoning.curve import Graded, at_budget
-from clearhead.reasoning.strategies import LABELS, SINGLE, Attempt, Mark, family, known
+from clearhead.reasoning.strategies import family, known, strategy_of
+from clearhead.reasoning.strategy import CostPoint, Trace
 from clearhead.tasks.task import Task, expected
 
 Unit = Mapping[str, Any]
@@ -42,7 +43,7 @@ class EvaluationConfig:
         known(self.strategies)
 
 
-def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Attempt]) -> Unit:
+def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Trace]) -> Unit:
     """Check every answer that a strategy would have given on its way. The same answer is checked once."""
     problems = []
     for attempt in attempts:
@@ -74,7 +75,7 @@ def final_answer(task: Task, strategy: str, problem: str, steps: Sequence[str]) 
     return "".join(steps) if family(strategy) == "direct" else task.answer(problem, steps)
 
 
-def _one_for_each_cost(marks: Sequence[Mark]) -> list[Mark]:
+def _one_for_each_cost(marks: Sequence[CostPoint]) -> list[CostPoint]:
     """In order of cost; where nothing was spent between two marks, the later one counts."""
     by_cost = {mark.generated + mark.reward: mark for mark in marks}
     return [by_cost[cost] for cost in sorted(by_cost)]
@@ -105,7 +106,7 @@ def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
     """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
     rows = []
     for strategy, runs in by_strategy(units).items():
-        single = family(strategy) in SINGLE
+        single = strategy_of(strategy).kind == "single"
         for budget in budgets[-1:] if single or ":" in strategy else budgets:
             group = within(runs, budget)
             scores, costs = at(group, budget)
@@ -185,4 +186,5 @@ def by_strategy(units: Iterable[Unit]) -> dict[str, list[Unit]]:
 def label(strategy: str) -> str:
     """How a table calls a strategy: "step beam search, width 4" for beam:4."""
     name, _, number = strategy.partition(":")
-    return f"{LABELS[name]}, width {number}" if number else LABELS[name]
+    label = strategy_of(name).label
+    return f"{label}, width {number}" if number else label

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from clearhead.reasoning.lockstep import Choose, Result, Run, Space, best_done
+from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
 from clearhead.reasoning.mcts import Rule, Worth, puct, select
 from clearhead.reasoning.tree import ROOT, mean_value
 from clearhead.reasoning.votes import Aggregate, last
@@ -31,7 +31,7 @@ class _Race:
 
 
 def search(
-    space: Space,
+    space: SearchProblem,
     *,
     simulations: int,
     actions: int = 16,

@@ -28,8 +28,8 @@ class Proposal(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Space:
-    """What is searched: the roots, the steps, the judge, and what may be spent on each root.
+class SearchProblem:
+    """What is searched: the roots, the steps, the scorer, and what may be spent on each root.
 
     The functions take batches over all roots; no result of one state may depend on the others in its batch.
     """
@@ -37,7 +37,7 @@ class Space:
     roots: Sequence[Any]
     keys: Sequence[str]  # the root's name, from which its seeds come: not its place in the batch
     propose: Callable[[Sequence[Any], Sequence[int]], Sequence[Sequence[Proposal]]]  # (states, a seed for each)
-    value: Callable[[Sequence[Any]], np.ndarray]  # within [0, 1]; judges finished states as well
+    value: Callable[[Sequence[Any]], np.ndarray]  # within [0, 1]; finished states as well
     is_done: Callable[[Any], bool]
     cost: Callable[[int], int] | None = None  # what root i has spent so far; None counts the states scored
     limit: int | None = None  # a root that has spent this much stops
@@ -84,7 +84,7 @@ class Result:
 class Run:
     """One search in progress: the trees, what each root has spent, and its curve so far."""
 
-    def __init__(self, space: Space, aggregate: Aggregate = last, choose: Choose = best_done) -> None:
+    def __init__(self, space: SearchProblem, aggregate: Aggregate = last, choose: Choose = best_done) -> None:
         assert len(space.roots) == len(space.keys), "one key for each root"
         self.space = space
         self.aggregate = aggregate
@@ -174,7 +174,7 @@ def _merge(proposals: Sequence[Proposal]) -> tuple[list[Any], np.ndarray]:
     return list(total), priors / mass if mass > 0 else np.full(len(total), 1 / max(len(total), 1))
 
 
-def _verdicts(space: Space, states: Sequence[Any]) -> np.ndarray:
+def _verdicts(space: SearchProblem, states: Sequence[Any]) -> np.ndarray:
     if not states:
         return np.zeros(0)
     values = np.asarray(space.value(states), float)

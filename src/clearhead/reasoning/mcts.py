@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from clearhead.reasoning.lockstep import Choose, Result, Run, Space, best_done
+from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
 from clearhead.reasoning.tree import ROOT, Tree, child_slots, climb, mean_value
 from clearhead.reasoning.votes import Aggregate, last
 
@@ -59,7 +59,7 @@ def greedy() -> Rule:
 
 
 def search(
-    space: Space,
+    space: SearchProblem,
     *,
     simulations: int,
     rule: Rule,

@@ -8,7 +8,7 @@ import numpy as np
 
 from clearhead.errors import UserError
 from clearhead.reasoning import beam, mcts
-from clearhead.reasoning.lockstep import Proposal, Space
+from clearhead.reasoning.lockstep import Proposal, SearchProblem
 from clearhead.reasoning.tree import Tree, best_value, mean_value, path_to
 
 RULES = {"mcts": (mcts.puct(), mean_value), "ucb": (mcts.ucb(), mean_value), "best-first": (mcts.greedy(), best_value)}
@@ -53,7 +53,7 @@ def search(
         if number < 1:
             raise UserError(f"{name} = {number} must be at least 1")
 
-    space = Space(
+    space = SearchProblem(
         [problem], [repr(problem)], lambda states, seeds: [list(map(_proposal, propose(state))) for state in states],
         lambda states: np.array([value(state) for state in states], float), is_done, limit=budget,
     )  # fmt: skip

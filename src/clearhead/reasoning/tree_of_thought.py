@@ -1,24 +1,24 @@
-"""Tree of thoughts (Yao et al. 2023): deliberate search in which the model itself, or a reward model, judges thoughts.
+"""Tree of thoughts (Yao et al. 2023): deliberate search in which the model itself, or a reward model, scores thoughts.
 
 Its breadth-first form is a beam that ranks states by the newest verdict alone, so that is what runs. What is
-deliberately not here: the prompts that let a model propose and judge; they are the space's `propose` and `value`.
+deliberately not here: the prompts that let a model propose and scorer; they are the space's `propose` and `value`.
 """
 
 import numpy as np
 
 from clearhead.reasoning import beam
-from clearhead.reasoning.lockstep import Choose, Result, Run, Space, best_done
+from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
 from clearhead.reasoning.tree import ROOT
 from clearhead.reasoning.votes import last
 
 
-def breadth_first(space: Space, *, keep: int, depth: int, choose: Choose = best_done) -> Result:
+def breadth_first(space: SearchProblem, *, keep: int, depth: int, choose: Choose = best_done) -> Result:
     """ToT-BFS (algorithm 1): all proposals of a level compete, the `keep` best states (their b) go on."""
     return beam.search(space, width=keep, depth=depth, aggregate=last, choose=choose)
 
 
 def depth_first(
-    space: Space, *, threshold: float, depth: int, solutions: int | None = None, choose: Choose = best_done
+    space: SearchProblem, *, threshold: float, depth: int, solutions: int | None = None, choose: Choose = best_done
 ) -> Result:
     """ToT-DFS (algorithm 2): follow the best child; a child whose verdict is not above the threshold is pruned.
 

@@ -1,4 +1,4 @@
-"""A reward model at work: verdicts on drafts, every beginning of a text read once however many drafts share it."""
+"""A reward model at work: values of partial solutions, every beginning of a text read once however many share it."""
 
 import math
 from collections import defaultdict
@@ -18,7 +18,7 @@ from clearhead.text.documents import steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 
-class Draft(Protocol):
+class PartialSolution(Protocol):
     """What is judged: a problem and its solution as far as it is written."""
 
     @property
@@ -46,7 +46,7 @@ class _Place:
     likelihood: float
 
 
-class LocalJudge:
+class LocalScorer:
     """Verdicts of a reward model on this machine, read from the hidden state at the end of a draft's last step.
 
     Draft by draft the text grows by a step, so a draft's slot is found from that of the draft one step shorter.
@@ -61,12 +61,12 @@ class LocalJudge:
         self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
-    def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
+    def verdicts(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
         """The model's own probabilities (outcome, process) of each draft, as it was trained."""
         return sigmoid(self.read(drafts).z)
 
     @torch.inference_mode()
-    def read(self, drafts: Sequence[Draft]) -> Reading:
+    def read(self, drafts: Sequence[PartialSolution]) -> Reading:
         """Every draft, each token once; minus infinity for one too long for the model's context: it cannot end."""
         found = [self._place(draft) for draft in drafts]
         reading = Reading(np.full((len(drafts), 2), -np.inf), np.full(len(drafts), -np.inf))
@@ -92,7 +92,7 @@ class LocalJudge:
             self.trie.release(np.array(slots, np.int32))
             self._tokens.pop(problem, None)
 
-    def _place(self, draft: Draft) -> _Place | None:
+    def _place(self, draft: PartialSolution) -> _Place | None:
         known = self._places[draft.problem]
         key = (draft.steps, draft.done)
         if key not in known:
@@ -106,7 +106,7 @@ class LocalJudge:
             known[key] = _Place(int(slots[0]), math.nan if draft.steps else 0.0)
         return known[key]
 
-    def _weigh(self, drafts: Sequence[Draft], places: Sequence[_Place]) -> None:
+    def _weigh(self, drafts: Sequence[PartialSolution], places: Sequence[_Place]) -> None:
         """Σ log p(token | tokens before it) over the steps of the places that do not know it yet."""
         new = {
             place.slot: (draft, place)
@@ -131,14 +131,14 @@ class LocalJudge:
 
 
 @dataclass(frozen=True)
-class CalibratedJudge:
-    """A judge whose probabilities hold on new problems of one task (calibration.py)."""
+class CalibratedScorer:
+    """A scorer whose probabilities hold on new problems of one task (calibration.py)."""
 
-    judge: LocalJudge
+    scorer: LocalScorer
     calibration: Calibration
 
-    def verdicts(self, drafts: Sequence[Draft]) -> Float[np.ndarray, "N 2"]:
-        z, likelihood = self.judge.read(drafts)
+    def verdicts(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
+        z, likelihood = self.scorer.read(drafts)
         fits = np.flatnonzero(~np.isneginf(likelihood)).tolist()
         logprob = np.array([drafts[row].logprob for row in fits], float)
         done = np.array([drafts[row].done for row in fits], bool)
@@ -150,10 +150,10 @@ class CalibratedJudge:
         return verdicts
 
     def tokens(self, problem: str) -> int:
-        return self.judge.tokens(problem)
+        return self.scorer.tokens(problem)
 
     def forget(self, problems: Sequence[str]) -> None:
-        self.judge.forget(problems)
+        self.scorer.forget(problems)
 
 
 def sigmoid(logits: Float[np.ndarray, "*N"]) -> Float[np.ndarray, "*N"]:

@@ -1,25 +1,25 @@
-"""The judge: the same verdicts as the whole text read at once, every token read once, nothing left behind."""
+"""The scorer: the same verdicts as the whole text read at once, every token read once, nothing left behind."""
 
 import numpy as np
 import pytest
 import torch
 
 from clearhead.alignment.calibration import Calibration, Head
-from clearhead.alignment.judge import CalibratedJudge, LocalJudge, sigmoid
 from clearhead.alignment.reward import RewardModel, chances
+from clearhead.alignment.scorer import CalibratedScorer, LocalScorer, sigmoid
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.reasoning.strategies import Draft
+from clearhead.reasoning.strategy import PartialSolution
 from clearhead.text.tokenizer import END, CharTokenizer
 
 TOKENIZER = CharTokenizer("\n+12=")
 DRAFTS = [
-    Draft("1+1"),
-    Draft("1+1", ("1=1",)),
-    Draft("1+1", ("1=1", "=2"), True),
-    Draft("1+1", ("1=1", "=2"), False),
-    Draft("1+1", ("1=2",)),
-    Draft("2+1", ("1=1", "=2"), True),
+    PartialSolution("1+1"),
+    PartialSolution("1+1", ("1=1",)),
+    PartialSolution("1+1", ("1=1", "=2"), True),
+    PartialSolution("1+1", ("1=1", "=2"), False),
+    PartialSolution("1+1", ("1=2",)),
+    PartialSolution("2+1", ("1=1", "=2"), True),
 ]
 
 
@@ -34,7 +34,7 @@ def model() -> RewardModel:
 
 
 @torch.no_grad()
-def read_at_once(model: RewardModel, draft: Draft) -> list[float]:
+def read_at_once(model: RewardModel, draft: PartialSolution) -> list[float]:
     text = draft.problem + "\n" + "\n".join(draft.steps) + ("" if draft.done or not draft.steps else "\n")
     tokens = torch.tensor([TOKENIZER.encode(text) + [END] * draft.done])
     logits = model(tokens, torch.arange(tokens.shape[1])[None], causal_attend())
@@ -42,64 +42,64 @@ def read_at_once(model: RewardModel, draft: Draft) -> list[float]:
 
 
 @pytest.mark.parametrize("order", [DRAFTS, DRAFTS[::-1], DRAFTS * 2])
-def test_verdicts_are_those_of_the_whole_text(model: RewardModel, order: list[Draft]) -> None:
-    judge = LocalJudge(model, TOKENIZER, dtype=torch.float32)
+def test_verdicts_are_those_of_the_whole_text(model: RewardModel, order: list[PartialSolution]) -> None:
+    scorer = LocalScorer(model, TOKENIZER, dtype=torch.float32)
     expected = np.array([read_at_once(model, draft) for draft in order])
-    np.testing.assert_allclose(judge.verdicts(order), expected, atol=1e-5)
-    one_by_one = LocalJudge(model, TOKENIZER, dtype=torch.float32)
+    np.testing.assert_allclose(scorer.verdicts(order), expected, atol=1e-5)
+    one_by_one = LocalScorer(model, TOKENIZER, dtype=torch.float32)
     np.testing.assert_allclose([one_by_one.verdicts([draft])[0] for draft in order], expected, atol=1e-5)
     assert len(np.unique(expected[:, 1].round(6))) == len(DRAFTS), "the verdicts differ, so mixing them up would show"
 
 
 def test_every_token_is_read_once(model: RewardModel) -> None:
-    judge = LocalJudge(model, TOKENIZER)
-    judge.verdicts(DRAFTS)
+    scorer = LocalScorer(model, TOKENIZER)
+    scorer.verdicts(DRAFTS)
     # 1+1 newline, 1=1 newline, =2 END, (=2) newline, (1=)2 newline
-    assert judge.tokens("1+1") == 4 + 4 + 3 + 1 + 2
-    assert judge.tokens("2+1") == 4 + 4 + 3
-    assert judge.cache.computed == judge.cache.unique == judge.tokens("1+1") + judge.tokens("2+1")
-    judge.verdicts(DRAFTS)
-    assert judge.tokens("1+1") == 14, "asking again costs nothing"
+    assert scorer.tokens("1+1") == 4 + 4 + 3 + 1 + 2
+    assert scorer.tokens("2+1") == 4 + 4 + 3
+    assert scorer.cache.computed == scorer.cache.unique == scorer.tokens("1+1") + scorer.tokens("2+1")
+    scorer.verdicts(DRAFTS)
+    assert scorer.tokens("1+1") == 14, "asking again costs nothing"
 
 
 def test_forgetting_frees_the_text_and_the_count(model: RewardModel) -> None:
-    judge = LocalJudge(model, TOKENIZER)
-    before = judge.verdicts(DRAFTS)
-    judge.forget(["1+1", "2+1", "never seen"])
-    assert judge.trie.used == 1
-    assert judge.tokens("1+1") == 0
-    np.testing.assert_array_equal(judge.verdicts(DRAFTS), before)
+    scorer = LocalScorer(model, TOKENIZER)
+    before = scorer.verdicts(DRAFTS)
+    scorer.forget(["1+1", "2+1", "never seen"])
+    assert scorer.trie.used == 1
+    assert scorer.tokens("1+1") == 0
+    np.testing.assert_array_equal(scorer.verdicts(DRAFTS), before)
 
 
 def test_no_drafts_no_verdicts(model: RewardModel) -> None:
-    assert LocalJudge(model, TOKENIZER).verdicts([]).shape == (0, 2)
+    assert LocalScorer(model, TOKENIZER).verdicts([]).shape == (0, 2)
 
 
 def test_a_draft_beyond_the_context_can_never_be_right(model: RewardModel) -> None:
-    judge = LocalJudge(model, TOKENIZER)
-    long = Draft("1+1", ("1=1",) * 8)  # 4 + 8 x 4 = 36 tokens, the context is 32
-    verdicts = judge.verdicts([DRAFTS[0], long, DRAFTS[1]])
+    scorer = LocalScorer(model, TOKENIZER)
+    long = PartialSolution("1+1", ("1=1",) * 8)  # 4 + 8 x 4 = 36 tokens, the context is 32
+    verdicts = scorer.verdicts([DRAFTS[0], long, DRAFTS[1]])
     assert verdicts[1].tolist() == [0.0, 0.0]
     assert (verdicts[[0, 2]] > 0).all()
-    assert judge.tokens("1+1") == 8
+    assert scorer.tokens("1+1") == 8
 
 
 def test_a_problem_is_charged_the_same_whoever_is_read_beside_it(model: RewardModel) -> None:
     """The two begin alike, and the model reads that beginning once; each pays for what it would have read alone."""
-    near, other = Draft("1+12", ("1=1",)), Draft("1+11", ("1=2",))
-    together = LocalJudge(model, TOKENIZER)
+    near, other = PartialSolution("1+12", ("1=1",)), PartialSolution("1+11", ("1=2",))
+    together = LocalScorer(model, TOKENIZER)
     together.verdicts([near, other])
     for draft in (near, other):
-        alone = LocalJudge(model, TOKENIZER)
+        alone = LocalScorer(model, TOKENIZER)
         alone.verdicts([draft])
         assert together.tokens(draft.problem) == alone.tokens(draft.problem) == 9
     assert together.cache.computed == 15
 
 
 def test_the_likelihood_is_the_sum_over_the_steps_tokens(model: RewardModel) -> None:
-    judge = LocalJudge(model, TOKENIZER, dtype=torch.float32)
-    drafts = [*DRAFTS, Draft("1+1", ("1=1", "=2", "+"), True)]
-    found = judge.read(drafts).likelihood
+    scorer = LocalScorer(model, TOKENIZER, dtype=torch.float32)
+    drafts = [*DRAFTS, PartialSolution("1+1", ("1=1", "=2", "+"), True)]
+    found = scorer.read(drafts).likelihood
     for draft, likelihood in zip(drafts, found, strict=True):
         text = draft.problem + "\n" + "\n".join(draft.steps) + ("" if draft.done or not draft.steps else "\n")
         ids = TOKENIZER.encode(text) + [END] * draft.done
@@ -112,12 +112,12 @@ def test_the_likelihood_is_the_sum_over_the_steps_tokens(model: RewardModel) -> 
 
 
 def test_a_calibrated_judge_weighs_finished_and_unfinished_drafts_by_their_own_heads(model: RewardModel) -> None:
-    judge = LocalJudge(model, TOKENIZER, dtype=torch.float32)
-    done, begun = Draft("1+1", ("=2",), True, logprob=-3.0), Draft("1+1", ("1=1",), logprob=-3.0)
-    too_long = Draft("1" * 40, ("=2",), True)
+    scorer = LocalScorer(model, TOKENIZER, dtype=torch.float32)
+    done, begun = PartialSolution("1+1", ("=2",), True, logprob=-3.0), PartialSolution("1+1", ("1=1",), logprob=-3.0)
+    too_long = PartialSolution("1" * 40, ("=2",), True)
     heads = Calibration(Head(2.0, 0.5, 0.25, 1.0), Head(1.0, 0.0, 1.0, 0.0), Head(0.5, 0.1, 0.0, -1.0))
-    reading = judge.read([done, begun])
-    verdicts = CalibratedJudge(judge, heads).verdicts([done, begun, too_long])
+    reading = scorer.read([done, begun])
+    verdicts = CalibratedScorer(scorer, heads).verdicts([done, begun, too_long])
     (z_outcome, z_process), (_, z_begun) = reading.z
     likelihood, of_begun = reading.likelihood
     assert verdicts[0, 0] == pytest.approx(
