@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -234,7 +235,7 @@ def another(run: Path, folder: Path, **model: Any) -> Path:
     with torch.no_grad():
         for weight in decoder.parameters():
             weight.normal_(std=0.2, generator=generator)
-    checkpoint.save(run_dir.policy, decoder.state_dict(), checkpoint.load(run_dir.policy)[1])
+    checkpoint.save(run_dir.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
     return folder
 
 
