@@ -154,21 +154,26 @@ def _stacked(sizes: Mapping[str, int]) -> dict[str, slice]:
     return ends
 
 
-def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
-    """Freeze the model, in place, and give its targets an update that can be trained. UserError where it has none such.
-
-    Any module with linear layers may be given; the default targets are then all of these.
-    """
-    found = places(model)
-    known = sorted({part for place in found for part in place.rows})
+def resolved(model: nn.Module, config: LoraConfig) -> LoraConfig:
+    """With the targets that a model has; UserError where it lacks one that was asked for."""
+    known = sorted({part for place in places(model) for part in place.rows})
     if config.targets == TARGETS:  # all parts, whichever a model has
         config = replace(config, targets=tuple(known) or TARGETS)
     if missing := [target for target in config.targets if target not in known]:
         choice = f"choose among {', '.join(known)}" if known else "it has no linear layer"
         raise UserError(f"{missing[0]!r} is no part of this model that can be updated; {choice}")
+    return config
+
+
+def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
+    """Freeze the model, in place, and give its targets an update that can be trained. UserError where it has none such.
+
+    Any module with linear layers may be given; the default targets are then all of these.
+    """
+    config = resolved(model, config)
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    for place in found:
+    for place in places(model):
         if not set(place.rows).isdisjoint(config.targets):
             linear = getattr(place.module, place.attribute)
             assert isinstance(linear, nn.Linear), place.name

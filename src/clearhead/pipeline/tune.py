@@ -38,7 +38,7 @@ from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
-from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge
+from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
@@ -206,6 +206,8 @@ def prepare(
     last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
     prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
     _ = prepared.settings
+    if not config.full:
+        resolved(loaded.decoder, config.lora)
     return prepared
 
 
