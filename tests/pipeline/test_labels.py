@@ -3,6 +3,7 @@
 import json
 import random
 import string
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunDir:
     tokenizer = CharTokenizer.train([string.printable])
     write_text(run.tokenizer, tokenizer.to_json())
     decoder = Decoder(recipe.decoder(tokenizer.vocab_size))
-    checkpoint.save(run.policy, decoder.state_dict(), {})
+    checkpoint.save(run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
     return run
 
 
