@@ -102,7 +102,8 @@ def refuse(n: int, tokens: int, needed: int, limit: int) -> UserError:
 
 def size(nbytes: int) -> str:
     """
-    >>> size(64 << 20), size(3 << 29)
-    ('64.0 MiB', '1.5 GiB')
+    >>> size(1 << 10), size(64 << 20), size(3 << 29)
+    ('1.0 KiB', '64.0 MiB', '1.5 GiB')
     """
-    return f"{nbytes / 2**30:,.1f} GiB" if nbytes >= 1 << 30 else f"{nbytes / 2**20:,.1f} MiB"
+    power, unit = (30, "GiB") if nbytes >= 1 << 30 else (20, "MiB") if nbytes >= 1 << 20 else (10, "KiB")
+    return f"{nbytes / 2**power:,.1f} {unit}"
