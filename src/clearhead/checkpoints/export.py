@@ -34,7 +34,7 @@ BESIDE = (  # what a folder says about its text
 
 def check(loaded: LoadedModel) -> None:
     """UserError, before any work, if such a model has no form to be written in."""
-    if not is_run(loaded.path):
+    if not own.is_own(loaded.path):
         family_of(loaded.decoder.config)
 
 
@@ -47,16 +47,13 @@ def missing_form(config: DecoderConfig) -> str | None:
     return None
 
 
-def is_run(path: Path) -> bool:
-    return (path / "config.toml").is_file()
-
-
 def write_model(loaded: LoadedModel, folder: Path) -> None:
     """The model as it is in memory, in the form in which it was found. Its weights are written last."""
-    if is_run(loaded.path):
+    if own.is_own(loaded.path):
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("config.toml", "state.json", own.TOKENIZER):
-            copy_file(loaded.path / name, folder / name)
+            if (loaded.path / name).is_file():
+                copy_file(loaded.path / name, folder / name)
         _, described = checkpoint.load(loaded.path / own.FILES["decoder"])
         checkpoint.save(folder / own.FILES["decoder"], dict(loaded.decoder.state_dict()), described)
         return
@@ -103,7 +100,7 @@ def config_of(loaded: LoadedModel) -> dict[str, Any]:
 def write_text_files(loaded: LoadedModel, folder: Path) -> None:
     """Tokenizer and chat template: those of a folder as they are, others in its words."""
     source = loaded.text_path or loaded.path
-    for name in BESIDE if source.is_dir() and not is_run(source) else ():
+    for name in BESIDE if source.is_dir() and not own.is_own(source) else ():
         for file in sorted(source.glob(name)):
             (folder / name).parent.mkdir(exist_ok=True)
             copy_file(file, folder / file.relative_to(source))

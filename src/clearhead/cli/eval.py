@@ -1,4 +1,4 @@
-"""`clearhead eval`: ways of reasoning compared on the same problems at the same price."""
+"""`clearhead eval`: strategies compared on the same problems at the same price."""
 
 from pathlib import Path
 

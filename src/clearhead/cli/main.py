@@ -21,7 +21,7 @@ from clearhead.terminal import echo, one_line
 VERBS = {  # name: (module whose `command` it is, one line of help)
     "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
     "solve": ("clearhead.cli.solve", "Solve problems of your own with a trained run."),
-    "eval": ("clearhead.cli.eval", "Compare ways of reasoning at equal compute."),
+    "eval": ("clearhead.cli.eval", "Compare strategies at equal compute."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "generate": ("clearhead.cli.generate", "Let a language model go on with a text."),

@@ -56,7 +56,7 @@ def command(
     columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None, redo: str | None,
     device: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Train on the tasks of RECIPE, learn a reward model, compare ways of searching, and write a report.
+    """Train on the tasks of RECIPE, learn a reward model, compare strategies, and write a report.
 
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
 

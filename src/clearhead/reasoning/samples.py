@@ -80,7 +80,7 @@ def sampled(
         for row, texts in zip(open_rows, batch, strict=True):
             drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
         if scorer is not None:
-            _judge_paths(scorer, drawn, fresh)
+            _score_paths(scorer, drawn, fresh)
         elapsed = (time.perf_counter() - started) / len(problems)
         for row in list(open_rows):
             drawn[row].drafts += fresh[row]
@@ -108,8 +108,8 @@ def _finished(problem: str, text: Continuation) -> PartialSolution:
     return PartialSolution(problem, steps, text.done, text.node, text.logprob)
 
 
-def _judge_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, list[PartialSolution]]) -> None:
-    """Verdicts at every step of the new solutions, in one batch."""
+def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, list[PartialSolution]]) -> None:
+    """Values at every step of the new solutions, in one batch."""
     prefixes = [
         draft if length == len(draft.steps) else PartialSolution(draft.problem, draft.steps[:length])
         for drafts in fresh.values()
@@ -127,10 +127,9 @@ def _judge_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, lis
 def _choose(strategy: Strategy, bench: StrategyContext, problem: str, got: _Samples) -> Trace:
     """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
     answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
-    assert strategy.pick is not None
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = strategy.pick(answers[:count], got.verdicts[:count], got.drafts[:count], bench.sharpness)
+        chosen = pick(strategy.name, answers[:count], got.verdicts[:count], got.drafts[:count], bench.sharpness)
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
     return tallied(problem, marks, got.tally)
