@@ -91,10 +91,10 @@ def tried(name: str, folder: Path) -> dict[str, object]:
 def small_run(recipe: str, run: str) -> NoReturn:
     """`clearhead run` in this process alone, with few held-out problems."""
     from clearhead.cli.main import main
-    from clearhead.pipeline import measure, stages
+    from clearhead.pipeline import measure, stages, workers
 
     stages.CALIBRATION_PROBLEMS = measure.QUALITY_PROBLEMS = FEW
-    os.cpu_count = lambda: 1  # what is set above would be lost in workers
+    workers.cores = lambda: 1  # what is set above would be lost in workers
     sys.exit(main(["run", recipe, "--out", run, "--json"]))
 
 

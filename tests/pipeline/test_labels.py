@@ -82,7 +82,7 @@ def label_given(path: Path, job: tuple[str, list[str]]) -> list[tuple[str, tuple
 
 
 def test_labels_of_workers_agree_with_the_checker_here(run: RunDir, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 2)  # so that there are workers
+    monkeypatch.setattr("clearhead.pipeline.workers.cores", lambda: 2)  # so that there are workers
     tasks = load_tasks(run.recipe(), run.drawn)
     jobs = [
         (tmp_path / f"{name}-{seed}.json", (name, tasks[name].problems("train", 4, seed)))

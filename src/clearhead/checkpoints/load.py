@@ -21,6 +21,7 @@ from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, 
 from clearhead.errors import UserError, warn
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
+from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models import gguf as llama_cpp
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
@@ -32,7 +33,6 @@ from clearhead.text.ends import turn_ends
 from clearhead.text.gguf_vocab import from_metadata
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.training.step import bfloat16_is_fast
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")

@@ -18,21 +18,12 @@ from torch import Tensor
 from clearhead.generation.backend import LEAST_ROWS, Computed, at_least
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped
+from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.decoder import Decoder, DecoderConfig
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
 GATHER_BYTES_ELSEWHERE = 256 << 20
-
-
-def fast_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the processor multiplies it in hardware, float32 elsewhere."""
-    if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        fast = any(able.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    else:
-        fast = device.type == "cuda" and torch.cuda.is_bf16_supported()
-    return torch.bfloat16 if fast else torch.float32
 
 
 def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
@@ -41,7 +32,8 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
     A copy, since a cache is only right for the weights that filled it.
     """
     frozen = copy.deepcopy(decoder).eval().requires_grad_(False)
-    dtype = dtype or fast_dtype(decoder.embed.weight.device)
+    if dtype is None:
+        dtype = torch.bfloat16 if bfloat16_is_fast(decoder.embed.weight.device) else torch.float32
     frozen.blocks.to(dtype)
     frozen.norm.to(dtype)
     return frozen

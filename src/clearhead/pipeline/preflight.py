@@ -5,7 +5,6 @@ Nothing is written here. What is deliberately not here: how sizes follow from le
 file cannot be used (tasks/rows.py).
 """
 
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import torch
 
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
+from clearhead.kernels.machine import cores
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline import few_rows, sizes, unseen
 from clearhead.pipeline.recipe import Recipe
@@ -186,7 +186,7 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
     others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
-    workers = min(os.cpu_count() or 1, MOST) if device.type == "cpu" else 1
+    workers = min(cores(), MOST) if device.type == "cpu" else 1
     a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)
     drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
     return {"policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / workers}
@@ -218,6 +218,7 @@ def token_seconds(engine: LocalEngine, tasks: Mapping[str, Task], recipe: Recipe
     task = next(iter(tasks.values()))
     asked = map(steps_prompt, task.problems("valid", TIMED_PROMPTS, recipe.seed))
     prompts = [prompt for prompt in asked if engine.fits(prompt)]
+    engine.generate(prompts[:1], SamplingParams(max_tokens=2), 1, [0])  # a first call prepares what others find
     started = time.perf_counter()
     engine.generate(prompts, SamplingParams(max_tokens=TIMED_NEW), 1, list(range(len(prompts))))
     return (time.perf_counter() - started) / max(engine.usage().generated, 1)

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from clearhead.files import write_json
+from clearhead.kernels.machine import cores
 
 MOST = 8  # each worker holds its own copy of the models
 
@@ -27,7 +28,7 @@ def do_jobs(
     """Write work(job) as JSON to the path of each job that has none. `work` and the jobs must be picklable."""
     missing = [(path, job) for path, job in jobs if not path.is_file()]
     advance(len(jobs) - len(missing))
-    workers = min(os.cpu_count() or 1, len(missing), MOST) if device.type == "cpu" else 1
+    workers = min(cores(), len(missing), MOST) if device.type == "cpu" else 1
     if workers <= 1:
         for path, job in missing:
             write_json(path, work(job))

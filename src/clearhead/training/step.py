@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
+from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.recurrent import Recurrent
 
 LossFn = Callable[[Any, Any], Tensor]
@@ -38,13 +39,6 @@ def language_model_loss(model: Any, batch: Any) -> Tensor:
     """Mean of -log p(target | earlier tokens) over the positions that have a target."""
     logits = model.logits(hidden_states(model, batch)).float()
     return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=-1)
-
-
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; elsewhere it is emulated, and slower than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def compute_dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:
