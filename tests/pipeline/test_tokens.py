@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearhead.alignment.reward import scored_document, step_tokens
+from clearhead.alignment.reward import scored_document
 from clearhead.alignment.rollouts import LabelledPath
 from clearhead.pipeline.data import Solved, respell
 from clearhead.pipeline.tokens import (
@@ -23,6 +23,7 @@ from clearhead.pipeline.tokens import (
     train_tokenizer,
 )
 from clearhead.tasks import load
+from clearhead.text.documents import step_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import END, CharTokenizer
 

@@ -190,11 +190,27 @@ def split_paths(
 def reward_model_loss(model: Any, batch: Any) -> Tensor:
     """Cross-entropy of the labels, comparisons within problems, and -log p of right solutions, for training.loop."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
+    return _verdicts_loss(model, hidden, batch) + _written_loss(model, hidden.flatten(0, -2), batch.targets.flatten())
+
+
+def sparse_reward_model_loss(model: Any, batch: Any) -> Tensor:
+    """The same, with logits of the tokens of right solutions alone: for many tokens, where nothing is compiled."""
+    hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
+    learned = batch.targets != NO_TARGET
+    return _verdicts_loss(model, hidden, batch) + _written_loss(model, hidden[learned], batch.targets[learned])
+
+
+def _verdicts_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
     logits = model.scorer(hidden)
-    written = model.decoder.logits(hidden).float().flatten(0, -2)
-    likelihood = F.cross_entropy(written, batch.targets.flatten(), ignore_index=NO_TARGET, reduction="sum")
-    likelihood = likelihood / (batch.targets != NO_TARGET).sum().clamp(min=1)
-    return reward_loss(logits, batch.labels) + pair_loss(logits, batch.pairs, batch.weights) + likelihood
+    return reward_loss(logits, batch.labels) + pair_loss(logits, batch.pairs, batch.weights)
+
+
+def _written_loss(model: Any, hidden: Float[Tensor, "N D"], targets: Int[Tensor, "N"]) -> Tensor:
+    """Mean of -log p over the targets, 0 where there is none."""
+    logits = model.decoder.logits(hidden).float()
+    return F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum") / (
+        (targets != NO_TARGET).sum().clamp(min=1)
+    )
 
 
 @torch.no_grad()

@@ -7,7 +7,6 @@ asks is which of two states of one problem is better, and cross-entropy over all
 are easy: so pairs of states of the same problem are compared as well, by their Bradley-Terry likelihood.
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -17,9 +16,8 @@ from torch import Tensor, nn
 from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
 from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
-from clearhead.text.documents import STEP_END, steps_prompt
+from clearhead.text.documents import step_tokens
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.tokenizer import END
 
 OUTCOME, PROCESS = 0, 1
 
@@ -52,13 +50,6 @@ class Scored(NamedTuple):
     ends: list[bool]
     outcome: list[float]
     process: list[float]
-
-
-def step_tokens(tokenizer: Tokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
-    """The token ids of the prompt and of each step, every piece closed by the token that its verdict is read from."""
-    endings = [*tokenizer.encode(STEP_END)] * (len(steps) - done) + [END] * done
-    written = [[*tokenizer.encode(step), end] for step, end in zip(steps, endings, strict=True)]
-    return [tokenizer.encode(steps_prompt(problem)), *written]
 
 
 def scored_document(tokenizer: Tokenizer, path: LabelledPath) -> Scored:

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float
 
 from clearhead.alignment.calibration import Calibration
-from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel, step_tokens
+from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.trie import ROOT, TokenTrie
-from clearhead.text.documents import steps_prompt
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.documents import step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 
@@ -115,7 +116,9 @@ class LocalScorer:
         }
         if not new:
             return
-        asked = {draft.problem: len(self.tokenizer.encode(steps_prompt(draft.problem))) for draft, _ in new.values()}
+        asked = {
+            draft.problem: len(prompt_tokens(self.tokenizer, steps_prompt(draft.problem))) for draft, _ in new.values()
+        }
         paths = [
             self.trie.paths[slot, asked[draft.problem] - 1 : self.trie.depth[slot] + 1]
             for slot, (draft, _) in new.items()

@@ -5,6 +5,7 @@ lstm.safetensors      a recurrent model, beside it or alone; rnn.safetensors the
 tokenizer.json        what all of them read
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,10 @@ from torch import nn
 
 from clearhead.config import build
 from clearhead.errors import UserError
+from clearhead.files import write_text
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.text import load as text
+from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
@@ -37,6 +40,14 @@ def load_tokenizer(folder: Path) -> CharTokenizer | SubwordTokenizer:
     if not (folder / TOKENIZER).is_file():
         raise UserError(f"{folder} has no {TOKENIZER}; the run stopped before it was trained, go on with --resume")
     return text.load_tokenizer(folder / TOKENIZER)
+
+
+def save_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
+    """The tokenizer's file and, where it cannot say itself what ends a text, that beside it."""
+    if isinstance(tokenizer, SubwordTokenizer) and tokenizer.end_id is not None:
+        ends = {"eos_token": tokenizer.backend.id_to_token(tokenizer.end_id)}
+        write_text(folder / text.CONFIG, json.dumps(ends))
+    write_text(folder / TOKENIZER, tokenizer.to_json())
 
 
 def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:

@@ -91,6 +91,7 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.recipe import Recipe
     from clearhead.pipeline.stages import Context
     from clearhead.pipeline.text_stages import TextContext
 
@@ -108,7 +109,8 @@ def command(
     display = Display()
     display.say(f"run directory: {run.path}")
     resolved, shown = run.any_recipe(), (run, chosen, display.watch, display.say, display.progress)
-    if missing := missing_form(resolved.decoder(vocab=8)):  # not after the training
+    based = isinstance(resolved, Recipe) and resolved.base
+    if not based and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
         display.say(f"export: {missing}")
     try:
         if isinstance(resolved, TextRecipe):

@@ -19,6 +19,7 @@ from clearhead.generation.sampling import Token
 from clearhead.generation.trie import ROOT
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
 
 
@@ -43,11 +44,11 @@ class LocalEngine:
 
     def fits(self, prompt: str) -> bool:
         """Does the context hold the prompt and a token more?"""
-        return len(self.tokenizer.encode(prompt)) < self.max_positions
+        return len(prompt_tokens(self.tokenizer, prompt)) < self.max_positions
 
     def open(self, prompts: Sequence[str]) -> list[int]:
         """One node for each prompt, each the root of a tree of its own. Nothing is computed before it is needed."""
-        return self.open_tokens([self.tokenizer.encode(prompt) for prompt in prompts])
+        return self.open_tokens([prompt_tokens(self.tokenizer, prompt) for prompt in prompts])
 
     def open_tokens(self, texts: Sequence[Sequence[int]]) -> list[int]:
         """The same for prompts that are tokens already."""
@@ -141,7 +142,7 @@ class LocalEngine:
 
     @torch.inference_mode()
     def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:
-        places, tokens = self._unfinished(nodes), [self.tokenizer.encode(text) for text in texts]
+        places, tokens = self._unfinished(nodes), [self.tokenizer.encode_after(text) for text in texts]
         at = np.array([place.slot for place in places], np.int32)
         tree = np.array([place.tree for place in places], np.int64)
         before = self.trie.depth[at] + 1

@@ -51,7 +51,7 @@ def low_rank(
     x: Float[Tensor, "*B D"], a: Float[Tensor, "R D"], b: Float[Tensor, "M R"], scale: float
 ) -> Float[Tensor, "*B M"]:
     """scale · x Aᵀ Bᵀ, O(R (D + M)) a row. Hu et al. 2021, equation 3, where scale = α / r."""
-    return scale * F.linear(F.linear(x, a), b)
+    return F.linear(scale * F.linear(x, a), b)  # R numbers a row are scaled, and not M
 
 
 def merged(

@@ -21,6 +21,7 @@ from clearhead.reasoning.evaluate import final_answer, grade
 from clearhead.reasoning.strategies import attempt, known
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task, knows
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.documents import direct_prompt, steps_prompt
 
 AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
@@ -190,7 +191,9 @@ def _read(solver: Solver, typed: str, task_name: str | None) -> tuple[str, str] 
 def unreadable(engine: LocalEngine, problem: str, strategy: str) -> str | None:
     """Why the model cannot be asked this problem, None where it can."""
     try:
-        length = len(engine.tokenizer.encode(direct_prompt(problem) if strategy == "direct" else steps_prompt(problem)))
+        length = len(
+            prompt_tokens(engine.tokenizer, direct_prompt(problem) if strategy == "direct" else steps_prompt(problem))
+        )
     except UserError as error:
         return str(error)
     if length < engine.max_positions:

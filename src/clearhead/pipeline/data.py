@@ -13,10 +13,11 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.pieces import in_pieces
 from clearhead.tasks.task import Task
-from clearhead.text.documents import direct_prompt, join_steps, steps_prompt
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.documents import direct_prompt, join_steps, solution_tokens, steps_prompt
 from clearhead.text.packing import Document
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.tokenizer import END, PAD
+from clearhead.text.tokenizer import PAD
 
 POOL = 15_000  # training problems drawn ahead for each task; a solution is drawn anew each time
 PATIENCE = 1_000  # documents drawn in vain, one after the other
@@ -80,16 +81,16 @@ def document(tokenizer: Tokenizer, source: Source, most: int, rng: random.Random
     )
 
 
-def hidden(document: Document, share: float, rng: random.Random) -> Document:
+def hidden(document: Document, share: float, rng: random.Random, unread: int = PAD) -> Document:
     """With probability `share`, the document with part of its problem unreadable: from hardly any of it to nearly all.
 
     A solution then has to go on from its own last words, as a rule does, and not from what the problem calls to mind.
-    The token that asks is always left.
+    The token that asks is always left; `unread` stands for the others.
     """
     if not share or rng.random() >= share:
         return document
     chance = rng.random()
-    problem = [PAD if rng.random() < chance else token for token in document.prompt[:-1]]
+    problem = [unread if rng.random() < chance else token for token in document.prompt[:-1]]
     return Document([*problem, document.prompt[-1]], document.solution)
 
 
@@ -136,10 +137,10 @@ def source(tasks: dict[str, Task], configs: Sequence[TaskConfig], direct: float,
 
 
 def encode(tokenizer: Tokenizer, solved: Solved) -> Document:
-    """The solution, closed by END, is learned; the prompt is only read.
+    """The solution, closed by the end of a text, is learned; the prompt is only read.
 
     >>> from clearhead.text.tokenizer import CharTokenizer
     >>> encode(CharTokenizer("+1=2\\n"), Solved("1+1\\n", "=2"))
     Document(prompt=[3, 2, 3, 6], solution=[4, 5, 1])
     """
-    return Document(tokenizer.encode(solved.prompt), [*tokenizer.encode(solved.solution), END])
+    return Document(prompt_tokens(tokenizer, solved.prompt), solution_tokens(tokenizer, solved.solution))

@@ -43,16 +43,21 @@ def followed(recipe: Recipe, rows: int) -> Recipe:
 
 
 def own_reader(recipe: Recipe, rows: int) -> bool:
-    """Whether the reward model starts from a language model of its own."""
-    return are_few(rows) if recipe.rollouts.reader == "auto" else recipe.rollouts.reader == "own"
+    """Whether the reward model starts from a language model of its own.
+
+    By itself it does where rows are few and the policy began with nothing; a checkpoint's weights are no such rows'.
+    """
+    return are_few(rows) and not recipe.base if recipe.rollouts.reader == "auto" else recipe.rollouts.reader == "own"
 
 
 def curve(recipe: Recipe, rows: int, steps: int) -> bool:
     """Does a run measure accuracy against rows? Only where rows are few, and unasked only where it is short.
 
+    From a checkpoint it never is: a large model is trained for every point.
+
     `steps`: of the policy's training, as many as there were or may be.
     """
-    if not are_few(rows) or recipe.data.curve is False:
+    if not are_few(rows) or recipe.data.curve is False or (recipe.base and recipe.data.curve is None):
         return False
     return recipe.data.curve is True or trained_tokens(replace(recipe.pretrain, steps=steps)) <= SHORT
 

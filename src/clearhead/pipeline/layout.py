@@ -39,6 +39,8 @@ SIZES = {
     **{f"{name}?": int for name in LATER_FIELDS},
     "rows?": int,
 }
+BASE = {"name": str, "model": {str: object}}
+BEFORE = {str: {"right": int, "asked": int, "tokens": float, "seconds": float, "cut": int, "sample": str}}
 PREFLIGHT = {
     "tasks": {
         str: {

@@ -34,6 +34,7 @@ from clearhead.reasoning.strategies import attempt, known, strategy_of
 from clearhead.reasoning.strategy import PROCESS, PartialSolution, StrategyContext, Trace
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
+from clearhead.text.begin import prompt_tokens
 from clearhead.text.documents import join_steps, split_steps, steps_prompt
 
 QUALITY_PROBLEMS = 100  # test problems on which the reward model is compared with what turned out
@@ -315,7 +316,7 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     if engine.fits(text):
         ((written,),) = engine.generate([text], SamplingParams(temperature=0.0, max_tokens=MAPPED), 1, [0])
         text += written.text
-    ids = tokenizer.encode(text)[: min(MAPPED, decoder.config.max_positions)]
+    ids = prompt_tokens(tokenizer, text)[: min(MAPPED, decoder.config.max_positions)]
     layers = [
         [[[round(x, 3) for x in row] for row in head] for head in layer.tolist()]
         for layer in attention_weights(decoder, ids)

@@ -5,6 +5,7 @@ Nothing is written here. What is deliberately not here: how sizes follow from le
 file cannot be used (tasks/rows.py).
 """
 
+import copy
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -12,14 +13,15 @@ from typing import Any
 
 import torch
 
+from clearhead.checkpoints.load import LoadedModel
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.kernels.machine import cores
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import few_rows, sizes, unseen
+from clearhead.pipeline import few_rows, pretrained, sizes, unseen
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
-from clearhead.pipeline.tokens import RunTokenizer, train_tokenizer
+from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.pipeline.workers import MOST
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.tasks.file import FileTask
@@ -29,9 +31,10 @@ from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import Task
 from clearhead.text.documents import steps_prompt
 from clearhead.text.packing import Document, pack
+from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 from clearhead.training.optim import Optimizer
-from clearhead.training.step import Gradients, compute_dtype, language_model_loss
+from clearhead.training.step import Gradients, LossFn, compute_dtype, keep_freed_memory, language_model_loss
 
 FEW = 1_000  # training problems below which a rule is seldom learned from scratch
 MANY_TIMES = 30  # a problem seen so often is known by heart
@@ -45,24 +48,27 @@ NEW_SHARE = 0.1  # of the tokens that rollouts draw: the rest was drawn before, 
 class Survey:
     """The tokenizer of a run to be, the lengths of its tasks' texts in it, and its recipe with nothing left open.
 
-    `rows` counts the training rows of all tasks, 0 where some task draws its problems afresh.
+    `rows` counts the training rows of all tasks, 0 where some task draws its problems afresh. `base`: the checkpoint
+    that the run starts from, if it does.
     """
 
-    tokenizer: RunTokenizer
+    tokenizer: Tokenizer
     lengths: Mapping[str, Lengths]
     sizes: Sizes
     recipe: Recipe
     rows: int
+    base: LoadedModel | None = None
 
 
 def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     """UserError where a size that the recipe gives cannot work."""
-    tokenizer, most = train_tokenizer(tasks, recipe.seed, recipe.data.tokens), recipe.data.max_length
+    base, most = pretrained.load(recipe.base) if recipe.base else None, recipe.data.max_length
+    tokenizer = base.tokenizer if base else train_tokenizer(tasks, recipe.seed, recipe.data.tokens)
     lengths = {name: sizes.measure(task, tokenizer, most, recipe.seed, name) for name, task in tasks.items()}
     found = sizes.sizes(lengths.values())
     rows = few_rows.training_rows(tasks.values())
-    full = few_rows.followed(sizes.filled(recipe, found), rows)
-    return Survey(tokenizer, lengths, found, full, rows)
+    full = few_rows.followed(sizes.filled(recipe, found, base.decoder.config if base else None), rows)
+    return Survey(tokenizer, lengths, found, full, rows, base)
 
 
 def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
@@ -180,8 +186,14 @@ def _minutes(seconds: float) -> str:
 def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, float]:
     """About the seconds of each part, from steps and tokens that an untrained model of the size takes now."""
     recipe = found.recipe
-    decoder = Decoder(recipe.decoder(found.tokenizer.vocab_size), seed=recipe.seed).to(device)
-    a_step = step_seconds(recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()))
+    if found.base:
+        decoder = copy.deepcopy(found.base.decoder).to(device)
+        pretrained.make_trainable(decoder, recipe, recipe.seed)
+    else:
+        decoder = Decoder(recipe.decoder(found.tokenizer.vocab_size), seed=recipe.seed).to(device)
+    a_step = step_seconds(
+        recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()), pretrained.loss_of(recipe)
+    )
     policy = recipe.pretrain.steps * a_step
     curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
     others = few_rows.own_reader(recipe, found.rows) + curve
@@ -192,14 +204,15 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     return {"policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / workers}
 
 
-def step_seconds(config: TrainConfig, decoder: Decoder, median: int) -> float:
+def step_seconds(config: TrainConfig, decoder: Decoder, median: int, loss: LossFn = language_model_loss) -> float:
     """One training step, not compiled: a few rows are timed and the update, then scaled to all rows."""
+    keep_freed_memory()
     device = next(decoder.parameters()).device
     dtype = compute_dtype(config.dtype, device)
     rows = min(config.rows, max(1, TIMED_TOKENS // config.tokens))
     text = Document([2] * (median // 2), [2] * (median - median // 2))
     batch = pack([text] * (rows * (config.tokens // median)), config.tokens)
-    gradients = Gradients(decoder, language_model_loss, dtype, compiled=False)
+    gradients = Gradients(decoder, loss, dtype, compiled=False)
     optimizer = Optimizer(decoder, config.optimizer, 0.0, 0.0, 0.0, dtype)
     passes, updates = [], []
     for _ in range(1 + TIMED_STEPS):

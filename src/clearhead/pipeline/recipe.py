@@ -13,6 +13,7 @@ from clearhead.alignment.rollouts import RolloutConfig
 from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
+from clearhead.nn.lora import LoraConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
 from clearhead.reasoning.strategy import SearchConfig
 from clearhead.tasks import load
@@ -96,6 +97,7 @@ class Recipe:
     tasks: tuple[TaskConfig, ...]
     data: DataConfig
     model: Mapping[str, Any]
+    lora: LoraConfig
     pretrain: TrainConfig
     rollouts: RolloutConfig
     reward: TrainConfig
@@ -103,7 +105,20 @@ class Recipe:
     evaluation: EvaluationConfig
     report: ReportConfig
 
+    @property
+    def base(self) -> str:
+        """The checkpoint that the run starts from, "" where it starts from nothing."""
+        return str(self.model.get("from", ""))
+
+    @property
+    def full(self) -> bool:
+        """Of a base: whether all its weights are trained, and not the low-rank updates beside them alone."""
+        return bool(self.model.get("full", False))
+
     def decoder(self, vocab: int) -> DecoderConfig:
+        """The shape of the language model. A base has its own, `vocab` included, once the run has read it."""
+        if self.base:
+            return build(DecoderConfig, {key: self.model[key] for key in self.model if key not in OF_BASE}, "model")
         unknown = not self.model.get("max_positions", 1)  # 0, which the data will replace
         return decoder_config({k: v for k, v in self.model.items() if not (unknown and k == "max_positions")}, vocab)
 
@@ -125,11 +140,27 @@ def model_section(data: Mapping[str, Any]) -> Mapping[str, Any]:
     return {"mlp": DecoderConfig.mlp, **table(data, "model")}
 
 
+OF_BASE = ("from", "full")  # what the section `model` says of a checkpoint to start from, and nothing else beside it
+
+
+def base_section(model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The section `model` of a run that starts from a checkpoint, which has a shape already."""
+    name, full = model["from"], model.get("full", False)
+    if not isinstance(name, str) or not name:
+        raise UserError(f"model.from = {name!r} must name a model: a run, a folder, a GGUF file, smollm2")
+    if not isinstance(full, bool):
+        raise UserError(f"model.full = {full!r} must be true (train all weights) or false (LoRA)")
+    if other := next((key for key in model if key not in OF_BASE), None):
+        raise UserError(f"model.{other}: a run from {name} has that model's shape; leave it out")
+    path = Path(name).expanduser()
+    return {"from": str(path.resolve()) if path.exists() else name, "full": full}
+
+
 def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The recipe that an old run kept: of a time when answers stayed whole, and relu2 was the MLP that no one named."""
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
     data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
-    if "mlp" in model:
+    if "mlp" in model or "from" in model:
         return data
     preset = model.get("preset", "demo")
     width = {"d_ff": PLAIN_D_FF[preset]} if preset in PLAIN_D_FF else {}
@@ -138,6 +169,7 @@ def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
 
 SECTIONS = {
     "data": DataConfig,
+    "lora": LoraConfig,
     "pretrain": TrainConfig,
     "rollouts": RolloutConfig,
     "reward": TrainConfig,
@@ -155,6 +187,13 @@ FOR_TASKS: dict[str, dict[str, Any]] = {  # what the sections of training say th
     },
 }  # fmt: skip
 UNTIL_LEARNED = {"steps": 600, "keep_best": "first_try", "patience": 4, "goal": 0.99}  # without a number of steps
+_TUNED = {"rows": 0, "tokens": 0, "optimizer": "adamw", "weight_decay": 0.0, "warmup": 10, "compile": "off"}
+FOR_BASE: dict[str, dict[str, Any]] = {  # the same of a run that starts from a checkpoint
+    "pretrain": {**_TUNED, "eval_every": 25, "save_every": 25},
+    "reward": {**_TUNED, "steps": 150, "eval_every": 25, "save_every": 25},
+}
+BASE_RATES = {True: 3e-5, False: 5e-4}  # adam_lr where all weights learn, and where LoRA does
+BASE_STEPS = 200  # instead of the steps of UNTIL_LEARNED
 
 
 def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
@@ -168,15 +207,25 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
-    given = {key: {**FOR_TASKS.get(key, {}), **table(data, key)} for key in SECTIONS}
+    based = "from" in table(data, "model")
+    model = base_section(table(data, "model")) if based else model_section(data)
+    given = {key: {**_defaults(key, model), **table(data, key)} for key in SECTIONS}
     if "steps" not in given["pretrain"]:
-        given["pretrain"] = {**UNTIL_LEARNED, **given["pretrain"]}
+        fewer = {"steps": BASE_STEPS} if based else {}
+        given["pretrain"] = {**UNTIL_LEARNED, **fewer, **given["pretrain"]}
+    if table(data, "lora") and (not based or model["full"]):
+        raise UserError("[lora] is for runs from a checkpoint: set model.from to one, and leave model.full out")
+    if based and given["data"].get("tokens", "auto") != "auto":
+        raise UserError(
+            f"data.tokens = {given['data']['tokens']!r}: a run from {model['from']} has that model's tokens"
+        )
     sections: dict[str, Any] = {key: build(cls, given[key], key) for key, cls in SECTIONS.items()}
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
-    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model_section(data), **sections)
-    recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
+    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, **sections)
+    if not based:
+        recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
 
 
@@ -186,9 +235,18 @@ def to_plain(recipe: Recipe) -> dict[str, Any]:
     plain["tasks"] = {task.name: {**{key: getattr(task, key) for key in OWN}, **task.options} for task in recipe.tasks}
     plain["model"] = dict(recipe.model)
     plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
+    if not recipe.base or recipe.full:
+        del plain["lora"]
     for key in ("pretrain", "reward"):
         del plain[key]["seed"]  # which is the run's, and stands at the top
     return plain
+
+
+def _defaults(section: str, model: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a section of training says that leaves it out."""
+    if "from" not in model:
+        return FOR_TASKS.get(section, {})
+    return {"adam_lr": BASE_RATES[model["full"]], **FOR_BASE[section]} if section in FOR_BASE else {}
 
 
 @dataclass(frozen=True)

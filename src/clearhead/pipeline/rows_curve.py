@@ -78,7 +78,7 @@ def advice(points: Sequence[Point], seen: float, base: bool) -> str:
         told += f" It solves {seen:.0%} of its own training problems, so more training would help as well."
     elif last.accuracy < LEARNED:
         told += f" It solves {seen:.0%} of its own training problems, so more training would not."
-        told += " A pretrained model may: clearhead tune smollm2." if base else ""
+        told += " A pretrained model may: --set model.from=smollm2." if base else ""
     return told
 
 
@@ -97,7 +97,9 @@ def rows_curve_stage(context: Context) -> None:
     asked = {name: task.problems("valid", TRIED, recipe.seed) for name, task in tasks.items()}
 
     def tried(decoder: Any, share: float) -> Point:
-        accuracy: Mapping[str, float] = first_try(decoder, tokenizer, tasks, asked)["accuracy"]
+        accuracy: Mapping[str, float] = first_try(decoder, tokenizer, tasks, asked, recipe.search.solution_tokens)[
+            "accuracy"
+        ]
         right = sum(round(accuracy[name] * len(problems)) for name, problems in asked.items())
         return point(round(share * rows), right, sum(map(len, asked.values())))
 
@@ -108,7 +110,7 @@ def rows_curve_stage(context: Context) -> None:
         points.append(tried(train_language_model(context, config, stage, label, recipe.seed, share), share))
     points.append(tried(load_policy(context.run, context.device), 1.0))
     last = [event for event in events if event["kind"] == "eval"][-1:]
-    told = advice(points, last[0]["seen_first_try"] if last else 0.0, base=pretrained_is_here())
+    told = advice(points, last[0]["seen_first_try"] if last else 0.0, base=not recipe.base and pretrained_is_here())
     write_json(context.run.rows_curve, {"points": [asdict(found) for found in points], "advice": told})
     for found in points:
         context.say(f"{found.rows:,} rows: {found.accuracy:.0%} at first try ({found.low:.0%} to {found.high:.0%})")

@@ -52,12 +52,12 @@ class Stage(Generic[C]):
 
 STAGES: tuple[Stage[Context], ...] = (
     Stage(
-        "tokenizer", tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length"),
-        ("tokenizer*.json", "sizes.json", "preflight.json", "drawn"),
+        "tokenizer", tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length", "model.from"),
+        ("tokenizer*.json", "sizes.json", "base.json", "preflight.json", "drawn"),
     ),
     Stage(
-        "pretrain", pretrain_stage, ("tasks.*.share", "data", "model", "pretrain"),
-        ("pretrain.*", "policy.safetensors"),
+        "pretrain", pretrain_stage, ("tasks.*.share", "data", "model", "lora", "pretrain"),
+        ("pretrain.*", "before.json", "policy.safetensors"),
     ),
     Stage("rows-curve", rows_curve_stage, ("data.curve",), ("rows_curve.json", "rows-*")),
     Stage("reader", reader_stage, ("rollouts.reader",), ("reader.*",)),

@@ -7,6 +7,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     tokenizer.json         and how long the data are:   sizes.json        contexts, rows and limits that follow
     STAGE.jsonl            everything measured in training                preflight.json    what was told before it
     policy.safetensors     the language model           reward.safetensors
+    base.json              the checkpoint that it starts from, if it does, and in before.json what that answered
     drawn/                 problems of tasks that draw them
     rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
     auto.json              what "auto" goes by
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.checkpoints.own import FILES, TOKENIZER
-from clearhead.config import load_toml, save_toml
+from clearhead.config import build, load_toml, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.models.decoder import DecoderConfig
@@ -57,6 +58,16 @@ class RunDir:
     def sizes(self) -> Path:
         """How long the data are, and the sizes that follow."""
         return self.path / "sizes.json"
+
+    @property
+    def base(self) -> Path:
+        """What is known of the checkpoint that the run starts from, if it does."""
+        return self.path / "base.json"
+
+    @property
+    def before(self) -> Path:
+        """What that checkpoint answers before it has learned anything here."""
+        return self.path / "before.json"
 
     @property
     def preflight(self) -> Path:
@@ -167,7 +178,10 @@ class RunDir:
         found = self.read_sizes()
         if isinstance(recipe, TextRecipe) or found is None:
             return recipe
-        return followed(filled(recipe, found), read_json(self.sizes, layout.SIZES).get("rows", 0))
+        base = None
+        if recipe.base:
+            base = build(DecoderConfig, read_json(self.base, layout.BASE)["model"], str(self.base))
+        return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, layout.STATE) if self.state.is_file() else {"stages": []}

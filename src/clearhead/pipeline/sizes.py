@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST
+from clearhead.models.decoder import LARGEST, DecoderConfig
 from clearhead.pipeline.recipe import Recipe, decoder_config
 from clearhead.reasoning.searches import SEARCHES
 from clearhead.reasoning.strategies import family
 from clearhead.tasks.task import Task
-from clearhead.text.documents import direct_prompt, steps_prompt
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.documents import direct_prompt, solution_tokens, step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 
@@ -90,7 +91,7 @@ def measure(task: Task, tokenizer: Tokenizer, most: int, seed: int, name: str = 
             f"than data.max_length = {most} tokens, the shortest {shortest:,}; raise it, or give shorter ones"
         )
     asked = [problem for split in ("valid", "test") for problem in task.problems(split, SAMPLE, seed)]
-    alone = [len(tokenizer.encode(steps_prompt(problem))) for problem in asked]
+    alone = [len(prompt_tokens(tokenizer, steps_prompt(problem))) for problem in asked]
     fitting = [length for length in alone if length < most]
     longest = {key: max(getattr(found, key) for found in kept) for key in ("step", "solution", "steps", "document")}
     return Lengths(
@@ -103,10 +104,9 @@ def measure(task: Task, tokenizer: Tokenizer, most: int, seed: int, name: str = 
 
 def document_lengths(task: Task, tokenizer: Tokenizer, problem: str, steps: Sequence[str]) -> Lengths:
     """The lengths of one solved problem, asked for its steps or for its bare answer."""
-    asking = len(tokenizer.encode(steps_prompt(problem)))
-    each = [len(tokenizer.encode(step)) + 1 for step in steps]
-    bare = len(tokenizer.encode(task.answer(problem, steps) or "")) + 1
-    direct = len(tokenizer.encode(direct_prompt(problem))) + bare
+    asking, *each = map(len, step_tokens(tokenizer, problem, steps, done=True))
+    bare = len(solution_tokens(tokenizer, task.answer(problem, steps) or ""))
+    direct = len(prompt_tokens(tokenizer, direct_prompt(problem))) + bare
     document = max(asking + sum(each), direct)
     return Lengths(asking, max(each), max(sum(each), bare), len(steps), document, 1, 0)
 
@@ -162,17 +162,23 @@ def to_plain(found: Sizes, tasks: Mapping[str, Lengths]) -> dict[str, Any]:
     return asdict(found) | {"tasks": {name: asdict(lengths) for name, lengths in tasks.items()}}
 
 
-def filled(recipe: Recipe, found: Sizes) -> Recipe:
-    """The recipe with every size that it leaves at 0. UserError where one that it gives cannot hold the data."""
-    context = recipe.model.get("max_positions", 0) or found.context
-    if context > LARGEST["max_positions"]:
-        raise UserError(f"a context of {context} tokens is too large; lower data.max_length")
-    if context < found.longest_document:
-        raise UserError(
-            f"model.max_positions = {context} is below the longest document, {found.longest_document} tokens; "
-            f"raise it, set it to 0, or leave longer documents out with data.max_length = {context}"
-        )
-    at_once = step_tokens(found.median_document)
+def filled(recipe: Recipe, found: Sizes, base: DecoderConfig | None = None) -> Recipe:
+    """The recipe with every size that it leaves at 0. UserError where one that it gives cannot hold the data.
+
+    `base`: the shape of the checkpoint that the run starts from, which is the model's then.
+    """
+    if base is not None:
+        if base.max_positions < found.longest_document:
+            raise UserError(
+                f"{recipe.base} has a context of {base.max_positions} tokens, and the longest document is "
+                f"{found.longest_document}; leave longer ones out with data.max_length = {base.max_positions}"
+            )
+        context, model = min(found.context, base.max_positions), {**recipe.model, **asdict(base)}
+        at_once = FEWEST_STEP_TOKENS  # its steps are dear, and it needs few
+    else:
+        context = _context(recipe, found)
+        model = {**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)}
+        at_once = tokens_at_once(found.median_document)
     search = replace(
         recipe.search,
         step_tokens=recipe.search.step_tokens or found.step_tokens,
@@ -181,7 +187,7 @@ def filled(recipe: Recipe, found: Sizes) -> Recipe:
     )
     return replace(
         recipe,
-        model={**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)},
+        model=model,
         pretrain=_train(recipe.pretrain, "pretrain", found.longest_document, max(found.row, context), at_once),
         reward=_train(recipe.reward, "reward", context, max(found.row, context), at_once),
         rollouts=replace(recipe.rollouts, max_tokens=recipe.rollouts.max_tokens or found.solution_tokens),
@@ -190,10 +196,23 @@ def filled(recipe: Recipe, found: Sizes) -> Recipe:
     )
 
 
-def step_tokens(median: int) -> int:
+def _context(recipe: Recipe, found: Sizes) -> int:
+    """The context of a model that is made for the data."""
+    context: int = recipe.model.get("max_positions", 0) or found.context
+    if context > LARGEST["max_positions"]:
+        raise UserError(f"a context of {context} tokens is too large; lower data.max_length")
+    if context < found.longest_document:
+        raise UserError(
+            f"model.max_positions = {context} is below the longest document, {found.longest_document} tokens; "
+            f"raise it, set it to 0, or leave longer documents out with data.max_length = {context}"
+        )
+    return context
+
+
+def tokens_at_once(median: int) -> int:
     """Tokens of one training step for documents of so many in the middle.
 
-    >>> step_tokens(56), step_tokens(13), step_tokens(300)
+    >>> tokens_at_once(56), tokens_at_once(13), tokens_at_once(300)
     (2688, 1024, 4096)
     """
     return min(STEP_TOKENS, max(FEWEST_STEP_TOKENS, STEP_DOCUMENTS * median)) if median else STEP_TOKENS

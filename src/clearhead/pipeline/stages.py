@@ -23,6 +23,7 @@ from clearhead.alignment.labels import (
     held_out_batches,
     reward_model_loss,
     share_ranked,
+    sparse_reward_model_loss,
     split_paths,
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
@@ -31,21 +32,22 @@ from clearhead.alignment.scorer import CalibratedScorer, LocalScorer
 from clearhead.checkpoints import own
 from clearhead.config import build
 from clearhead.errors import UserError
-from clearhead.files import write_json, write_text
+from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams, Tally
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline import few_rows, layout, preflight, sizes, tokens
+from clearhead.nn.lora import merge
+from clearhead.pipeline import few_rows, layout, preflight, pretrained, sizes, tokens
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.tokens import RunTokenizer
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
+from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Observer, Record
@@ -78,11 +80,11 @@ class Context:
     def tasks(self) -> dict[str, Task]:
         return run_tasks(self.run)
 
-    def tokenizer(self) -> RunTokenizer:
+    def tokenizer(self) -> Tokenizer:
         return load_tokenizer(self.run)
 
 
-def load_tokenizer(run: RunDir) -> RunTokenizer:
+def load_tokenizer(run: RunDir) -> Tokenizer:
     return own.load_tokenizer(run.path)
 
 
@@ -106,7 +108,10 @@ def tokenizer_stage(context: Context) -> None:
     tasks, recipe = context.tasks(), context.recipe
     found = preflight.survey(recipe, tasks)  # sizes that cannot work are an error here
     facts = preflight.facts(found, tasks, context.device)
-    write_text(context.run.tokenizer, found.tokenizer.to_json())
+    own.save_tokenizer(context.run.path, found.tokenizer)
+    if found.base:
+        described = {"name": recipe.base, "model": asdict(found.base.decoder.config)}
+        write_json(context.run.base, described)
     write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths) | {"rows": found.rows})
     write_json(context.run.preflight, facts)
     context.say(tokens.told(found.tokenizer, tasks, recipe.seed))
@@ -115,7 +120,18 @@ def tokenizer_stage(context: Context) -> None:
 
 
 def pretrain_stage(context: Context) -> None:
-    """The policy."""
+    """The policy. Of a run that starts from a checkpoint, what that answers untaught is measured first."""
+    recipe, run = context.recipe, context.run
+    if recipe.base and not run.before.is_file():
+        loaded = pretrained.load(recipe.base, context.device)
+        with context.progress("answers before", len(recipe.tasks)) as advance:
+            before = {}
+            for name, task in context.tasks().items():
+                before[name] = pretrained.answers(loaded, task, recipe)
+                advance(1)
+        write_json(run.before, before)
+        for name, found in before.items():
+            context.say(f"{name}: {recipe.base} answers {found['right']} of {found['asked']} test problems as it is")
     decoder = train_language_model(context, context.recipe.pretrain, "pretrain", "policy", context.recipe.seed)
     checkpoint.save(context.run.policy, decoder.state_dict(), {"model": asdict(decoder.config)})
 
@@ -130,7 +146,12 @@ def train_language_model(
     """
     recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
     rows, config = few_rows.training_rows(tasks.values()), replace(config, seed=seed)
-    decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
+    if recipe.base:
+        decoder = pretrained.load_as_noted(recipe.base, context.run, context.device).decoder
+        pretrained.make_trainable(decoder, recipe, seed)
+    else:
+        decoder = Decoder(recipe.decoder(tokenizer.vocab_size), seed=seed).to(context.device)
+    unread = tokenizer.pad_id if tokenizer.pad_id is not None else tokenizer.end_id or 0
 
     def stream(split: str, seed: int, hide: float = 0.0, respelled: float = 0.0) -> PackedStream:
         drawn = source(tasks, recipe.tasks, recipe.data.direct, split, recipe.seed)
@@ -139,7 +160,7 @@ def train_language_model(
         most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
 
         def draw(rng: random.Random) -> Document:
-            return hidden(document(tokenizer, drawn, most, rng, respelled), hide, rng)
+            return hidden(document(tokenizer, drawn, most, rng, respelled), hide, rng, unread)
 
         return PackedStream(draw, config.rows, config.tokens, seed)
 
@@ -151,8 +172,9 @@ def train_language_model(
     asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        return first_try(model, tokenizer, tasks, asked) | (
-            {"seen_first_try": first_try(model, tokenizer, tasks, known)["first_try"]} if known else {}
+        longest = recipe.search.solution_tokens
+        return first_try(model, tokenizer, tasks, asked, longest) | (
+            {"seen_first_try": first_try(model, tokenizer, tasks, known, longest)["first_try"]} if known else {}
         )
 
     record = Record(context.run.record(stage))
@@ -169,24 +191,25 @@ def train_language_model(
 
     with context.watch(label) as watch:
         train(
-            config, decoder, training.batch, record=record,
+            config, decoder, training.batch, pretrained.loss_of(recipe), record=record,
             checkpoint=context.run.checkpoint(stage), observers=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
         )  # fmt: skip
+    merge(decoder)
     return decoder
 
 
 def first_try(
-    decoder: Decoder, tokenizer: RunTokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]]
+    decoder: Decoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]], longest: int
 ) -> dict[str, Any]:
-    """Share of problems solved greedily, by task and the mean of the tasks, and one solution to look at."""
+    """Share of problems solved greedily in at most `longest` tokens, by task and the mean, and one solution to see."""
     engine = LocalEngine(decoder, tokenizer)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
         fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
         nodes = engine.open([steps_prompt(problem) for problem in fitting])
-        limit = SamplingParams(temperature=0.0, max_tokens=decoder.config.max_positions)
+        limit = SamplingParams(temperature=0.0, max_tokens=longest or decoder.config.max_positions)
         right = 0
         for problem, (text,) in zip(fitting, engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
             answer = task.answer(problem, split_steps(text.text)) if text.done else None
@@ -292,6 +315,8 @@ def reward_stage(context: Context) -> None:
     decoder = own.load_file(start)
     if start == context.run.reader:  # few problems: its likelihoods are worth more than what they could teach it
         decoder.requires_grad_(False)
+    elif recipe.base:
+        pretrained.make_trainable(decoder, recipe, recipe.seed)
     model = RewardModel(decoder).to(context.device)
     paths, longest = read_rollouts(context.run), min(config.tokens, decoder.config.max_positions)
     training, held_out = (
@@ -313,9 +338,11 @@ def reward_stage(context: Context) -> None:
     record = Record(context.run.record("reward"))
     with context.watch("reward model") as watch:
         train(
-            config, model, fed.batch, reward_model_loss, checkpoint=context.run.checkpoint("reward"),
+            config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
+            checkpoint=context.run.checkpoint("reward"),
             record=record, observers=[watch], held_out=tried, on_eval=on_eval,
         )  # fmt: skip
+    merge(model.decoder)
     checkpoint.save(context.run.reward, model.state_dict(), {"model": asdict(model.decoder.config)})
 
 

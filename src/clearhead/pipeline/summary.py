@@ -15,9 +15,9 @@ from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.sizes import Sizes, cut_off_line
 from clearhead.pipeline.stages import load_tokenizer, read_rollouts, rollouts_cut_off
 from clearhead.plain import mismatch
-from clearhead.reasoning.evaluate import label
+from clearhead.reasoning.statistics import wilson
 from clearhead.tasks.task import Task
-from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import SPECIALS, CharTokenizer
 from clearhead.training.record import read
 
@@ -116,7 +116,7 @@ def model_info(run: RunDir, recipe: Recipe, pretrain: Sequence[Mapping[str, Any]
     }
 
 
-def alphabet(tokenizer: CharTokenizer | SubwordTokenizer) -> list[str]:
+def alphabet(tokenizer: Tokenizer) -> list[str]:
     """The tokens, where they are so few that a person can look at them."""
     return [*SPECIALS, *tokenizer.alphabet] if isinstance(tokenizer, CharTokenizer) else []
 
@@ -148,7 +148,7 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     found: dict[str, Any] = {
         "problems": len(units[0]["problems"]),
         "seeds": len({unit["seed"] for unit in units}),
-        "strategies": strategies(units, recipe, run.read_sizes()),
+        "strategies": [*_before(run, name, recipe), *strategies(units, recipe, run.read_sizes())],
         "engine": {key: usage[key] for key in ("computed", "unique", "reused")},
         "auto": _auto(auto) if auto else None,
         "answers": answers(units, recipe.evaluation.budgets),
@@ -157,17 +157,35 @@ def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     return found | ({"comparison": matched, "search": matched["a"]} if matched else {})
 
 
+def _before(run: RunDir, name: str, recipe: Recipe) -> list[dict[str, Any]]:
+    """A line beside the strategies for what the checkpoint of a run that starts from one answered untaught."""
+    found = (_if_there(run.before, layout.BEFORE) or {}).get(name)
+    if not found or not found["asked"]:
+        return []
+    accuracy, low, high = wilson(found["right"], found["asked"])
+    point = {
+        "budget": min(recipe.evaluation.budgets), "accuracy": accuracy, "low": low, "high": high,
+        "generated": found["tokens"], "reward": 0.0, "seconds": found["seconds"],
+    }  # fmt: skip
+    return [
+        {
+            "name": "before", "label": f"{Path(recipe.base).name} before it was taught", "unit": "tokens",
+            "points": [point], "cut": 0, "drawn": found["asked"], "cut_unit": "solution", "limits": [], "kinds": {},
+        }
+    ]  # fmt: skip
+
+
 def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
     """The figures for the terminal and for `--json`."""
     lines, figures, cut = [], {}, {}
     recipe, found_sizes = run.recipe(), run.read_sizes()
     for name, found in data["evaluation"].items():
-        best = {line["name"]: line["points"][-1] for line in found["strategies"]}
-        figures[name] = best
-        for key, point in best.items():
+        figures[name] = {line["name"]: line["points"][-1] for line in found["strategies"]}
+        for line in found["strategies"]:
+            point = line["points"][-1]
             tokens = point["generated"] + point["reward"]
             lines.append(
-                f"{name:>16}  {label(key):<44} {point['accuracy']:6.1%}  [{point['low']:.0%}, {point['high']:.0%}]"
+                f"{name:>16}  {line['label']:<44} {point['accuracy']:6.1%}  [{point['low']:.0%}, {point['high']:.0%}]"
                 f"  {tokens:7,.0f} tokens"
             )
         cut[name] = {

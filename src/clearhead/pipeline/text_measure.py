@@ -19,12 +19,13 @@ from torch.func import functional_call
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import AnyTokenizer, LanguageModel, continuations, load_kind
+from clearhead.pipeline.text_models import LanguageModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
 from clearhead.pipeline.text_stages import TextContext
 from clearhead.text.packing import NO_TARGET, Batch
+from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards
-from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.subword import SubwordTokenizer
 from clearhead.training.step import hidden_states, to_tensors
 
 LOGITS = 1 << 24  # in memory at once
@@ -52,7 +53,7 @@ def evaluation_stage(context: TextContext) -> None:
 
 
 @torch.no_grad()
-def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: AnyTokenizer) -> dict[str, Any]:
+def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
     shards, length, config = context.shards(), context.recipe.pretrain.tokens, context.recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
@@ -90,16 +91,17 @@ def token_losses(model: LanguageModel, batch: Any) -> Float[Tensor, "B T"]:
     return F.cross_entropy(logits.mT, batch.targets, ignore_index=NO_TARGET, reduction="none")
 
 
-def token_bytes(tokenizer: AnyTokenizer) -> Int[np.ndarray, "V"]:
+def token_bytes(tokenizer: Tokenizer) -> Int[np.ndarray, "V"]:
     """How many bytes of UTF-8 each token spells; none for special tokens.
 
+    >>> from clearhead.text.tokenizer import CharTokenizer
     >>> token_bytes(CharTokenizer("aé")).tolist()
     [0, 0, 1, 2]
     """
     ids = range(tokenizer.vocab_size)
-    if isinstance(tokenizer, CharTokenizer):
-        return np.array([len(tokenizer.decode([i]).encode("utf-8", "replace")) for i in ids])
-    return np.array([len(tokenizer.decode_bytes([i])) for i in ids])
+    if isinstance(tokenizer, SubwordTokenizer):  # of which a token may be half a character
+        return np.array([len(tokenizer.decode_bytes([i])) for i in ids])
+    return np.array([len(tokenizer.decode([i]).encode("utf-8", "replace")) for i in ids])
 
 
 def by_position(sums: Float[np.ndarray, "T"], counts: Int[np.ndarray, "T"]) -> list[dict[str, float]]:

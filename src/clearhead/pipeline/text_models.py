@@ -17,12 +17,10 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.subword import SubwordTokenizer
-from clearhead.text.tokenizer import CharTokenizer
+from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 
 LanguageModel = Decoder | Recurrent
-AnyTokenizer = CharTokenizer | SubwordTokenizer
 
 
 def new_model(recipe: TextRecipe, kind: str, vocab: int) -> LanguageModel:
@@ -46,7 +44,7 @@ def record_name(kind: str) -> str:
 
 
 def continuations(
-    model: LanguageModel, tokenizer: AnyTokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
+    model: LanguageModel, tokenizer: Tokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
 ) -> list[str]:
     """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
     sampling = SamplingParams(temperature=config.temperature, max_tokens=config.sample_tokens)
@@ -57,7 +55,7 @@ def continuations(
     return [prompt + text for prompt, text in zip(prompts, texts, strict=True)]
 
 
-def opening(tokenizer: AnyTokenizer, prompt: str) -> list[int]:
+def opening(tokenizer: Tokenizer, prompt: str) -> list[int]:
     """The prompt's tokens; the end of a text before, where there is no prompt."""
     if prompt:
         return prompt_tokens(tokenizer, prompt)

@@ -4,7 +4,6 @@ A stage reads what the earlier ones left in the run directory and leaves its own
 streamed, and after the shards are written it is not needed any more.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -15,8 +14,9 @@ from typing import Any
 
 import torch
 
+from clearhead.checkpoints import own
 from clearhead.errors import UserError
-from clearhead.files import write_json, write_text
+from clearhead.files import write_json
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, new_model, record_name
@@ -108,9 +108,6 @@ def tokenizer_stage(context: TextContext) -> None:
     config, run = context.recipe.tokenizer, context.run
     if config.path:
         tokenizer: Tokenizer = _given(config.path)
-        if isinstance(tokenizer, SubwordTokenizer) and tokenizer.end_id is not None:
-            ends = {"eos_token": tokenizer.backend.id_to_token(tokenizer.end_id)}
-            write_text(run.tokenizer.with_name(text_files.CONFIG), json.dumps(ends))
     else:
         with counted_documents(context, "tokenizer") as texts:
             if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
@@ -118,8 +115,7 @@ def tokenizer_stage(context: TextContext) -> None:
             else:
                 sample = _sample(texts, share_of(context), read_json(run.corpus)["characters"])
                 tokenizer = interruptible(partial(train_tokenizer, "bpe", sample, config.vocab))
-    assert isinstance(tokenizer, CharTokenizer | SubwordTokenizer)
-    write_text(run.tokenizer, tokenizer.to_json())
+    own.save_tokenizer(run.path, tokenizer)
     context.say(f"tokenizer: {tokenizer.vocab_size:,} tokens")
 
 

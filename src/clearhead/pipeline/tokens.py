@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from clearhead.pipeline.data import WORD
 from clearhead.tasks.task import KnowsSome, Task
 from clearhead.text.documents import STEP_END, direct_prompt, join_steps, steps_prompt
+from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer as train_subwords
@@ -28,10 +29,8 @@ COMMON = 0.9  # share of the letters that stand in common words
 
 RESPELLED = 0.05  # share of the training documents with a character that only bytes can spell
 
-RunTokenizer = CharTokenizer | SubwordTokenizer
 
-
-def train_tokenizer(tasks: Mapping[str, Task], seed: int, choice: str = "auto") -> RunTokenizer:
+def train_tokenizer(tasks: Mapping[str, Task], seed: int, choice: str = "auto") -> Tokenizer:
     """The tokenizer for these tasks. `choice`: "characters", "subwords", or "auto", as `subwords_pay` says.
 
     A task that can be asked any text gets bytes beside its characters; one that reads its own notation needs none.
@@ -89,7 +88,7 @@ def common_share(documents: Sequence[str], held_out: Sequence[str]) -> float:
     return common / max(1, sum(map(len, words)))
 
 
-def told(tokenizer: RunTokenizer, tasks: Mapping[str, Task], seed: int) -> str:
+def told(tokenizer: Tokenizer, tasks: Mapping[str, Task], seed: int) -> str:
     """What was chosen, in one line."""
     if isinstance(tokenizer, CharTokenizer):
         others = ", all others in bytes" if tokenizer.byte_fallback else ""
@@ -103,13 +102,13 @@ def told(tokenizer: RunTokenizer, tasks: Mapping[str, Task], seed: int) -> str:
     )
 
 
-def names(tokenizer: RunTokenizer, ids: Sequence[int]) -> list[str]:
+def names(tokenizer: Tokenizer, ids: Sequence[int]) -> list[str]:
     """What to call each token of a text."""
     if isinstance(tokenizer, CharTokenizer):
         return [tokenizer.tokens[i] for i in ids]
     return [tokenizer.decode([i]) for i in ids]
 
 
-def respelled(tokenizer: RunTokenizer) -> float:
+def respelled(tokenizer: Tokenizer) -> float:
     """The share of training documents to respell, so that bytes are trained where nothing else has them."""
     return RESPELLED if isinstance(tokenizer, CharTokenizer) and tokenizer.byte_fallback else 0.0

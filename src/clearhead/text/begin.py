@@ -27,7 +27,5 @@ def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
 
 def continuation_tokens(tokenizer: Tokenizer, prompt: str, text: str) -> list[int]:
     """The tokens of what goes on a prompt: those of the whole behind the prompt's where the two do not merge."""
-    if not isinstance(tokenizer, SubwordTokenizer):
-        return tokenizer.encode(text)
     begun, whole = tokenizer.encode(prompt), tokenizer.encode(prompt + text)
     return whole[len(begun) :] if whole[: len(begun)] == begun else tokenizer.encode_after(text)

@@ -6,6 +6,10 @@ A step ends with a newline, the last one with the tokenizer's END token instead.
 
 from collections.abc import Sequence
 
+from clearhead.errors import UserError
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.protocol import Tokenizer
+
 ASK_STEPS = "\n"
 ASK_DIRECT = "⇒"
 STEP_END = "\n"
@@ -40,3 +44,26 @@ def split_steps(text: str) -> tuple[str, ...]:
     ('',)
     """
     return tuple(text.split(STEP_END))
+
+
+def step_tokens(tokenizer: Tokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
+    """The token ids of the prompt and of each step, every piece closed by the token that its verdict is read from."""
+    return [prompt_tokens(tokenizer, steps_prompt(problem)), *_closed(tokenizer, steps, done)]
+
+
+def solution_tokens(tokenizer: Tokenizer, solution: str) -> list[int]:
+    """The token ids of a whole solution or of a bare answer, as they stand behind a prompt, the end included."""
+    return [token for piece in _closed(tokenizer, split_steps(solution), done=True) for token in piece]
+
+
+def _closed(tokenizer: Tokenizer, steps: Sequence[str], done: bool) -> list[list[int]]:
+    """Each step with what closes it: the end of a step, and of the last one of what is `done` the end of the text."""
+    if tokenizer.end_id is None:
+        raise UserError(
+            "this tokenizer has no token that ends a text, so that no solution can end; use another model's"
+        )
+    step_end = tokenizer.encode_after(STEP_END)
+    written = [[*tokenizer.encode_after(step), *step_end] for step in steps]
+    if done:
+        written[-1] = [*tokenizer.encode_after(steps[-1]), tokenizer.end_id]
+    return written

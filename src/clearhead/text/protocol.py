@@ -1,6 +1,6 @@
 """What a model, the engine and packing need of a tokenizer. Every tokenizer here answers to it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 
@@ -23,4 +23,12 @@ class Tokenizer(Protocol):
 
     def encode(self, text: str) -> list[int]: ...
 
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]: ...
+
+    def encode_after(self, text: str) -> list[int]:
+        """The ids of a text that goes on another: without what some tokenizers put before the first word."""
+
     def decode(self, ids: Iterable[int]) -> str: ...
+
+    def to_json(self) -> str:
+        """What tokenizer.json holds."""

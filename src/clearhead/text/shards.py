@@ -25,7 +25,6 @@ from clearhead.errors import UserError
 from clearhead.text.corpus import held_out
 from clearhead.text.packing import NO_TARGET, Batch
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.subword import SubwordTokenizer
 
 Split = Literal["train", "held"]
 SPLITS: tuple[Split, ...] = ("train", "held")
@@ -70,7 +69,7 @@ def write_shards(
         part.mkdir(parents=True)
         writers = {split: _Writer(part, split, tokenizer, shard) for split in SPLITS}
         for texts in _batches(documents):
-            for text, ids in zip(texts, _encode(tokenizer, texts), strict=True):
+            for text, ids in zip(texts, tokenizer.encode_many(texts), strict=True):
                 writers["held" if held_out(text, share) else "train"].add(ids, len(text.encode("utf-8", "replace")))
         parts = {split: writer.finish() for split, writer in writers.items()}
         for split, made in parts.items():
@@ -96,12 +95,6 @@ def _batches(documents: Iterable[str]) -> Iterator[list[str]]:
             yield batch
             batch = []
     yield batch
-
-
-def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    return (
-        tokenizer.encode_many(texts) if isinstance(tokenizer, SubwordTokenizer) else list(map(tokenizer.encode, texts))
-    )
 
 
 class _Writer:

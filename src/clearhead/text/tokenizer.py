@@ -7,7 +7,7 @@ characters leaves a small model's parameters for the problem instead of for its 
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -73,6 +73,12 @@ class CharTokenizer:
                 f"the character {missing.args[0]!r} in {text[:60]!r} is not in the model's alphabet "
                 f"{self.alphabet!r}; train on text that contains it, or leave it out"
             ) from None
+
+    def encode_many(self, texts: Sequence[str]) -> list[list[int]]:
+        return list(map(self.encode, texts))
+
+    def encode_after(self, text: str) -> list[int]:
+        return self.encode(text)
 
     def _spelt(self, char: str) -> list[int]:
         if char in self._ids:
