@@ -31,7 +31,7 @@ preset = "tiny"
 [pretrain]
 steps = 30
 warmup = 5
-rows = 4
+batch_size = 4
 eval_every = 30
 compile = "off"
 
@@ -43,7 +43,7 @@ completions = 2
 [reward]
 steps = 20
 warmup = 2
-rows = 4
+batch_size = 4
 eval_every = 10
 compile = "off"
 

@@ -28,7 +28,7 @@ from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.text.corpus import documents, python_documentation
 from clearhead.text.packing import Batch
 from clearhead.training.optim import Optimizer
-from clearhead.training.schedule import scale
+from clearhead.training.schedule import lr_multiplier
 from clearhead.training.step import Gradients, clip, compute_dtype, keep_freed_memory, language_model_loss
 
 ITERATIONS = 2000  # the peer's
@@ -107,9 +107,9 @@ class OurTraining:
 
     def __init__(
         self, ids: Tensor, vocab: int, seed: int, context: int = 128, rows: int = 16, width: int = 128, layers: int = 4,
-        heads: int = 2, lr: float = 0.02, adam_lr: float = 0.01, decay: float = 0.02, decay_from: float = 0.3,
+        heads: int = 2, lr: float = 0.02, adam_lr: float = 0.01, decay: float = 0.02, decay_start: float = 0.3,
     ) -> None:  # fmt: skip
-        self.ids, self.context, self.rows, self.decay_from, self.done = ids, context, rows, decay_from, 0
+        self.ids, self.context, self.rows, self.decay_start, self.done = ids, context, rows, decay_start, 0
         config = DecoderConfig(
             vocab, d_model=width, n_layers=layers, n_heads=heads, n_kv_heads=heads, d_ff=4 * width, mlp="relu2",
             max_positions=context,
@@ -127,7 +127,7 @@ class OurTraining:
         _, gradients = self.gradients([Batch(windows[:, :-1], positions, segments, windows[:, 1:])])
         clip(gradients, 1.0)
         self.done += 1
-        fall = scale(round(1e6 * over) + 1, 1_000_001, 0, self.decay_from)
+        fall = lr_multiplier(round(1e6 * over) + 1, 1_000_001, 0, self.decay_start)
         self.optimizer.step(gradients, self.done, min(fall, self.done / 20))
 
     def logits(self, ids: Tensor) -> Tensor:

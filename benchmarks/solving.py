@@ -30,7 +30,7 @@ preset = "demo"
 
 [pretrain]
 steps = 60
-rows = 16
+batch_size = 16
 compile = "off"
 
 [rollouts]
@@ -38,7 +38,7 @@ problems = 12
 
 [reward]
 steps = 60
-rows = 8
+batch_size = 8
 compile = "off"
 
 [evaluation]

@@ -276,3 +276,14 @@ def test_what_a_section_finds_wrong_itself_is_told_with_its_place(data: dict[str
     with pytest.raises(UserError) as error:
         build(Outer, data, "recipe")
     assert str(error.value) == told
+
+
+def test_a_setting_by_its_old_name_is_refused_with_the_new_one() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class Train:
+        batch_size: int = 1
+
+    with pytest.raises(UserError, match="pretrain.rows is called batch_size now"):
+        build(Train, {"rows": 3}, "pretrain")
+    with pytest.raises(UserError, match="pretrain.tokens is not a setting"):
+        build(Train, {"tokens": 3}, "pretrain")

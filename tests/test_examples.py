@@ -21,9 +21,9 @@ EXAMPLES = ROOT / "examples"
 RECIPES = sorted(path.stem for path in EXAMPLES.glob("*.toml"))
 WRITERS = sorted(path.stem for path in EXAMPLES.glob("*.py") if "from lines import" in path.read_text(encoding="utf-8"))
 SMALL = (
-    "model.preset=tiny", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.rows=4", "pretrain.compile=off",
+    "model.preset=tiny", "pretrain.steps=2", "pretrain.warmup=1", "pretrain.batch_size=4", "pretrain.compile=off",
     "rollouts.problems=2", "rollouts.widths=[2]", "rollouts.completions=1", "reward.steps=2", "reward.warmup=1",
-    "reward.rows=4", "reward.compile=off", "search.samples=2", "evaluation.problems=2", "evaluation.seeds=1",
+    "reward.batch_size=4", "reward.compile=off", "search.samples=2", "evaluation.problems=2", "evaluation.seeds=1",
     "evaluation.budgets=[40]", 'evaluation.strategies=["greedy","self-consistency"]',
 )  # fmt: skip
 SETTINGS = [argument for setting in SMALL for argument in ("--set", setting)]

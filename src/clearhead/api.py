@@ -176,11 +176,13 @@ class Tokenizer:
 def train(model: Any, data: Any, *, observers: Sequence[Observer] | None = None, seed: int = 0, **settings: Any) -> Any:
     """Train the model in place to predict the next token, and return it. Settings: see `training.loop.TrainConfig`.
 
-    data: an array of token ids, of which rows of `tokens` + 1 are drawn at random places; a function of the number of
+    data: an array of token ids, of which rows of `seq_len` + 1 are drawn at random places; a function of the number of
     the micro-batch; or an iterator. The latter two give `Batch`es, or arrays "B T" whose rows are texts.
+    What a function makes of the model as it is after the last step needs prefetch = 0, or it is made ahead.
     observers None: a progress bar. `checkpoint` names a file to go on from after Ctrl-C.
     """
     checkpoint, held_out = settings.pop("checkpoint", None), settings.pop("held_out", ())
+    prefetch = settings.pop("prefetch", loop.PREFETCH)
     steps = settings.get("steps", loop.TrainConfig.steps)
     config = loop.TrainConfig(**{"warmup": min(loop.TrainConfig.warmup, steps // 10), **settings, "seed": seed})
     bar = TrainingProgress() if observers is None else nullcontext()
@@ -188,7 +190,7 @@ def train(model: Any, data: Any, *, observers: Sequence[Observer] | None = None,
         loop.train(
             config, model, _batches(data, config), checkpoint=None if checkpoint is None else Path(checkpoint),
             observers=[shown] if shown is not None else list(observers or ()),
-            held_out=[_batch(batch) for batch in held_out],
+            held_out=[_batch(batch) for batch in held_out], prefetch=prefetch,
         )  # fmt: skip
     return model
 
@@ -201,13 +203,13 @@ def _batches(data: Any, config: loop.TrainConfig) -> Callable[[int], Batch]:
     ids = np.asarray(data)
     if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
         raise UserError(f"data of shape {ids.shape} and type {ids.dtype} is no array of token ids; give one dimension")
-    if len(ids) <= config.tokens:
-        raise UserError(f"{len(ids)} tokens are too few for rows of {config.tokens} + 1; lower tokens, or give more")
+    if len(ids) <= config.seq_len:
+        raise UserError(f"{len(ids)} tokens are too few for rows of {config.seq_len} + 1; lower seq_len, or give more")
 
     def drawn(i: int) -> Batch:
         rng = np.random.default_rng([config.seed % (1 << 63), i])
-        starts = rng.integers(0, len(ids) - config.tokens, config.rows)
-        return _batch(ids[starts[:, None] + np.arange(config.tokens + 1)])
+        starts = rng.integers(0, len(ids) - config.seq_len, config.batch_size)
+        return _batch(ids[starts[:, None] + np.arange(config.seq_len + 1)])
 
     return drawn
 

@@ -31,6 +31,9 @@ RECIPES = (
 )
 
 
+RENAMED = {"rows": "batch_size", "tokens": "seq_len", "decay_from": "decay_start"}  # settings of training, by old names
+
+
 def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
     """The dataclass that `data` describes; fields left out take their defaults.
 
@@ -46,6 +49,8 @@ def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}
     for key in data:
         if key not in fields:
+            if RENAMED.get(key) in fields:
+                raise UserError(f"{_join(where, key)} is called {RENAMED[key]} now; write that")
             raise UserError(f"{_join(where, key)} is not a setting{nearest(key, fields)}")
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING

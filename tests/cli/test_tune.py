@@ -68,7 +68,7 @@ def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
         (["--set", "ranks=3"], "did you mean 'rank'"),
         (["--set", "model=other"], "--set changes neither the model nor the data"),
         (["--set", "warmup=-1"], "warmup = -1 must be"),
-        (["--set", "decay_from=1"], "decay_from = 1.0 must be"),
+        (["--set", "decay_start=1"], "decay_start = 1.0 must be"),
         (["--seed", str(10**30)], "is too large"),
         (["--data", "nowhere.jsonl"], "cannot read nowhere.jsonl"),
         (["--data", "/dev/null"], "cannot read /dev/null: it is no regular file"),

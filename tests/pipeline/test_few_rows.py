@@ -94,7 +94,7 @@ def test_a_run_that_learns_by_heart_says_so_and_keeps_the_best_weights(tmp_path:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     given = recipe(
         tasks={"mine": {"source": f"file:{file}"}}, model={"preset": "tiny", "dropout": 0.0, "max_positions": 64},
-        pretrain={"steps": 200, "rows": 4, "tokens": 64, "eval_every": 40, "compile": "off"},
+        pretrain={"steps": 200, "batch_size": 4, "seq_len": 64, "eval_every": 40, "compile": "off"},
     )  # fmt: skip
     said: list[str] = []
     run = create(tmp_path / "run", given, {})

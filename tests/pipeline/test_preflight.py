@@ -70,6 +70,6 @@ def test_a_tight_limit_is_among_the_lines_and_a_wrong_size_an_error(tmp_path: Pa
     recipe = from_file(tmp_path, ROWS)
     tight = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "search": {"step_tokens": 3}})
     assert lines(told(tight))[-1].startswith("search.step_tokens = 3 is below the longest step of the data, 6")
-    wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"tokens": 8}})
-    with pytest.raises(UserError, match=r"pretrain.tokens = 8 is too short a row for texts of 12 tokens"):
+    wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"seq_len": 8}})
+    with pytest.raises(UserError, match=r"pretrain.seq_len = 8 is too short a row for texts of 12 tokens"):
         survey(wrong, load_tasks(wrong))

@@ -46,7 +46,7 @@ def test_accuracy_never_falls_with_rows() -> None:
     ("accuracies", "seen", "begins", "has"),
     [
         ((0.2, 0.45, 0.7), 0.99, "More rows would help: with 9,600 rows about", "more training would not"),
-        ((0.02, 0.05, 0.06), 0.99, "More rows", "more training would not. A pretrained model may: clearhead tune"),
+        ((0.02, 0.05, 0.06), 0.99, "More rows", "more training would not. A pretrained model may: --set model.from="),
         ((0.06, 0.06, 0.06), 0.10, "More rows like these would hardly help", "more training would help as well"),
         ((0.97, 0.98, 0.98), 0.99, "More rows like these would hardly help", ""),
     ],
@@ -58,7 +58,7 @@ def test_advice(accuracies: tuple[float, ...], seen: float, begins: str, has: st
 
 
 def test_it_is_measured_unasked_only_where_it_is_short() -> None:
-    recipe = parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": {"rows": 8, "tokens": 64}})
+    recipe = parse({"tasks": {"mine": {"source": "game24"}}, "pretrain": {"batch_size": 8, "seq_len": 64}})
     assert few_rows.curve(recipe, 2400, 100) and not few_rows.curve(recipe, 2400, 10_000)
     assert not few_rows.curve(recipe, 0, 100) and not few_rows.curve(recipe, 50_000, 100)
     asked = replace(recipe, data=replace(recipe.data, curve=True))
@@ -76,7 +76,8 @@ def test_the_stage_leaves_points_and_advice(tmp_path: Path, monkeypatch: pytest.
         {
             "tasks": {"mine": {"source": f"file:{file}"}}, "model": {"preset": "tiny", "max_positions": 64},
             "pretrain": {
-                "steps": 20, "rows": 4, "tokens": 64, "warmup": 10, "eval_every": 10, "save_every": 5, "compile": "off"
+                "steps": 20, "batch_size": 4, "seq_len": 64, "warmup": 10, "eval_every": 10,
+                "save_every": 5, "compile": "off",
             },
         }
     )  # fmt: skip

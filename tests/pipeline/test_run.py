@@ -159,7 +159,7 @@ def test_an_unfinished_stage_is_not_taken_over(tiny_run: Path, tmp_path: Path) -
 
 def test_every_setting_has_a_stage() -> None:
     """A section that no stage reads could be changed by --redo without effect."""
-    text = {"kind": "text", "pretrain": {"tokens": 64}}
+    text = {"kind": "text", "pretrain": {"seq_len": 64}}
     for recipe, stages in (({"tasks": {"game24": {}}}, STAGES), (text, TEXT_STAGES)):
         settings = differences(plain(parse_any(recipe)), {})
         assert {key for key in settings if stage_of(key, stages) is None} <= {"name", "kind"}

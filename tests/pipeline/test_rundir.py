@@ -55,6 +55,15 @@ def test_a_run_that_says_no_mlp_is_from_when_it_was_relu2(model: dict, width: in
         reopen(run.path, RECIPE)
 
 
+def test_a_run_keeps_settings_that_have_other_names_now(tmp_path: Path) -> None:
+    run = create(tmp_path / "run", RECIPE, {})
+    kept = load_toml(run.config)
+    old = {"batch_size": "rows", "seq_len": "tokens", "decay_start": "decay_from"}
+    renamed = {old.get(key, key): value for key, value in kept["pretrain"].items() if key != "schedule"}
+    save_toml({**kept, "pretrain": renamed | {"rows": 5, "decay_from": 0.25}}, run.config)
+    assert (run.any_recipe().pretrain.batch_size, run.any_recipe().pretrain.decay_start) == (5, 0.25)
+
+
 def test_a_run_made_half_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")

@@ -95,16 +95,21 @@ def test_sizes_of_several_tasks_are_those_of_the_longest() -> None:
 def test_what_a_recipe_leaves_open_is_filled_in_and_what_it_says_is_kept() -> None:
     found = filled(recipe(), sizes([LONG]))
     assert found.model["max_positions"] == 384
-    assert [(c.rows, c.tokens) for c in (found.pretrain, found.reward)] == [(10, 384)] * 2, "4,096 tokens a step"
+    assert [(c.batch_size, c.seq_len) for c in (found.pretrain, found.reward)] == [(10, 384)] * 2, "4,096 tokens a step"
     assert found.rollouts.max_tokens == found.search.solution_tokens == 160
     assert (found.search.step_tokens, found.search.depth) == (96, 18)
     said = recipe(
-        model={"max_positions": 512}, pretrain={"tokens": 1024, "rows": 3}, reward={"rows": 5},
+        model={"max_positions": 512}, pretrain={"seq_len": 1024, "batch_size": 3}, reward={"batch_size": 5},
         rollouts={"max_tokens": 7}, search={"step_tokens": 8, "solution_tokens": 9, "depth": 10},
     )  # fmt: skip
     found = filled(said, sizes([LONG]))
     assert found.model["max_positions"] == 512
-    assert (found.pretrain.tokens, found.pretrain.rows, found.reward.tokens, found.reward.rows) == (1024, 3, 512, 5)
+    assert (found.pretrain.seq_len, found.pretrain.batch_size, found.reward.seq_len, found.reward.batch_size) == (
+        1024,
+        3,
+        512,
+        5,
+    )
     assert (found.rollouts, found.search) == (said.rollouts, said.search)
     assert filled(found, sizes([SHORT])) == found, "nothing is open any more"
 
@@ -113,8 +118,8 @@ def test_what_a_recipe_leaves_open_is_filled_in_and_what_it_says_is_kept() -> No
     ("sections", "wrong"),
     [
         ({"model": {"max_positions": 256}}, "model.max_positions = 256 is below the longest document, 290 tokens"),
-        ({"pretrain": {"tokens": 256}}, "pretrain.tokens = 256 is too short a row for texts of 290 tokens"),
-        ({"reward": {"tokens": 320}}, "reward.tokens = 320 is too short a row for texts of 384 tokens"),
+        ({"pretrain": {"seq_len": 256}}, "pretrain.seq_len = 256 is too short a row for texts of 290 tokens"),
+        ({"reward": {"seq_len": 320}}, "reward.seq_len = 320 is too short a row for texts of 384 tokens"),
     ],
 )
 def test_a_size_that_cannot_work_is_told_by_its_key(sections: dict, wrong: str) -> None:
@@ -205,11 +210,11 @@ def begin(folder: Path, settings: dict[str, object]) -> tuple[Context, list[str]
 def test_texts_beyond_the_preset_s_context_are_learned_by_default(tmp_path: Path) -> None:
     """A problem of 110 characters with an answer as long broke a model of 128 positions after the start."""
     context, lines = begin(tmp_path, RUN | long_rows(tmp_path))
-    assert context.recipe.pretrain.tokens == 0, "nothing is measured yet"
+    assert context.recipe.pretrain.seq_len == 0, "nothing is measured yet"
     tokenizer_stage(context)
     assert any(line.startswith("mine: longest problem 11") and line.endswith("context 320") for line in lines), lines
     assert context.recipe == RunDir(context.run.path).recipe()
-    assert (context.recipe.model["max_positions"], context.recipe.pretrain.tokens) == (320, 320)
+    assert (context.recipe.model["max_positions"], context.recipe.pretrain.seq_len) == (320, 320)
     assert read_json(context.run.sizes)["tasks"]["mine"]["left_out"] == 0
     pretrain_stage(context)
     assert context.run.policy.is_file()
@@ -246,7 +251,7 @@ def test_labelled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> N
     tokenizer_stage(context)
     pretrain_stage(context)
     most = context.recipe.model["max_positions"]
-    assert context.recipe.reward.tokens > most
+    assert context.recipe.reward.seq_len > most
     paths = [
         {"problem": f"{i}", "steps": ["1" * n], "done": True, "labels": [0.5, i % 2]}
         for i in range(9)
@@ -276,4 +281,4 @@ def test_budgets_follow_the_longest_solution_unless_the_recipe_says_them() -> No
 def test_a_step_of_short_documents_has_fewer_rows() -> None:
     plain, short = parse({"tasks": {"mine": {"source": "game24"}}}), replace(SHORT, median=16)
     few, many = (filled(plain, sizes([lengths])).pretrain for lengths in (short, replace(short, median=64)))
-    assert (few.rows * few.tokens, many.rows * many.tokens) == (1024, 3072)
+    assert (few.batch_size * few.seq_len, many.batch_size * many.seq_len) == (1024, 3072)

@@ -55,7 +55,7 @@ def test_one_file_or_several(files: object, paths: list[str] | None) -> None:
         ({"model": {"kind": ["lstm", "lstm"], "max_positions": 256}}, "each once"),
         ({"model": {"kind": [], "max_positions": 256}}, "model.kind = \\[\\]"),
         ({"model": {"kind": 3, "max_positions": 256}}, "model.kind = 3"),
-        ({"pretrain": {"tokens": 512}}, "pretrain.tokens = 512 is more than the model's context"),
+        ({"pretrain": {"seq_len": 512}}, "pretrain.seq_len = 512 is more than the model's context"),
         ({"pretrain": {"seed": 3}}, "pretrain.seed"),
         ({"evaluation": {"tokens": 0}}, "evaluation.tokens = 0"),
         ({"evaluation": {"temperature": -1.0}}, "evaluation.temperature"),

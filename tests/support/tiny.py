@@ -26,8 +26,8 @@ max_positions = 96
 
 [pretrain]
 steps = 160
-rows = 8
-tokens = 96
+batch_size = 8
+seq_len = 96
 warmup = 10
 eval_every = 60
 save_every = 10
@@ -42,8 +42,8 @@ at_once = 4
 
 [reward]
 steps = 30
-rows = 8
-tokens = 96
+batch_size = 8
+seq_len = 96
 warmup = 5
 lr = 0.01
 save_every = 10

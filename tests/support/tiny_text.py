@@ -22,8 +22,8 @@ max_positions = 64
 
 [pretrain]
 steps = 80
-rows = 8
-tokens = 48
+batch_size = 8
+seq_len = 48
 warmup = 10
 eval_every = 20
 save_every = 10

@@ -22,10 +22,12 @@ from clearhead.text.packing import Batch, Document, PackedStream
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
 from clearhead.training.record import Record, read
-from clearhead.training.schedule import scale
+from clearhead.training.schedule import lr_multiplier
 
 MODEL = DecoderConfig(vocab=13, **PRESETS["tiny"])  # type: ignore[arg-type]
-CONFIG = TrainConfig(steps=12, rows=4, tokens=32, warmup=3, save_every=4, eval_every=5, compile="off", dtype="float32")
+CONFIG = TrainConfig(
+    steps=12, batch_size=4, seq_len=32, warmup=3, save_every=4, eval_every=5, compile="off", dtype="float32"
+)
 
 
 def draw(rng: random.Random) -> Document:
@@ -34,7 +36,7 @@ def draw(rng: random.Random) -> Document:
 
 
 def stream(config: TrainConfig = CONFIG, seed: int = 0) -> PackedStream:
-    return PackedStream(draw, config.rows, config.tokens, seed, chunk=4)
+    return PackedStream(draw, config.batch_size, config.seq_len, seed, chunk=4)
 
 
 def same_numbers(a: Path, b: Path) -> bool:
@@ -99,6 +101,33 @@ def test_more_steps_of_micro_batches_in_order(tmp_path: Path) -> None:
     run(tmp_path, replace(CONFIG, accumulate=3, steps=5), batch)
     assert asked == list(range(15))
     assert {e["tokens"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "step"} == {3 * 128}
+
+
+def test_on_policy_batches_are_made_of_the_model_as_it_is(tmp_path: Path) -> None:
+    """Without prefetch a batch sees the update before it, and a run that broke off makes the same ones again."""
+
+    def train_on_its_own(folder: Path, stop_at: int = 0) -> tuple[Decoder, list[float]]:
+        model, seen = Decoder(MODEL, seed=1), list[float]()
+
+        def batch(i: int) -> Batch:
+            seen.append(float(sum(weight.detach().double().sum() for weight in model.parameters())))
+            greedy = model.logits(model(torch.tensor([[2, 12, 3]])))[0, -1].argmax().item()
+            return stream(seed=i + 100 * greedy).batch(0)
+
+        def stop(event: Any) -> None:
+            if event["kind"] == "step" and event["step"] == stop_at:
+                raise Stop
+
+        with contextlib.suppress(Stop):
+            train(CONFIG, model, batch, checkpoint=folder / "c", prefetch=0, observers=[stop])
+        return model, seen
+
+    whole, seen = train_on_its_own(tmp_path / "whole")
+    assert len(set(seen)) == CONFIG.steps, "every batch after another update"
+    train_on_its_own(tmp_path / "parts", stop_at=6)
+    resumed, again = train_on_its_own(tmp_path / "parts")
+    assert again == seen[4:]  # from the checkpoint of step 4 on
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True))
 
 
 class Stop(Exception):
@@ -255,26 +284,26 @@ def test_what_leaves_little_to_gain_makes_the_rate_fall(
     set_so: dict[str, Any], why: str | None, at: int | None, end: int, tmp_path: Path
 ) -> None:
     """From there on the rates are those of a shorter run."""
-    config = replace(BEST, decay_from=0.5, **set_so)
+    config = replace(BEST, decay_start=0.5, **set_so)
     run(tmp_path, config, on_eval=scripted(RISE_AND_FALL))
     events = read(tmp_path / "r.jsonl")
     (cut,) = [e for e in events if e["kind"] == "cut_short"] or [{}]
     assert (cut.get("why"), cut.get("step")) == (why, at)
     assert cut.get("steps", 20) == end == events[-1]["step"] == checkpoint.load(tmp_path / "c")[1]["step"]
     rates = [e["lr_scale"] for e in events if e["kind"] == "step"]
-    assert rates == [scale(step, end, config.warmup, 0.5) for step in range(1, end + 1)]
+    assert rates == [lr_multiplier(step, end, config.warmup, 0.5) for step in range(1, end + 1)]
     assert rates[end // 2] == 1.0 > rates[end // 2 + 1]
 
 
 def test_a_loss_reaches_its_goal_from_above(tmp_path: Path) -> None:
-    config = replace(BEST, decay_from=0.5, keep_best="some_loss", goal=0.2)
+    config = replace(BEST, decay_start=0.5, keep_best="some_loss", goal=0.2)
     falling = {step: {"some_loss": 0.9 - 0.1 * step} for step in range(2, 21, 2)}
     run(tmp_path, config, on_eval=lambda model, step: falling[step])
     assert [e["step"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "cut_short"] == [8]
 
 
 def test_nothing_is_cut_short_while_the_rate_warms_up(tmp_path: Path) -> None:
-    config = replace(BEST, decay_from=0.5, goal=0.05, warmup=7)
+    config = replace(BEST, decay_start=0.5, goal=0.05, warmup=7)
     run(tmp_path, config, on_eval=scripted(RISE_AND_FALL))
     assert [e["step"] for e in read(tmp_path / "r.jsonl") if e["kind"] == "cut_short"] == [8]
 
@@ -282,7 +311,7 @@ def test_nothing_is_cut_short_while_the_rate_warms_up(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kept", ["score", "held_out_loss"])
 @pytest.mark.parametrize("stops", [(1,), (4, 7), (9, 10, 11), (11, 12)])
 def test_the_best_survives_interruptions(stops: tuple[int, ...], kept: str, tmp_path: Path) -> None:
-    config = replace(BEST, keep_best=kept, patience=1, decay_from=0.5)
+    config = replace(BEST, keep_best=kept, patience=1, decay_start=0.5)
 
     def until(stop: int) -> Callable[[int], Batch]:
         def batch(i: int) -> Batch:
@@ -405,11 +434,11 @@ def test_weights_that_overflow_in_the_update_are_not_saved(tmp_path: Path) -> No
         ({"accumulate": 0}, "accumulate = 0"),
         ({"lr": -1.0}, "lr = -1.0"),
         ({"lr": float("nan")}, "lr = nan"),
-        ({"decay_from": 1.0}, "decay_from = 1.0"),
+        ({"decay_start": 1.0}, "decay_start = 1.0"),
         ({"warmup": 12}, "warmup = 12 must be below steps = 12"),
         ({"patience": -1, "keep_best": "held_out_loss"}, "patience = -1"),
         ({"goal": 1.0}, "goal = 1.0 needs to know what counts as better; set keep_best"),
-        ({"goal": 0.9, "keep_best": "first_try", "eval_every": 5, "decay_from": 0.0}, "set decay_from above 0"),
+        ({"goal": 0.9, "keep_best": "first_try", "eval_every": 5, "decay_start": 0.0}, "and decay_start above 0"),
         ({"patience": 1}, "patience = 1 needs to know what counts as better; set keep_best"),
         ({"keep_best": "held_out_loss", "eval_every": 0}, "'held_out_loss' needs evaluations; set eval_every"),
     ],
@@ -482,7 +511,7 @@ from clearhead.training.step import Gradients, language_model_loss
 torch.set_num_threads(2)
 folder = Path(sys.argv[2])
 test_loop.MODEL = replace(test_loop.MODEL, n_layers=1)  # one layer compiles sooner
-config = replace(CONFIG, compile="on", dtype="bfloat16", rows=32, steps=8, save_every=3)
+config = replace(CONFIG, compile="on", dtype="bfloat16", batch_size=32, steps=8, save_every=3)
 
 def until(i):
     if i == 5:

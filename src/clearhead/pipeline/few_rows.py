@@ -68,7 +68,7 @@ def in_steps(config: TrainConfig, steps: int) -> TrainConfig:
 
 
 def trained_tokens(config: TrainConfig) -> int:
-    return config.steps * config.accumulate * config.rows * config.tokens
+    return config.steps * config.accumulate * config.batch_size * config.seq_len
 
 
 def told(recipe: Recipe, rows: int) -> list[str]:

@@ -79,7 +79,8 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
         "tasks": {name: task_facts(found, name, task) for name, task in tasks.items()},
         "model": {
             "parameters": recipe.decoder(vocab).parameters, "vocabulary": vocab,
-            "context": recipe.model["max_positions"], "rows": recipe.pretrain.rows, "tokens": recipe.pretrain.tokens,
+            "context": recipe.model["max_positions"],
+            "rows": recipe.pretrain.batch_size, "tokens": recipe.pretrain.seq_len,
         },
         "ends_early": bool(recipe.pretrain.patience or recipe.pretrain.goal),
         "budgets": list(recipe.evaluation.budgets),
@@ -209,9 +210,9 @@ def step_seconds(config: TrainConfig, decoder: Decoder, median: int, loss: LossF
     keep_freed_memory()
     device = next(decoder.parameters()).device
     dtype = compute_dtype(config.dtype, device)
-    rows = min(config.rows, max(1, TIMED_TOKENS // config.tokens))
+    rows = min(config.batch_size, max(1, TIMED_TOKENS // config.seq_len))
     text = Document([2] * (median // 2), [2] * (median - median // 2))
-    batch = pack([text] * (rows * (config.tokens // median)), config.tokens)
+    batch = pack([text] * (rows * (config.seq_len // median)), config.seq_len)
     gradients = Gradients(decoder, loss, dtype, compiled=False)
     optimizer = Optimizer(decoder, config.optimizer, 0.0, 0.0, 0.0, dtype)
     passes, updates = [], []
@@ -222,7 +223,7 @@ def step_seconds(config: TrainConfig, decoder: Decoder, median: int, loss: LossF
         optimizer.step(found, 1, 0.0)
         passes.append(between - started)
         updates.append(time.perf_counter() - between)
-    times = config.accumulate * config.rows / len(batch.tokens)
+    times = config.accumulate * config.batch_size / len(batch.tokens)
     return min(passes[1:]) * times + min(updates[1:])
 
 

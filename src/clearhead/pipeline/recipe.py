@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import build, check_file_name, nearest, to_dict
+from clearhead.config import RENAMED, build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
@@ -157,9 +157,14 @@ def base_section(model: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The recipe that an old run kept: of a time when answers stayed whole, and relu2 was the MLP that no one named."""
+    """The recipe that an old run kept: of a time when answers stayed whole, relu2 was the MLP that no one named, and
+    settings of training had other names.
+    """
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
     data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
+    for key in ("pretrain", "reward"):
+        if key in data:
+            data = {**data, key: {RENAMED.get(name, name): value for name, value in table(data, key).items()}}
     if "mlp" in model or "from" in model:
         return data
     preset = model.get("preset", "demo")
@@ -180,14 +185,14 @@ SECTIONS = {
 
 
 FOR_TASKS: dict[str, dict[str, Any]] = {  # what the sections of training say that leave it out
-    "pretrain": {"rows": 0, "tokens": 0, "weight_decay": 0.1, "eval_every": 50, "save_every": 50},
+    "pretrain": {"batch_size": 0, "seq_len": 0, "weight_decay": 0.1, "eval_every": 50, "save_every": 50},
     "reward": {
-        "rows": 0, "tokens": 0, "steps": 300, "lr": 0.01, "adam_lr": 0.002, "warmup": 20,
+        "batch_size": 0, "seq_len": 0, "steps": 300, "lr": 0.01, "adam_lr": 0.002, "warmup": 20,
         "eval_every": 50, "save_every": 50,
     },
 }  # fmt: skip
 UNTIL_LEARNED = {"steps": 600, "keep_best": "first_try", "patience": 4, "goal": 0.99}  # without a number of steps
-_TUNED = {"rows": 0, "tokens": 0, "optimizer": "adamw", "weight_decay": 0.0, "warmup": 10, "compile": "off"}
+_TUNED = {"batch_size": 0, "seq_len": 0, "optimizer": "adamw", "weight_decay": 0.0, "warmup": 10, "compile": "off"}
 FOR_BASE: dict[str, dict[str, Any]] = {  # the same of a run that starts from a checkpoint
     "pretrain": {**_TUNED, "eval_every": 25, "save_every": 25},
     "reward": {**_TUNED, "steps": 150, "eval_every": 25, "save_every": 25},

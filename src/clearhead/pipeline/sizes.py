@@ -220,12 +220,12 @@ def tokens_at_once(median: int) -> int:
 
 def _train(config: TrainConfig, section: str, least: int, row: int, at_once: int) -> TrainConfig:
     """Rows that hold `least` tokens; as many as make about `at_once` tokens a step."""
-    tokens = config.tokens or row
+    tokens = config.seq_len or row
     if tokens < least:
         raise UserError(
-            f"{section}.tokens = {tokens} is too short a row for texts of {least} tokens; raise it, or set 0"
+            f"{section}.seq_len = {tokens} is too short a row for texts of {least} tokens; raise it, or set 0"
         )
-    return replace(config, tokens=tokens, rows=config.rows or max(1, at_once // tokens))
+    return replace(config, seq_len=tokens, batch_size=config.batch_size or max(1, at_once // tokens))
 
 
 def rope_theta(model: Mapping[str, Any], context: int) -> float:

@@ -157,12 +157,12 @@ def train_language_model(
         drawn = source(tasks, recipe.tasks, recipe.data.direct, split, recipe.seed)
         if share < 1 and split == "train":
             drawn = part_of(drawn, share)
-        most = min(recipe.data.max_length, decoder.config.max_positions, config.tokens)
+        most = min(recipe.data.max_length, decoder.config.max_positions, config.seq_len)
 
         def draw(rng: random.Random) -> Document:
             return hidden(document(tokenizer, drawn, most, rng, respelled), hide, rng, unread)
 
-        return PackedStream(draw, config.rows, config.tokens, seed)
+        return PackedStream(draw, config.batch_size, config.seq_len, seed)
 
     def some(split: str) -> dict[str, list[str]]:
         n = CHOOSING_PROBLEMS if config.keep_best else HELD_OUT_PROBLEMS
@@ -318,17 +318,17 @@ def reward_stage(context: Context) -> None:
     elif recipe.base:
         pretrained.make_trainable(decoder, recipe, recipe.seed)
     model = RewardModel(decoder).to(context.device)
-    paths, longest = read_rollouts(context.run), min(config.tokens, decoder.config.max_positions)
+    paths, longest = read_rollouts(context.run), min(config.seq_len, decoder.config.max_positions)
     training, held_out = (
         by_problem(tokenizer, part, longest) for part in split_paths(paths, HELD_OUT_PATHS, HELD_OUT_MOST, recipe.seed)
     )
     if not training:
         raise UserError(
-            f"no labelled solution has {longest} tokens or fewer; raise reward.tokens and model.max_positions, or set "
+            f"no labelled solution has {longest} tokens or fewer; raise reward.seq_len and model.max_positions, or set "
             "them to 0"
         )
-    fed = Epochs(training, config.rows, config.tokens, recipe.seed)
-    tried = held_out_batches(held_out or training, config.rows, config.tokens, recipe.seed)
+    fed = Epochs(training, config.batch_size, config.seq_len, recipe.seed)
+    tried = held_out_batches(held_out or training, config.batch_size, config.seq_len, recipe.seed)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
         shares = [share_ranked(model, tried, head) for head in (OUTCOME, PROCESS)]

@@ -107,12 +107,12 @@ def model_info(run: RunDir, recipe: Recipe, pretrain: Sequence[Mapping[str, Any]
     usual = sorted(event["seconds"] for event in steps)[len(steps) // 2] if steps else float("nan")
     return {
         "parameters": config.parameters,
-        "flops_per_token": 3 * config.flops_per_token(keys=recipe.pretrain.tokens // 2),
+        "flops_per_token": 3 * config.flops_per_token(keys=recipe.pretrain.seq_len // 2),
         "config": {**vars(config)},
         "alphabet": alphabet(tokenizer),
         "training_tokens": tokens,
         "training_seconds": seconds,
-        "tokens_per_second": recipe.pretrain.rows * recipe.pretrain.tokens * recipe.pretrain.accumulate / usual,
+        "tokens_per_second": recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate / usual,
     }
 
 

@@ -36,7 +36,7 @@ REACH_WINDOWS = 64  # of held-out text, from whose last loss a gradient is follo
 def evaluation_stage(context: TextContext) -> None:
     """Every model that has no file yet."""
     recipe, run, tokenizer = context.recipe, context.run, load_tokenizer(context.run)
-    prompts, length = recipe.evaluation.prompts, recipe.pretrain.tokens
+    prompts, length = recipe.evaluation.prompts, recipe.pretrain.seq_len
     for kind in recipe.kinds:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
@@ -55,7 +55,7 @@ def evaluation_stage(context: TextContext) -> None:
 @torch.no_grad()
 def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
-    shards, length, config = context.shards(), context.recipe.pretrain.tokens, context.recipe.evaluation
+    shards, length, config = context.shards(), context.recipe.pretrain.seq_len, context.recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
     sizes, sums, counts = token_bytes(tokenizer), np.zeros(length), np.zeros(length, np.int64)
     measured, every = batches(shards, rows, length, config)

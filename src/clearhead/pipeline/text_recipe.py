@@ -135,13 +135,13 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
         raise UserError(
             f"model.kind = {found.model['kind']!r}: write one or several, each once, of {', '.join(MODELS)}"
         )
-    for name in ("rows", "tokens"):
+    for name in ("batch_size", "seq_len"):
         if getattr(found.pretrain, name) < 1:
             raise UserError(f"pretrain.{name} = {getattr(found.pretrain, name)} must be at least 1")
     context = found.decoder(vocab=8).max_positions
-    if found.pretrain.tokens > context:
+    if found.pretrain.seq_len > context:
         raise UserError(
-            f"pretrain.tokens = {found.pretrain.tokens} is more than the model's context; "
+            f"pretrain.seq_len = {found.pretrain.seq_len} is more than the model's context; "
             f"lower it, or raise model.max_positions = {context}"
         )
     return found

@@ -176,7 +176,7 @@ def pretrain(context: TextContext, kind: str) -> None:
     name = record_name(kind)
 
     def batch(step: int) -> Batch:
-        return shards.batch(config.rows, config.tokens, recipe.seed, step)
+        return shards.batch(config.batch_size, config.seq_len, recipe.seed, step)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
         return {"sample": continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1])[0]}
@@ -184,7 +184,7 @@ def pretrain(context: TextContext, kind: str) -> None:
     with context.watch(kind) as watch:
         train(
             config, model, batch, checkpoint=run.checkpoint(name), record=Record(run.record(name)), observers=[watch],
-            held_out=held_batches(shards, config.rows, config.tokens, WATCHED), on_eval=on_eval,
+            held_out=held_batches(shards, config.batch_size, config.seq_len, WATCHED), on_eval=on_eval,
         )  # fmt: skip
     checkpoint.save(run.model(kind), model.state_dict(), {"model": asdict(model.config)})
 

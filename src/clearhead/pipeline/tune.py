@@ -75,7 +75,7 @@ class TuneConfig:
     max_length: int = 0
     seed: int = 0
     warmup: int = 5
-    decay_from: float = 0.1
+    decay_start: float = 0.1
     weight_decay: float = 0.0
     clip: float = 1.0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -95,8 +95,8 @@ class TuneConfig:
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
-        if not 0 <= self.decay_from < 1:
-            raise UserError(f"decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall")
+        if not 0 <= self.decay_start < 1:
+            raise UserError(f"decay_start = {self.decay_start} must be in [0, 1): the share of steps before the fall")
         if abs(self.seed) > LARGEST_SEED:
             raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if not 0 < self.epochs < math.inf:
@@ -142,9 +142,9 @@ class Prepared:
         lr = config.lr or (FULL_LR if config.full else LORA_LR)
         usual = config.warmup == TuneConfig.warmup  # a few steps may be fewer than it, which nobody asked for
         return TrainConfig(
-            steps=steps, rows=epochs.rows, tokens=epochs.length, optimizer="adamw", lr=lr, adam_lr=lr,
+            steps=steps, batch_size=epochs.rows, seq_len=epochs.length, optimizer="adamw", lr=lr, adam_lr=lr,
             weight_decay=config.weight_decay, warmup=min(config.warmup, steps - 1) if usual else config.warmup,
-            decay_from=config.decay_from, clip=config.clip, eval_every=config.eval_every or max(1, steps // 5),
+            decay_start=config.decay_start, clip=config.clip, eval_every=config.eval_every or max(1, steps // 5),
             save_every=config.save_every, compile="off", dtype=config.dtype, seed=config.seed,
         )  # fmt: skip
 

@@ -24,7 +24,7 @@ from clearhead.training import checkpoint as files
 from clearhead.training.failure import first_non_finite
 from clearhead.training.optim import Optimizer
 from clearhead.training.record import Event, Observer, Record
-from clearhead.training.schedule import scale
+from clearhead.training.schedule import Schedule, lr_multiplier
 from clearhead.training.step import (
     Gradients,
     LossFn,
@@ -37,30 +37,32 @@ from clearhead.training.step import (
 )
 
 LARGEST_SEED = 1 << 40  # torch takes 64 bits, and a step's own seed is a million times as large
-AHEAD = 4  # batches made before they are asked for
+PREFETCH = 4  # batches made before they are asked for
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`.
 
-    A recipe of tasks may say 0 for `rows` and `tokens`, the length of a row: as the data need (pipeline/sizes.py).
+    A batch is `batch_size` rows of `seq_len` tokens. A recipe of tasks may say 0 for both: as the data need
+    (pipeline/sizes.py).
 
     `keep_best` names a number that the evaluations give, the higher the better unless its name ends in "loss"; ties are
     broken by the held-out loss. The weights that were best are the result. An evaluation that reaches `goal`, or is the
     last of `patience` in a row without a better one, cuts training short: the learning rate falls from there, as in a
-    run whose `decay_from` this step is. 0 means never, of both.
+    run whose `decay_start` this step is. 0 means never, of both.
     """
 
     steps: int = 500
-    rows: int = 32
-    tokens: int = 256
+    batch_size: int = 32
+    seq_len: int = 256
     optimizer: Literal["muon", "adamw"] = "muon"
     lr: float = 0.02
     adam_lr: float = 0.003
     weight_decay: float = 0.02
     warmup: int = 50
-    decay_from: float = 0.4
+    schedule: Schedule = "wsd"
+    decay_start: float = 0.4
     clip: float = 1.0
     accumulate: int = 1
     eval_every: int = 0
@@ -77,13 +79,13 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         for name in (
-            "rows", "tokens", "lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every", "patience",
-            "goal",
+            "batch_size", "seq_len", "lr", "adam_lr", "weight_decay", "clip", "warmup", "eval_every", "save_every",
+            "patience", "goal",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
-        if not 0 <= self.decay_from < 1:
-            raise UserError(f"decay_from = {self.decay_from} must be in [0, 1): the share of steps before the fall")
+        if not 0 <= self.decay_start < 1:
+            raise UserError(f"decay_start = {self.decay_start} must be in [0, 1): the share of steps before the fall")
         if abs(self.seed) > LARGEST_SEED:
             raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
         if self.warmup >= self.steps:
@@ -94,8 +96,10 @@ class TrainConfig:
             value = getattr(self, name)
             if value and not self.keep_best:
                 raise UserError(f"{name} = {value} needs to know what counts as better; set keep_best")
-            if value and not self.decay_from:
-                raise UserError(f"{name} = {value} makes the learning rate fall early; set decay_from above 0")
+            if value and (self.schedule != "wsd" or not self.decay_start):
+                raise UserError(
+                    f"{name} = {value} makes the learning rate fall early: set schedule = 'wsd' and decay_start above 0"
+                )
 
 
 def train(
@@ -111,12 +115,15 @@ def train(
     seen: Sequence[Any] = (),
     on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None = None,
     meta: Mapping[str, Any] | None = None,
+    prefetch: int = PREFETCH,
 ) -> None:
     """Train the float32 weights of `model` in place, from `checkpoint` if that file exists, and leave it there.
 
     Weights that require no gradient are frozen, and are not in the checkpoint either.
 
-    batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone. Ctrl-C ends after the current
+    batches(i) is the i-th micro-batch, a named tuple of arrays that depends on i alone; `prefetch` of them are made
+    ahead by a thread. On-policy data are made with prefetch 0: batches(i) is then called when the update before it is
+    done, and may read `model`, and must depend on i and its weights alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
 
     An evaluation gives the loss, without dropout, on the batches `held_out` and on some of the training data, `seen`: a
@@ -125,12 +132,15 @@ def train(
     With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
     last ones, so that a run that was interrupted ends with the same.
     """
-    assert config.rows and config.tokens, "how many, and how long, is known by now"
+    assert config.batch_size and config.seq_len, "how many, and how long, is known by now"
     keep_freed_memory()
     run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
-    with _interruptible() as interrupted, _made_ahead(batches, first, config.steps * config.accumulate) as made:
+    with (
+        _interruptible() as interrupted,
+        _made_ahead(batches, first, config.steps * config.accumulate, prefetch) as made,
+    ):
         while not run.ended():
             run.advance(made)
             if config.eval_every and (run.step % config.eval_every == 0 or run.ended()):
@@ -192,7 +202,7 @@ class _Run:
         self.device = next(model.parameters()).device
         self.parameters = sum(p.numel() for p in model.parameters())
         dtype = compute_dtype(config.dtype, self.device)
-        tokens = config.steps * config.accumulate * config.rows * config.tokens
+        tokens = config.steps * config.accumulate * config.batch_size * config.seq_len
         self.compiled = should_compile(config.compile, self.parameters, tokens, self.device)
         self.gradients = Gradients(model, loss_fn, dtype, self.compiled)
         self.optimizer = Optimizer(model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype)
@@ -231,7 +241,7 @@ class _Run:
         norm = clip(gradients, config.clip)
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise self._broken(step, f"the loss is {loss:.4g} and the gradient's norm {norm:.4g}", micro_batches)
-        rate = scale(step, self.steps, config.warmup, config.decay_from)
+        rate = lr_multiplier(step, self.steps, config.warmup, config.decay_start, config.schedule)
         self.optimizer.step(gradients, step, rate)
         self.step = step
         seconds = time.perf_counter() - started
@@ -276,11 +286,11 @@ class _Run:
     def cut_short(self) -> None:
         """After an evaluation that leaves little to gain, the schedule is that of a shorter run whose fall begins."""
         config, best = self.config, self.best
-        if best is None or not config.warmup < self.step < config.decay_from * self.steps:
+        if best is None or not config.warmup < self.step < config.decay_start * self.steps:
             return
         reached = config.goal > 0 and best.reaches(config.keep_best, config.goal)
         if reached or 0 < config.patience <= self.waited:
-            self.steps = math.floor(self.step / config.decay_from)
+            self.steps = math.floor(self.step / config.decay_start)
             why = "goal" if reached else "patience"
             self.tell("cut_short", True, steps=self.steps, why=why, measure=config.keep_best, value=best.value)
 
@@ -345,13 +355,13 @@ def _name(dtype: torch.dtype) -> str:
 
 
 @contextmanager
-def _made_ahead(batches: Callable[[int], Any], first: int, end: int) -> Iterator[Iterator[Any]]:
-    """batches(first), ..., batches(end - 1), made in order by one thread, a few before they are asked for."""
+def _made_ahead(batches: Callable[[int], Any], first: int, end: int, prefetch: int) -> Iterator[Iterator[Any]]:
+    """batches(first), ..., batches(end - 1), made in order by one thread, `prefetch` of them before their time."""
     pool = ThreadPoolExecutor(1, thread_name_prefix="batches")
-    waiting: deque[Future[Any]] = deque(pool.submit(batches, i) for i in range(first, min(first + AHEAD, end)))
+    waiting: deque[Future[Any]] = deque(pool.submit(batches, i) for i in range(first, min(first + prefetch, end)))
 
     def in_order() -> Iterator[Any]:
-        for i in range(first + AHEAD, end + AHEAD):
+        for i in range(first + prefetch, end + prefetch):
             if i < end:
                 waiting.append(pool.submit(batches, i))
             yield waiting.popleft().result()
