@@ -283,7 +283,7 @@ def test_a_setting_by_its_old_name_is_refused_with_the_new_one() -> None:
     class Train:
         batch_size: int = 1
 
-    with pytest.raises(UserError, match="pretrain.rows is called batch_size now"):
+    with pytest.raises(UserError, match=r"pretrain.rows is called batch_size now"):
         build(Train, {"rows": 3}, "pretrain")
-    with pytest.raises(UserError, match="pretrain.tokens is not a setting"):
+    with pytest.raises(UserError, match=r"pretrain.tokens is not a setting"):
         build(Train, {"tokens": 3}, "pretrain")
