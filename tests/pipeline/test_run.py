@@ -14,8 +14,9 @@ from tiny import clearhead, start, write_recipe
 
 from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.kinds import TASK_STAGES, kind_of
 from clearhead.pipeline.recipe import parse
-from clearhead.pipeline.run import STAGES, TEXT_STAGES, begin_from, stage_of
+from clearhead.pipeline.run import begin_from, stage_of
 from clearhead.pipeline.rundir import RunDir, differences
 from clearhead.pipeline.stages import load_policy, load_reward
 from clearhead.pipeline.summary import report_data
@@ -160,11 +161,12 @@ def test_an_unfinished_stage_is_not_taken_over(tiny_run: Path, tmp_path: Path) -
 def test_every_setting_has_a_stage() -> None:
     """A section that no stage reads could be changed by --redo without effect."""
     text = {"kind": "text", "pretrain": {"seq_len": 64}}
-    for recipe, stages in (({"tasks": {"game24": {}}}, STAGES), (text, TEXT_STAGES)):
-        settings = differences(plain(parse_any(recipe)), {})
-        assert {key for key in settings if stage_of(key, stages) is None} <= {"name", "kind"}
-    assert stage_of("tasks.game24.rollouts", STAGES) == "rollouts"
-    assert stage_of("tasks.game24.source", STAGES) == "tokenizer"
+    based = {"tasks": {"game24": {}}, "model": {"from": "smollm2"}}
+    for recipe in map(parse_any, ({"tasks": {"game24": {}}}, based, text)):
+        settings = differences(plain(recipe), {})
+        assert {key for key in settings if stage_of(key, kind_of(recipe).stages) is None} <= {"name", "kind"}
+    assert stage_of("tasks.game24.rollouts", TASK_STAGES) == "rollouts"
+    assert stage_of("tasks.game24.source", TASK_STAGES) == "tokenizer"
 
 
 def test_broken_weights_are_told_in_one_line(tiny_run: Path, tmp_path: Path) -> None:

@@ -124,13 +124,13 @@ def test_reach_begins_at_the_last_token(text_run: Path) -> None:
     assert reach(model, Shards(run.tokens), 4000) == [], "no document is so long"
 
 
-def test_bytes_of_a_part_are_those_of_its_targets(text_run: Path) -> None:
+def test_bytes_of_a_part_are_those_of_its_targets(text_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, cpu = RunDir(text_run), torch.device("cpu")
-    recipe = run.any_recipe()
-    assert isinstance(recipe, TextRecipe)
+    recipe = run.text_recipe()
     part = replace(recipe, evaluation=TextEvaluationConfig(tokens=400))
     quiet = nullcontext(lambda count: None)
-    context = TextContext(part, run, cpu, lambda label: quiet, print, lambda label, total: quiet)
+    monkeypatch.setattr(RunDir, "text_recipe", lambda run: part)
+    context = TextContext(run, cpu, lambda label: quiet, print, lambda label, total: quiet)
     tokenizer, shards = load_tokenizer(run), Shards(run.tokens)
     found = measure(context, "rnn", load_kind(run, recipe, "rnn", cpu), tokenizer)
     every = batches(shards, 32, 48, part.evaluation)[1]

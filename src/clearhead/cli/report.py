@@ -39,12 +39,11 @@ def command(directory: Path, trust: bool, as_json: bool) -> None:
 def write_report(run: "RunDir") -> dict[str, Any]:
     """report.json and report.html; returns the headline figures, with what was told before training."""
     from clearhead.files import write_json
-    from clearhead.pipeline import summary, text_summary
+    from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.rundir import read_json
-    from clearhead.pipeline.text_recipe import TextRecipe
     from clearhead.report import write
 
-    told = text_summary if isinstance(run.any_recipe(), TextRecipe) else summary
+    told = kind_of(run.any_recipe())
     data = told.report_data(run)
     write_json(run.report_data, data)
     write(data, run.report)

@@ -68,7 +68,7 @@ def command(
     """
     from clearhead.config import override
     from clearhead.pipeline.rundir import create, free_path, reopen
-    from clearhead.pipeline.text_recipe import TextRecipe, parse_any
+    from clearhead.pipeline.text_recipe import parse_any
 
     _check_together(recipe, resume, source, redo)
     old, data, where = _given(recipe, out, resume, source)
@@ -91,9 +91,8 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
     from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
-    from clearhead.pipeline.stages import Context
-    from clearhead.pipeline.text_stages import TextContext
 
     chosen = pipeline.choose_device(device)
     parent = Path("runs")
@@ -113,10 +112,8 @@ def command(
     if not based and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
         display.say(f"export: {missing}")
     try:
-        if isinstance(resolved, TextRecipe):
-            pipeline.go(TextContext(resolved, *shown), pipeline.TEXT_STAGES)
-        else:
-            pipeline.go(Context(*shown), pipeline.STAGES)
+        kind = kind_of(resolved)
+        pipeline.go(kind.context(*shown), kind.stages)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: {run.resume_command}" + ("" if device == "auto" else f" --device {device}"))
         raise
@@ -131,14 +128,10 @@ def command(
 def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
     """The preflight alone: nothing is written."""
     from clearhead.pipeline import preflight
-    from clearhead.pipeline.data import load_tasks
+    from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.run import choose_device
-    from clearhead.pipeline.text_recipe import TextRecipe
 
-    if isinstance(recipe, TextRecipe):
-        raise UserError("--dry-run is for recipes of tasks, and this one learns running text; leave it out")
-    tasks = load_tasks(recipe)
-    facts = preflight.facts(preflight.survey(recipe, tasks), tasks, choose_device(device))
+    facts = kind_of(recipe).dry_run(recipe, choose_device(device))
     if as_json:
         echo_json(facts)
         return
@@ -179,14 +172,9 @@ def _given(
 
 def _check_inputs(recipe: "Recipe | TextRecipe") -> None:
     """A missing file or an unknown task must be told before anything is written."""
-    from clearhead.pipeline.data import load_tasks
-    from clearhead.pipeline.text_recipe import TextRecipe
-    from clearhead.pipeline.text_stages import check
+    from clearhead.pipeline.kinds import kind_of
 
-    if isinstance(recipe, TextRecipe):
-        check(recipe)
-    else:
-        load_tasks(recipe)
+    kind_of(recipe).check(recipe)
 
 
 def _hold_out(data: dict[str, Any], holdout: str) -> None:

@@ -7,79 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import torch
 
 import clearhead
 from clearhead.errors import UserError
 from clearhead.files import held, write_json
-from clearhead.pipeline import text_measure, text_stages, trust
-from clearhead.pipeline.calibration import calibration_stage
-from clearhead.pipeline.measure import evaluation_stage
+from clearhead.pipeline import trust
+from clearhead.pipeline.kinds import Stage, kind_of
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rows_curve import rows_curve_stage
 from clearhead.pipeline.rundir import RunDir, create, differences
-from clearhead.pipeline.stages import (
-    Context,
-    pretrain_stage,
-    reader_stage,
-    reward_stage,
-    rollouts_stage,
-    tokenizer_stage,
-)
 from clearhead.pipeline.text_recipe import TextRecipe, plain
-from clearhead.pipeline.text_stages import TextContext
 
-C = TypeVar("C", Context, TextContext)
 BEAT = 2.0  # seconds of a stage's time that a kill can lose
 
 
-@dataclass(frozen=True)
-class Stage(Generic[C]):
-    """A stage, which settings it is the first to read, and what it leaves in the run directory."""
-
-    name: str
-    do: Callable[[C], None]
-    reads: tuple[str, ...]  # sections or single settings; the longest pattern that fits a setting decides
-    leaves: tuple[str, ...]  # patterns of files and folders
-
-
-STAGES: tuple[Stage[Context], ...] = (
-    Stage(
-        "tokenizer", tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length", "model.from"),
-        ("tokenizer*.json", "sizes.json", "base.json", "preflight.json", "drawn"),
-    ),
-    Stage(
-        "pretrain", pretrain_stage, ("tasks.*.share", "data", "model", "lora", "pretrain"),
-        ("pretrain.*", "before.json", "policy.safetensors"),
-    ),
-    Stage("rows-curve", rows_curve_stage, ("data.curve",), ("rows_curve.json", "rows-*")),
-    Stage("reader", reader_stage, ("rollouts.reader",), ("reader.*",)),
-    Stage("rollouts", rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
-    Stage("reward", reward_stage, ("reward",), ("reward.*",)),
-    Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
-    Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
-)  # fmt: skip
-
-TEXT_STAGES: tuple[Stage[TextContext], ...] = (
-    Stage("corpus", text_stages.corpus_stage, ("data",), ("corpus.json",)),
-    Stage("tokenizer", text_stages.tokenizer_stage, ("tokenizer",), ("tokenizer*.json",)),
-    Stage("shards", text_stages.shards_stage, (), ("tokens",)),
-    Stage(
-        "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
-    ),
-    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
-)  # fmt: skip
-
-
-def go(context: C, stages: Sequence[Stage[C]]) -> None:
+def go(context: Any, stages: Sequence[Stage]) -> None:
     """Do every stage that is not done yet, with the run's directory for this process alone."""
     with held(context.run.path):
         for stage in stages:
@@ -117,7 +65,7 @@ def _timed(run: RunDir, stage: str) -> Iterator[Callable[[], float]]:
 def begin_from(source: RunDir, redo: str, out: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
     """A new run that takes over what `source` has finished before the stage `redo`; what follows is done anew."""
     trust.require(source.path, source.python_files())
-    stages = TEXT_STAGES if isinstance(recipe, TextRecipe) else STAGES
+    stages = kind_of(recipe).stages
     names = [stage.name for stage in stages]
     if redo not in names:
         raise UserError(f"there is no stage {redo!r} to redo; the stages are {', '.join(names)}")
@@ -143,10 +91,12 @@ def begin_from(source: RunDir, redo: str, out: Path, recipe: Recipe | TextRecipe
     return run
 
 
-def stage_of(setting: str, stages: Sequence[Stage[Any]]) -> str | None:
+def stage_of(setting: str, stages: Sequence[Stage]) -> str | None:
     """The first stage that reads a setting, None of one that no stage reads (the run's name).
 
-    >>> stage_of("pretrain.steps", STAGES), stage_of("tasks.game24.rollouts", STAGES), stage_of("name", STAGES)
+    >>> from clearhead.pipeline.kinds import KINDS
+    >>> stages = KINDS["task"].stages
+    >>> stage_of("pretrain.steps", stages), stage_of("tasks.game24.rollouts", stages), stage_of("name", stages)
     ('pretrain', 'rollouts', None)
     """
     fits = [

@@ -165,6 +165,13 @@ class RunDir:
         inputs.verify(self.path, self.inputs())
         return recipe
 
+    def text_recipe(self) -> TextRecipe:
+        """The recipe of a run on text."""
+        recipe = self.any_recipe()
+        if not isinstance(recipe, TextRecipe):
+            raise UserError(f"{self.path} is a run on tasks and holds no running text; name a run of a recipe of text")
+        return recipe
+
     def read_sizes(self) -> Sizes | None:
         """None before they are measured, and of runs that said all sizes themselves."""
         return read_sizes(read_json(self.sizes, layout.SIZES)) if self.sizes.is_file() else None

@@ -45,12 +45,15 @@ WATCHED = 8  # batches of held-out text that are tried while training
 class TextContext:
     """What every stage is handed; the last three show a person what is going on, as in a run on tasks."""
 
-    recipe: TextRecipe
     run: RunDir
     device: torch.device
     watch: Callable[[str], AbstractContextManager[Observer]]
     say: Callable[[str], None]
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+
+    @property
+    def recipe(self) -> TextRecipe:
+        return self.run.text_recipe()
 
     def shards(self) -> Shards:
         return Shards(self.run.tokens)

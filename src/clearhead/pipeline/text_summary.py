@@ -13,8 +13,7 @@ from clearhead.text.shards import Shards
 
 def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
-    recipe, state = run.any_recipe(), run.read_state()
-    assert isinstance(recipe, TextRecipe)
+    recipe, state = run.text_recipe(), run.read_state()
     recorded = events(run, record_name(recipe.kinds[0]))
     data: dict[str, Any] = {
         "run": {

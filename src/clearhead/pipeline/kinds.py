@@ -1,0 +1,97 @@
+"""The kinds of runs: what a recipe of each is, its stages in order, and how its directory is summed up.
+
+A new kind is a row of this table; whoever goes through stages, writes reports or reads recipes looks here.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clearhead.errors import UserError
+from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
+from clearhead.pipeline.calibration import calibration_stage
+from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.measure import evaluation_stage
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.rows_curve import rows_curve_stage
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.text_recipe import TextRecipe
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage, which settings it is the first to read, and what it leaves in the run directory."""
+
+    name: str
+    do: Callable[[Any], None]
+    reads: tuple[str, ...]  # sections or single settings; the longest pattern that fits a setting decides
+    leaves: tuple[str, ...]  # patterns of files and folders
+
+
+TASK_STAGES: tuple[Stage, ...] = (
+    Stage(
+        "tokenizer", stages.tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length", "model.from"),
+        ("tokenizer*.json", "sizes.json", "base.json", "preflight.json", "drawn"),
+    ),
+    Stage(
+        "pretrain", stages.pretrain_stage, ("tasks.*.share", "data", "model", "lora", "pretrain"),
+        ("pretrain.*", "before.json", "policy.safetensors"),
+    ),
+    Stage("rows-curve", rows_curve_stage, ("data.curve",), ("rows_curve.json", "rows-*")),
+    Stage("reader", stages.reader_stage, ("rollouts.reader",), ("reader.*",)),
+    Stage("rollouts", stages.rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
+    Stage("reward", stages.reward_stage, ("reward",), ("reward.*",)),
+    Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
+    Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
+)  # fmt: skip
+
+TEXT_STAGES: tuple[Stage, ...] = (
+    Stage("corpus", text_stages.corpus_stage, ("data",), ("corpus.json",)),
+    Stage("tokenizer", text_stages.tokenizer_stage, ("tokenizer",), ("tokenizer*.json",)),
+    Stage("shards", text_stages.shards_stage, (), ("tokens",)),
+    Stage(
+        "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
+        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
+    ),
+    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """`check` fails where something that a recipe names is not there; `dry_run` tells what is known beforehand.
+
+    `context` is what its stages are handed. `report_data` and `headline` sum a directory up.
+    """
+
+    recipe: type
+    context: type
+    stages: tuple[Stage, ...]
+    check: Callable[[Any], object]
+    dry_run: Callable[[Any, Any], Mapping[str, Any]]
+    report_data: Callable[[RunDir], dict[str, Any]]
+    headline: Callable[[RunDir, Mapping[str, Any]], dict[str, Any]]
+
+
+def _task_dry_run(recipe: Recipe, device: Any) -> Mapping[str, Any]:
+    tasks = load_tasks(recipe)
+    return preflight.facts(preflight.survey(recipe, tasks), tasks, device)
+
+
+def _text_dry_run(recipe: TextRecipe, device: Any) -> Mapping[str, Any]:
+    raise UserError("--dry-run is for recipes of tasks, and this one learns running text; leave it out")
+
+
+KINDS = {
+    "task": RunKind(
+        Recipe, stages.Context, TASK_STAGES, load_tasks, _task_dry_run, summary.report_data, summary.headline
+    ),
+    "text": RunKind(
+        TextRecipe, text_stages.TextContext, TEXT_STAGES, text_stages.check, _text_dry_run,
+        text_summary.report_data, text_summary.headline,
+    ),
+}  # fmt: skip
+
+
+def kind_of(recipe: Recipe | TextRecipe) -> RunKind:
+    return next(kind for kind in KINDS.values() if isinstance(recipe, kind.recipe))
