@@ -1,4 +1,4 @@
-"""The reward model: where labels stand, what the loss is, and that verdicts are read at the ends of steps."""
+"""The reward model: where labels stand, what the loss is, and that values are read at the ends of steps."""
 
 import itertools
 import math
@@ -72,7 +72,7 @@ def test_the_loss_has_no_gradient_where_there_is_no_label_and_survives_no_labels
 
 
 def test_soft_labels_pull_to_the_share_itself() -> None:
-    """The loss is least where the chance equals the label: that is what makes verdicts calibrated."""
+    """The loss is least where the chance equals the label: that is what makes values calibrated."""
     grid = torch.linspace(-4, 4, 801)
     losses = torch.stack([reward_loss(torch.stack([g, g])[None], torch.tensor([[NONE, 0.3]])) for g in grid])
     assert torch.sigmoid(grid[losses.argmin()]).item() == pytest.approx(0.3, abs=0.005)
@@ -175,7 +175,7 @@ def test_a_new_model_says_one_half(model: RewardModel) -> None:
 
 
 def test_it_learns_which_step_is_good(model: RewardModel) -> None:
-    """Two steps that differ in one character, always followed by success and failure: verdicts must part."""
+    """Two steps that differ in one character, always followed by success and failure: values must part."""
     paths = [
         LabelledPath("1+1", ("1=1",), False, (NONE, 1.0)),
         LabelledPath("1+1", ("1=2",), False, (NONE, 0.0)),

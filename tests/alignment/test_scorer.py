@@ -1,11 +1,11 @@
-"""The scorer: the same verdicts as the whole text read at once, every token read once, nothing left behind."""
+"""The scorer: the same values as the whole text read at once, every token read once, nothing left behind."""
 
 import numpy as np
 import pytest
 import torch
 
 from clearhead.alignment.calibration import Calibration, Head
-from clearhead.alignment.reward import RewardModel, chances
+from clearhead.alignment.reward import RewardModel
 from clearhead.alignment.scorer import CalibratedScorer, LocalScorer, sigmoid
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
@@ -28,7 +28,7 @@ def model() -> RewardModel:
     config = DecoderConfig(vocab=TOKENIZER.vocab_size, max_positions=32, **PRESETS["tiny"])  # type: ignore[arg-type]
     model = RewardModel(Decoder(config, seed=3))
     with torch.no_grad():
-        for weight in model.parameters():  # the outputs start at zero; verdicts must differ to be compared
+        for weight in model.parameters():  # the outputs start at zero; values must differ to be compared
             weight.normal_(std=0.3, generator=torch.Generator().manual_seed(weight.numel()))
     return model
 
@@ -38,49 +38,49 @@ def read_at_once(model: RewardModel, draft: PartialSolution) -> list[float]:
     text = draft.problem + "\n" + "\n".join(draft.steps) + ("" if draft.done or not draft.steps else "\n")
     tokens = torch.tensor([TOKENIZER.encode(text) + [END] * draft.done])
     logits = model(tokens, torch.arange(tokens.shape[1])[None], causal_attend())
-    return chances(logits[0, -1]).tolist()
+    return logits[0, -1].sigmoid().tolist()
 
 
 @pytest.mark.parametrize("order", [DRAFTS, DRAFTS[::-1], DRAFTS * 2])
-def test_verdicts_are_those_of_the_whole_text(model: RewardModel, order: list[PartialSolution]) -> None:
+def test_values_are_those_of_the_whole_text(model: RewardModel, order: list[PartialSolution]) -> None:
     scorer = LocalScorer(model, TOKENIZER, dtype=torch.float32)
     expected = np.array([read_at_once(model, draft) for draft in order])
-    np.testing.assert_allclose(scorer.verdicts(order), expected, atol=1e-5)
+    np.testing.assert_allclose(scorer.values(order), expected, atol=1e-5)
     one_by_one = LocalScorer(model, TOKENIZER, dtype=torch.float32)
-    np.testing.assert_allclose([one_by_one.verdicts([draft])[0] for draft in order], expected, atol=1e-5)
-    assert len(np.unique(expected[:, 1].round(6))) == len(DRAFTS), "the verdicts differ, so mixing them up would show"
+    np.testing.assert_allclose([one_by_one.values([draft])[0] for draft in order], expected, atol=1e-5)
+    assert len(np.unique(expected[:, 1].round(6))) == len(DRAFTS), "the values differ, so mixing them up would show"
 
 
 def test_every_token_is_read_once(model: RewardModel) -> None:
     scorer = LocalScorer(model, TOKENIZER)
-    scorer.verdicts(DRAFTS)
+    scorer.values(DRAFTS)
     # 1+1 newline, 1=1 newline, =2 END, (=2) newline, (1=)2 newline
     assert scorer.tokens("1+1") == 4 + 4 + 3 + 1 + 2
     assert scorer.tokens("2+1") == 4 + 4 + 3
     assert scorer.cache.computed == scorer.cache.unique == scorer.tokens("1+1") + scorer.tokens("2+1")
-    scorer.verdicts(DRAFTS)
+    scorer.values(DRAFTS)
     assert scorer.tokens("1+1") == 14, "asking again costs nothing"
 
 
 def test_forgetting_frees_the_text_and_the_count(model: RewardModel) -> None:
     scorer = LocalScorer(model, TOKENIZER)
-    before = scorer.verdicts(DRAFTS)
+    before = scorer.values(DRAFTS)
     scorer.forget(["1+1", "2+1", "never seen"])
     assert scorer.trie.used == 1
     assert scorer.tokens("1+1") == 0
-    np.testing.assert_array_equal(scorer.verdicts(DRAFTS), before)
+    np.testing.assert_array_equal(scorer.values(DRAFTS), before)
 
 
-def test_no_drafts_no_verdicts(model: RewardModel) -> None:
-    assert LocalScorer(model, TOKENIZER).verdicts([]).shape == (0, 2)
+def test_no_drafts_no_values(model: RewardModel) -> None:
+    assert LocalScorer(model, TOKENIZER).values([]).shape == (0, 2)
 
 
 def test_a_draft_beyond_the_context_can_never_be_right(model: RewardModel) -> None:
     scorer = LocalScorer(model, TOKENIZER)
     long = PartialSolution("1+1", ("1=1",) * 8)  # 4 + 8 x 4 = 36 tokens, the context is 32
-    verdicts = scorer.verdicts([DRAFTS[0], long, DRAFTS[1]])
-    assert verdicts[1].tolist() == [0.0, 0.0]
-    assert (verdicts[[0, 2]] > 0).all()
+    values = scorer.values([DRAFTS[0], long, DRAFTS[1]])
+    assert values[1].tolist() == [0.0, 0.0]
+    assert (values[[0, 2]] > 0).all()
     assert scorer.tokens("1+1") == 8
 
 
@@ -88,10 +88,10 @@ def test_a_problem_is_charged_the_same_whoever_is_read_beside_it(model: RewardMo
     """The two begin alike, and the model reads that beginning once; each pays for what it would have read alone."""
     near, other = PartialSolution("1+12", ("1=1",)), PartialSolution("1+11", ("1=2",))
     together = LocalScorer(model, TOKENIZER)
-    together.verdicts([near, other])
+    together.values([near, other])
     for draft in (near, other):
         alone = LocalScorer(model, TOKENIZER)
-        alone.verdicts([draft])
+        alone.values([draft])
         assert together.tokens(draft.problem) == alone.tokens(draft.problem) == 9
     assert together.cache.computed == 15
 
@@ -117,12 +117,10 @@ def test_a_calibrated_judge_weighs_finished_and_unfinished_drafts_by_their_own_h
     too_long = PartialSolution("1" * 40, ("=2",), True)
     heads = Calibration(Head(2.0, 0.5, 0.25, 1.0), Head(1.0, 0.0, 1.0, 0.0), Head(0.5, 0.1, 0.0, -1.0))
     reading = scorer.read([done, begun])
-    verdicts = CalibratedScorer(scorer, heads).verdicts([done, begun, too_long])
+    values = CalibratedScorer(scorer, heads).values([done, begun, too_long])
     (z_outcome, z_process), (_, z_begun) = reading.z
     likelihood, of_begun = reading.likelihood
-    assert verdicts[0, 0] == pytest.approx(
-        sigmoid(np.array([2 * z_outcome + 0.5 * likelihood - 0.75 + 1]))[0], abs=1e-9
-    )
-    assert verdicts[0, 1] == pytest.approx(sigmoid(np.array([z_process - 3]))[0], abs=1e-9)
-    assert verdicts[1, 1] == pytest.approx(sigmoid(np.array([0.5 * z_begun + 0.1 * of_begun - 1]))[0], abs=1e-9)
-    assert verdicts[2].tolist() == [0.0, 0.0]
+    assert values[0, 0] == pytest.approx(sigmoid(np.array([2 * z_outcome + 0.5 * likelihood - 0.75 + 1]))[0], abs=1e-9)
+    assert values[0, 1] == pytest.approx(sigmoid(np.array([z_process - 3]))[0], abs=1e-9)
+    assert values[1, 1] == pytest.approx(sigmoid(np.array([0.5 * z_begun + 0.1 * of_begun - 1]))[0], abs=1e-9)
+    assert values[2].tolist() == [0.0, 0.0]

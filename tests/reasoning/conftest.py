@@ -15,7 +15,7 @@ from clearhead.reasoning.lockstep import Proposal, SearchProblem
 def _written_out(
     children: dict[str, str], values: dict[str, float], done: str, root: str = "root", **rest: Any
 ) -> SearchProblem:
-    """A tree given in full: names of children apart by spaces, the verdict on each name, the finished names."""
+    """A tree given in full: names of children apart by spaces, the value on each name, the finished names."""
     return SearchProblem(
         roots=[root],
         keys=["one"],
@@ -41,7 +41,7 @@ def _branching(
 
 
 def _needle(depth: int, noise: float, games: Sequence[int], **rest: Any) -> SearchProblem:
-    """Binary trees with one winning leaf: verdicts 0.7 on its path and 0.4 off it, blurred; 0.95 and 0.3 at leaves."""
+    """Binary trees with one winning leaf: values 0.7 on its path and 0.4 off it, blurred; 0.95 and 0.3 at leaves."""
     winner = {game: (game, *Random(f"winner {game}").choices((0, 1), k=depth)) for game in games}
 
     def value(state: tuple) -> float:
@@ -54,7 +54,7 @@ def _needle(depth: int, noise: float, games: Sequence[int], **rest: Any) -> Sear
 
 
 def _coins(amounts: Sequence[int], coins: tuple[int, ...]) -> SearchProblem:
-    """Pay amounts with as few coins as possible, in any order; verdicts are optimistic: 1 / coins needed at least.
+    """Pay amounts with as few coins as possible, in any order; values are optimistic: 1 / coins needed at least.
 
     Taking what looks best at once fails: 6 from (4, 3, 1) is 3 + 3, not 4 + 1 + 1. A state is amount and coins paid.
     """

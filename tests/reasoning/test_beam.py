@@ -78,7 +78,7 @@ def test_states_are_ranked_by_the_whole_path(written_out, watched, aggregate, an
     space, log = watched(written_out(**game, values=values))
     result = beam.search(space, width=2, depth=3, **rest)
     assert expanded(log)[3] == {"A1": "Ax", "B1": "Bx"}[answer]
-    # with the score of a whole path, the better path's end is the answer; the last verdicts are equal, so first come
+    # with the score of a whole path, the better path's end is the answer; the last values are equal, so first come
     assert result.answer(0) == answer
 
 

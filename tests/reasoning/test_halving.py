@@ -91,7 +91,7 @@ def test_a_small_tree_is_searched_whole_and_no_further(coins):
 
 
 def test_halving_finds_the_best_arm_that_first_looks_deceive(branching, watched):
-    """Six first steps, the first verdict on each is noise; below, verdicts tell 0.6 from 0.5, blurred by 0.15."""
+    """Six first steps, the first value on each is noise; below, values tell 0.6 from 0.5, blurred by 0.15."""
 
     def value(state):
         if len(state) < 3:

@@ -31,7 +31,7 @@ def told(result, row):
 
 
 def priced(space, price):
-    """The same space, and the ledger of what each key has spent: `price(state)` for each proposing, 1 for a verdict.
+    """The same space, and the ledger of what each key has spent: `price(state)` for each proposing, 1 for a value.
 
     The first move of every state must be its root's own (the roots are told apart by it).
     """
@@ -137,7 +137,7 @@ def test_the_budget_is_passed_by_one_expansion_at_most(search, ragged, limit):
     for row, key in enumerate(space.keys):
         spent = result.curves[row][-1].cost
         assert spent == space.cost(row)
-        assert spent < limit + 11 + 5  # proposing, and a verdict on each of five steps
+        assert spent < limit + 11 + 5  # proposing, and a value on each of five steps
         assert limit > 1 or not any(name == key for name, _ in paid)
 
 
@@ -189,13 +189,13 @@ def test_curves_only_rise_and_end_with_the_answer(search, ragged):
 
 
 @pytest.mark.parametrize("wrong", [1.5, -0.1, float("nan")])
-def test_a_verdict_outside_0_to_1_is_refused(written_out, wrong):
+def test_a_value_outside_0_to_1_is_refused(written_out, wrong):
     space = written_out({"root": "A"}, {"root": 0.5, "A": wrong}, "A")
     with pytest.raises(UserError, match="check the reward model"):
         SEARCHES["ucb"](space)
 
 
-def test_a_missing_verdict_is_noticed(written_out):
+def test_a_missing_value_is_noticed(written_out):
     space = written_out({"root": "A B"}, {"root": 0.5}, "")
     with pytest.raises(AssertionError, match="2 states"):
         SEARCHES["ucb"](replace(space, value=lambda states: np.array([0.5])))
@@ -204,7 +204,7 @@ def test_a_missing_verdict_is_noticed(written_out):
 
 
 def test_the_aggregate_decides_among_the_finished(written_out):
-    """A's way has a weak step (0.2), B's is even; the last verdict prefers A, the weakest step and the product B."""
+    """A's way has a weak step (0.2), B's is even; the last value prefers A, the weakest step and the product B."""
     space = written_out(
         {"root": "A B", "A": "A1", "B": "B1"},
         {"root": 0.1, "A": 0.2, "A1": 0.9, "B": 0.7, "B1": 0.8},

@@ -18,7 +18,7 @@ PRODUCT = {
 
 
 def test_the_walk_of_17_times_24(written_out):
-    """Five simulations by hand, with ucb(0.9). The root is worth 0.5 by itself; N visits, W sum of verdicts.
+    """Five simulations by hand, with ucb(0.9). The root is worth 0.5 by itself; N visits, W sum of values.
 
     1  the root is expanded: A 0.9, B 0.2.                         root N 3, W 1.6
     2  A 0.9 + 0.9 √ln 3 = 1.84 beats B 1.14; A gives A1, A2.      A N 3, W 2.1       root N 5, W 2.8
@@ -159,7 +159,7 @@ def test_a_dead_end_is_tried_once(written_out, watched):
 
 
 def test_the_answer_is_finished_and_visited(written_out):
-    """Verdicts below zero (a logit, a log-probability) make the listing's final walk prefer what it never looked at."""
+    """Values below zero (a logit, a log-probability) make the listing's final walk prefer what it never looked at."""
     game = {
         "children": {"root": "seen unseen"},
         "values": {"root": 0.5, "seen": 0.9, "unseen": 0.2},
@@ -169,7 +169,7 @@ def test_the_answer_is_finished_and_visited(written_out):
     assert listing.answer() == "unseen" and listing.visits["unseen"] == 0
     result = ours(written_out(**game), 1)
     assert result.answer(0) == "seen"
-    # an unfinished state wins over every finished one by its verdict, and still is no answer
+    # an unfinished state wins over every finished one by its value, and still is no answer
     game["done"] = "unseen"
     assert ours(written_out(**game), 1).answer(0) == "unseen"
     game["done"] = ""
@@ -178,12 +178,12 @@ def test_the_answer_is_finished_and_visited(written_out):
 
 
 @pytest.mark.parametrize("simulations", [1, 2, 4])
-def test_a_visit_is_a_verdict_at_the_root_too(branching, watched, simulations):
+def test_a_visit_is_a_value_at_the_root_too(branching, watched, simulations):
     space, log = watched(branching(lambda s: 0.5, depth=9, width=3))
     result = ours(space, simulations)
-    verdicts = sum(what == "value" for what, _ in log)
-    assert result.tree.visits[0, ROOT] == verdicts == 1 + 3 * simulations
-    assert result.tree.value_sum[0, ROOT] == 0.5 * verdicts
+    values = sum(what == "value" for what, _ in log)
+    assert result.tree.visits[0, ROOT] == values == 1 + 3 * simulations
+    assert result.tree.value_sum[0, ROOT] == 0.5 * values
     space, log = watched(branching(lambda s: 0.5, depth=9, width=3))
     assert Listing(space, simulations).visits[(0,)] == 1 + sum(what == "value" for what, _ in log)
 
@@ -272,7 +272,7 @@ def test_leaves_chosen_at_once_differ_and_best_come_first():
     visits = tree.visits.copy()
     leaves = select(tree, np.zeros(4, int), np.zeros(4, int), ucb(0.1), mean_value)
     assert leaves.tolist() == [2, 3, 1, 4]
-    assert np.array_equal(tree.visits, visits)  # pending visits are not verdicts: nothing stays
+    assert np.array_equal(tree.visits, visits)  # pending visits are not values: nothing stays
 
 
 def test_pending_visits_spread_over_subtrees():
@@ -303,7 +303,7 @@ def test_the_needle_is_found_in_a_fraction_of_the_tree(needle, worth):
     """256 leaves, one wins; 40 expansions of 255. Chance alone would find it in 40 / 255 of the games."""
     found = search(needle(8, 0.1, range(20)), simulations=40, rule=ucb(0.2), worth=worth)
     assert sum(curve[-1].value == 0.95 for curve in found.curves) >= 18
-    # without verdicts to go by it is hopeless, so they are what finds it
+    # without values to go by it is hopeless, so they are what finds it
     space = replace(needle(8, 0.1, range(20)), value=lambda states: np.full(len(states), 0.5))
     blind = search(space, simulations=40, rule=ucb(0.2), worth=worth)
     assert sum(blind.answer(row) == found.answer(row) for row in range(20)) <= 6
@@ -342,7 +342,7 @@ def test_max_backup_sees_one_good_step_among_many_bad(branching):
 
 
 def test_the_most_visited_walk(written_out):
-    """best_done takes the highest verdict, the walk goes where the search went; neither leaves the finished ones."""
+    """best_done takes the highest value, the walk goes where the search went; neither leaves the finished ones."""
     game = {
         "children": {"root": "A B C", "A": "A1 A2 A3", "B": "B1", "C": "C1 C2 C3 C4"},
         "values": dict.fromkeys(("root", "A", "A1", "A2", "B", "C", "C1", "C2", "C3", "C4"), 0.5)

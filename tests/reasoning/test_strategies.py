@@ -11,7 +11,7 @@ from scripted import ScriptedJudge, ScriptedModel
 from clearhead.errors import UserError
 from clearhead.reasoning.auto import Choice, Stage
 from clearhead.reasoning.samples import SAMPLED, SINGLE, joint, pick, sampled, single
-from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, verdict_weight
+from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, value_weight
 from clearhead.reasoning.strategies import STRATEGIES, attempt, known
 from clearhead.reasoning.strategy import PartialSolution, SearchConfig, StrategyContext, Trace
 from clearhead.reasoning.tree import add_children, new_tree
@@ -165,9 +165,9 @@ def test_a_solution_drawn_twice_votes_once() -> None:
 
 def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
     drafts = [PartialSolution("p", (text,), True) for text in "abc"]
-    verdicts = [V([[0.8, 0.8]]), V([[0.7, 0.7]]), V([[0.7, 0.7]])]
-    assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 0.25) == 1
-    assert pick("odds-vote", ["400", "408", "408"], verdicts, drafts, 4.0) == 0
+    values = [V([[0.8, 0.8]]), V([[0.7, 0.7]]), V([[0.7, 0.7]])]
+    assert pick("odds-vote", ["400", "408", "408"], values, drafts, 0.25) == 1
+    assert pick("odds-vote", ["400", "408", "408"], values, drafts, 4.0) == 0
 
 
 def test_auto_is_the_strategy_of_its_choice_and_spends_no_more_than_it_did() -> None:
@@ -187,8 +187,8 @@ def test_auto_without_a_choice_is_refused() -> None:
 
 def test_min_and_product_and_last_differ() -> None:
     answers = ["a", "b", "c"]
-    verdicts = [V([[0, 0.2], [0, 0.9]]), V([[0, 0.5], [0, 0.6]]), V([[0, 0.4], [0, 0.8]])]
-    found = [pick(f"best-of-n-{r}", answers, verdicts, DRAFTS[:3]) for r in ("last", "min", "product")]
+    values = [V([[0, 0.2], [0, 0.9]]), V([[0, 0.5], [0, 0.6]]), V([[0, 0.4], [0, 0.8]])]
+    found = [pick(f"best-of-n-{r}", answers, values, DRAFTS[:3]) for r in ("last", "min", "product")]
     assert found == [0, 1, 2]
 
 
@@ -204,10 +204,10 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
     tree = add_children(tree, 0, 0, states, np.ones(4) / 4, *[np.append(values, 1.0)] * 2,
                         V([True, True, True, False]))  # fmt: skip
     assert heaviest(tree, 0, joint_weight) == 2  # b: the best judged is hardly ever written, the open one is no answer
-    assert heaviest(tree, 0, verdict_weight) == 1, "a calibrated verdict knows how it was written"
+    assert heaviest(tree, 0, value_weight) == 1, "a calibrated value knows how it was written"
     for name, sharpness in itertools.product(SEARCHES, (None, 1.0)):
         b = bench()._replace(sharpness=sharpness)
-        weigh = joint_weight if sharpness is None or name == "tree-of-thought" else verdict_weight
+        weigh = joint_weight if sharpness is None or name == "tree-of-thought" else value_weight
         attempts, (grown,) = searched(name, b, ["17 × 24"], budget=300, seed=0)
         assert grown is not None
         result, _ = grown
@@ -232,7 +232,7 @@ def test_an_exhausted_tree_is_searched_again_with_more_samples() -> None:
     assert attempt.marks[-1].generated == len("bad\n1$") + len("good\n2$")
 
 
-def test_a_verdict_of_zero_is_never_preferred() -> None:
+def test_a_value_of_zero_is_never_preferred() -> None:
     assert joint(0.0, 0.0) == -np.inf < joint(1e-300, -700.0)
 
 

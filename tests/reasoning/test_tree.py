@@ -20,7 +20,7 @@ from clearhead.reasoning.tree import (
 
 
 def grow(tree: Tree, row: int, node: int, values: list[float], done: list[bool] | None = None) -> Tree:
-    """Children with these verdicts, named after their parent."""
+    """Children with these values, named after their parent."""
     states = [f"{tree.states[row][node]}{i}" for i in range(len(values))]
     flags = np.array(done if done is not None else [False] * len(values), bool)
     given = np.array(values, float)
@@ -41,7 +41,7 @@ def test_backup_by_hand():
     carry(tree, (0, ROOT))
     tree = grow(tree, 0, 1, [0.6, 0.3, 0.0], [True, False, False])
     carry(tree, (0, 1))
-    # root: 0.5 + 0.9 + 0.2 + 0.6 + 0.3 + 0.0 = 2.5 over 6 verdicts; node 1: 0.9 + 0.6 + 0.3 + 0.0 = 1.8 over 4
+    # root: 0.5 + 0.9 + 0.2 + 0.6 + 0.3 + 0.0 = 2.5 over 6 values; node 1: 0.9 + 0.6 + 0.3 + 0.0 = 1.8 over 4
     assert tree.visits[0, :6].tolist() == [6, 4, 1, 1, 1, 1]
     assert tree.value_sum[0, :6] == pytest.approx([2.5, 1.8, 0.2, 0.6, 0.3, 0.0])
     assert mean_value(tree, np.array([0]), np.array([1])) == pytest.approx(0.45)

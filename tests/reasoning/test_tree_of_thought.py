@@ -65,7 +65,7 @@ def test_depth_first_stops_with_the_budget(written_out, watched):
     assert expanded(log) == ["root", "B"]  # 1 + 3 + 2 scored states
 
 
-def test_breadth_first_is_a_beam_over_the_newest_verdict(written_out, watched):
+def test_breadth_first_is_a_beam_over_the_newest_value(written_out, watched):
     space, log = watched(written_out(**DEEP))
     result = breadth_first(space, keep=2, depth=9)
     assert expanded(log) == ["root", "B", "A", "B2", "A2"]
@@ -74,7 +74,7 @@ def test_breadth_first_is_a_beam_over_the_newest_verdict(written_out, watched):
 
 
 def test_both_find_the_fewest_coins(coins):
-    """The verdicts are optimistic: whatever is pruned below 1/5 needs more than five coins."""
+    """The values are optimistic: whatever is pruned below 1/5 needs more than five coins."""
     wide = breadth_first(coins([6, 10, 14], (4, 3, 1)), keep=6, depth=9)
     deep = depth_first(coins([6, 10, 14], (4, 3, 1)), threshold=0.2, depth=9)
     for row, fewest in enumerate([2, 3, 4]):

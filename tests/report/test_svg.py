@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from clearhead.report.data import CalibrationBin
-from clearhead.report.findings import wilson
+from clearhead.report.learned import wilson
 from clearhead.report.svg import LETTER, Axis, Series, line_chart, reliability
 
 NAN = math.nan

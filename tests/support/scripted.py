@@ -82,13 +82,13 @@ class ScriptedModel:
 
 @dataclass
 class ScriptedJudge:
-    """Verdicts by a table on (problem, steps); each text is read once, a character a token. Unknown drafts get ½."""
+    """Values by a table on (problem, steps); each text is read once, a character a token. Unknown drafts get ½."""
 
     process: Mapping[tuple[str, ...], float]
     outcome: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     read: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
 
-    def verdicts(self, drafts: Sequence) -> np.ndarray:
+    def values(self, drafts: Sequence) -> np.ndarray:
         for draft in drafts:
             self.read.setdefault(draft.problem, set()).update(
                 draft.steps[:length] for length in range(1, len(draft.steps) + 1)

@@ -190,17 +190,17 @@ def split_paths(
 def reward_model_loss(model: Any, batch: Any) -> Tensor:
     """Cross-entropy of the labels, comparisons within problems, and -log p of right solutions, for training.loop."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
-    return _verdicts_loss(model, hidden, batch) + _written_loss(model, hidden.flatten(0, -2), batch.targets.flatten())
+    return _values_loss(model, hidden, batch) + _written_loss(model, hidden.flatten(0, -2), batch.targets.flatten())
 
 
 def sparse_reward_model_loss(model: Any, batch: Any) -> Tensor:
     """The same, with logits of the tokens of right solutions alone: for many tokens, where nothing is compiled."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
     learned = batch.targets != NO_TARGET
-    return _verdicts_loss(model, hidden, batch) + _written_loss(model, hidden[learned], batch.targets[learned])
+    return _values_loss(model, hidden, batch) + _written_loss(model, hidden[learned], batch.targets[learned])
 
 
-def _verdicts_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
+def _values_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
     logits = model.scorer(hidden)
     return reward_loss(logits, batch.labels) + pair_loss(logits, batch.pairs, batch.weights)
 

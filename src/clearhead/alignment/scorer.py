@@ -48,7 +48,7 @@ class _Place:
 
 
 class LocalScorer:
-    """Verdicts of a reward model on this machine, read from the hidden state at the end of a draft's last step.
+    """Values of a reward model on this machine, read from the hidden state at the end of a draft's last step.
 
     Draft by draft the text grows by a step, so a draft's slot is found from that of the draft one step shorter.
     """
@@ -62,7 +62,7 @@ class LocalScorer:
         self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
-    def verdicts(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
+    def values(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
         """The model's own probabilities (outcome, process) of each draft, as it was trained."""
         return sigmoid(self.read(drafts).z)
 
@@ -140,17 +140,17 @@ class CalibratedScorer:
     scorer: LocalScorer
     calibration: Calibration
 
-    def verdicts(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
+    def values(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
         z, likelihood = self.scorer.read(drafts)
         fits = np.flatnonzero(~np.isneginf(likelihood)).tolist()
         logprob = np.array([drafts[row].logprob for row in fits], float)
         done = np.array([drafts[row].done for row in fits], bool)
-        heads, verdicts = self.calibration, np.zeros_like(z)
+        heads, values = self.calibration, np.zeros_like(z)
         outcome, process, likelihood = z[fits, OUTCOME], z[fits, PROCESS], likelihood[fits]
-        verdicts[fits, OUTCOME] = sigmoid(heads.outcome.logit(outcome, likelihood, logprob))
+        values[fits, OUTCOME] = sigmoid(heads.outcome.logit(outcome, likelihood, logprob))
         finished = heads.process.logit(process, likelihood, logprob)
-        verdicts[fits, PROCESS] = sigmoid(np.where(done, finished, heads.step.logit(process, likelihood, logprob)))
-        return verdicts
+        values[fits, PROCESS] = sigmoid(np.where(done, finished, heads.step.logit(process, likelihood, logprob)))
+        return values
 
     def tokens(self, problem: str) -> int:
         return self.scorer.tokens(problem)

@@ -184,9 +184,9 @@ def reward_quality(
     answers = [task.answer(draft.problem, draft.steps) if draft.done else None for draft in drawn]
     right = np.array([a is not None and task.check(d.problem, a) for d, a in zip(drawn, answers, strict=True)], bool)
     won = np.repeat(right, [len(draft.steps) for draft in drawn])
-    verdicts = scorer.verdicts(states)
+    values = scorer.values(states)
     scorer.forget(problems)
-    process, depth = verdicts[:, PROCESS], np.array([len(state.steps) for state in states])
+    process, depth = values[:, PROCESS], np.array([len(state.steps) for state in states])
     done = np.array([state.done for state in states], bool)
     number = {problem: i for i, problem in enumerate(problems)}
     whose = np.array([number[state.problem] for state in states])
@@ -194,7 +194,7 @@ def reward_quality(
     found: dict[str, Any] = {
         "within": {
             "all": _share(quality.right_first(process[done], whose[done], won[done])),
-            "outcome": _share(quality.right_first(verdicts[done, 1 - PROCESS], whose[done], won[done])),
+            "outcome": _share(quality.right_first(values[done, 1 - PROCESS], whose[done], won[done])),
             "by_depth": [
                 {"depth": int(d)} | _share(quality.right_first(process[at], whose[at], won[at]))
                 for d in np.unique(depth)
@@ -202,7 +202,7 @@ def reward_quality(
                 if at.any()
             ],
         },
-        "auc_outcome": quality.auc(verdicts[done, 1 - PROCESS], won[done]),
+        "auc_outcome": quality.auc(values[done, 1 - PROCESS], won[done]),
         "brier": quality.brier(process, won),
         "ece": quality.expected_calibration_error(bins),
         "calibration": [asdict(b) for b in bins],

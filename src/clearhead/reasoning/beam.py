@@ -1,6 +1,6 @@
 """Beam search over steps: every level is expanded as a whole, and only the best `width` states go on.
 
-What is deliberately not here: beam search over tokens, which is decoding, not search over verdicts.
+What is deliberately not here: beam search over tokens, which is decoding, not search over values.
 """
 
 from collections.abc import Callable, Hashable
@@ -29,7 +29,7 @@ def search(
 ) -> Result:
     """Keep the `width` best open states of each level, at most `depth` levels down.
 
-    States are ranked by the aggregate of the verdicts on their steps (`last`: the newest alone). Of those with equal
+    States are ranked by the aggregate of the values on their steps (`last`: the newest alone). Of those with equal
     `same(state)` the best stays. Finished states leave the beam and wait as candidates for the answer; they take no
     place in it. Where the budget does not pay for a whole level, its best states come first.
     """

@@ -90,7 +90,7 @@ class Run:
         self.aggregate = aggregate
         self.choose = choose
         done = np.array([space.is_done(root) for root in space.roots], bool)
-        self.tree = new_tree(space.roots, _verdicts(space, space.roots), done)
+        self.tree = new_tree(space.roots, _evaluated(space, space.roots), done)
         self.limit = math.inf if space.limit is None else space.limit
         self.spent = [self._cost(row) for row in range(len(space.roots))]
         self._dearest = [0] * len(space.roots)  # what an expansion of this root cost at most, so far
@@ -117,10 +117,10 @@ class Run:
         seeds = [derive_seed(space.seed, space.keys[row], leaf) for row, leaf in where]
         families = [_merge(proposals) for proposals in space.propose(states, seeds)]
         assert len(families) == len(where), "one list of proposals for each state"
-        verdicts = _verdicts(space, [state for family, _ in families for state in family])
+        found = _evaluated(space, [state for family, _ in families for state in family])
         start = 0
         for (row, leaf), (family, priors) in zip(where, families, strict=True):
-            values = verdicts[start : start + len(family)]
+            values = found[start : start + len(family)]
             start += len(family)
             before = self.tree.raw[row, path_to(self.tree, row, leaf)[1:]]
             steps = np.column_stack([np.tile(before, (len(family), 1)), values])
@@ -129,7 +129,7 @@ class Run:
             self.tree = add_children(self.tree, row, leaf, family, priors, values, scores, done)
 
     def backup(self, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, "leaves"]) -> None:
-        """Carry the new verdicts to the roots and note what each root has spent and would answer now."""
+        """Carry the new values to the roots and note what each root has spent and would answer now."""
         backup(self.tree, rows, leaves)
         touched, counts = np.unique(rows, return_counts=True)
         for row, count in zip(touched.tolist(), counts.tolist(), strict=True):
@@ -174,12 +174,12 @@ def _merge(proposals: Sequence[Proposal]) -> tuple[list[Any], np.ndarray]:
     return list(total), priors / mass if mass > 0 else np.full(len(total), 1 / max(len(total), 1))
 
 
-def _verdicts(space: SearchProblem, states: Sequence[Any]) -> np.ndarray:
+def _evaluated(space: SearchProblem, states: Sequence[Any]) -> np.ndarray:
     if not states:
         return np.zeros(0)
     values = np.asarray(space.value(states), float)
-    assert values.shape == (len(states),), f"{len(states)} states, but verdicts of shape {values.shape}"
+    assert values.shape == (len(states),), f"{len(states)} states, but values of shape {values.shape}"
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():
-        raise UserError(f"the value function gave {values[wrong][0]}, a verdict is in [0, 1]: check the reward model")
+        raise UserError(f"the value function gave {values[wrong][0]}, a value is in [0, 1]: check the reward model")
     return values

@@ -2,7 +2,7 @@
 
 Four things set it apart from the textbook listing. Every child is scored when it is born, so nothing is ever chosen
 unseen; finished solutions and dead ends are not entered again, nor subtrees that hold nothing else; a visit is a
-verdict, at the root as well; and the answer is a finished solution or nothing. There are no random rollouts: the value
+value, at the root as well; and the answer is a finished solution or nothing. There are no random rollouts: the value
 function stands in for them, as in Silver et al. 2017.
 """
 
@@ -39,7 +39,7 @@ def ucb(c: float = 1.4) -> Rule:
 def puct(c: float = 0.5) -> Rule:
     """q + c p √N / (1 + n): exploration follows the proposer's prior (Silver et al. 2017, Methods).
 
-    Their Σ_b N(s, b) is here N, the parent's visits, which counts the verdict on the parent itself as well. Verdicts
+    Their Σ_b N(s, b) is here N, the parent's visits, which counts the value on the parent itself as well. Values
     are in [0, 1], half as wide as in games, and every child has one from birth: a smaller c than theirs suits.
     """
 
@@ -92,7 +92,7 @@ def select(
 ) -> Int[np.ndarray, "leaves"]:
     """A different open leaf below every (row, start), best child by best child.
 
-    A row that occurs again comes in a later wave, which sees the paths of the earlier ones as visits whose verdict is
+    A row that occurs again comes in a later wave, which sees the paths of the earlier ones as visits whose value is
     still out: they make a child look more visited but not worse (Liu et al. 2020, WU-UCT), and as every path takes one
     open leaf, a node has one left exactly when it has more open leaves than pending visits.
     """

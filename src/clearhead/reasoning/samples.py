@@ -52,7 +52,7 @@ class _Samples:
     """The solutions drawn so far for one problem, with what had been spent after each round of drawing."""
 
     drafts: list[PartialSolution] = field(default_factory=list)
-    verdicts: list[np.ndarray] = field(default_factory=list)  # of each draft: one row of (outcome, process) a step
+    values: list[np.ndarray] = field(default_factory=list)  # of each draft: one row of (outcome, process) a step
     rounds: list[tuple[int, int, int, float]] = field(default_factory=list)  # drafts, generated, reward, seconds
     tally: Tally = field(default_factory=Tally)
 
@@ -116,11 +116,11 @@ def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, lis
         for draft in drafts
         for length in range(1, len(draft.steps) + 1)
     ]
-    verdicts = scorer.verdicts(prefixes)
+    values = scorer.values(prefixes)
     start = 0
     for row, drafts in fresh.items():
         for draft in drafts:
-            drawn[row].verdicts.append(verdicts[start : start + len(draft.steps)])
+            drawn[row].values.append(values[start : start + len(draft.steps)])
             start += len(draft.steps)
 
 
@@ -129,60 +129,60 @@ def _choose(strategy: Strategy, bench: StrategyContext, problem: str, got: _Samp
     answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = pick(strategy.name, answers[:count], got.verdicts[:count], got.drafts[:count], bench.sharpness)
+        chosen = pick(strategy.name, answers[:count], got.values[:count], got.drafts[:count], bench.sharpness)
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
     return tallied(problem, marks, got.tally)
 
 
 def _voted(
-    answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
     sharpness: float | None, weighted: bool,
 ) -> int | None:  # fmt: skip
     """The first sample of the answer with most votes, or with most weight by the process model."""
-    winner = majority(answers, [_verdict(last, rows, PROCESS) for rows in verdicts] if weighted else None)
+    winner = majority(answers, [_value(last, rows, PROCESS) for rows in values] if weighted else None)
     return None if winner is None else answers.index(winner)
 
 
 def _by_likelihood(
-    answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
     sharpness: float | None,
 ) -> int | None:  # fmt: skip
     return vote_of_solutions(answers, [draft.steps for draft in drafts], [draft.logprob for draft in drafts])
 
 
 def _by_odds(
-    answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
     sharpness: float | None,
 ) -> int | None:  # fmt: skip
-    odds = [(1.0 if sharpness is None else sharpness) * log_odds(rows) for rows in verdicts]
+    odds = [(1.0 if sharpness is None else sharpness) * log_odds(rows) for rows in values]
     return vote_of_solutions(answers, [draft.steps for draft in drafts], odds)
 
 
 def _best(
-    answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
     sharpness: float | None, aggregate: Aggregate = last, column: int = PROCESS, with_own: bool = False,
 ) -> int | None:  # fmt: skip
     """The sample that scores highest; `with_own`: its value times its own probability."""
-    scores = [_verdict(aggregate, rows, column) for rows in verdicts]
+    scores = [_value(aggregate, rows, column) for rows in values]
     if with_own:
-        scores = [joint(verdict, draft.logprob) for verdict, draft in zip(scores, drafts, strict=True)]
+        scores = [joint(value, draft.logprob) for value, draft in zip(scores, drafts, strict=True)]
     candidates = [None if answer is None else i for i, answer in enumerate(answers)]
     chosen = best_of_n(candidates, scores)
     return chosen if isinstance(chosen, int) else None
 
 
 def pick(
-    name: str, answers: Sequence[str | None], verdicts: Sequence[Float[np.ndarray, "_ 2"]],
+    name: str, answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]],
     drafts: Sequence[PartialSolution], sharpness: float | None = None,
 ) -> int | None:  # fmt: skip
     """Which of the samples a strategy answers with: the voted answer's first sample, or the best-scored sample."""
     rule = SAMPLED[name].pick
     assert rule is not None
-    return rule(answers, verdicts, drafts, sharpness)
+    return rule(answers, values, drafts, sharpness)
 
 
-def _verdict(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
+def _value(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:
     return float(aggregate(rows[None, :, column])[0]) if len(rows) else 0.0
 
 
@@ -194,7 +194,7 @@ def log_odds(rows: Float[np.ndarray, "steps 2"]) -> float:
     return float(np.mean(np.log(p) - np.log1p(-p)))
 
 
-def joint(verdict: float, logprob: float) -> float:
+def joint(value: float, logprob: float) -> float:
     """log p(right | y) + log p(y): how likely it is that the model writes y and that y is right.
 
     The two scorers know different things. A reward model that has seen few failures overrates some of them, and of many
@@ -203,7 +203,7 @@ def joint(verdict: float, logprob: float) -> float:
     >>> joint(0.9, -5.0) < joint(0.7, -0.1)
     True
     """
-    return (math.log(verdict) if verdict > 0 else -math.inf) + logprob
+    return (math.log(value) if value > 0 else -math.inf) + logprob
 
 
 SINGLE = {

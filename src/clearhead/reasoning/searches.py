@@ -30,16 +30,16 @@ from clearhead.reasoning.tree import Tree, best_value
 from clearhead.text.documents import steps_prompt
 
 Weigh = Callable[[float, PartialSolution], float]
-"""(verdict on a finished solution, the solution) -> what it competes by for the answer of a search."""
+"""(value on a finished solution, the solution) -> what it competes by for the answer of a search."""
 
 
-def joint_weight(verdict: float, draft: PartialSolution) -> float:
-    return joint(verdict, draft.logprob)
+def joint_weight(value: float, draft: PartialSolution) -> float:
+    return joint(value, draft.logprob)
 
 
-def verdict_weight(verdict: float, draft: PartialSolution) -> float:
-    """The verdict alone: a calibrated one knows the writer's probability already."""
-    return verdict
+def value_weight(value: float, draft: PartialSolution) -> float:
+    """The value alone: a calibrated one knows the writer's probability already."""
+    return value
 
 
 def heaviest(tree: Tree, row: int, weigh: Weigh) -> int | None:
@@ -72,7 +72,7 @@ def searched(
     config = replace(config, width=int(width)) if width else config
     scorer = bench.scorer if strategy.needs_reward_model else None
     assert scorer is not None or not strategy.needs_reward_model, "known() refuses this"
-    weigh = joint_weight if scorer is None or bench.sharpness is None else verdict_weight
+    weigh = joint_weight if scorer is None or bench.sharpness is None else value_weight
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
@@ -92,7 +92,7 @@ def searched(
     def value(drafts: Sequence[PartialSolution]) -> np.ndarray:
         if scorer is None:
             return np.array([math.exp(draft.logprob) for draft in drafts])
-        return scorer.verdicts(drafts)[:, PROCESS]
+        return scorer.values(drafts)[:, PROCESS]
 
     def search(rows: list[int], wider: SearchConfig) -> Result:
         space = SearchProblem(

@@ -18,14 +18,14 @@ from clearhead.generation.language_model import CONTEXT, UNLIMITED, LanguageMode
 from clearhead.reasoning.auto import Choice
 from clearhead.reasoning.lockstep import Choose, Result, SearchProblem
 
-OUTCOME, PROCESS = 0, 1  # the columns of a scorer's verdicts
+OUTCOME, PROCESS = 0, 1  # the columns of a scorer's values
 STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.depth"
 
 
 class Scorer(Protocol):
     """A reward model as search sees it. It reads every piece of text once and says how many tokens it has read."""
 
-    def verdicts(self, drafts: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
+    def values(self, drafts: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
         """The chances that the solution is right (read at its end) and that it will end right from here."""
         ...
 
@@ -154,7 +154,8 @@ Kind = Literal["single", "samples", "search", "auto"]
 
 @dataclass(frozen=True)
 class Strategy:
-    """One way of answering. Those of kind "samples" draw solutions together and `pick` one; a "search" grows a tree.
+    """An inference-time strategy. Those of kind "samples" draw solutions together and `pick` one, a "search" grows a
+    tree.
 
     anytime: what it would have answered with less is read off its curve; else it is run anew for each budget.
     takes_width: a width may follow its name, as in beam:8. widens: it goes on with more samples where its tree holds

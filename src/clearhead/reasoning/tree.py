@@ -28,11 +28,11 @@ class Tree:
     depth: Int[np.ndarray, "B N"]
     first_child: Int[np.ndarray, "B N"]
     n_children: Int[np.ndarray, "B N"]
-    visits: Int[np.ndarray, "B N"]  # verdicts given at this node or below it
-    value_sum: Float[np.ndarray, "B N"]  # of those verdicts
-    best: Float[np.ndarray, "B N"]  # the verdict on the best leaf below
+    visits: Int[np.ndarray, "B N"]  # values given at this node or below it
+    value_sum: Float[np.ndarray, "B N"]  # of those values
+    best: Float[np.ndarray, "B N"]  # the value on the best leaf below
     prior: Float[np.ndarray, "B N"]  # the proposer's share for this child among its siblings
-    raw: Float[np.ndarray, "B N"]  # the value function's verdict on this node alone; NaN in an empty slot
+    raw: Float[np.ndarray, "B N"]  # the value function's value on this node alone; NaN in an empty slot
     score: Float[np.ndarray, "B N"]  # the raw values from the first step to here, aggregated: what answers compete by
     done: Bool[np.ndarray, "B N"]  # a finished solution
     open: Int[np.ndarray, "B N"]  # leaves at or below this node that can still be expanded
@@ -45,7 +45,7 @@ class Tree:
 def new_tree(
     states: Sequence[Any], values: Float[np.ndarray, "B"], done: Bool[np.ndarray, "B"], capacity: int = 64
 ) -> Tree:
-    """One scored root for each state. Its verdict is its first visit; its prior is 1."""
+    """One scored root for each state. Its value is its first visit; its prior is 1."""
     shape = (len(states), capacity)
     tree = Tree(
         states=[[state] for state in states],
@@ -96,7 +96,7 @@ def add_children(
 
 
 def _judge(tree: Tree, here: Any, values: np.ndarray, scores: np.ndarray, done: np.ndarray) -> None:
-    """The first verdict on new nodes."""
+    """The first value on new nodes."""
     tree.raw[here] = tree.value_sum[here] = tree.best[here] = values
     tree.score[here] = scores
     tree.visits[here] = 1
@@ -137,7 +137,7 @@ def climb(
 
 
 def backup(tree: Tree, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, "leaves"]) -> None:
-    """Carry the verdicts on the leaves' new children to the leaves and all their ancestors.
+    """Carry the values on the leaves' new children to the leaves and all their ancestors.
 
     N ← N + k,  W ← W + Σ v(child),  best ← max over children of best. A leaf that got no children is a dead end: one
     more visit, worth 0, because nothing can be completed from it. A row may occur several times.
@@ -160,20 +160,20 @@ def _families(tree: Tree, rows: np.ndarray, nodes: np.ndarray) -> list[tuple[int
 
 
 def mean_value(tree: Tree, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Q = W / N, the mean of all verdicts at or below a node (Kocsis & Szepesvári 2006).
+    """Q = W / N, the mean of all values at or below a node (Kocsis & Szepesvári 2006).
 
-    What a random continuation is worth, and steady when verdicts are noisy. One good step among nineteen bad siblings
+    What a random continuation is worth, and steady when values are noisy. One good step among nineteen bad siblings
     hardly shows in it, so with wide families it needs many expansions to go deep.
     """
     return tree.value_sum[rows, nodes] / np.maximum(tree.visits[rows, nodes], 1)
 
 
 def best_value(tree: Tree, rows: np.ndarray, nodes: np.ndarray) -> np.ndarray:
-    """Q = the verdict on the best leaf below a node (max-backup).
+    """Q = the value on the best leaf below a node (max-backup).
 
     A solution is text that we choose ourselves: no opponent and no chance decides the next step, so a node is worth as
     much as its best continuation, however many bad ones were tried beside it. The price: the maximum of many noisy
-    verdicts is too high, so this one trusts the value function more.
+    values is too high, so this one trusts the value function more.
     """
     return tree.best[rows, nodes]
 

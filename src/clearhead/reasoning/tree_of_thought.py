@@ -1,6 +1,6 @@
 """Tree of thoughts (Yao et al. 2023): deliberate search in which the model itself, or a reward model, scores thoughts.
 
-Its breadth-first form is a beam that ranks states by the newest verdict alone, so that is what runs. What is
+Its breadth-first form is a beam that ranks states by the newest value alone, so that is what runs. What is
 deliberately not here: the prompts that let a model propose and scorer; they are the space's `propose` and `value`.
 """
 
@@ -20,7 +20,7 @@ def breadth_first(space: SearchProblem, *, keep: int, depth: int, choose: Choose
 def depth_first(
     space: SearchProblem, *, threshold: float, depth: int, solutions: int | None = None, choose: Choose = best_done
 ) -> Result:
-    """ToT-DFS (algorithm 2): follow the best child; a child whose verdict is not above the threshold is pruned.
+    """ToT-DFS (algorithm 2): follow the best child; a child whose value is not above the threshold is pruned.
 
     A root ends when `solutions` are finished (None: never for that reason), its budget is spent, or nothing is left.
     """

@@ -1,4 +1,4 @@
-"""Choosing among finished samples: votes, best-of-N, and how a verdict on each step becomes one on the whole.
+"""Choosing among finished samples: votes, best-of-N, and how a value on each step becomes one on the whole.
 
 An answer is any hashable value, None where a sample did not arrive at one: such a sample has no vote and is never
 chosen. What is deliberately not here: sampling, and the reward model that judged the steps.
@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike
 from clearhead.reasoning.curve import Point
 
 Aggregate = Callable[[ArrayLike], np.ndarray]
-"""Verdicts on steps, the last axis running over them -> verdict on the whole."""
+"""Values on steps, the last axis running over them -> value on the whole."""
 
 
 def last(values: ArrayLike) -> np.ndarray:
-    """The verdict after the last step: what a value function means by itself."""
+    """The value after the last step: what a value function means by itself."""
     return np.asarray(values, float)[..., -1]
 
 
@@ -34,7 +34,7 @@ def product(values: ArrayLike) -> np.ndarray:
 def majority(answers: Sequence[Hashable], weights: Sequence[float] | None = None) -> Hashable | None:
     """argmax over answers a of Σ_i w_i 1[a_i = a]; a tie goes to the answer that came first.
 
-    Without weights this is self-consistency (Wang et al. 2022), with a reward model's verdicts the weighted vote.
+    Without weights this is self-consistency (Wang et al. 2022), with a reward model's values the weighted vote.
 
     >>> majority(["408", "357", None, "408"])
     '408'
@@ -84,7 +84,7 @@ def vote_curve(
     """The vote after each sample, with the winner's share; `costs[i]` is what the first i + 1 samples cost together."""
     weights = [1.0] * len(answers) if weights is None else weights
     _check_samples(answers, costs, weights)
-    assert all(weight >= 0 for weight in weights), "a weight is a verdict in [0, 1] or a count, never negative or NaN"
+    assert all(weight >= 0 for weight in weights), "a weight is a value in [0, 1] or a count, never negative or NaN"
     totals: dict[Hashable, float] = {}  # keeps the order of arrival, so max() finds the first of equals
     points = []
     for answer, cost, weight in zip(answers, costs, weights, strict=True):

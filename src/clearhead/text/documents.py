@@ -47,7 +47,7 @@ def split_steps(text: str) -> tuple[str, ...]:
 
 
 def step_tokens(tokenizer: Tokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:
-    """The token ids of the prompt and of each step, every piece closed by the token that its verdict is read from."""
+    """The token ids of the prompt and of each step, every piece closed by the token that its value is read from."""
     return [prompt_tokens(tokenizer, steps_prompt(problem)), *_closed(tokenizer, steps, done)]
 
 
