@@ -117,9 +117,9 @@ def tiny() -> clearhead.Decoder:
 
 def test_training_on_an_array_a_function_and_an_iterator() -> None:
     ids = np.tile(np.arange(12), 40)
-    settings = {"steps": 12, "batch_size": 4, "seq_len": 8, "observers": (), "compile": "off", "dtype": "float32"}
+    settings = {"steps": 12, "batch_size": 4, "seq_len": 8, "callbacks": (), "compile": "off", "dtype": "float32"}
     losses: list[float] = []
-    decoder = clearhead.train(tiny(), ids, **{**settings, "observers": [lambda e: losses.append(e.get("loss", 9.0))]})
+    decoder = clearhead.train(tiny(), ids, **{**settings, "callbacks": [lambda e: losses.append(e.get("loss", 9.0))]})
     assert losses[-1] < losses[1], "it learns to count"
 
     def drawn(i: int) -> np.ndarray:
@@ -132,7 +132,7 @@ def test_training_on_an_array_a_function_and_an_iterator() -> None:
 
 
 def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
-    settings = {"steps": 6, "batch_size": 2, "seq_len": 4, "observers": (), "save_every": 2, "compile": "off"}
+    settings = {"steps": 6, "batch_size": 2, "seq_len": 4, "callbacks": (), "save_every": 2, "compile": "off"}
     ids = np.tile(np.arange(12), 9)
     clearhead.train(tiny(), ids, checkpoint=tmp_path / "whole", **settings)
 
@@ -141,7 +141,7 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        clearhead.train(tiny(), ids, checkpoint=tmp_path / "c", **{**settings, "observers": [stop]})
+        clearhead.train(tiny(), ids, checkpoint=tmp_path / "c", **{**settings, "callbacks": [stop]})
     clearhead.train(tiny(), ids, checkpoint=tmp_path / "c", **settings)
     ours, theirs = (checkpoint.load(tmp_path / name)[0] for name in ("c", "whole"))
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -158,7 +158,7 @@ def test_a_stopped_training_goes_on(tmp_path: Path) -> None:
 )
 def test_data_that_cannot_be_learned_from(data: object, told: str) -> None:
     with pytest.raises(clearhead.UserError, match=told):
-        clearhead.train(tiny(), data, steps=2, batch_size=2, seq_len=8, observers=(), compile="off")
+        clearhead.train(tiny(), data, steps=2, batch_size=2, seq_len=8, callbacks=(), compile="off")
 
 
 def test_lora_on_anybodys_module() -> None:

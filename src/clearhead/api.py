@@ -37,7 +37,7 @@ from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
 from clearhead.training import loop
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Observer
+from clearhead.training.record import Callback
 
 Text = str | Sequence[int]
 """A text, or the ids of its tokens."""
@@ -173,23 +173,23 @@ class Tokenizer:
         return text_files.load_tokenizer(Path(path))
 
 
-def train(model: Any, data: Any, *, observers: Sequence[Observer] | None = None, seed: int = 0, **settings: Any) -> Any:
+def train(model: Any, data: Any, *, callbacks: Sequence[Callback] | None = None, seed: int = 0, **settings: Any) -> Any:
     """Train the model in place to predict the next token, and return it. Settings: see `training.loop.TrainConfig`.
 
     data: an array of token ids, of which rows of `seq_len` + 1 are drawn at random places; a function of the number of
     the micro-batch; or an iterator. The latter two give `Batch`es, or arrays "B T" whose rows are texts.
     What a function makes of the model as it is after the last step needs prefetch = 0, or it is made ahead.
-    observers None: a progress bar. `checkpoint` names a file to go on from after Ctrl-C.
+    callbacks None: a progress bar. `checkpoint` names a file to go on from after Ctrl-C.
     """
     checkpoint, held_out = settings.pop("checkpoint", None), settings.pop("held_out", ())
     prefetch = settings.pop("prefetch", loop.PREFETCH)
     steps = settings.get("steps", loop.TrainConfig.steps)
     config = loop.TrainConfig(**{"warmup": min(loop.TrainConfig.warmup, steps // 10), **settings, "seed": seed})
-    bar = TrainingProgress() if observers is None else nullcontext()
+    bar = TrainingProgress() if callbacks is None else nullcontext()
     with bar as shown:
         loop.train(
             config, model, _batches(data, config), checkpoint=None if checkpoint is None else Path(checkpoint),
-            observers=[shown] if shown is not None else list(observers or ()),
+            callbacks=[shown] if shown is not None else list(callbacks or ()),
             held_out=[_batch(batch) for batch in held_out], prefetch=prefetch,
         )  # fmt: skip
     return model

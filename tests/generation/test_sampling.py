@@ -11,6 +11,8 @@ import torch
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.sampling import (
     apply_filters,
+    apply_repetition_penalty,
+    apply_temperature,
     cumulative,
     draw,
     keep_largest,
@@ -18,8 +20,6 @@ from clearhead.generation.sampling import (
     keep_top_k,
     keep_top_p,
     mixed,
-    penalise,
-    temper,
     uniforms,
 )
 
@@ -115,8 +115,8 @@ def test_min_p_by_hand() -> None:
 
 def test_temperature_by_hand() -> None:
     logits = torch.tensor([[1.0, 3.0, 3.0, -2.0]])
-    assert torch.equal(temper(logits, 2.0), torch.tensor([[0.5, 1.5, 1.5, -1.0]]))
-    assert kept(temper(logits, 0.0)) == [{1}]  # the first of equals
+    assert torch.equal(apply_temperature(logits, 2.0), torch.tensor([[0.5, 1.5, 1.5, -1.0]]))
+    assert kept(apply_temperature(logits, 0.0)) == [{1}]  # the first of equals
 
 
 def test_filters_work_on_what_the_last_one_left() -> None:
@@ -217,7 +217,7 @@ def test_a_repetition_penalty_is_transformers() -> None:
     seen = torch.zeros(6, 50, dtype=torch.bool).scatter(1, texts, value=True)
     for penalty in (0.5, 1.0, 1.3):
         want = RepetitionPenaltyLogitsProcessor(penalty)(texts, logits.clone())
-        assert torch.equal(penalise(logits, seen, penalty), want)
+        assert torch.equal(apply_repetition_penalty(logits, seen, penalty), want)
     config = SamplingParams(temperature=0.0, repetition_penalty=1.3)
     want = RepetitionPenaltyLogitsProcessor(1.3)(texts, logits.clone()).argmax(-1)
     assert torch.equal(apply_filters(logits, config, seen).argmax(-1), want)

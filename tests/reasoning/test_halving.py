@@ -76,15 +76,15 @@ def test_exhausted_arms_give_their_place_to_the_next(written_out, watched):
     children = {"root": "A B C D", "B": "B1", "C": "C1", "C1": "C2", "C2": "C3", "D": "D1", "D1": "D2", "D2": "D3"}
     values = {"A": 0.9, "B": 0.8, "C": 0.7, "D": 0.6}
     names = " ".join(["root", *children.values()]).split()
-    worth = {name: values.get(name[0], 0.5) for name in names}
-    space, log = watched(written_out(children, worth, "A B1 C3 D3"))
+    q_value = {name: values.get(name[0], 0.5) for name in names}
+    space, log = watched(written_out(children, q_value, "A B1 C3 D3"))
     result = halving.search(space, simulations=6, actions=2)
     assert Counter(state[0] for what, state in log if what == "propose") == {"r": 1, "B": 1, "C": 3, "D": 1}
     assert result.answer(0) == "A"
 
 
 def test_a_small_tree_is_searched_whole_and_no_further(coins):
-    result = halving.search(coins([6], (4, 3, 1)), simulations=1000, actions=2, rule=greedy(), worth=best_value)
+    result = halving.search(coins([6], (4, 3, 1)), simulations=1000, actions=2, rule=greedy(), q_value=best_value)
     tree = result.tree
     assert tree.open[0, ROOT] == 0
     assert result.answer(0) == (6, 3, 3)
@@ -101,10 +101,12 @@ def test_halving_finds_the_best_arm_that_first_looks_deceive(branching, watched)
         return min(1.0, max(0.0, Random(str(state)).gauss(truth, 0.15)))
 
     games = range(40)
-    result = halving.search(branching(value, 99, 6, games), simulations=40, worth=mean_value)
+    result = halving.search(branching(value, 99, 6, games), simulations=40, q_value=mean_value)
     tree = result.tree
     most_visited = [max(tree.children(row, ROOT), key=lambda arm, row=row: tree.visits[row, arm]) - 1 for row in games]
-    looked_best = [max(tree.children(row, ROOT), key=lambda arm, row=row: tree.raw[row, arm]) - 1 for row in games]
+    looked_best = [
+        max(tree.children(row, ROOT), key=lambda arm, row=row: tree.raw_value[row, arm]) - 1 for row in games
+    ]
     truth = [game % 6 for game in games]
     assert sum(a == b for a, b in zip(most_visited, truth, strict=True)) >= 34
     assert sum(a == b for a, b in zip(looked_best, truth, strict=True)) <= 15

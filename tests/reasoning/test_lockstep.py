@@ -13,7 +13,7 @@ from clearhead.reasoning.votes import minimum, product
 SEARCHES = {
     "ucb": partial(mcts.search, simulations=15, rule=mcts.ucb(0.5)),
     "puct, three leaves": partial(mcts.search, simulations=8, rule=mcts.puct(), leaves_per_simulation=3),
-    "best first": partial(mcts.search, simulations=15, rule=mcts.greedy(), worth=best_value),
+    "best first": partial(mcts.search, simulations=15, rule=mcts.greedy(), q_value=best_value),
     "halving": partial(halving.search, simulations=17, actions=4),
     "beam": partial(beam.search, width=3, depth=5, aggregate=product),
     "breadth first": partial(tree_of_thought.breadth_first, keep=2, depth=5),
@@ -25,7 +25,19 @@ every_search = pytest.mark.parametrize("search", SEARCHES.values(), ids=SEARCHES
 def told(result, row):
     """Everything there is to know about one root."""
     tree, used = result.tree, slice(0, len(result.tree.states[row]))
-    names = ("parent", "depth", "visits", "value_sum", "best", "prior", "raw", "score", "done", "open", "n_children")
+    names = (
+        "parent",
+        "depth",
+        "visits",
+        "value_sum",
+        "best",
+        "prior",
+        "raw_value",
+        "score",
+        "done",
+        "open",
+        "n_children",
+    )
     arrays = {name: getattr(tree, name)[row, used].tolist() for name in names}
     return tree.states[row], arrays, result.curves[row], result.chosen[row]
 

@@ -298,14 +298,14 @@ def test_many_leaves_reach_what_one_reaches(needle):
 # --- games with a known optimum -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("worth", [mean_value, best_value])
-def test_the_needle_is_found_in_a_fraction_of_the_tree(needle, worth):
+@pytest.mark.parametrize("q_value", [mean_value, best_value])
+def test_the_needle_is_found_in_a_fraction_of_the_tree(needle, q_value):
     """256 leaves, one wins; 40 expansions of 255. Chance alone would find it in 40 / 255 of the games."""
-    found = search(needle(8, 0.1, range(20)), simulations=40, rule=ucb(0.2), worth=worth)
+    found = search(needle(8, 0.1, range(20)), simulations=40, rule=ucb(0.2), q_value=q_value)
     assert sum(curve[-1].value == 0.95 for curve in found.curves) >= 18
     # without values to go by it is hopeless, so they are what finds it
     space = replace(needle(8, 0.1, range(20)), value=lambda states: np.full(len(states), 0.5))
-    blind = search(space, simulations=40, rule=ucb(0.2), worth=worth)
+    blind = search(space, simulations=40, rule=ucb(0.2), q_value=q_value)
     assert sum(blind.answer(row) == found.answer(row) for row in range(20)) <= 6
 
 
@@ -314,7 +314,7 @@ def test_the_fewest_coins_are_found(coins):
     fewest = {0: 0}
     for total in range(1, max(amounts) + 1):
         fewest[total] = 1 + min(fewest[total - coin] for coin in (4, 3, 1) if coin <= total)
-    best_first = search(coins(amounts, (4, 3, 1)), simulations=40, rule=greedy(), worth=best_value)
+    best_first = search(coins(amounts, (4, 3, 1)), simulations=40, rule=greedy(), q_value=best_value)
     tried = search(coins(amounts, (4, 3, 1)), simulations=120, rule=ucb(0.3))
     for row, amount in enumerate(amounts):
         assert len(best_first.answer(row)[1:]) == len(tried.answer(row)[1:]) == fewest[amount]
@@ -333,8 +333,8 @@ def test_max_backup_sees_one_good_step_among_many_bad(branching):
                 return 0.05
         return 0.3
 
-    def last_expanded(worth):
-        tree = search(branching(value, 9, 20), simulations=6, rule=greedy(), worth=worth).tree
+    def last_expanded(q_value):
+        tree = search(branching(value, 9, 20), simulations=6, rule=greedy(), q_value=q_value).tree
         return tree.states[0][-1][1:]
 
     assert last_expanded(best_value)[:2] == (0, 7) and len(last_expanded(best_value)) == 6

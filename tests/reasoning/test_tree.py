@@ -53,7 +53,7 @@ def test_backup_by_hand():
     assert tree.parent[0, :6].tolist() == [NO_PARENT, 0, 0, 1, 1, 1]
     assert tree.depth[0, :6].tolist() == [0, 1, 1, 2, 2, 2]
     assert list(tree.children(0, 1)) == [3, 4, 5]
-    assert np.isnan(tree.raw[0, 6:]).all()
+    assert np.isnan(tree.raw_value[0, 6:]).all()
 
 
 def test_a_dead_end_is_a_visit_worth_nothing_and_closes():
@@ -96,9 +96,9 @@ def test_every_number_agrees_with_a_recount(seed: int):
             dead_ends += dead
             assert tree.visits[row, node] == 1 + dead + sum(tree.visits[row, child] for child in children)
             assert tree.value_sum[row, node] == pytest.approx(
-                tree.raw[row, node] + sum(tree.value_sum[row, child] for child in children)
+                tree.raw_value[row, node] + sum(tree.value_sum[row, child] for child in children)
             )
-            leaf = 0.0 if dead else tree.raw[row, node]
+            leaf = 0.0 if dead else tree.raw_value[row, node]
             assert tree.best[row, node] == max((tree.best[row, child] for child in children), default=leaf)
             if children:
                 assert tree.open[row, node] == sum(tree.open[row, child] for child in children)
@@ -108,10 +108,10 @@ def test_every_number_agrees_with_a_recount(seed: int):
 def test_growing_wider_changes_nothing():
     narrow, wide = random_forest(3, capacity=1), random_forest(3, capacity=4096)
     for row, states in enumerate(narrow.states):
-        for name in ("parent", "visits", "value_sum", "best", "raw", "prior", "open", "done", "depth", "score"):
+        for name in ("parent", "visits", "value_sum", "best", "raw_value", "prior", "open", "done", "depth", "score"):
             used = slice(0, len(states))
             assert np.array_equal(getattr(narrow, name)[row, used], getattr(wide, name)[row, used]), name
-        assert np.isnan(narrow.raw[row, len(states) :]).all()
+        assert np.isnan(narrow.raw_value[row, len(states) :]).all()
 
 
 def test_leaves_of_one_row_together_or_one_by_one():

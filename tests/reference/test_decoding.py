@@ -21,7 +21,7 @@ from clearhead.reference.decoding import (
     keep_top_p,
     length_penalty,
 )
-from clearhead.reference.softmax import log_softmax, softmax, temper
+from clearhead.reference.softmax import apply_temperature, log_softmax, softmax
 
 RNG = np.random.default_rng(0)
 Z = RNG.normal(size=(20, 9)) * 3
@@ -79,7 +79,7 @@ def test_edges_of_the_filters() -> None:
         assert kept.tolist() == masked.tolist()
     assert keep_top_k(np.zeros((0, 4)), 2).shape == (0, 4)
     assert (greedy(Z) == Z.argmax(-1)).all()
-    assert (temper(Z, 0.0).argmax(-1) == greedy(Z)).all()
+    assert (apply_temperature(Z, 0.0).argmax(-1) == greedy(Z)).all()
 
 
 def test_any_number_of_batch_axes() -> None:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from against import check_vjp, close
 
 from clearhead.reference.softmax import (
+    apply_temperature,
+    apply_temperature_vjp,
     cross_entropy,
     cross_entropy_between,
     cross_entropy_vjp,
@@ -22,8 +24,6 @@ from clearhead.reference.softmax import (
     log_sum_exp_vjp,
     softmax,
     softmax_vjp,
-    temper,
-    temper_vjp,
 )
 
 RNG = np.random.default_rng(0)
@@ -37,7 +37,7 @@ def test_values_and_gradients() -> None:
     check_vjp(softmax, softmax_vjp, Z, peer=lambda z: z.softmax(-1))
     check_vjp(log_softmax, log_softmax_vjp, Z, peer=lambda z: z.log_softmax(-1))
     check_vjp(log_sum_exp, log_sum_exp_vjp, Z, peer=lambda z: z.logsumexp(-1))
-    check_vjp(temper, temper_vjp, Z, 0.7, peer=lambda z, t: (z / t).softmax(-1))
+    check_vjp(apply_temperature, apply_temperature_vjp, Z, 0.7, peer=lambda z, t: (z / t).softmax(-1))
     target = np.array([0, 4, 2])
     check_vjp(cross_entropy, cross_entropy_vjp, Z, target, peer=lambda z, t: F.cross_entropy(z, t, reduction="none"))
 
@@ -59,7 +59,7 @@ def test_far_out_nothing_overflows() -> None:
     close(softmax(FAR), scipy.special.softmax(FAR, -1))
     close(log_softmax(FAR), scipy.special.log_softmax(FAR, -1))
     close(log_sum_exp(FAR), scipy.special.logsumexp(FAR, -1))
-    close(temper(FAR, 1e-6), np.array([[1, 0, 0], [1 / 3] * 3, [1 / 3] * 3]))
+    close(apply_temperature(FAR, 1e-6), np.array([[1, 0, 0], [1 / 3] * 3, [1 / 3] * 3]))
 
 
 def test_what_is_ruled_out_has_no_probability() -> None:
@@ -67,13 +67,13 @@ def test_what_is_ruled_out_has_no_probability() -> None:
     assert softmax(z).tolist() == [[1, 0], [0, 0]]
     assert log_softmax(z).tolist() == [[0, NEG], [NEG, NEG]]
     assert log_sum_exp(z).tolist() == [0, NEG]
-    assert temper(z, 0.0).tolist() == [[1, 0], [0, 0]]
+    assert apply_temperature(z, 0.0).tolist() == [[1, 0], [0, 0]]
     assert softmax_vjp(z, np.ones((2, 2))).tolist() == [[0, 0], [0, 0]]
 
 
 def test_edges() -> None:
-    assert temper(np.array([1.0, 3.0, 3.0]), 0.0).tolist() == [0, 0.5, 0.5]
-    assert temper_vjp(Z, 0.0, Z).tolist() == np.zeros_like(Z).tolist()
+    assert apply_temperature(np.array([1.0, 3.0, 3.0]), 0.0).tolist() == [0, 0.5, 0.5]
+    assert apply_temperature_vjp(Z, 0.0, Z).tolist() == np.zeros_like(Z).tolist()
     assert softmax(np.array([-7.0])).tolist() == [1.0]
     assert softmax(np.zeros((0, 4))).shape == (0, 4)
     assert entropy(np.array([0.0, 1.0])) == 0
@@ -88,7 +88,7 @@ def test_edges() -> None:
         (lambda: softmax(np.zeros((2, 0))), "no classes"),
         (lambda: log_sum_exp(np.array([np.nan])), "NaN"),
         (lambda: softmax(np.array([np.inf])), "inf"),
-        (lambda: temper(Z, -1.0), "temperature = -1.0"),
+        (lambda: apply_temperature(Z, -1.0), "temperature = -1.0"),
         (lambda: entropy(np.array([0.5, 0.6])), "sum to 1"),
         (lambda: kl(P, -Q), "sum to 1"),
         (lambda: cross_entropy(Z, np.array([0, 5, 1])), "0 to 4"),

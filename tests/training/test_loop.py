@@ -69,7 +69,7 @@ def test_it_learns_and_tells(tmp_path: Path) -> None:
         return {"sample": f"at {step}"}
 
     model = run(
-        tmp_path, config, batch, observers=[lambda e: told.append(dict(e))], on_eval=on_eval, meta={"note": "x"}
+        tmp_path, config, batch, callbacks=[lambda e: told.append(dict(e))], on_eval=on_eval, meta={"note": "x"}
     )
     assert asked == list(range(120))
     events = read(tmp_path / "r.jsonl")
@@ -119,7 +119,7 @@ def test_on_policy_batches_are_made_of_the_model_as_it_is(tmp_path: Path) -> Non
                 raise Stop
 
         with contextlib.suppress(Stop):
-            train(CONFIG, model, batch, checkpoint=folder / "c", prefetch=0, observers=[stop])
+            train(CONFIG, model, batch, checkpoint=folder / "c", prefetch=0, callbacks=[stop])
         return model, seen
 
     whole, seen = train_on_its_own(tmp_path / "whole")
@@ -217,7 +217,7 @@ def test_ctrl_c_ends_after_the_step_with_a_checkpoint(tmp_path: Path) -> None:
     for folder in ("whole", "broken"):
         (tmp_path / folder).mkdir()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "broken", observers=[interrupt])
+        run(tmp_path / "broken", callbacks=[interrupt])
     assert signal.getsignal(signal.SIGINT) is before
     assert checkpoint.load(tmp_path / "broken/c")[1]["step"] == 6
     run(tmp_path / "broken")
@@ -244,7 +244,7 @@ def weights_at(folder: Path, config: TrainConfig, step: int) -> Decoder:
 
     plain = replace(config, keep_best="", patience=0, eval_every=step, save_every=0)
     with pytest.raises(Enough):
-        train(plain, model, stream(config).batch, observers=[enough])
+        train(plain, model, stream(config).batch, callbacks=[enough])
     return model
 
 

@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from clearhead.console import SafeConsole
 from clearhead.terminal import echo, echo_json
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Observer
+from clearhead.training.record import Callback
 
 if TYPE_CHECKING:
     from clearhead.reasoning.evaluate import Row
@@ -39,7 +39,7 @@ class Display:
         self.console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
-    def watch(self, label: str) -> Iterator[Observer]:
+    def watch(self, label: str) -> Iterator[Callback]:
         """An observer of one training."""
         with TrainingProgress(label, self.console) as progress:
             yield progress

@@ -68,7 +68,7 @@ def command(
     from clearhead.pipeline.journal import line
     from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
-    from clearhead.pipeline.stages import bench_for, engine_and_scorer
+    from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
     from clearhead.reasoning.evaluate import table
 
     run, display = RunDir(directory), Display()
@@ -82,7 +82,7 @@ def command(
     problems = compare.chosen_problems(task, file, many, recipe.seed)
     engine, scorer = engine_and_scorer(run, choose_device(device))
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
-    bench = bench_for(run, name, task, engine, scorer, search)
+    bench = run_strategy_context(run, name, task, engine, scorer, search)
     chosen = named or compare.usual(bench)
     unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
     if unread:

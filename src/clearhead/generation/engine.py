@@ -18,12 +18,12 @@ from clearhead.errors import UserError
 from clearhead.generation.backend import Backend, Computed
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
 from clearhead.generation.language_model import SamplingParams
-from clearhead.generation.ledger import Ledger
 from clearhead.generation.request import FinishReason, Request, TokenEvent
 from clearhead.generation.sample import Group, Sample
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
 from clearhead.generation.stopping import StopRule
 from clearhead.generation.streaming import decoder_after
+from clearhead.generation.usage import UsageCounter
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -45,7 +45,7 @@ class Engine:
                 "take both from the same run"
             )
         self.backend, self.tokenizer = backend, tokenizer
-        self.usage = Ledger()
+        self.usage = UsageCounter()
         self.banned = banned_tokens(tokenizer, backend.vocab).to(backend.device)
         self._account = self.usage.open()
         self._waiting: deque[Group] = deque()

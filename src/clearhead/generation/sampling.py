@@ -45,7 +45,7 @@ def with_logprobs(
     ]
 
 
-def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
+def apply_temperature(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N V"]:
     """(logits - their largest) / temperature; at 0 the largest alone is kept, the first of equals.
 
     Without their largest they stay finite, or become -∞, however small the temperature.
@@ -59,7 +59,9 @@ def temper(logits: Float[Tensor, "N V"], temperature: float) -> Float[Tensor, "N
     return logits / temperature
 
 
-def penalise(logits: Float[Tensor, "N V"], seen: Bool[Tensor, "#N V"], penalty: float) -> Float[Tensor, "N V"]:
+def apply_repetition_penalty(
+    logits: Float[Tensor, "N V"], seen: Bool[Tensor, "#N V"], penalty: float
+) -> Float[Tensor, "N V"]:
     """Make the tokens that a text already has less likely: x / θ for x > 0, x · θ for the others.
 
     Keskar et al. 2019, section 4.1, divides every logit, which would reward those below 0; all software does this.
@@ -124,8 +126,8 @@ def apply_filters(
     """
     if config.repetition_penalty != 1:
         assert seen is not None
-        logits = penalise(logits, seen, config.repetition_penalty)
-    logits = temper(logits, config.temperature)
+        logits = apply_repetition_penalty(logits, seen, config.repetition_penalty)
+    logits = apply_temperature(logits, config.temperature)
     if config.greedy:
         return logits  # the largest survives every filter
     return keep_min_p(keep_top_p(keep_top_k(logits, config.top_k), config.top_p), config.min_p)

@@ -15,7 +15,7 @@ from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import bench_for, engine_and_scorer
+from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
 from clearhead.reasoning.strategies import attempt, known
@@ -41,7 +41,7 @@ class Solver:
     seed: int
 
     def bench(self, task_name: str) -> StrategyContext:
-        return bench_for(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
+        return run_strategy_context(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
 
 
 @dataclass(frozen=True)

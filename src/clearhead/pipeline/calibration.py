@@ -27,7 +27,7 @@ from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, bench_of, engine_and_scorer, held_out_problems
+from clearhead.pipeline.stages import Context, engine_and_scorer, held_out_problems, strategy_context
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
@@ -93,7 +93,7 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
         return asdict(fit(problems, draw(engine, scorer, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
-    bench = bench_of(engine, scorer, task, recipe.search, fitted)
+    bench = strategy_context(engine, scorer, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):

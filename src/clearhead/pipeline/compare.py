@@ -11,7 +11,7 @@ from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
 from clearhead.reasoning.auto import AUTO
-from clearhead.reasoning.evaluate import Unit, grade
+from clearhead.reasoning.evaluate import EvalResult, grade
 from clearhead.reasoning.strategies import known, strategy_of
 from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
@@ -55,7 +55,7 @@ def usual(bench: StrategyContext) -> tuple[str, ...]:
 def evaluate(
     bench: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
     budgets: Sequence[int], seeds: int, progress: Progress, unread: Collection[str] = (),
-) -> list[Unit]:  # fmt: skip
+) -> list[EvalResult]:  # fmt: skip
     """Every strategy on every problem, checked; at those in `unread`, which the model cannot read, nothing is tried.
 
     A handful of problems advance together, so that memory is bounded.
@@ -63,7 +63,7 @@ def evaluate(
     known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
-    units: list[Unit] = []
+    units: list[EvalResult] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
@@ -85,6 +85,6 @@ def _in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]
     return [made.get(problem) or Trace(problem, (CostPoint(0, 0, 0.0, None),)) for problem in problems]
 
 
-def lines(units: Sequence[Unit]) -> list[dict[str, Any]]:
+def lines(units: Sequence[EvalResult]) -> list[dict[str, Any]]:
     """A prediction for every problem, strategy, budget and seed."""
     return [prediction(unit, entry, checked=True) for unit in units for entry in unit["problems"]]

@@ -11,7 +11,7 @@ from typing import Any
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import LONGEST, Sizes, limit
-from clearhead.reasoning.evaluate import Row, Unit, by_strategy, change, compare, label, table, within
+from clearhead.reasoning.evaluate import EvalResult, Row, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SEARCHES
@@ -21,7 +21,7 @@ SHOWN_ANSWERS = 8  # of each kind
 RIGHT = "right"
 
 
-def strategies(units: Sequence[Unit], recipe: Recipe, found: Sizes | None = None) -> list[dict[str, Any]]:
+def strategies(units: Sequence[EvalResult], recipe: Recipe, found: Sizes | None = None) -> list[dict[str, Any]]:
     """Lines of the plot, with what their whole runs tell; all widths of a beam are one line, which the widest ends."""
     budgets, groups = recipe.evaluation.budgets, by_strategy(units)
     lines: dict[str, dict[str, Any]] = {}
@@ -42,13 +42,13 @@ def strategies(units: Sequence[Unit], recipe: Recipe, found: Sizes | None = None
     return list(lines.values())
 
 
-def kinds(group: Iterable[Unit]) -> dict[str, int]:
+def kinds(group: Iterable[EvalResult]) -> dict[str, int]:
     """How many of the final answers were right, and how many were mistakes of each kind."""
     found = Counter(kind_of_error(entry) or RIGHT for unit in group for entry in unit["problems"])
     return {kind: found[kind] for kind in (RIGHT, *KINDS)}
 
 
-def _changes(groups: Mapping[str, list[Unit]], strategy: str, budgets: Sequence[int]) -> dict[str, Any]:
+def _changes(groups: Mapping[str, list[EvalResult]], strategy: str, budgets: Sequence[int]) -> dict[str, Any]:
     """What more budget changed, and what the strategy changed of the first try at its largest budget."""
     runs, least, most = groups[strategy], min(budgets), max(budgets)
     changed: dict[str, Any] = {}
@@ -67,7 +67,7 @@ def limit_values(recipe: Recipe, names: Iterable[str], found: Sizes | None) -> l
     ]
 
 
-def answers(units: Sequence[Unit], budgets: Sequence[int]) -> list[dict[str, Any]]:
+def answers(units: Sequence[EvalResult], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """Given beside expected answers of the best strategy at its largest budget and of greedy, with the first seed."""
     rows = {row.strategy: row for row in table(units, [max(budgets)])}
     best = max(rows, key=lambda name: rows[name].accuracy)
@@ -75,7 +75,7 @@ def answers(units: Sequence[Unit], budgets: Sequence[int]) -> list[dict[str, Any
     return [_answers(within(groups[name], math.inf)[0]) for name in dict.fromkeys((best, "greedy")) if name in groups]
 
 
-def _answers(unit: Unit) -> dict[str, Any]:
+def _answers(unit: EvalResult) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (*KINDS, RIGHT)}
     for entry in unit["problems"]:
         kind = kind_of_error(entry)
@@ -92,7 +92,7 @@ def _answers(unit: Unit) -> dict[str, Any]:
     }
 
 
-def comparison(units: Sequence[Unit], recipe: Recipe) -> dict[str, Any] | None:
+def comparison(units: Sequence[EvalResult], recipe: Recipe) -> dict[str, Any] | None:
     """The search of the recipe against best-of-N with the same reward model, at the largest budget both can spend."""
     a, b = recipe.report.compare
     if not {a, b} <= {unit["strategy"] for unit in units}:
@@ -110,7 +110,7 @@ def comparison(units: Sequence[Unit], recipe: Recipe) -> dict[str, Any] | None:
     return None
 
 
-def examples(units: Sequence[Unit], recipe: Recipe) -> list[dict[str, Any]]:
+def examples(units: Sequence[EvalResult], recipe: Recipe) -> list[dict[str, Any]]:
     """Problems that search solved and greedy did not, that both solved, and that search failed, side by side."""
     first = {unit["strategy"]: unit for unit in units if unit["seed"] == 0}
     search = next((s for s in (recipe.report.compare[0], *SEARCHES, *SAMPLED) if s in first), None)

@@ -24,9 +24,9 @@ from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, bench_for, engine_and_scorer, load_policy, load_tokenizer
+from clearhead.pipeline.stages import Context, engine_and_scorer, load_policy, load_tokenizer, run_strategy_context
 from clearhead.pipeline.workers import do_jobs
-from clearhead.reasoning.evaluate import Unit, final_answer, grade
+from clearhead.reasoning.evaluate import EvalResult, final_answer, grade
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SearchTrace, searched
 from clearhead.reasoning.statistics import bootstrap_mean
@@ -57,7 +57,7 @@ class Job(NamedTuple):
 
     kind: str
     task: str = ""
-    piece: "Piece | None" = None
+    piece: "EvalJob | None" = None
     shown: str = ""
 
 
@@ -87,11 +87,11 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     task = tasks[job.task]
     if job.kind == "quality":
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        bench = bench_for(run, job.task, task, engine, scorer, recipe.search)
+        bench = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
         return reward_quality(engine, bench, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    bench, before = bench_for(run, job.task, task, engine, scorer, recipe.search), engine.usage()
+    bench, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
     units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
@@ -102,7 +102,7 @@ def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngi
     return run, run_tasks(run), *engine_and_scorer(run, torch.device(device))
 
 
-class Piece(NamedTuple):
+class EvalJob(NamedTuple):
     """Strategies that are measured together, with one seed and one budget."""
 
     strategies: tuple[str, ...]
@@ -114,27 +114,27 @@ class Piece(NamedTuple):
         return f"{self.strategies[0].replace(':', '-')}-{self.budget}-{self.seed}"
 
 
-def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[Piece]:
+def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[EvalJob]:
     """All that choose among samples share the samples, those that ask the reward model and those that do not, since its
     tokens are paid for; one greedy answer needs one seed; whoever can be stopped at any time runs once with the largest
     budget, what plans ahead once with each.
     """
     most = max(budgets)
-    pieces = [Piece((name,), 0, most) for name in strategies if name in SINGLE]
+    pieces = [EvalJob((name,), 0, most) for name in strategies if name in SINGLE]
     free = tuple(name for name in strategies if name in SAMPLED and not SAMPLED[name].needs_reward_model)
     judged = tuple(name for name in strategies if name in SAMPLED and SAMPLED[name].needs_reward_model)
     for seed in range(seeds):
-        pieces += [Piece(together, seed, most) for together in (free, judged) if together]
+        pieces += [EvalJob(together, seed, most) for together in (free, judged) if together]
         for name in strategies:
             if name not in (*SINGLE, *SAMPLED):
                 each = [most] if strategy_of(name).anytime else budgets
-                pieces += [Piece((name,), seed, budget) for budget in each]
+                pieces += [EvalJob((name,), seed, budget) for budget in each]
     return pieces
 
 
 def measure(
     strategies: Sequence[str], bench: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
-) -> list[Unit]:
+) -> list[EvalResult]:
     """Run strategies that belong together and check what they answered."""
     found = answered(strategies, bench, problems, budget, seed)
     return [grade(task, name, seed, budget, attempts) for name, attempts in found.items()]
@@ -148,7 +148,7 @@ def answered(
     return attempt(strategies, bench, problems, budget, seed)[0]
 
 
-def read_units(run: RunDir, task: str) -> list[Unit]:
+def read_units(run: RunDir, task: str) -> list[EvalResult]:
     """Everything that was measured on a task."""
     files = sorted((run.evaluation / task).glob("*-*.json"))
     return [unit for file in files for unit in read_json(file, layout.PIECE)["units"]]
@@ -276,7 +276,7 @@ def shown_tree(
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
     if scorer is None:
         strategy = "tree-of-thought"
-    bench = bench_for(run, name, task, engine, scorer, recipe.search)
+    bench = run_strategy_context(run, name, task, engine, scorer, recipe.search)
     budget = max(recipe.evaluation.budgets)
     attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
     if grown is None:

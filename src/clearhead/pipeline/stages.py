@@ -50,7 +50,7 @@ from clearhead.text.packing import Document, PackedStream
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Observer, Record
+from clearhead.training.record import Callback, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
 CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights are kept
@@ -68,7 +68,7 @@ class Context:
 
     run: RunDir
     device: torch.device
-    watch: Callable[[str], AbstractContextManager[Observer]]
+    watch: Callable[[str], AbstractContextManager[Callback]]
     say: Callable[[str], None]
     progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -192,7 +192,7 @@ def train_language_model(
     with context.watch(label) as watch:
         train(
             config, decoder, training.batch, pretrained.loss_of(recipe), record=record,
-            checkpoint=context.run.checkpoint(stage), observers=[watch, warn], on_eval=on_eval,
+            checkpoint=context.run.checkpoint(stage), callbacks=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
         )  # fmt: skip
@@ -340,7 +340,7 @@ def reward_stage(context: Context) -> None:
         train(
             config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
             checkpoint=context.run.checkpoint("reward"),
-            record=record, observers=[watch], held_out=tried, on_eval=on_eval,
+            record=record, callbacks=[watch], held_out=tried, on_eval=on_eval,
         )  # fmt: skip
     merge(model.decoder)
     checkpoint.save(context.run.reward, model.state_dict(), {"model": asdict(model.decoder.config)})
@@ -360,7 +360,7 @@ def held_out_problems(task: Task, seed: int) -> HeldOut:
     return HeldOut(valid[:n], valid[n:])
 
 
-def bench_of(
+def strategy_context(
     engine: LocalEngine, scorer: LocalScorer | None, task: Task, search: SearchConfig,
     calibration: Calibration | None = None, choice: Choice | None = None,
 ) -> StrategyContext:  # fmt: skip
@@ -372,19 +372,19 @@ def bench_of(
     )
 
 
-def bench_for(
+def run_strategy_context(
     run: RunDir, name: str, task: Task, engine: LocalEngine, scorer: LocalScorer | None, search: SearchConfig
 ) -> StrategyContext:
     """The same for a task of a run, with what its calibration stage has found."""
     if not run.auto.is_file():
-        return bench_of(engine, scorer, task, search)
+        return strategy_context(engine, scorer, task, search)
     measured = read_json(run.auto, layout.AUTO)
     if name not in measured:
         raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
     stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
-    return bench_of(engine, scorer, task, search, calibration, Choice(tuple(stages)))
+    return strategy_context(engine, scorer, task, search, calibration, Choice(tuple(stages)))
 
 
 def engine_and_scorer(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:

@@ -44,7 +44,7 @@ from clearhead.text.corpus import held_out
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
-from clearhead.training.record import Observer, Record
+from clearhead.training.record import Callback, Record
 
 SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
 CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
@@ -258,7 +258,7 @@ class Context:
     folder: Path
     device: torch.device
     say: Callable[[str], None]
-    watch: Callable[[str], AbstractContextManager[Observer]]
+    watch: Callable[[str], AbstractContextManager[Callback]]
     progress: Progress
 
 
@@ -306,7 +306,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     with context.watch("tuning") as watcher:
         train(
             settings, decoder, epochs.batch, answer_loss, checkpoint=folder / CHECKPOINT,
-            record=Record(folder / RECORD), observers=[watcher], meta=meta,
+            record=Record(folder / RECORD), callbacks=[watcher], meta=meta,
             on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, context.device)},
         )  # fmt: skip
     decoder.eval()

@@ -17,7 +17,7 @@ from clearhead.reasoning.strategies import family, known, strategy_of
 from clearhead.reasoning.strategy import CostPoint, Trace
 from clearhead.tasks.task import Task, expected
 
-Unit = Mapping[str, Any]
+EvalResult = Mapping[str, Any]
 """{"strategy", "seed", "budget", "problems": [{"problem", "marks", "steps", "answer", "expected", "cut", "drawn",
 "limits"}]}, where each mark is [generated, reward, seconds, correct], steps and answer are the last ones, expected is a
 right answer or None, and the rest is the attempt's. Units of older runs lack what follows answer."""
@@ -43,7 +43,7 @@ class EvaluationConfig:
         known(self.strategies)
 
 
-def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Trace]) -> Unit:
+def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Trace]) -> EvalResult:
     """Check every answer that a strategy would have given on its way. The same answer is checked once."""
     problems = []
     for attempt in attempts:
@@ -102,7 +102,7 @@ class Row(NamedTuple):
     limits: tuple[str, ...] = ()
 
 
-def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
+def table(units: Iterable[EvalResult], budgets: Sequence[int]) -> list[Row]:
     """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
     rows = []
     for strategy, runs in by_strategy(units).items():
@@ -118,14 +118,14 @@ def table(units: Iterable[Unit], budgets: Sequence[int]) -> list[Row]:
     return rows
 
 
-def cut_off(group: Sequence[Unit]) -> tuple[int, int, tuple[str, ...]]:
+def cut_off(group: Sequence[EvalResult]) -> tuple[int, int, tuple[str, ...]]:
     """What limits cut off in these runs, of how many drawn, and which limits; older runs counted none of it."""
     entries = [entry for unit in group for entry in unit["problems"]]
     cut, drawn = (sum(entry.get(key, 0) for entry in entries) for key in ("cut", "drawn"))
     return cut, drawn, tuple(sorted({limit for entry in entries for limit in entry.get("limits", ())}))
 
 
-def within(runs: Sequence[Unit], budget: float) -> list[Unit]:
+def within(runs: Sequence[EvalResult], budget: float) -> list[EvalResult]:
     """The runs that show a strategy at a budget: those that were given the smallest budget which is enough.
 
     A search that can be stopped at any time has runs of one budget, the largest; one that plans ahead, one for each.
@@ -134,7 +134,7 @@ def within(runs: Sequence[Unit], budget: float) -> list[Unit]:
     return [run for run in runs if run["budget"] == min(enough)]
 
 
-def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
+def at(group: Sequence[EvalResult], budget: float) -> tuple[np.ndarray, np.ndarray]:
     """Of one strategy's units: right or wrong "P S", and (generated, reward, seconds) "P S 3", stopped at the budget.
 
     A run that had already passed the budget at its first answer counts as unanswered, with what that answer cost.
@@ -151,13 +151,13 @@ def at(group: Sequence[Unit], budget: float) -> tuple[np.ndarray, np.ndarray]:
     return scores, costs
 
 
-def change(a: Sequence[Unit], budget_a: float, b: Sequence[Unit], budget_b: float) -> statistics.Interval:
+def change(a: Sequence[EvalResult], budget_a: float, b: Sequence[EvalResult], budget_b: float) -> statistics.Interval:
     """The accuracy of runs a stopped at one budget minus that of runs b stopped at another, paired by problem."""
     scores = [at(within(runs, budget), budget)[0] for runs, budget in ((a, budget_a), (b, budget_b))]
     return statistics.bootstrap_difference(*scores)
 
 
-def compare(units: Iterable[Unit], a: str, b: str, budget: float) -> statistics.Matched:
+def compare(units: Iterable[EvalResult], a: str, b: str, budget: float) -> statistics.Matched:
     """Strategy a, stopped at the budget, against b at a mean cost of at least a's."""
     groups = by_strategy(units)
     for name in (a, b):
@@ -166,7 +166,7 @@ def compare(units: Iterable[Unit], a: str, b: str, budget: float) -> statistics.
     return statistics.matched_difference(_curves(within(groups[a], budget)), _curves(groups[b]), budget)
 
 
-def _curves(group: Sequence[Unit]) -> list[list[list[Graded]]]:
+def _curves(group: Sequence[EvalResult]) -> list[list[list[Graded]]]:
     """Problem by problem, seed by seed."""
     P = len(group[0]["problems"])
     return [
@@ -175,9 +175,9 @@ def _curves(group: Sequence[Unit]) -> list[list[list[Graded]]]:
     ]
 
 
-def by_strategy(units: Iterable[Unit]) -> dict[str, list[Unit]]:
+def by_strategy(units: Iterable[EvalResult]) -> dict[str, list[EvalResult]]:
     """The units of each strategy, in the order of their first appearance."""
-    groups: dict[str, list[Unit]] = {}
+    groups: dict[str, list[EvalResult]] = {}
     for unit in units:
         groups.setdefault(unit["strategy"], []).append(unit)
     return groups

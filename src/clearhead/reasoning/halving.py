@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
-from clearhead.reasoning.mcts import Rule, Worth, puct, select
+from clearhead.reasoning.mcts import QValue, Rule, puct, select
 from clearhead.reasoning.tree import ROOT, mean_value
 from clearhead.reasoning.votes import Aggregate, last
 
@@ -36,7 +36,7 @@ def search(
     simulations: int,
     actions: int = 16,
     rule: Rule | None = None,
-    worth: Worth = mean_value,
+    q_value: QValue = mean_value,
     aggregate: Aggregate = last,
     choose: Choose = best_done,
 ) -> Result:
@@ -51,31 +51,31 @@ def search(
     rule = rule or puct()
     first = [row for row, leaves in enumerate(run.tree.open[:, ROOT].tolist()) if leaves and simulations > 0]
     first = [row for row in first if run.affordable(row, 1)]
-    _expand(run, first, [ROOT] * len(first), rule, worth)
-    races = {row: _start(run, row, simulations - 1, actions, worth) for row in first}
+    _expand(run, first, [ROOT] * len(first), rule, q_value)
+    races = {row: _start(run, row, simulations - 1, actions, q_value) for row in first}
     while True:
-        turns = [(row, arm) for row, race in races.items() for arm in _turn(run, row, race, worth)]
+        turns = [(row, arm) for row, race in races.items() for arm in _turn(run, row, race, q_value)]
         if not turns:
             return run.result()
-        _expand(run, [row for row, _ in turns], [arm for _, arm in turns], rule, worth)
+        _expand(run, [row for row, _ in turns], [arm for _, arm in turns], rule, q_value)
 
 
-def _expand(run: Run, rows: Sequence[int], starts: Sequence[int], rule: Rule, worth: Worth) -> None:
+def _expand(run: Run, rows: Sequence[int], starts: Sequence[int], rule: Rule, q_value: QValue) -> None:
     at = np.array(rows, int)
-    leaves = select(run.tree, at, np.array(starts, int), rule, worth)
+    leaves = select(run.tree, at, np.array(starts, int), rule, q_value)
     run.expand(at, leaves)
     run.backup(at, leaves)
 
 
-def _start(run: Run, row: int, simulations: int, actions: int, worth: Worth) -> _Race:
+def _start(run: Run, row: int, simulations: int, actions: int, q_value: QValue) -> _Race:
     arms = list(run.tree.children(row, ROOT))
     size = max(1, min(actions, int(np.count_nonzero(run.tree.open[row, arms]))))
-    race = _Race(_ranked(run, row, arms, worth), size, max(1, math.ceil(math.log2(size))), simulations, 0, 0.0)
+    race = _Race(_ranked(run, row, arms, q_value), size, max(1, math.ceil(math.log2(size))), simulations, 0, 0.0)
     _allot(run, row, race)
     return race
 
 
-def _turn(run: Run, row: int, race: _Race, worth: Worth) -> list[int]:
+def _turn(run: Run, row: int, race: _Race, q_value: QValue) -> list[int]:
     """The arms of this root to expand next; none when its race is over."""
     while True:
         arms = [arm for arm in race.ranking if run.tree.open[row, arm] > 0][: race.size]
@@ -85,7 +85,7 @@ def _turn(run: Run, row: int, race: _Race, worth: Worth) -> list[int]:
             race.simulations -= turns
             return arms[:turns]
         out = [arm for arm in race.ranking if arm not in arms]
-        race.ranking = _ranked(run, row, arms, worth) + out
+        race.ranking = _ranked(run, row, arms, q_value) + out
         race.size = max(1, math.ceil(len(arms) / 2))
         race.phases -= 1
         _allot(run, row, race)
@@ -97,7 +97,7 @@ def _allot(run: Run, row: int, race: _Race) -> None:
     race.ceiling = run.spent[row] + (run.limit - run.spent[row]) / race.phases
 
 
-def _ranked(run: Run, row: int, arms: list[int], worth: Worth) -> list[int]:
+def _ranked(run: Run, row: int, arms: list[int], q_value: QValue) -> list[int]:
     nodes = np.array(arms, int)
-    values = worth(run.tree, np.full_like(nodes, row), nodes)
+    values = q_value(run.tree, np.full_like(nodes, row), nodes)
     return [arm for _, arm in sorted(zip((-values).tolist(), arms, strict=True))]

@@ -93,7 +93,7 @@ class Run:
         self.tree = new_tree(space.roots, _evaluated(space, space.roots), done)
         self.limit = math.inf if space.limit is None else space.limit
         self.spent = [self._cost(row) for row in range(len(space.roots))]
-        self._dearest = [0] * len(space.roots)  # what an expansion of this root cost at most, so far
+        self._max_cost = [0] * len(space.roots)  # what an expansion of this root cost at most, so far
         self.curves: list[list[Point]] = [[] for _ in space.roots]
         self._record(range(len(space.roots)))
 
@@ -108,7 +108,7 @@ class Run:
             return at_most if left > 0 else 0
         if self.space.expansion_cost is not None:
             return int(min(at_most, left // self.space.expansion_cost))
-        return int(min(at_most, max(1, left // self._dearest[row]))) if self._dearest[row] else min(at_most, 1)
+        return int(min(at_most, max(1, left // self._max_cost[row]))) if self._max_cost[row] else min(at_most, 1)
 
     def expand(self, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, "leaves"]) -> None:
         """Propose steps from these leaves in one batch, score all of them in another, and hang them into the trees."""
@@ -122,7 +122,7 @@ class Run:
         for (row, leaf), (family, priors) in zip(where, families, strict=True):
             values = found[start : start + len(family)]
             start += len(family)
-            before = self.tree.raw[row, path_to(self.tree, row, leaf)[1:]]
+            before = self.tree.raw_value[row, path_to(self.tree, row, leaf)[1:]]
             steps = np.column_stack([np.tile(before, (len(family), 1)), values])
             scores = self.aggregate(steps)
             done = np.array([space.is_done(state) for state in family], bool)
@@ -134,10 +134,10 @@ class Run:
         touched, counts = np.unique(rows, return_counts=True)
         for row, count in zip(touched.tolist(), counts.tolist(), strict=True):
             spent = self._cost(row)
-            dearest = -(-(spent - self.spent[row]) // count)
+            cost = -(-(spent - self.spent[row]) // count)
             promised = self.space.expansion_cost
-            assert promised is None or dearest <= promised, f"an expansion cost {dearest}, not {promised} at most"
-            self._dearest[row] = max(self._dearest[row], dearest)
+            assert promised is None or cost <= promised, f"an expansion cost {cost}, not {promised} at most"
+            self._max_cost[row] = max(self._max_cost[row], cost)
             self.spent[row] = spent
         self._record(touched.tolist())
 

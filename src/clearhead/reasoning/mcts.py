@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Int
 
 from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
-from clearhead.reasoning.tree import ROOT, Tree, child_slots, climb, mean_value
+from clearhead.reasoning.tree import ROOT, Tree, ancestors, child_slots, mean_value
 from clearhead.reasoning.votes import Aggregate, last
 
 Rule = Callable[[Any, Any, Any, Any], np.ndarray]
-"""(N "B 1" parent's visits, n "B K" visits, q "B K" worth, p "B K" prior) -> "B K"; the highest is selected."""
+"""(N "B 1" parent's visits, n "B K" visits, q "B K" Q, p "B K" prior) -> "B K"; the highest is selected."""
 
-Worth = Callable[[Tree, np.ndarray, np.ndarray], np.ndarray]
+QValue = Callable[[Tree, np.ndarray, np.ndarray], np.ndarray]
 """(tree, rows, nodes) -> q: tree.mean_value or tree.best_value."""
 
 
@@ -64,7 +64,7 @@ def search(
     simulations: int,
     rule: Rule,
     leaves_per_simulation: int = 1,
-    worth: Worth = mean_value,
+    q_value: QValue = mean_value,
     aggregate: Aggregate = last,
     choose: Choose = best_done,
 ) -> Result:
@@ -81,14 +81,14 @@ def search(
         rows = np.repeat(np.arange(len(wanted)), np.array(wanted, int))
         if not len(rows):
             break
-        leaves = select(run.tree, rows, np.full_like(rows, ROOT), rule, worth)
+        leaves = select(run.tree, rows, np.full_like(rows, ROOT), rule, q_value)
         run.expand(rows, leaves)
         run.backup(rows, leaves)
     return run.result()
 
 
 def select(
-    tree: Tree, rows: Int[np.ndarray, "leaves"], starts: Int[np.ndarray, "leaves"], rule: Rule, worth: Worth
+    tree: Tree, rows: Int[np.ndarray, "leaves"], starts: Int[np.ndarray, "leaves"], rule: Rule, q_value: QValue
 ) -> Int[np.ndarray, "leaves"]:
     """A different open leaf below every (row, start), best child by best child.
 
@@ -99,14 +99,14 @@ def select(
     pending = np.zeros_like(tree.visits)
     leaves = starts.copy()
     for wave in _waves(rows):
-        leaves[wave] = _descend(tree, rows[wave], starts[wave], pending, rule, worth)
-        for r, node, _ in climb(tree, rows[wave], leaves[wave]):
+        leaves[wave] = _descend(tree, rows[wave], starts[wave], pending, rule, q_value)
+        for r, node, _ in ancestors(tree, rows[wave], leaves[wave]):
             pending[r, node] += 1
     return leaves
 
 
 def _descend(
-    tree: Tree, rows: np.ndarray, starts: np.ndarray, pending: np.ndarray, rule: Rule, worth: Worth
+    tree: Tree, rows: np.ndarray, starts: np.ndarray, pending: np.ndarray, rule: Rule, q_value: QValue
 ) -> np.ndarray:
     """All rows, each at most once, one level further down until every one stands on a leaf."""
     nodes = starts.copy()
@@ -119,7 +119,7 @@ def _descend(
         assert usable.any(axis=1).all(), "a start without an open leaf"
         N = tree.visits[r, node[:, None]] + pending[r, node[:, None]]
         n = tree.visits[r, kids] + pending[r, kids]
-        scores = rule(N, n, worth(tree, r, kids), tree.prior[r, kids])
+        scores = rule(N, n, q_value(tree, r, kids), tree.prior[r, kids])
         pick = np.where(usable, scores, -np.inf).argmax(axis=1)
         nodes[inner] = kids[np.arange(len(inner)), pick]
         inner = inner[tree.n_children[rows[inner], nodes[inner]] > 0]

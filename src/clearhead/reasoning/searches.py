@@ -184,7 +184,7 @@ def _tree_of_thought(space: SearchProblem, config: SearchConfig, choose: Choose)
 
 def _mcts(space: SearchProblem, config: SearchConfig, choose: Choose, rule: mcts.Rule) -> Result:
     return mcts.search(
-        space, simulations=MANY, rule=rule, worth=best_value, leaves_per_simulation=config.leaves, choose=choose
+        space, simulations=MANY, rule=rule, q_value=best_value, leaves_per_simulation=config.leaves, choose=choose
     )
 
 
@@ -197,7 +197,7 @@ def _puct(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
 
 
 def _halving(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return halving.search(space, simulations=MANY, actions=config.actions, worth=best_value, choose=choose)
+    return halving.search(space, simulations=MANY, actions=config.actions, q_value=best_value, choose=choose)
 
 
 SEARCHES = {

@@ -60,8 +60,8 @@ def search(
     if strategy == "beam":
         result = beam.search(space, width=width, depth=DEPTH)
     else:
-        rule, worth = RULES[strategy]
-        result = mcts.search(space, simulations=simulations, rule=rule, worth=worth)
+        rule, q_value = RULES[strategy]
+        result = mcts.search(space, simulations=simulations, rule=rule, q_value=q_value)
     node, tree = result.chosen[0], result.tree
     scored = len(tree.states[0])
     if node is None:

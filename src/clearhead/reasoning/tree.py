@@ -32,7 +32,7 @@ class Tree:
     value_sum: Float[np.ndarray, "B N"]  # of those values
     best: Float[np.ndarray, "B N"]  # the value on the best leaf below
     prior: Float[np.ndarray, "B N"]  # the proposer's share for this child among its siblings
-    raw: Float[np.ndarray, "B N"]  # the value function's value on this node alone; NaN in an empty slot
+    raw_value: Float[np.ndarray, "B N"]  # the value function's value on this node alone; NaN in an empty slot
     score: Float[np.ndarray, "B N"]  # the raw values from the first step to here, aggregated: what answers compete by
     done: Bool[np.ndarray, "B N"]  # a finished solution
     open: Int[np.ndarray, "B N"]  # leaves at or below this node that can still be expanded
@@ -57,7 +57,7 @@ def new_tree(
         value_sum=np.zeros(shape),
         best=np.zeros(shape),
         prior=np.zeros(shape),
-        raw=np.full(shape, np.nan),
+        raw_value=np.full(shape, np.nan),
         score=np.full(shape, np.nan),
         done=np.zeros(shape, bool),
         open=np.zeros(shape, int),
@@ -97,7 +97,7 @@ def add_children(
 
 def _judge(tree: Tree, here: Any, values: np.ndarray, scores: np.ndarray, done: np.ndarray) -> None:
     """The first value on new nodes."""
-    tree.raw[here] = tree.value_sum[here] = tree.best[here] = values
+    tree.raw_value[here] = tree.value_sum[here] = tree.best[here] = values
     tree.score[here] = scores
     tree.visits[here] = 1
     tree.done[here] = done
@@ -106,7 +106,7 @@ def _judge(tree: Tree, here: Any, values: np.ndarray, scores: np.ndarray, done: 
 
 def _doubled(tree: Tree) -> Tree:
     """The same trees with twice the slots, the new ones empty."""
-    empty = {"parent": NO_PARENT, "raw": np.nan, "score": np.nan}
+    empty = {"parent": NO_PARENT, "raw_value": np.nan, "score": np.nan}
     arrays = {field.name: getattr(tree, field.name) for field in fields(tree) if field.name != "states"}
     wider: dict[str, Any] = {
         name: np.concatenate([array, np.full_like(array, empty.get(name, 0))], axis=1) for name, array in arrays.items()
@@ -124,7 +124,7 @@ def child_slots(
     return np.where(real, tree.first_child[rows, nodes][:, None] + offset, ROOT), real
 
 
-def climb(
+def ancestors(
     tree: Tree, rows: Int[np.ndarray, "nodes"], nodes: Int[np.ndarray, "nodes"]
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The nodes, their parents, and so on to the roots: (rows, nodes, which of the starting nodes they lie above)."""
@@ -144,10 +144,10 @@ def backup(tree: Tree, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, 
     """
     families = [(row, slice(kids.start, kids.stop)) for row, kids in _families(tree, rows, leaves)]
     # each family is summed alone: a sum over padded rows would round differently beside other roots
-    value = np.array([tree.raw[family].sum() for family in families])
+    value = np.array([tree.raw_value[family].sum() for family in families])
     opened = np.array([tree.open[family].sum() for family in families], int) - 1  # the leaf itself is open no more
     count = np.maximum(tree.n_children[rows, leaves], 1)
-    for r, node, which in climb(tree, rows, leaves):
+    for r, node, which in ancestors(tree, rows, leaves):
         np.add.at(tree.visits, (r, node), count[which])
         np.add.at(tree.value_sum, (r, node), value[which])
         np.add.at(tree.open, (r, node), opened[which])
@@ -195,7 +195,7 @@ def to_dict(tree: Tree, row: int, describe: Callable[[Any], str], chosen: int | 
             "visits": int(tree.visits[row, node]),
             "mean_value": float(tree.value_sum[row, node] / tree.visits[row, node]),
             "prior": float(tree.prior[row, node]),
-            "raw_value": float(tree.raw[row, node]),
+            "raw_value": float(tree.raw_value[row, node]),
             "done": bool(tree.done[row, node]),
             "chosen": node in marked,
             "children": [],

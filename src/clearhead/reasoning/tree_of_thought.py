@@ -36,7 +36,9 @@ def depth_first(
         run.backup(at, nodes)
         for row, node in zip(rows, nodes.tolist(), strict=True):
             tree = run.tree
-            worth = {child: tree.raw[row, child] for child in tree.children(row, node) if not tree.done[row, child]}
+            worth = {
+                child: tree.raw_value[row, child] for child in tree.children(row, node) if not tree.done[row, child]
+            }
             if tree.depth[row, node] + 1 < depth:
                 kept = [child for child in worth if worth[child] > threshold]
                 stacks[row] += sorted(kept, key=lambda child: (worth[child], -child))  # the best on top

@@ -66,14 +66,14 @@ def log_softmax_vjp(z: Float[Array, "*B K"], dy: Float[Array, "*B K"]) -> Float[
     return dy - softmax(z) * dy.sum(-1, keepdims=True)
 
 
-def temper(z: Float[Array, "*B K"], temperature: float) -> Float[Array, "*B K"]:
+def apply_temperature(z: Float[Array, "*B K"], temperature: float) -> Float[Array, "*B K"]:
     """softmax(z / τ): near 0 the largest logit takes all, at 1 nothing changes, above it the choice evens out.
 
     At τ = 0 stands the limit: the largest logits share the probability equally.
 
-    >>> temper(np.array([0.0, np.log(3)]), 0.5).round(6).tolist()
+    >>> apply_temperature(np.array([0.0, np.log(3)]), 0.5).round(6).tolist()
     [0.1, 0.9]
-    >>> temper(np.array([2.0, 2.0, 1.0]), 0.0).tolist()
+    >>> apply_temperature(np.array([2.0, 2.0, 1.0]), 0.0).tolist()
     [0.5, 0.5, 0.0]
 
     O(K). Hinton, Vinyals and Dean 2015, equation 1. ValueError: a negative temperature, or as softmax.
@@ -87,11 +87,13 @@ def temper(z: Float[Array, "*B K"], temperature: float) -> Float[Array, "*B K"]:
     return softmax((z - _finite_max(z)) / temperature)
 
 
-def temper_vjp(z: Float[Array, "*B K"], temperature: float, dp: Float[Array, "*B K"]) -> Float[Array, "*B K"]:
+def apply_temperature_vjp(
+    z: Float[Array, "*B K"], temperature: float, dp: Float[Array, "*B K"]
+) -> Float[Array, "*B K"]:
     """softmax's gradient at z / τ, divided by τ; 0 at τ = 0, where the result is piecewise constant."""
     if temperature == 0:
         return np.zeros_like(z)
-    p = temper(z, temperature)
+    p = apply_temperature(z, temperature)
     return p * (dp - (p * dp).sum(-1, keepdims=True)) / temperature
 
 

@@ -20,7 +20,7 @@ from clearhead.reference.optimisers import momentum
 from clearhead.reference.positions import sinusoidal
 from clearhead.reference.regularisers import shrink, soft_threshold
 from clearhead.reference.residual import plain_stack, residual_stack
-from clearhead.reference.softmax import temper
+from clearhead.reference.softmax import apply_temperature
 from clearhead.reference.voting import majority_probability
 from clearhead.study.drawing import Axis, Line, chart, heat
 
@@ -113,7 +113,7 @@ def penalties(name: str) -> str:
 def temperature(name: str) -> str:
     z = np.array([4.0, 3.0, 2.5, 1.0, 0.5, 0.0, -1.0, -2.0])
     rank = list(range(1, 9))
-    lines = [Line(f"T = {t:g}", rank, temper(z, t).tolist(), marks=True) for t in (0.5, 1.0, 2.0, 10.0)]
+    lines = [Line(f"T = {t:g}", rank, apply_temperature(z, t).tolist(), marks=True) for t in (0.5, 1.0, 2.0, 10.0)]
     return chart(lines, Axis("token, from the most likely on"), Axis("probability", low=0, high=1), name)
 
 

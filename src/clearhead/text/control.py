@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from clearhead.errors import UserError
 from clearhead.text.chat import ChatTemplate
-from clearhead.text.subword import Piece, SubwordTokenizer
+from clearhead.text.subword import SubwordTokenizer, TokenSpan
 
 MARK = 24  # letters, which templates write as they are, in JSON too
 BEFORE = "\n"  # what a stretch in the middle is encoded behind, so that nothing is put before its first word
@@ -25,7 +25,7 @@ class Reading(NamedTuple):
     """A rendered chat without marks, its tokens, and how many control tokens in its messages are text in it."""
 
     text: str
-    pieces: list[Piece]
+    pieces: list[TokenSpan]
     spelled: int
 
 
@@ -72,7 +72,7 @@ class Control:
     def read(self, rendered: str) -> Reading:
         """Marked spellings as characters, all else with its control tokens; marks that a template parted only part."""
         parts = re.split(f"{self.opened}({_any_of(self.names)}){self.closed}|{self.opened}|{self.closed}", rendered)
-        pieces: list[Piece] = []
+        pieces: list[TokenSpan] = []
         text, spelled = "", 0
         for i, part in enumerate(parts):
             if part:
@@ -80,18 +80,18 @@ class Control:
                 text, spelled = text + part, spelled + i % 2
         return Reading(text, pieces, spelled)
 
-    def _written(self, part: str, start: int, inside: bool) -> list[Piece]:
+    def _written(self, part: str, start: int, inside: bool) -> list[TokenSpan]:
         found, before = self.tokenizer.pieces(BEFORE + part, special=True) if inside else [], self._before
         if not inside or [piece.id for piece in found[: len(before)]] != before:
             return [piece.moved(start) for piece in self.tokenizer.pieces(part, special=True)]
         return [piece.moved(start - len(BEFORE)) for piece in found[len(before) :]]
 
-    def _spelled(self, part: str, start: int) -> list[Piece]:
+    def _spelled(self, part: str, start: int) -> list[TokenSpan]:
         ids, before = self.tokenizer.encode_spelled(BEFORE + part), self._before
         ids = ids[len(before) :] if ids[: len(before)] == before else self.tokenizer.encode_spelled(part)
         if self.tokenizer.backend.token_to_id(part) in ids:
             raise UserError(f"the tokenizer makes a control token of the plain text {part!r:.60}; leave it out")
-        return [Piece(i, part, start, start + len(part)) for i in ids]
+        return [TokenSpan(i, part, start, start + len(part)) for i in ids]
 
     @property
     def _before(self) -> list[int]:

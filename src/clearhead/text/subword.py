@@ -55,7 +55,7 @@ def readable(text: str | bytes) -> str:
     return text.decode("utf-8", "replace")
 
 
-class Piece(NamedTuple):
+class TokenSpan(NamedTuple):
     """One token of a text: its id, what it is called in the vocabulary, and the characters of the text it covers."""
 
     id: int
@@ -63,7 +63,7 @@ class Piece(NamedTuple):
     start: int
     end: int
 
-    def moved(self, by: int) -> "Piece":
+    def moved(self, by: int) -> "TokenSpan":
         return self._replace(start=self.start + by, end=self.end + by)
 
 
@@ -147,10 +147,10 @@ class SubwordTokenizer:
         """The same for many texts, on all cores."""
         return [encoding.ids for encoding in self._encode(texts, special, frame)]
 
-    def pieces(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[Piece]:
+    def pieces(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[TokenSpan]:
         encoding = self._encode([text], special, frame)[0]
         rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
-        return [Piece(i, token, start, end) for i, token, (start, end) in rows]
+        return [TokenSpan(i, token, start, end) for i, token, (start, end) in rows]
 
     def encode_spelled(self, text: str) -> list[int]:
         """The ids of a text in which nothing is an added token, special or not, however it is spelled."""

@@ -19,7 +19,7 @@ from clearhead.text.chat import ChatTemplate
 from clearhead.text.control import Control, chat_read
 from clearhead.text.corpus import BOM, refuse_packed
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.subword import Piece, SubwordTokenizer
+from clearhead.text.subword import SubwordTokenizer, TokenSpan
 
 ANSWERS = ("response", "completion")  # two names that are in use
 AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
@@ -226,7 +226,7 @@ def _with_object(call: Any) -> Any:
     return {**call, "arguments": told} if isinstance(told, dict) else call
 
 
-def learned(tokenizer: SubwordTokenizer, text: str, pieces: Sequence[Piece], spans: Sequence[Span]) -> Example:
+def learned(tokenizer: SubwordTokenizer, text: str, pieces: Sequence[TokenSpan], spans: Sequence[Span]) -> Example:
     """A rendered chat with its tokens: those with a character in a span are learned, up to the one that ends the turn.
 
     A special token with only white space after it in the span ends the turn, and that white space is the template's.

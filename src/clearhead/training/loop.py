@@ -23,7 +23,7 @@ from clearhead.errors import UserError
 from clearhead.training import checkpoint as files
 from clearhead.training.failure import first_non_finite
 from clearhead.training.optim import Optimizer
-from clearhead.training.record import Event, Observer, Record
+from clearhead.training.record import Callback, Event, Record
 from clearhead.training.schedule import Schedule, lr_multiplier
 from clearhead.training.step import (
     Gradients,
@@ -110,7 +110,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     record: Record | None = None,
-    observers: Sequence[Observer] = (),
+    callbacks: Sequence[Callback] = (),
     held_out: Sequence[Any] = (),
     seen: Sequence[Any] = (),
     on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None = None,
@@ -134,7 +134,7 @@ def train(
     """
     assert config.batch_size and config.seq_len, "how many, and how long, is known by now"
     keep_freed_memory()
-    run = _Run(config, model, loss_fn, checkpoint, record, observers, dict(meta or {}))
+    run = _Run(config, model, loss_fn, checkpoint, record, callbacks, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
     with (
@@ -147,7 +147,7 @@ def train(
                 run.evaluate({"held_out_loss": held_out, "seen_loss": seen}, on_eval)
                 run.cut_short()
             if run.ended() and run.best:
-                run.tell("kept", True, best_step=run.best.step, measure=config.keep_best, value=run.best.value)
+                run.emit("kept", True, best_step=run.best.step, measure=config.keep_best, value=run.best.value)
             if run.ended() or interrupted.is_set() or (config.save_every and run.step % config.save_every == 0):
                 run.save()
             if interrupted.is_set():
@@ -191,11 +191,11 @@ class _Run:
         loss_fn: LossFn,
         checkpoint: Path | None,
         record: Record | None,
-        observers: Sequence[Observer],
+        callbacks: Sequence[Callback],
         meta: dict[str, Any],
     ) -> None:
         self.config, self.model, self.checkpoint, self.record, self.meta = config, model, checkpoint, record, meta
-        self.observers = list(observers)
+        self.callbacks = list(callbacks)
         self.steps = config.steps  # fewer once training is cut short
         self.step = self.saved = 0
         self.loss_fn = loss_fn
@@ -207,10 +207,10 @@ class _Run:
         self.gradients = Gradients(model, loss_fn, dtype, self.compiled)
         self.optimizer = Optimizer(model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype)
 
-    def tell(self, kind: str, recorded: bool, **numbers: Any) -> None:
-        """An event for all observers; the record keeps what an uninterrupted run would have told, too."""
+    def emit(self, kind: str, recorded: bool, **numbers: Any) -> None:
+        """An event for all callbacks; the record keeps what an uninterrupted run would have told, too."""
         event: Event = {"kind": kind, "step": self.step, **numbers}
-        for observer in ([self.record] if self.record and recorded else []) + self.observers:
+        for observer in ([self.record] if self.record and recorded else []) + self.callbacks:
             observer(event)
 
     def resume(self) -> None:
@@ -229,7 +229,7 @@ class _Run:
         if self.record:
             self.record.truncate_after(self.step or -1)
         facts = {"parameters": self.parameters, "compiled": self.compiled, "dtype": _name(self.optimizer.dtype)}
-        self.tell("start", self.step == 0, steps=self.steps, **facts)
+        self.emit("start", self.step == 0, steps=self.steps, **facts)
 
     def advance(self, made: Iterator[Any]) -> None:
         """One step: gradients, clip, update. Raises before the update when a number is broken."""
@@ -246,7 +246,7 @@ class _Run:
         self.step = step
         seconds = time.perf_counter() - started
         tokens = sum(batch[0].size for batch in micro_batches)
-        self.tell("step", True, loss=loss, grad_norm=norm, lr_scale=rate, tokens=tokens, seconds=seconds)
+        self.emit("step", True, loss=loss, grad_norm=norm, lr_scale=rate, tokens=tokens, seconds=seconds)
 
     def evaluate(
         self, sets: Mapping[str, Sequence[Any]], on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None
@@ -258,7 +258,7 @@ class _Run:
             numbers |= on_eval(self.model, self.step)
         if self.config.keep_best:
             numbers["best"] = self.compare(numbers)
-        self.tell("eval", True, **numbers)
+        self.emit("eval", True, **numbers)
 
     @torch.no_grad()
     def mean_loss(self, batches: Sequence[Any]) -> float:
@@ -292,7 +292,7 @@ class _Run:
         if reached or 0 < config.patience <= self.waited:
             self.steps = math.floor(self.step / config.decay_start)
             why = "goal" if reached else "patience"
-            self.tell("cut_short", True, steps=self.steps, why=why, measure=config.keep_best, value=best.value)
+            self.emit("cut_short", True, steps=self.steps, why=why, measure=config.keep_best, value=best.value)
 
     def ended(self) -> bool:
         return self.step >= self.steps
@@ -317,7 +317,7 @@ class _Run:
             tensors |= {files.BEST + name: value for name, value in self.best.weights.items()}
         files.save(self.checkpoint, tensors, meta)
         self.saved = self.step
-        self.tell("checkpoint", False, path=str(self.checkpoint))
+        self.emit("checkpoint", False, path=str(self.checkpoint))
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: p.detach() for name, p in self.model.named_parameters() if p.requires_grad}

@@ -11,7 +11,7 @@ from typing import Any
 from clearhead.files import write_whole
 
 Event = Mapping[str, Any]
-Observer = Callable[[Event], None]
+Callback = Callable[[Event], None]
 
 
 class Record:

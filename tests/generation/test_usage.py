@@ -3,11 +3,11 @@
 import numpy as np
 
 from clearhead.generation.language_model import Usage
-from clearhead.generation.ledger import Ledger
+from clearhead.generation.usage import UsageCounter
 
 
 def test_each_entry_is_charged_to_its_tree() -> None:
-    ledger = Ledger()
+    ledger = UsageCounter()
     a, b = ledger.open(), ledger.open()
     ledger.add(np.array([a, b, a]), computed=1, unique=np.array([True, True, False]), reused=np.array([5, 6, 7]))
     ledger.add(np.array([b]), generated=3, reused=-1)
@@ -17,7 +17,7 @@ def test_each_entry_is_charged_to_its_tree() -> None:
 
 
 def test_more_trees_than_rows_and_closed_ones_used_again() -> None:
-    ledger = Ledger()
+    ledger = UsageCounter()
     trees = [ledger.open() for _ in range(200)]
     assert len(set(trees)) == 200
     for i, tree in enumerate(trees):

@@ -8,7 +8,7 @@ from clearhead.generation.language_model import Usage
 Count = int | Integer[np.ndarray, "N"] | Bool[np.ndarray, "N"]
 
 
-class Ledger:
+class UsageCounter:
     """A row of counts for each open tree; the number of a closed tree is used again."""
 
     def __init__(self) -> None:
