@@ -68,7 +68,7 @@ class Model:
 
     def engine(self, texts: int = 1, kv_memory: int | None = None) -> Engine:
         """A new engine for so many texts at once: `add` requests, `step`, `cancel`."""
-        return Engine(backend_for(self.decoder, texts, kv_memory), self.tokenizer)
+        return Engine(backend_for(self.loaded.model, texts, kv_memory), self.tokenizer)
 
     def ids(self, text: Text) -> list[int]:
         """The tokens of a text as a prompt has them, with what the tokenizer puts before every text."""
@@ -116,7 +116,8 @@ class Model:
     def logits(self, text: Text) -> Float[Tensor, "T V"]:
         """Of the token after each token of a text."""
         ids = self.ids(text)
-        return self.decoder.logits(self.decoder(torch.tensor([ids], device=self._device)))[0]
+        model = self.loaded.model
+        return model.logits(model(torch.tensor([ids], device=self._device)))[0]
 
     def logprobs(self, text: Text) -> Float[Tensor, "T"]:
         """log p of each token of a text but the first, after those before it."""
@@ -142,7 +143,7 @@ class Model:
 
     @property
     def _device(self) -> torch.device:
-        return self.decoder.embed.weight.device
+        return self.loaded.model.embed.weight.device
 
     def _request(self, prompt: Text, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
         return Request(self.ids(prompt), self._sampling(given), seed, _stops(stop))

@@ -65,4 +65,4 @@ def test_a_decoder_of_no_family_is_told_before_any_work(tmp_path: Path) -> None:
     sinusoidal = replace(config, positions="sinusoidal")
     assert str(missing_form(sinusoidal)).startswith("no Hugging Face family has a decoder with positions = 'sinusoid")
     with pytest.raises(UserError, match="no Hugging Face family"):
-        check(replace(loaded, decoder=Decoder(sinusoidal)))
+        check(replace(loaded, model=Decoder(sinusoidal)))

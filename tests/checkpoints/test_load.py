@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import clearhead
 from clearhead.checkpoints import export
 from clearhead.checkpoints.inspect import inspect
 from clearhead.checkpoints.load import LoadedModel, load_model, smollm2
@@ -19,6 +20,7 @@ from clearhead.formats.gguf import GGUF
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import FAMILIES
+from clearhead.models.recurrent import Recurrent
 from clearhead.text.load import load_tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import train_tokenizer
@@ -262,3 +264,31 @@ def test_any_value_in_a_file(folder: Path, tmp_path: Path) -> None:
         for value in wrong if key != "general.architecture" else ["x"]:
             gguf.write(tmp_path / "x.gguf", {**told, key: value}, tensors, "F32")
             opened(tmp_path / "x.gguf")
+
+
+def test_a_recurrent_model_is_loaded_by_its_file_and_goes_on_with_a_text(text_run: Path, tmp_path: Path) -> None:
+    loaded = load_model(str(text_run / "rnn.safetensors"), CPU)
+    assert isinstance(loaded.model, Recurrent) and loaded.path == text_run
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for name in ("rnn.safetensors", "tokenizer.json"):
+        shutil.copy(text_run / name, alone / name)
+    assert isinstance(load_model(str(alone), CPU).model, Recurrent)
+    model = clearhead.load(str(alone))
+    written = model.generate("a", max_tokens=6)
+    ids = model.ids("a" + written)
+    assert model.logits("a" + written).shape == (len(ids), loaded.model.config.vocab)
+    assert model.logits("a")[-1].argmax() == ids[len(model.ids("a"))]  # greedy, by hand
+    for ask in (lambda: model.attentions("a"), lambda: loaded.decoder):
+        with pytest.raises(UserError, match="is a recurrent model, and this needs a transformer"):
+            ask()
+    with pytest.raises(UserError, match="float32 alone"):
+        load_model(str(alone), CPU, torch.bfloat16)
+
+
+def test_several_recurrent_models_must_be_named(text_run: Path, tmp_path: Path) -> None:
+    for name in ("rnn", "lstm"):
+        shutil.copy(text_run / "rnn.safetensors", tmp_path / f"{name}.safetensors")
+    shutil.copy(text_run / "tokenizer.json", tmp_path / "tokenizer.json")
+    with pytest.raises(UserError, match="several recurrent models and no decoder; name one of the files"):
+        load_model(str(tmp_path), CPU)

@@ -27,6 +27,7 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import check, config_from, fill, with_own_head
+from clearhead.models.recurrent import Recurrent
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.ends import turn_ends
@@ -49,11 +50,18 @@ class LoadedModel:
 
     name: str
     path: Path
-    decoder: Decoder
+    model: Decoder | Recurrent
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     text_path: Path | None = None  # where tokenizer and template lie, if not with the weights
+
+    @property
+    def decoder(self) -> Decoder:
+        """The model of what only a transformer can be asked; UserError where it is another."""
+        if not isinstance(self.model, Decoder):
+            raise UserError(f"{self.name} is a recurrent model, and this needs a transformer; name one of these")
+        return self.model
 
 
 def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
@@ -63,11 +71,10 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
     what is missing or broken.
     """
     path = locate(name)
-    if path.is_file():
+    if path.is_file() and path.name not in own.FILES.values():
         return from_gguf(name, path, device, dtype)
-    if own.is_own(path):
-        decoder = own.load_decoder(path, device).requires_grad_(False)
-        return LoadedModel(name, path, decoder if dtype is None else decoder.to(dtype), own.load_tokenizer(path))
+    if path.is_file() or own.is_own(path):
+        return from_own(name, path, device, dtype)
     if (path / "config.json").is_file():
         return from_folder(name, path, device, dtype)
     if (path / ADAPTER).is_file():
@@ -78,6 +85,18 @@ def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None
         f"{name} is no model: neither a run's directory (config.toml), nor a folder with a config.json, nor one with a "
         "single GGUF file; name one of these, or an id of the Hugging Face hub"
     )
+
+
+def from_own(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """A run's folder, or one of the models in it by its file."""
+    folder = path.parent if path.is_file() else path
+    model = own.load_model(path, device).requires_grad_(False)
+    if isinstance(model, Recurrent) and dtype not in (None, torch.float32):
+        raise UserError(f"{name} is a recurrent model, which is computed in float32 alone; leave --dtype out")
+    tokenizer = own.load_tokenizer(folder)
+    if isinstance(tokenizer, SubwordTokenizer):
+        tokenizer = fitted(tokenizer, model.config.vocab, path)
+    return LoadedModel(name, folder, model if dtype is None else model.to(dtype), tokenizer)
 
 
 def locate(name: str) -> Path:

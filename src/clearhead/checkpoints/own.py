@@ -16,6 +16,7 @@ from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.files import write_text
 from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.recurrent import Recurrent, RecurrentConfig
 from clearhead.text import load as text
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -52,10 +53,14 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
 
 def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:
     """The configuration that a file of weights states."""
+    return build(DecoderConfig, _stated(file, described), f"{file}: model")
+
+
+def _stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
     stated = described.get("model")
     if not isinstance(stated, dict):
         raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
-    return build(DecoderConfig, stated, f"{file}: model")
+    return stated
 
 
 def load_decoder(folder: Path, device: torch.device) -> Decoder:
@@ -64,6 +69,25 @@ def load_decoder(folder: Path, device: torch.device) -> Decoder:
     if "decoder" not in found and found:
         raise UserError(f"{folder} has trained recurrent models alone; this needs a run whose model.kind has decoder")
     return load_file(file).to(device)
+
+
+def load_model(path: Path, device: torch.device) -> Decoder | Recurrent:
+    """The model of a folder: its decoder, or the recurrent one that is alone there; or that of one of its files."""
+    found = models_in(path)
+    if path.is_dir() and "decoder" not in found and len(found) > 1:
+        files = ", ".join(str(file) for file in found.values())
+        raise UserError(f"{path} has several recurrent models and no decoder; name one of the files: {files}")
+    file = path if path.is_file() else next(iter(found.values()), path / FILES["decoder"])
+    return (load_file(file) if file.name == FILES["decoder"] else load_recurrent(file)).to(device)
+
+
+def load_recurrent(file: Path) -> Recurrent:
+    """The recurrent model in a file of weights."""
+    tensors, described = checkpoint.load(file)
+    with torch.device("meta"):
+        model = Recurrent(build(RecurrentConfig, _stated(file, described), f"{file}: model"))
+    fill(model, tensors, file)
+    return model.eval()
 
 
 def load_file(file: Path) -> Decoder:

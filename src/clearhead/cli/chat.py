@@ -94,7 +94,7 @@ def command(
             "let it go on with a text, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    engine = Engine(backend_for(loaded.decoder, kv_memory=kv_memory), loaded.tokenizer)
+    engine = Engine(backend_for(loaded.model, kv_memory=kv_memory), loaded.tokenizer)
     chat = Conversation(engine, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)

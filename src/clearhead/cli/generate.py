@@ -81,7 +81,7 @@ def command(
     started = time.perf_counter()
     alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
     request = Request(ids, sampling, seed, stop, n, show, beams or 0, alpha)
-    engine = Engine(backend_for(loaded.decoder, beams or n, kv_memory), loaded.tokenizer)
+    engine = Engine(backend_for(loaded.model, beams or n, kv_memory), loaded.tokenizer)
     if beams is None and n == 1:
         stream = TextStream(engine, request)
         for piece in stream:
