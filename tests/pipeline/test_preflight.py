@@ -41,7 +41,7 @@ def test_a_file_is_described_by_its_rows(tmp_path: Path) -> None:
     assert task["seen"] == times_seen(parse_filled(recipe), "mine", task["lengths"]["median"], train) > MANY_TIMES
     text = lines(found)
     assert "mine: 1 exact duplicate merged" in text
-    assert any(line.startswith(f"mine: {train} problems to train on") and "by heart" in line for line in text)
+    assert any(line.startswith(f"mine: {train} problems to train on") and "memorized" in line for line in text)
     assert any(line.startswith("mine: longest problem 4 tokens") for line in text)
     assert any(line.startswith("model: ") and "context 64" in line for line in text)
     assert set(found["seconds"]) == {"policy", "others", "reward", "answers", "all"}
@@ -62,7 +62,7 @@ def test_a_generator_has_no_end_and_no_problem_of_it_is_known_by_heart() -> None
 
 def test_what_to_expect_of_few_problems() -> None:
     assert "seldom as a rule" in expectation(FEW - 1, 1.0)
-    assert "known by heart" in expectation(FEW, MANY_TIMES + 1)
+    assert "memorized" in expectation(FEW, MANY_TIMES + 1)
     assert expectation(FEW, MANY_TIMES) == ""
 
 

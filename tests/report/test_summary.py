@@ -40,7 +40,7 @@ def test_the_run_in_one_sentence():
     run = Run(machine=Machine(cores=8.0, device="cpu"))
     assert (
         plain(headline(report(*strategies(0.31, 0.88), run=run)))
-        == "A transformer of 1.8 million numbers, trained in 6 minutes on 8 processor cores, solves 31.0 % of 200"
+        == "A transformer of 1.8 million parameters, trained in 6 minutes on 8 processor cores, solves 31.0 % of 200"
         " unseen "
         "hard Game of 24 puzzles at first try and 88.0 % with tree search."
     )
@@ -49,7 +49,9 @@ def test_the_run_in_one_sentence():
 def test_a_run_on_text_in_one_sentence():
     text = Text(models=[LanguageModel("decoder", bits_per_byte=1.68134)])
     told = " needs 1.68 bits for a byte of text that it has never seen."
-    assert plain(headline(report(text=text))).startswith("A transformer of 1.8 million numbers, trained in 6 minutes")
+    assert plain(headline(report(text=text))).startswith(
+        "A transformer of 1.8 million parameters, trained in 6 minutes"
+    )
     assert headline(report(text=text)).endswith(told)
     assert headline(report(text=text, model=Model(config={"cell": "lstm"}))) == f"An LSTM{told}"
 

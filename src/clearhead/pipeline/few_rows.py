@@ -1,4 +1,4 @@
-"""Few rows: what training makes of them where a recipe leaves it open, and how one sees that they are learned by heart.
+"""Few rows: what training makes of them where a recipe leaves it open, and how one sees that they are memorized.
 
 A file of rows ends, and a model that reads it fifty times remembers it. A task that draws its problems afresh has no
 such limit, and nothing here applies to it.
@@ -93,7 +93,7 @@ def memorizes(numbers: Mapping[str, Any], seen: int, held_out: int) -> bool:
 def memorizing_line(label: str, numbers: Mapping[str, Any], rows: int) -> str:
     """What an evaluation that memorizes says, and what to do."""
     return (
-        f"{label}: step {numbers['step']}: it learns its {rows:,} rows by heart: {numbers['seen_first_try']:.0%} of "
+        f"{label}: step {numbers['step']}: it memorizes its {rows:,} rows: {numbers['seen_first_try']:.0%} of "
         f"training problems at first try, {numbers['first_try']:.0%} of held-out ones; more rows or a generator help "
         "most, then a smaller model, a higher model.dropout and fewer steps"
     )

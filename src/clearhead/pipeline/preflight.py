@@ -37,7 +37,7 @@ from clearhead.training.optim import Optimizer
 from clearhead.training.step import Gradients, LossFn, compute_dtype, keep_freed_memory, language_model_loss
 
 FEW = 1_000  # training problems below which a rule is seldom learned from scratch
-MANY_TIMES = 30  # a problem seen so often is known by heart
+MANY_TIMES = 30  # a problem seen so often is memorized
 TIMED_TOKENS = 1_024  # of a training step that is timed; longer ones take longer in proportion
 TIMED_STEPS = 2  # after one that is not timed
 TIMED_PROMPTS, TIMED_NEW = 32, 16  # prompts continued at once to time generation, and tokens of each
@@ -125,12 +125,12 @@ def expectation(problems: int, seen: float) -> str:
     """What to expect of so many problems, each seen so often, in a few words; "" where nothing speaks against them.
 
     >>> expectation(200, 100.0)
-    'so few problems are learned by heart and seldom as a rule: give some thousands, or a generator'
+    'so few problems are memorized, and the rule is seldom learned: give some thousands, or a generator'
     """
     if problems < FEW:
-        return "so few problems are learned by heart and seldom as a rule: give some thousands, or a generator"
+        return "so few problems are memorized, and the rule is seldom learned: give some thousands, or a generator"
     if seen > MANY_TIMES:
-        return "seen so often they are known by heart: watch the held-out accuracy, and train less where it falls"
+        return "seen so often they are memorized: watch the held-out accuracy, and train less where it falls"
     return ""
 
 

@@ -141,7 +141,7 @@ def train_language_model(
 ) -> Decoder:
     """Train on drawn solutions, watching the held-out loss and the share solved at first try.
 
-    Where the training rows can be learned by heart, as many of them are tried as well. With a `share` below 1 only that
+    Where the training rows can be memorized, as many of them are tried as well. With a `share` below 1 only that
     part of them is read.
     """
     recipe, tokenizer, tasks = context.recipe, context.tokenizer(), context.tasks()
@@ -225,7 +225,7 @@ def reader_stage(context: Context) -> None:
 
     Two models that learned from the same few problems make different slips, so each is a scorer of the other's
     solutions: what both find probable is right far more often. Where problems are drawn without end, the policy itself
-    is the start, since it knows more and has nothing by heart.
+    is the start, since it knows more and has memorized nothing.
     """
     if not few_rows.own_reader(context.recipe, few_rows.training_rows(context.tasks().values())):
         return
@@ -252,7 +252,7 @@ def rollouts_stage(context: Context) -> None:
 def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
     """Up to n problems whose solutions the reward model learns from, first those that the policy has never seen.
 
-    What a policy knows by heart, it solves without a slip, and a reward model that grew from such a policy learns to
+    What a policy has memorized, it solves without a slip, and a reward model that grew from such a policy learns to
     recognize solutions instead of judging them. So where training problems are few, the unseen ones are all.
     """
     unseen = held_out_problems(task, seed).unseen[: max(1, n // 2)]

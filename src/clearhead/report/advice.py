@@ -93,7 +93,7 @@ def _reward(report: Report) -> Iterator[str]:
 
 
 def _choosing(report: Report) -> Iterator[str]:
-    """Where the reward model chooses worse than greedy, the best way of answering that does without it."""
+    """Where the reward model chooses worse than greedy, the best strategy that does without it."""
     for name, evaluation in report.evaluation.items():
         worse = worse_than_first(evaluation)
         if worse and (best := _best_without(evaluation)):

@@ -14,7 +14,7 @@ from clearhead.report.wording import count, interval, known, number, percent, pl
 
 LEVEL = 1.02  # losses within a fiftieth of each other count as level
 NEAR_COIN = 0.65  # an AUC below this is called hardly better than a coin
-GAP = 2.0  # a held-out loss this many times the training loss is that of a model that knows its rows by heart
+GAP = 2.0  # a held-out loss this many times the training loss is that of a model that memorized its rows
 FAR = 0.1  # nats a token: and by at least so much
 SOLVES = 0.9  # a policy that solves this much of its held-out problems has learned the rule, whatever its loss
 RISING = 0.05  # held-out accuracy that grew so much over the last quarter of the training is still rising

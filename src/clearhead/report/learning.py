@@ -49,7 +49,7 @@ def _model(model: Model) -> list[Child]:
     )
     subject = MODELS.get(str(model.config.get("cell")), "A transformer")
     told = (
-        f"{subject}: a function with many adjustable numbers that, given the text so far, says how likely each next"
+        f"{subject}: a function with many parameters, numbers that training adjusts, that, given the text so far, says how likely each next"
         f" token is. Training adjusts the numbers until it predicts the examples well.{reads}{read}"
     )
     pairs: list[tuple[str, Child]] = [("parameters", count(model.parameters))] if known(model.parameters) else []

@@ -43,7 +43,7 @@ def _cards(report: Report) -> Html | None:
     if report.model:
         model, time = report.model, training_seconds(report.model)
         if known(model.parameters):
-            cards.append((big(model.parameters), "adjustable numbers in the model"))
+            cards.append((big(model.parameters), "parameters"))
         if known(time):
             read = f" on {big(model.training_tokens)} tokens" if known(model.training_tokens) else ""
             cards.append((duration(time), f"of training{read}"))

@@ -29,7 +29,7 @@ def reward_section(report: Report) -> Html | None:
     )
     return section(
         "reward",
-        "The judge: how good is the reward model?",
+        "How good is the reward model?",
         tag("p", intro, cls="lead"),
         notes([found] if (found := overfit_finding(reward)) else []),
         *parts,
@@ -84,7 +84,7 @@ def _reliability(quality: Quality) -> Html | None:
     if svg is None:
         return None
     caption = (
-        "Steps grouped by what the reward model said. A perfectly honest judge lies on the dashed diagonal: of the"
+        "Steps grouped by what the reward model said. A perfectly calibrated model lies on the dashed diagonal: of the"
         " steps it gives 70 %, 70 % are right. Dots below the line mean too much confidence, above it too little. The"
         " bars below count the steps in each group: trust the small groups less."
     )
@@ -110,7 +110,7 @@ def _auc_by_depth(quality: Quality) -> Html | None:
         "Good against bad steps of all problems together, by how far into the solution they are. Early steps decide"
         " most and are usually the hardest to judge."
     )
-    return _by_depth([(d.depth, d.auc, d.n) for d in quality.by_depth], "AUC of steps", "steps judged", caption)
+    return _by_depth([(d.depth, d.auc, d.n) for d in quality.by_depth], "AUC of steps", "steps scored", caption)
 
 
 def _by_depth(rows: Sequence[tuple[float, float, float]], title: str, unit: str, caption: str) -> Html | None:

@@ -51,7 +51,7 @@ def with_search(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
 def headline(report: Report) -> str:
     """The run in one sentence."""
     model = report.model or Model()
-    size = f" of {big(model.parameters)} numbers" if known(model.parameters) else ""
+    size = f" of {big(model.parameters)} parameters" if known(model.parameters) else ""
     time = training_seconds(model)
     trained = f", trained in {spoken_duration(time)}{_place(report.run)}," if known(time) else ""
     subject = f"{MODELS.get(str(model.config.get('cell')), 'A transformer')}{size}{trained}"

@@ -33,9 +33,7 @@ def headline(result: Mapping[str, Any]) -> str:
     told = f"from {number(before)} to {number(after)} nats a token"
     if after < before:
         return f"On examples it was not tuned on, the loss fell {told}."
-    return (
-        f"On examples it was not tuned on, the loss did not fall: {told}. It learned its examples by heart, or nothing."
-    )
+    return f"On examples it was not tuned on, the loss did not fall: {told}. It memorized its examples, or learned nothing."
 
 
 def opening(result: Mapping[str, Any]) -> Html:
@@ -106,7 +104,7 @@ def learning_section(result: Mapping[str, Any], events: Sequence[Mapping[str, An
         return None
     caption = (
         "The loss on the answers' tokens alone: how surprised the model is by each, on average. Where the held-out line"
-        " turns up while the other falls on, the model has begun to learn its examples by heart."
+        " turns up while the other falls on, the model has begun to memorize its examples."
     )
     rows: list[list[Child]] = [[count(step), number(loss, 4)] for step, loss in held]
     return section("learning", "How it learned", figure(drawn, caption, table("held-out loss", COLUMNS, rows)))

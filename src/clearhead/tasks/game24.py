@@ -7,7 +7,7 @@
 
 After ":" stand the numbers that are left. The test split is the hundred puzzles of the Tree-of-Thoughts paper.
 Training mixes the other solvable puzzles of 1 to 13 with their relatives: solvable puzzles with a number above 13.
-The former are so few that a model soon knows them by heart; the latter keep it learning the moves.
+The former are so few that a model soon memorizes them; the latter keep it learning the moves.
 """
 
 import random

@@ -127,7 +127,7 @@ def train(
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
 
     An evaluation gives the loss, without dropout, on the batches `held_out` and on some of the training data, `seen`: a
-    model that is much better on these learns them by heart. It adds what `on_eval` measures.
+    model that is much better on these memorizes them. It adds what `on_eval` measures.
 
     With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
     last ones, so that a run that was interrupted ends with the same.
