@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.data import (
     CalibrationBin,
     CurvePoint,
@@ -29,7 +30,6 @@ from clearhead.report.learned import (
     wilson,
     within_finding,
 )
-from clearhead.report.wording import NARROW
 
 
 def curve(*losses):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clearhead.charts.wording import count, interval, known, number, percent, plural, points
 from clearhead.report.data import CurvePoint, EvalPoint, Quality, Reward, Training, Within
 from clearhead.report.findings import Finding
-from clearhead.report.wording import count, interval, known, number, percent, plural, points
 
 LEVEL = 1.02  # losses within a fiftieth of each other count as level
 NEAR_COIN = 0.65  # an AUC below this is called hardly better than a coin
