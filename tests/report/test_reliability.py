@@ -5,7 +5,7 @@ import pytest
 from drawn import inside
 
 from clearhead.report.data import CalibrationBin
-from clearhead.report.learned import wilson
+from clearhead.report.learned import share_interval
 from clearhead.report.reliability import reliability
 
 NAN = math.nan
@@ -13,7 +13,7 @@ NAN = math.nan
 
 def bins(*triples):
     found = [CalibrationBin(*(float(v) for v in triple)) for triple in triples]
-    return found, [wilson(b.observed, b.count) for b in found]
+    return found, [share_interval(b.observed, b.count) for b in found]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, interval, known, number, percent
 from clearhead.report.data import Quality, Report, Reward, Within
 from clearhead.report.findings import limit_told
-from clearhead.report.learned import overfit_finding, reward_findings, wilson
+from clearhead.report.learned import overfit_finding, reward_findings, share_interval
 from clearhead.report.learning import held_out_series, loss_series, progress
 from clearhead.report.parts import Column, facts, figure, notes, section, table
 from clearhead.report.reliability import reliability
@@ -81,7 +81,7 @@ def _facts(quality: Quality) -> list[tuple[str, Child]]:
 
 def _reliability(quality: Quality) -> Html | None:
     bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
-    bounds = [wilson(b.observed, b.count) for b in bins]
+    bounds = [share_interval(b.observed, b.count) for b in bins]
     svg = reliability(bins, bounds, 380.0, "Reliability: predicted against observed")
     if svg is None:
         return None
