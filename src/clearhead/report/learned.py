@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clearhead.alignment.quality import Bin, expected_calibration_error
 from clearhead.charts.wording import count, interval, known, number, percent, plural, points
 from clearhead.reasoning.statistics import wilson
 from clearhead.report.data import CurvePoint, EvalPoint, Quality, Reward, Training, Within
@@ -194,10 +195,9 @@ def within_finding(within: Within) -> Finding:
 
 
 def calibration_gap(quality: Quality) -> float:
-    """The expected calibration error: the mean over cases of |predicted - observed|."""
-    bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else math.nan
+    """The expected calibration error, over the groups in which both shares are known."""
+    bins = [Bin(b.predicted, b.observed, b.count) for b in quality.calibration]
+    return expected_calibration_error([b for b in bins if known(b.predicted) and known(b.observed) and b.count > 0])
 
 
 def share_interval(share: float, n: float) -> tuple[float, float]:
