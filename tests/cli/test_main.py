@@ -187,6 +187,7 @@ def test_the_module_runs_like_the_command() -> None:
 
 
 def test_the_table_names_every_verb_there_is() -> None:
-    files = Path(module.__file__).parent.glob("*.py")
-    verbs = {f"clearhead.cli.{path.stem}" for path in files if "\ndef command(" in path.read_text(encoding="utf-8")}
+    folder = Path(module.__file__).parent
+    files = [path for path in folder.rglob("*.py") if "\ndef command(" in path.read_text(encoding="utf-8")]
+    verbs = {".".join(("clearhead.cli", *path.relative_to(folder).with_suffix("").parts)) for path in files}
     assert {name for name, _ in VERBS.values()} == verbs

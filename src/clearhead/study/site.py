@@ -2,7 +2,7 @@
 
 Each page holds its own style, so that it can be read wherever it is copied to. Formulas are translated by the package
 latex2mathml; one that it cannot translate is shown as text.
-Deliberately not here: the files (`cli/guide.py` writes them).
+Deliberately not here: the files (`cli/study/guide.py` writes them).
 """
 
 import html

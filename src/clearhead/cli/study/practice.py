@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.problems import problems
+from clearhead.cli.study.problems import problems
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, text_width, to_json
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
-from clearhead.cli.decks import guide, known, opened, own
 from clearhead.cli.examples import examples
+from clearhead.cli.study.decks import guide, known, opened, own
 from clearhead.errors import UserError
 from clearhead.terminal import echo, to_json
 

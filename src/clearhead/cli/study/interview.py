@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from clearhead.cli.decks import GUIDE, guide, known, opened
 from clearhead.cli.examples import examples
+from clearhead.cli.study.decks import GUIDE, guide, known, opened
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, joined, styled
 
@@ -97,7 +97,7 @@ def _ask(db: "sqlite3.Connection", part: "Part", cards: dict, rng: "np.random.Ge
 
 
 def _question(db: "sqlite3.Connection", card: "object") -> float | None:
-    from clearhead.cli.review import shown
+    from clearhead.cli.study.review import shown
     from clearhead.study import deck as decks
     from clearhead.study import schedule
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from clearhead.cli.check_notes import check
-from clearhead.cli.deck_files import export, restore
-from clearhead.cli.deck_stats import stats
-from clearhead.cli.decks import GUIDE, cut, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
-from clearhead.cli.interview import interview
+from clearhead.cli.study.check_notes import check
+from clearhead.cli.study.deck_files import export, restore
+from clearhead.cli.study.deck_stats import stats
+from clearhead.cli.study.decks import GUIDE, cut, deck_name, guide, known, opened, own
+from clearhead.cli.study.interview import interview
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -54,7 +54,7 @@ def command(
         return None
     import time
 
-    from clearhead.cli.review import Wanted, queue, review
+    from clearhead.cli.study.review import Wanted, queue, review
     from clearhead.study import deck as decks
 
     with opened() as db:

@@ -4,8 +4,8 @@ from dataclasses import asdict
 
 import click
 
-from clearhead.cli.decks import cut, guide, known, opened
 from clearhead.cli.examples import examples
+from clearhead.cli.study.decks import cut, guide, known, opened
 from clearhead.terminal import echo, echo_json
 
 WEAKEST = 5
