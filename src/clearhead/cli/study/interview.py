@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
 from clearhead.cli.study.decks import GUIDE, guide, known, opened
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, joined, styled
@@ -35,14 +36,15 @@ INTERRUPTED = 130  # exit code
 )
 @click.option("--minutes", type=int, default=45, show_default=True, help="How long it takes.")
 @click.option("--deck", "deck", help="Questions of this deck. Default: of the guide.")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where the exercise's file is written.")
-@click.option("--seed", type=click.IntRange(0), help="Ask the same again; a new mix each time if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print what would be asked as JSON, and ask nothing.")
+@work_folder_option
+@draw_seed_option
+@json_option
 def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_json: bool) -> int | None:
     """Ask for so many minutes: questions that you rate yourself, pen-and-paper problems, and one exercise to code.
 
     Questions come from the sections that went worst in your reviews first. Answers to questions count as reviews.
-    Ctrl-C ends it early; what was answered is kept, and the summary comes all the same.
+    Ctrl-C ends it early; what was answered is kept, and the summary comes all the same. With --json nothing
+    is asked: it tells what would be.
     """
     import numpy as np
 

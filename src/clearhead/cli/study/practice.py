@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
 from clearhead.cli.study.problems import problems
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, text_width, to_json
@@ -38,7 +39,7 @@ command.add_command(problems)
     short_help="The exercises, and what you have done.",
     epilog=examples(("clearhead practice list --json", "the same for a program")),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(as_json: bool) -> None:
     """List the exercises by section, with what you have done."""
     from clearhead.study.practice import exercise, progress
@@ -69,9 +70,9 @@ def list_(as_json: bool) -> None:
     ),
 )
 @click.argument("name")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where to write the file.")
+@work_folder_option
 @click.option("--force", is_flag=True, help="Write over the file that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     """Write the file to work in: the statement, the shapes, the rules."""
     from clearhead.study.practice import exercise
@@ -110,11 +111,11 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     ),
 )
 @click.argument("name")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where the file lies.")
+@work_folder_option
 @click.option("--file", "file", help="The file, where it has another name.")
-@click.option("--seed", type=click.IntRange(0), help="Of the random cases; a new one each time if not given.")
+@draw_seed_option
 @click.option("--unsafe", is_flag=True, help="Run it even where this machine cannot keep it from your files.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bool, as_json: bool) -> int:
     """Run your solution on random inputs and say what is wrong where. Exit code 1 if it is wrong.
 
@@ -159,7 +160,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     short_help="The next of three hints.", epilog=examples(("clearhead practice hint softmax", "the next hint"))
 )
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def hint(name: str, as_json: bool) -> None:
     """Give the next hint of three, each stronger than the one before."""
     from clearhead.study.practice import exercise, progress
@@ -185,7 +186,7 @@ def hint(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--torch", "in_torch", is_flag=True, help="In PyTorch, not in NumPy.")
 @click.option("--yes", is_flag=True, help="Show it before you have passed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
     """Print a right solution."""
     from clearhead.study.practice import exercise, progress

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import draw_seed_option, json_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, text_width
 
@@ -25,17 +26,22 @@ FAILED = 1  # exit code of an answer that is wrong
     ),
 )
 @click.argument("name", required=False)
-@click.option("--seed", type=click.IntRange(0), help="Of the numbers; new ones each time if not given.")
+@draw_seed_option
 @click.option("--answer", help="Your answer to the problem of that seed; else it is asked for.")
-@click.option("--solve", "solved", is_flag=True, help="Solve it line by line; with the usual numbers if not given.")
+@click.option(
+    "--solve",
+    "solved",
+    is_flag=True,
+    help="Print the solution, line by line; of the usual numbers unless others are given.",
+)
 @click.option("--numbers", multiple=True, metavar="NAME=VALUE", help="To solve it with; may be given several times.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and ask for nothing.")
+@json_option
 def problems(
     name: str | None, seed: int | None, answer: str | None, solved: bool, numbers: tuple[str, ...], as_json: bool
 ) -> int:
     """Pose a pen-and-paper problem and check your answer, or solve it; without a name, list them.
 
-    Exit code 1 if the answer is wrong.
+    Exit code 1 if the answer is wrong. With --json nothing is asked.
     """
     if name is None:
         if answer is not None or seed is not None or numbers:
