@@ -5,7 +5,6 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +13,7 @@ from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
 from clearhead.cli.study.decks import GUIDE, guide, known, opened
 from clearhead.errors import UserError
-from clearhead.terminal import echo, echo_json, joined, styled
+from clearhead.terminal import echo, echo_json, joined, styled, text_width
 
 if TYPE_CHECKING:
     import sqlite3
@@ -125,7 +124,7 @@ def _problem(name: str, rng: "np.random.Generator") -> float | None:
 
     problem = find(name)
     numbers = problem.draw(rng)
-    echo("\n".join(textwrap.fill(line, 78) for line in question(problem, numbers).splitlines()))
+    echo("\n".join(textwrap.fill(line, text_width()) for line in question(problem, numbers).splitlines()))
     while True:
         typed = _line("answer: ")
         if typed == "s":
@@ -145,8 +144,8 @@ def _exercise(name: str, folder: str) -> float | None:
     from clearhead.study.practice.grade import grade
     from clearhead.study.practice.runner import run_apart
 
-    found, path = exercise.load(name), Path(folder) / f"{name}.py"
-    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")
+    found, path = exercise.load(name), exercise.file_of(name, folder)
+    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), text_width())}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -169,7 +168,7 @@ def _exercise(name: str, folder: str) -> float | None:
         if verdict.passed:
             echo(f"passed, {verdict.cases} cases")
             return 1.0
-        echo("\n".join(textwrap.fill(line, 78, initial_indent="- ") for line in verdict.said))
+        echo("\n".join(textwrap.fill(line, text_width(), initial_indent="- ") for line in verdict.said))
 
 
 def _line(prompt: str) -> str:

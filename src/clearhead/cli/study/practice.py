@@ -78,7 +78,7 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     from clearhead.study.practice import exercise
 
     found = exercise.load(name)
-    path = _path(name, folder)
+    path = exercise.file_of(name, folder)
     text = exercise.stub(found, name)
     try:
         if not path.parent.is_dir():
@@ -131,7 +131,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     from clearhead.study.practice.runner import run_apart
 
     found = exercise.load(name)
-    path = Path(file) if file else _path(name, folder)
+    path = Path(file) if file else exercise.file_of(name, folder)
     source = _source(path, name)
     record = _record()
     progress.read(record)  # so that a file that cannot be read is told before the work
@@ -223,10 +223,6 @@ def _record() -> Path:
     from clearhead.files import data_folder
 
     return data_folder(os.environ) / "practice.json"
-
-
-def _path(name: str, folder: str) -> Path:
-    return Path(folder) / f"{name.replace('-', '_')}.py"
 
 
 def _told_folder(folder: str) -> str:
