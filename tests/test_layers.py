@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "reference": set(),
     "formats": set(),
     "sandbox": set(),
+    "charts": set(),
     "text": {"formats"},
     "tasks": set(),
     "kernels": set(),
@@ -36,14 +37,14 @@ MAY_IMPORT = {
     "reasoning": {"generation", "tasks"},
     "doctor": {"training.record"},
     "agents": {"reasoning", "generation", "sandbox"},
-    "study": {"reference", "sandbox"},
+    "study": {"reference", "sandbox", "charts"},
     "pipeline": {"alignment", "reasoning", "doctor", "agents", "study"},
-    "report": {"alignment", "reasoning", "doctor", "agents", "study"},
+    "report": {"alignment", "reasoning", "doctor", "agents", "study", "charts"},
     "server": {"alignment", "reasoning", "doctor", "agents", "study"},
 }
 FREE = {"cli", "api", "__main__"}  # these import everything, at any place, and nobody imports them
 PRIVATE = {"reference"}  # for `study`, the verbs and the tests: an oracle shares no code with its subject
-WITHOUT_TORCH = {"reference", "sandbox", "tasks", "reasoning", "report"}
+WITHOUT_TORCH = {"reference", "sandbox", "charts", "tasks", "reasoning", "report"}
 # Modules that need an extra, and which. Only they may import, at the top, what `pip install clearhead` does not bring.
 OPTIONAL: dict[str, set[str]] = {}
 

@@ -127,7 +127,8 @@ def test_nothing_steers_a_real_terminal(tmp_path: Path) -> None:
         ["study", "check", "notes.md"], ["study", "import", "notes.md", "--deck", "mine"], ["study", "search", "h1"],
         ["study", "--deck", bad], ["inspect", here], ["tokenize", " ".join(STRINGS), "--tokenizer", here, "--special"],
         ["tokenize", "--file", "notes.md", "--tokenizer", here], ["convert", here, bad], ["diff", here, bad],
-        ["run", f"{STRINGS[4]}.toml"], ["run", bad], ["work", bad], ["guide", bad], [bad], ["calc", f"--{bad}"],
+        ["run", f"{STRINGS[4]}.toml"], ["run", bad], ["practice", "problems", bad], ["guide", bad], [bad],
+        ["calc", f"--{bad}"],
     ]  # fmt: skip
     sent = on_a_terminal(["-c", VERBS, json.dumps(verbs), " ".join(STRINGS)], tmp_path)
     assert sent.count("code ") >= len(verbs) and "\\x1b[2J" in sent and "RuntimeError" in sent

@@ -25,9 +25,9 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.generation.text_stream import generate as texts_of
+from clearhead.kernels.machine import choose_device
 from clearhead.models.attention_weights import attention_weights
 from clearhead.models.decoder import Decoder
-from clearhead.pipeline.run import choose_device
 from clearhead.text import load as text_files
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.packing import Batch

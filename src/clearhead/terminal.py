@@ -6,6 +6,7 @@ read otherwise than it is. Both are spelled out (ESC as \\x1b). Our own styles a
 
 import json
 import re
+import shutil
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 # All controls but tab and line feed, what turns the direction of writing, ends lines, or is half of a surrogate pair.
 _STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+PROSE = 78  # letters that a line is easily read with
 
 
 class Shown(str):
@@ -54,6 +56,11 @@ def joined(parts: Iterable[str], between: str = "") -> Shown:
 def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
     """Print to standard output, or error."""
     click.echo(spelled(text if isinstance(text, str) else str(text)), err=err, nl=nl)
+
+
+def text_width() -> int:
+    """How many letters a line of prose takes at most."""
+    return min(PROSE, shutil.get_terminal_size().columns - 2)
 
 
 def to_json(value: object) -> str:

@@ -8,12 +8,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clearhead.alignment.sft import Epochs, answer_loss, mean_loss, pack_examples
+from clearhead.alignment.sft import Epochs, answer_loss, pack_examples
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.turns import Example
-from clearhead.training.step import language_model_loss, to_tensors
+from clearhead.training.step import language_model_loss, mean_loss, to_tensors
 
 CPU = torch.device("cpu")
 TINY = DecoderConfig(vocab=50, **PRESETS["tiny"])  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def test_the_mean_counts_every_token_alike() -> None:
         for i, on in enumerate(e.learned[1:]):
             total -= on * log_p[i, e.tokens[i + 1]].item()
             count += on
-    assert mean_loss(decoder, batches, CPU) == pytest.approx(total / count, rel=1e-5)
+    assert mean_loss(decoder, batches, answer_loss, CPU) == pytest.approx(total / count, rel=1e-5)
 
 
 def answers(batch: object) -> Counter:

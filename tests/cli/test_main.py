@@ -187,6 +187,26 @@ def test_the_module_runs_like_the_command() -> None:
 
 
 def test_the_table_names_every_verb_there_is() -> None:
-    files = Path(module.__file__).parent.glob("*.py")
-    verbs = {f"clearhead.cli.{path.stem}" for path in files if "\ndef command(" in path.read_text(encoding="utf-8")}
+    folder = Path(module.__file__).parent
+    files = [path for path in folder.rglob("*.py") if "\ndef command(" in path.read_text(encoding="utf-8")]
+    verbs = {".".join(("clearhead.cli", *path.relative_to(folder).with_suffix("").parts)) for path in files}
     assert {name for name, _ in VERBS.values()} == verbs
+
+
+def options(command: click.Command) -> list[click.Option]:
+    """Of a verb and the verbs below it."""
+    found = [option for option in command.params if isinstance(option, click.Option)]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found += options(command.get_command(context, name))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name", ["--json", "--device", "--set", "--run", "--resume", "--skip-bad", "--stop", "--control-tokens", "--dir"]
+)
+def test_an_option_says_the_same_wherever_it_stands(name: str) -> None:
+    found = [option for option in options(module.group) if name in option.opts]
+    told = {option.help for option in found if option.is_flag or name != "--json"}  # of `study export` it names a file
+    assert len(found) > 1 and len(told) == 1

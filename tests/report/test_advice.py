@@ -1,5 +1,6 @@
 import pytest
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.advice import advice
 from clearhead.report.data import (
     CurvePoint,
@@ -17,7 +18,6 @@ from clearhead.report.data import (
     TaskInfo,
     Training,
 )
-from clearhead.report.wording import NARROW
 
 
 def told(**parts):

@@ -1,5 +1,6 @@
 import pytest
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.data import (
     Auto,
     AutoChoice,
@@ -20,7 +21,6 @@ from clearhead.report.findings import (
     search_findings,
     worse_than_first,
 )
-from clearhead.report.wording import NARROW
 
 
 def strategy(name, *points, half=0.02):

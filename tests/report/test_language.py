@@ -2,9 +2,9 @@
 
 import math
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.data import Corpus, HeldOutPoint, LanguageModel, PositionLoss, Reach, Text, Written
 from clearhead.report.language import findings, gain_from_afar, text_section
-from clearhead.report.wording import NARROW
 
 
 def model(name, bits, last=2.5, far=0.5):

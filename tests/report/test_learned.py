@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.data import (
     CalibrationBin,
     CurvePoint,
@@ -25,11 +26,10 @@ from clearhead.report.learned import (
     overfits,
     reward_findings,
     rising,
+    share_interval,
     training_findings,
-    wilson,
     within_finding,
 )
-from clearhead.report.wording import NARROW
 
 
 def curve(*losses):
@@ -87,13 +87,16 @@ def test_every_measured_quality_is_told():
     ("successes", "n", "low", "high"),
     [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
 )
-def test_wilson_matches_the_published_table(successes, n, low, high):
+def test_share_interval_matches_the_published_table(successes, n, low, high):
     # Newcombe, Statistics in Medicine 17 (1998) 857-872, table I, method 3
-    assert wilson(successes / n, float(n)) == pytest.approx((low, high), abs=6e-5)
+    assert share_interval(successes / n, float(n)) == pytest.approx((low, high), abs=6e-5)
 
 
-def test_wilson_of_nothing_is_not_known():
-    assert all(math.isnan(bound) for bound in (*wilson(0.5, 0.0), *wilson(math.nan, 5.0), *wilson(1.5, 5.0)))
+def test_share_interval_of_nothing_is_not_known():
+    assert all(
+        math.isnan(bound)
+        for bound in (*share_interval(0.5, 0.0), *share_interval(math.nan, 5.0), *share_interval(1.5, 5.0))
+    )
 
 
 def test_a_rise_whose_best_weights_were_kept_is_no_fault():

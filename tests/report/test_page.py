@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from clearhead.charts.markup import VOID
 from clearhead.errors import UserError
 from clearhead.report import render, write
 from clearhead.report.data import read
-from clearhead.report.markup import VOID
 from clearhead.report.page import CONTENTS, HERE
 from clearhead.report.parts import FIRST, SEARCH
 from clearhead.report.results import strategy_colours

@@ -1,5 +1,6 @@
 import pytest
 
+from clearhead.charts.wording import NARROW
 from clearhead.report.data import (
     Comparison,
     Evaluation,
@@ -14,7 +15,6 @@ from clearhead.report.data import (
     Text,
 )
 from clearhead.report.summary import cheapest, dearest, headline, task_info, training_seconds, with_search
-from clearhead.report.wording import NARROW
 
 MODEL = Model(parameters=1_843_200.0, training_seconds=361.0)
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from clearhead.charts.wording import percent
 from clearhead.report.tuning import headline, render
-from clearhead.report.wording import percent
 
 EVIL = "</script><script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 

@@ -27,13 +27,13 @@ def test_a_figure_is_well_formed_and_always_the_same(name: str) -> None:
     assert tree.get("aria-label") == "what it shows"
     assert "nan" not in svg and len(svg) < 20_000
     assert svg == FIGURES[name]("what it shows")
-    assert not re.search(r" L-?(\d{5,}|\S*e\+)", svg)  # no point far outside its page
+    assert not re.search(r"[ML,]-?(\d{5,}|\d[\d.]*e\+)", svg)  # no point far outside its page
 
 
 def test_figures_show_what_their_answers_say() -> None:
     def ends(name: str) -> list[str]:
         """Labels from the top of the page down."""
-        found = re.findall(r'<text class="t\d" x="[^"]*" y="([^"]*)">([^<]*)', FIGURES[name](""))
+        found = re.findall(r'y="([^"]*)" text-anchor="start" class="s\d label">([^<]*)', FIGURES[name](""))
         return [label for _, label in sorted(found, key=lambda pair: float(pair[0]))]
 
     assert ends("rates")[0] == "rate 0.102"  # it grows

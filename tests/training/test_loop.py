@@ -389,6 +389,26 @@ def test_what_was_seen_is_measured_like_what_was_not(tmp_path: Path) -> None:
     assert events and all(e["seen_loss"] == e["held_out_loss"] for e in events)
 
 
+def test_every_held_out_target_counts_alike_unless_a_batch_is_said_to_weigh_something_else(tmp_path: Path) -> None:
+    """Batches of few and of many targets: their mean is not the mean over the targets."""
+    full = stream(seed=9).batch(0)
+    few = Batch(*(array[:1, :5] for array in full))
+    counts = [int((batch.targets != -1).sum()) for batch in (few, full)]
+    assert 0 < 5 * counts[0] < counts[1]
+    losses: dict[str, float] = {}
+    alike: dict[str, Any] = {"weight": lambda batch: 1}
+    for name, held_out, more in (
+        ("few", [few], {}), ("full", [full], {}), ("both", [few, full], {}), ("alike", [few, full], alike)
+    ):  # fmt: skip
+        (tmp_path / name).mkdir()
+        run(tmp_path / name, held_out=held_out, **more)
+        losses[name] = next(e for e in read(tmp_path / name / "r.jsonl") if e["kind"] == "eval")["held_out_loss"]
+    by_target = (counts[0] * losses["few"] + counts[1] * losses["full"]) / sum(counts)
+    by_batch = (losses["few"] + losses["full"]) / 2
+    assert losses["both"] == pytest.approx(by_target, rel=1e-6) != pytest.approx(by_batch, rel=1e-3)
+    assert losses["alike"] == pytest.approx(by_batch, rel=1e-6)
+
+
 class Numbers(NamedTuple):
     x: np.ndarray
 

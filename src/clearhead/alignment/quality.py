@@ -59,7 +59,7 @@ class Bin:
 
     predicted: float
     observed: float
-    count: int
+    count: float
 
 
 def calibration(scores: Float[np.ndarray, "N"], truth: Bool[np.ndarray, "N"], bins: int = 10) -> list[Bin]:

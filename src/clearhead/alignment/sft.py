@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -18,7 +17,6 @@ from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.text.packing import NO_TARGET, Batch, Document, fill_rows, lay_out, sizes
 from clearhead.text.turns import Example
-from clearhead.training.step import to_tensors
 
 
 def lay_out_examples(examples: Sequence[Example], placed: Sequence[int], rows: int, length: int) -> Batch:
@@ -87,14 +85,3 @@ def answer_loss(model: Any, batch: Any) -> Tensor:
     hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
     learned = batch.targets != NO_TARGET
     return F.cross_entropy(model.logits(hidden[learned]).float(), batch.targets[learned])
-
-
-@torch.no_grad()
-def mean_loss(model: Any, batches: Sequence[Batch], device: torch.device) -> float:
-    """Nats per token of the answers, each token counting alike, without dropout."""
-    training = model.training
-    model.eval()
-    counts = [int((batch.targets != NO_TARGET).sum()) for batch in batches]
-    losses = [answer_loss(model, to_tensors(batch, device)).item() for batch in batches]
-    model.train(training)
-    return float(np.average(losses, weights=counts))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_h
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.config import nearest
 from clearhead.errors import UserError
 from clearhead.reference import costs
@@ -31,7 +32,7 @@ def architecture_options(command: Callable[..., Any]) -> Callable[..., Any]:
         if get_origin(hint) is Literal:
             kind = click.Choice(get_args(hint))
         command = click.option(name, field.name, type=kind)(command)
-    command = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")(command)
+    command = json_option(command)
     return click.argument("preset", required=False)(command)
 
 

@@ -14,6 +14,14 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named, printable
+from clearhead.cli.options import (
+    control_tokens_option,
+    device_option,
+    dtype_option,
+    json_option,
+    sampling_seed_option,
+    stop_option,
+)
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
@@ -53,14 +61,13 @@ CUT = {  # why an answer is not whole, when it is not
     "--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of an answer at most."
 )
 @sampling_options
-@click.option("--stop", multiple=True, help="End an answer before this string; may be given several times.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
-@click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
+@stop_option
+@sampling_seed_option
+@control_tokens_option
 @kv_memory_option
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
-              help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a turn, the settings used included.")
+@dtype_option
+@device_option
+@json_option
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
     control_tokens: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool, **given: float | None,
@@ -68,7 +75,8 @@ def command(
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
     Turns come from the terminal, from --message, or from the lines of standard input. When the conversation outgrows
-    the model's context, its oldest turns are dropped, and that is said.
+    the model's context, its oldest turns are dropped, and that is said. With --json each turn is an object, with the
+    settings used.
 
     Control tokens are the chat template's to write. What a message spells like a special token, or like another one
     that the template writes, such as <think>, is read as text, and that is said; --control-tokens reads it as such.
@@ -77,7 +85,7 @@ def command(
     from clearhead.generation.backends import backend_for
     from clearhead.generation.conversation import Conversation
     from clearhead.generation.engine import Engine
-    from clearhead.pipeline.run import choose_device
+    from clearhead.kernels.machine import choose_device
 
     sampling = checked(given, tokens)
     if "" in stop:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.terminal import echo, echo_json
 
 
@@ -20,7 +21,7 @@ from clearhead.terminal import echo, echo_json
 @click.option("--dtype", type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
               help="Type of the weights. Default: as they are; f32 where they are quantised or mixed.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace what is at DST.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was written as JSON.")
+@json_option
 def command(source: str, target: Path, dtype: str | None, force: bool, as_json: bool) -> None:
     """Write the model SRC to DST: a GGUF file if DST ends in .gguf, else a folder as Hugging Face has it.
 

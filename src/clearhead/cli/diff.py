@@ -7,6 +7,7 @@ from dataclasses import asdict
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.terminal import echo, echo_json, one_line
 
 SHOWN = 12  # of the tensors that differ
@@ -25,7 +26,7 @@ PROMPT = "The quick brown fox jumps over the lazy dog."
 @click.argument("b")
 @click.option("--prompt", default=PROMPT, help="The text that both read.")
 @click.option("--layers", is_flag=True, help="Show every layer's difference.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def command(a: str, b: str, prompt: str, layers: bool, as_json: bool) -> int | None:
     """Compare the models A and B: settings, tensors, and what they compute on a text.
 

@@ -6,6 +6,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, parse_columns, trust_option
+from clearhead.cli.options import device_option, json_option, run_option, set_option, skip_bad_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo_json
 
@@ -19,7 +20,7 @@ from clearhead.terminal import echo_json
         ("clearhead eval --run runs/demo --set search.samples=48", "a wider search"),
     )
 )
-@click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
+@run_option
 @click.option("--task", "task_name", help="A task of the run. Default: its first.")
 @click.option(
     "--problems",
@@ -29,17 +30,17 @@ from clearhead.terminal import echo_json
 )
 @click.option("--data", type=click.Path(path_type=Path), help="A file of rows with problem and answer.")
 @click.option("--columns", metavar="KEY=COLUMN,...", help="What --data calls problem and answer.")
-@click.option("--skip-bad", is_flag=True, help="Leave out rows of --data that cannot be used.")
+@skip_bad_option
 @click.option("--strategies", help="Names separated by commas; beam:8 sets a width. Default: the usual ones.")
 @click.option("--budget", "budgets", type=click.IntRange(min=1), multiple=True, default=(1000,), show_default=True,
               help="Tokens a problem may cost; may be given several times.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="How many sampling seeds.")
 @click.option("--limit", type=click.IntRange(min=1), help="How many problems at most. Default: a whole file, else 100.")
-@click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
+@set_option("search.KEY")
 @click.option("--out", type=click.Path(path_type=Path), help="Write every answer there, one JSON object a line.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@device_option
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON.")
+@json_option
 def command(
     directory: Path, task_name: str | None, file: Path | None, data: Path | None, columns: str | None, skip_bad: bool,
     strategies: str | None, budgets: tuple[int, ...], seeds: int, limit: int | None, settings: tuple[str, ...],
@@ -63,10 +64,10 @@ def command(
 
     from clearhead.cli.display import Display
     from clearhead.files import write_whole
+    from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import compare
     from clearhead.pipeline.answer import unreadable, with_search
     from clearhead.pipeline.journal import line
-    from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
     from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
     from clearhead.reasoning.evaluate import table

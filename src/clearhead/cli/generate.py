@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, stop_option
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import Shown, echo, echo_json, joined, spelled
@@ -39,17 +40,16 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.argument("prompt", required=False)
 @click.option("--tokens", type=click.IntRange(min=1), default=256, show_default=True, help="Tokens to write at most.")
 @sampling_options
-@click.option("--stop", multiple=True, help="End before this string; may be given several times.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+@stop_option
+@sampling_seed_option
 @click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
 @click.option("--beams", type=click.IntRange(min=1), help="Search for the likeliest texts with so many beams.")
 @click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favours longer texts. Default: 0.6.")
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @kv_memory_option
-@click.option("--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
-              help="Type of the weights; auto: as they are, if this processor is fast at it.")  # fmt: skip
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, the settings used included.")
+@dtype_option
+@device_option
+@json_option
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
     length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
@@ -65,7 +65,7 @@ def command(
     from clearhead.generation.engine import Engine
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
-    from clearhead.pipeline.run import choose_device
+    from clearhead.kernels.machine import choose_device
     from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable
 

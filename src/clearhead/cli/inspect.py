@@ -6,6 +6,7 @@ import textwrap
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.terminal import echo, echo_json, one_line
 
 NARROWEST = 40  # columns
@@ -20,7 +21,7 @@ NARROWEST = 40  # columns
 )
 @click.argument("model")
 @click.option("--tensors", is_flag=True, help="List every tensor: shape, type, bytes.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def command(model: str, tensors: bool, as_json: bool) -> None:
     """Say what MODEL is: its family, sizes, types, memory, keys and values per token, tokenizer.
 

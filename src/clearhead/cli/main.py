@@ -31,10 +31,9 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
-    "guide": ("clearhead.cli.guide", "Read the guide: questions about all of it, answered."),
-    "study": ("clearhead.cli.study", "Decks of cards from your notes and from the guide."),
-    "practice": ("clearhead.cli.practice", "Coding exercises, graded against the reference."),
-    "work": ("clearhead.cli.work", "Solve pen-and-paper problems line by line."),
+    "guide": ("clearhead.cli.study.guide", "Read the guide: questions about all of it, answered."),
+    "study": ("clearhead.cli.study.study", "Decks of cards from your notes and from the guide."),
+    "practice": ("clearhead.cli.study.practice", "Coding exercises and pen-and-paper problems, graded."),
     "calc": ("clearhead.cli.calc", "Count parameters, arithmetic and memory of a decoder."),
 }
 OK, CLOSED, USAGE, INTERRUPTED = 0, 1, 2, 130  # exit codes

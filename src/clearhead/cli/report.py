@@ -7,6 +7,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, trust_option
+from clearhead.cli.options import json_option
 
 if TYPE_CHECKING:
     from clearhead.pipeline.rundir import RunDir
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 )
 @click.argument("directory", type=click.Path(path_type=Path))
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON.")
+@json_option
 def command(directory: Path, trust: bool, as_json: bool) -> None:
     """Write the report of the run in DIRECTORY as one HTML page, finished or not; of a tuning, when it is finished."""
     from clearhead.cli.display import Display

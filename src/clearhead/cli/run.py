@@ -10,6 +10,14 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, put_columns, read_recipe, trust_option
+from clearhead.cli.options import (
+    device_option,
+    json_option,
+    resume_option,
+    set_option,
+    skip_bad_option,
+    training_seed_option,
+)
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -34,23 +42,23 @@ if TYPE_CHECKING:
 )
 @click.argument("recipe", required=False)
 @click.option("--out", type=click.Path(path_type=Path), help="The run's directory. Default: runs/NAME.")
-@click.option("--seed", type=int, help="Seed of everything random, instead of the recipe's.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change one setting of the recipe.")
+@training_seed_option
+@set_option()
 @click.option(
     "--holdout", "holdouts", multiple=True, metavar="[TASK=]FILE",
     help="Problems, one a line, to keep out of training and test on.",
 )  # fmt: skip
 @click.option("--columns", metavar="KEY=COLUMN,...", help="What the file calls problem, answer, steps and split.")
-@click.option("--skip-bad", is_flag=True, help="Leave out rows of the file that cannot be used.")
+@skip_bad_option
 @click.option(
     "--dry-run", is_flag=True, help="Tell what the data are, what fits and about how long it takes; then stop."
 )
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+@resume_option
 @click.option("--from", "source", type=click.Path(path_type=Path), help="A run to take finished stages from.")
 @click.option("--redo", metavar="STAGE", help="With --from: do this stage and those after it anew.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@device_option
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Print the headline figures as JSON at the end.")
+@json_option
 def command(
     recipe: str | None, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
     columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None, redo: str | None,
@@ -90,11 +98,12 @@ def command(
     from clearhead.checkpoints.export import missing_form
     from clearhead.cli.display import Display
     from clearhead.cli.report import write_report
+    from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import run as pipeline
     from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
 
-    chosen = pipeline.choose_device(device)
+    chosen = choose_device(device)
     parent = Path("runs")
     if resume:
         run = reopen(old.path if old else out or _latest(parent, wanted.name), wanted)
@@ -127,9 +136,9 @@ def command(
 
 def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
     """The preflight alone: nothing is written."""
+    from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import preflight
     from clearhead.pipeline.kinds import kind_of
-    from clearhead.pipeline.run import choose_device
 
     facts = kind_of(recipe).dry_run(recipe, choose_device(device))
     if as_json:

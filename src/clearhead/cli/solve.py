@@ -10,6 +10,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, trust_option
+from clearhead.cli.options import device_option, json_option, run_option, sampling_seed_option, set_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -32,7 +33,7 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
     )
 )
 @click.argument("problem")
-@click.option("--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory.")
+@run_option
 @click.option("--task", "task_name", help="A task of the run. Default: the first that can read the problem.")
 @click.option(
     "--strategy",
@@ -40,16 +41,16 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
     "greedy without a reward model.",
 )
 @click.option("--budget", type=click.IntRange(min=1), default=1000, show_default=True, help="Tokens to spend at most.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
-@click.option("--set", "settings", multiple=True, metavar="search.KEY=VALUE", help="Change one setting of the search.")
+@sampling_seed_option
+@set_option("search.KEY")
 @click.option("--columns", metavar="problem=COLUMN", help="What a file of rows calls the problem.")
 @click.option("--out", type=click.Path(path_type=Path), help="Of a file: where the predictions go.")
 @click.option(
     "--tree", "show_tree", is_flag=True, help="Print the search tree of one problem, by default that of mcts-puct."
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+@device_option
 @trust_option
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON; with --out, how many were right.")
+@json_option
 def command(
     problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
     settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str,
@@ -59,10 +60,11 @@ def command(
 
     Where PROBLEM is the name of a file, or - for standard input, every problem in it is solved: a text of one problem a
     line, or a file of rows (JSONL, JSON, CSV, Parquet) with a column `problem`. The predictions are one JSON object a
-    line, in the order of the problems. With --out this may be stopped at any time: the same command goes on.
+    line, in the order of the problems. With --out this may be stopped at any time: the same command goes on; and --json
+    tells how many were right.
     """
+    from clearhead.kernels.machine import choose_device
     from clearhead.pipeline.answer import solver
-    from clearhead.pipeline.run import choose_device
     from clearhead.pipeline.rundir import RunDir
 
     run, many = RunDir(directory), problem == "-" or _is_file(problem)

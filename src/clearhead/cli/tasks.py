@@ -3,6 +3,7 @@
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.tasks import available
 from clearhead.terminal import echo, echo_json
 
@@ -13,7 +14,7 @@ from clearhead.terminal import echo, echo_json
         ("clearhead tasks --json", "the same for a program"),
     )
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON list of {name, statement}.")
+@json_option
 def command(as_json: bool) -> None:
     """List the tasks a model can be trained on, by the name that a recipe uses."""
     tasks = available()

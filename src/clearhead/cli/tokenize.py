@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.terminal import echo, echo_json
@@ -47,7 +48,7 @@ KINDS = ("word", "char", "wordpiece", "bpe")
 @click.option("--compare", is_flag=True, help="Compare words, characters, WordPiece and BPE, and every --tokenizer.")
 @click.option("--languages", is_flag=True, help="Compare on one text in eleven languages.")
 @click.option("--special", is_flag=True, help="Read text like <|endoftext|> as the special token it spells.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@json_option
 def command(
     text: str | None, files: tuple[Path, ...], paths: tuple[Path, ...], pattern: str | None, training: tuple[Path, ...],
     kind: str, vocab: int, save: Path | None, compare: bool, languages: bool, special: bool, as_json: bool,

@@ -8,6 +8,15 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import (
+    control_tokens_option,
+    device_option,
+    json_option,
+    resume_option,
+    set_option,
+    skip_bad_option,
+    training_seed_option,
+)
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.terminal import echo, echo_json
@@ -39,13 +48,13 @@ SHOWN_ROWS = 20  # bad ones, each in a line
 @click.option("--lr", type=float, help="Learning rate. Default: 0.0005; 0.00003 with --full.")
 @click.option("--batch", type=int, help="Tokens in a step. Default: 1024.")
 @click.option("--max-length", type=int, help="Longest example in tokens. Default: the model's context.")
-@click.option("--seed", type=int, help="Seed of everything random. Default: 0.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other setting of tune.toml.")
-@click.option("--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text.")
-@click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
-@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON at the end.")
+@training_seed_option
+@set_option()
+@control_tokens_option
+@skip_bad_option
+@resume_option
+@device_option
+@json_option
 def command(
     model: str, data: Path, held_out: Path | None, out: Path | None, targets: str | None, settings: tuple[str, ...],
     skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool, control_tokens: bool,
@@ -79,8 +88,8 @@ def command(
         raise UserError(f"cannot read {data}: {wrong}; name a JSONL file of chats or prompts")
 
     from clearhead.cli.display import Display
+    from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import tune as pipeline
-    from clearhead.pipeline.run import choose_device
 
     config = build(pipeline.TuneConfig, override(plain, settings))
     if (config.model, config.data) != (model, data):

@@ -116,17 +116,6 @@ def _copy(patterns: Sequence[str], source: Path, target: Path) -> None:
             shutil.copy2(path, target / path.name)
 
 
-def choose_device(name: str) -> torch.device:
-    """auto takes the GPU if there is one."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda was asked for, but torch finds no GPU here; use --device cpu or auto")
-    if name not in ("cpu", "cuda"):
-        raise UserError(f"device {name!r} is unknown; use auto, cpu or cuda")
-    return torch.device(name)
-
-
 def facts(command: str, device: torch.device) -> dict[str, Any]:
     """When, how and on what a run was started: what a reader needs to repeat it."""
     return {

@@ -341,6 +341,7 @@ def reward_stage(context: Context) -> None:
             config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
             checkpoint=context.run.checkpoint("reward"),
             record=record, callbacks=[watch], held_out=tried, on_eval=on_eval,
+            weight=lambda batch: 1,  # a batch's loss is a sum of means over labels, pairs and tokens, and of none alone
         )  # fmt: skip
     merge(model.decoder)
     checkpoint.save(context.run.reward, model.state_dict(), {"model": asdict(model.decoder.config)})

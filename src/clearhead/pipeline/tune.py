@@ -25,7 +25,7 @@ from typing import Any, Literal, cast
 import torch
 from safetensors.torch import save as to_bytes
 
-from clearhead.alignment.sft import Epochs, answer_loss, mean_loss
+from clearhead.alignment.sft import Epochs, answer_loss
 from clearhead.checkpoints import export
 from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
@@ -45,6 +45,7 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
 from clearhead.training.record import Callback, Record
+from clearhead.training.step import mean_loss
 
 SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
 CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
@@ -292,7 +293,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     held_batches = [held.batch(i) for i in range(held.steps)]
     started = time.perf_counter()
     if not (folder / BEFORE).is_file():
-        loss = mean_loss(decoder, held_batches, context.device)
+        loss = mean_loss(decoder, held_batches, answer_loss, context.device)
         context.say(f"held-out loss before: {loss:.4f} nats a token")
         write_json(folder / BEFORE, {"held_out_loss": loss, "answers": answers(prepared, context, "answers before")})
     before = read_json(folder / BEFORE)
@@ -307,10 +308,10 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         train(
             settings, decoder, epochs.batch, answer_loss, checkpoint=folder / CHECKPOINT,
             record=Record(folder / RECORD), callbacks=[watcher], meta=meta,
-            on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, context.device)},
+            on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, answer_loss, context.device)},
         )  # fmt: skip
     decoder.eval()
-    after = mean_loss(decoder, held_batches, context.device)
+    after = mean_loss(decoder, held_batches, answer_loss, context.device)
     written = answers(prepared, context, "answers after")
     result = {
         "model": prepared.loaded.name, "method": "full" if config.full else "LoRA", "settings": to_dict(config),

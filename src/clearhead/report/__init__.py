@@ -1,8 +1,8 @@
 """One self-contained HTML page that tells a person what a run did.
 
 Reading order: `data` (what goes in), `summary` and `findings` (what it means, in words), `page` (the sections in
-order), then the sections and their drawings (`scale`, `svg`, `heat`, `tree`). Everything is a pure function from plain
-data to text. Not here: measuring anything, reading run directories, choosing what to evaluate.
+order), then the sections; charts lie in `clearhead.charts`. Everything is a pure function from plain data to text. Not
+here: measuring anything, reading run directories, choosing what to evaluate.
 """
 
 from clearhead.report.data import Report, read

@@ -7,12 +7,12 @@ from typing import Any
 
 import tomli_w
 
+from clearhead.charts.markup import Child, Html, join, tag
+from clearhead.charts.svg import COLORS
+from clearhead.charts.wording import big, count, duration, known, memory, moment, number, percent
 from clearhead.report.data import Engine, Model, Report, Run, Stage
-from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, facts, fold, section, table
 from clearhead.report.summary import task_info
-from clearhead.report.svg import COLOURS
-from clearhead.report.wording import big, count, duration, known, memory, moment, number, percent
 
 
 def compute_section(report: Report) -> Html | None:
@@ -52,11 +52,11 @@ def _stages(stages: list[Stage]) -> Html:
     """One bar, cut in proportion to the time of each stage."""
     total = sum(s.seconds for s in stages) or 1.0
     shares = [s.seconds / total for s in stages]
-    cuts = [tag("i", style=f"width:{100 * share:.2f}%", cls=f"s{i % COLOURS}") for i, share in enumerate(shares)]
+    cuts = [tag("i", style=f"width:{100 * share:.2f}%", cls=f"s{i % COLORS}") for i, share in enumerate(shares)]
     rows = [
         tag(
             "li",
-            tag("span", cls=f"swatch s{i % COLOURS}", aria_hidden="true"),
+            tag("span", cls=f"swatch s{i % COLORS}", aria_hidden="true"),
             tag("span", s.name, cls="who"),
             tag("b", duration(s.seconds)),
             tag("span", percent(share), cls="share-of"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from clearhead.charts.wording import count, inside, known, number, percent, points
 from clearhead.report.data import Evaluation, Report, RowsCurve
 from clearhead.report.findings import (
     MUCH_CUT,
@@ -19,7 +20,6 @@ from clearhead.report.findings import (
 )
 from clearhead.report.learned import memorizes, overfits, result, rising, rows_loss, solved
 from clearhead.report.summary import dearest, task_info
-from clearhead.report.wording import count, inside, known, number, percent, points
 
 
 def advice(report: Report) -> list[str]:

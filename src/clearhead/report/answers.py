@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from clearhead.charts.markup import Child, Html, join, tag
+from clearhead.charts.wording import MISSING, count, percent, plural
 from clearhead.report.data import Answer, Answers, Evaluation, Report, Strategy
-from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, fold, section, table
 from clearhead.report.summary import task_info
-from clearhead.report.wording import MISSING, count, percent, plural
 
 RIGHT = "right"
 KINDS = ("cut off", "malformed", "near miss", "wrong")  # the order in which they are shown

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from clearhead.charts.heat import large_map, packed, small_map
+from clearhead.charts.markup import Html, tag
+from clearhead.charts.wording import known, visible
 from clearhead.report.data import Attention
-from clearhead.report.heat import large_map, packed, small_map
-from clearhead.report.markup import Html, tag
 from clearhead.report.parts import section
-from clearhead.report.wording import known, visible
 
 
 def attention_section(attention: Attention | None) -> Html | None:

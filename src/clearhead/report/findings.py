@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clearhead.charts.wording import count, inside, interval, known, listing, number, percent, points
 from clearhead.report.data import (
     Auto,
     AutoChoice,
@@ -21,7 +22,6 @@ from clearhead.report.data import (
     Strategy,
 )
 from clearhead.report.summary import cheapest, dearest, first_try, measured, with_search
-from clearhead.report.wording import count, inside, interval, known, listing, number, percent, points
 
 Finding = tuple[str, str]
 EQUAL_COST = 1.1  # costs within a tenth of each other count as equal

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import big, count, duration, known, listing, number, percent, visible
 from clearhead.report.data import Corpus, LanguageModel, Text
-from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import Column, facts, figure, notes, section, table
-from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import big, count, duration, known, listing, number, percent, visible
 
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
 FAINT = 1e-6  # a gradient that is smaller is drawn at the edge
@@ -118,7 +119,7 @@ def _loss_figure(models: list[LanguageModel], along: str) -> Html | None:
     series = []
     for i, (name, line) in enumerate(points.items()):
         tips = [f"{name}: {number(y)} after {big(x)} {along}" for x, y in line]
-        series.append(Series(name, [x / scale for x, _ in line], [y for _, y in line], tips=tips, colour=i))
+        series.append(Series(name, [x / scale for x, _ in line], [y for _, y in line], tips=tips, color=i))
     name = f"Held-out loss against {along}"
     svg = line_chart(series, Axis(word, low=0.0), Axis("held-out loss in nats a token"), *SIZE, name)
     if svg is None:
@@ -139,7 +140,7 @@ def _position_figure(models: list[LanguageModel]) -> Html | None:
     for i, model in enumerate(models):
         tips = [f"{title(model)}: {number(p.loss)} nats after {number(p.seen)} tokens" for p in model.by_position]
         at, losses = [p.seen for p in model.by_position], [p.loss for p in model.by_position]
-        series.append(Series(title(model), at, losses, tips=tips, colour=i))
+        series.append(Series(title(model), at, losses, tips=tips, color=i))
     axes = Axis("tokens seen of the text", log=True), Axis("loss in nats a token")
     svg = line_chart(series, *axes, *SIZE, "Loss by position")
     if svg is None:
@@ -161,7 +162,7 @@ def _reach_figure(models: list[LanguageModel]) -> Html | None:
     for i, model in enumerate(models):
         shown = [(p.distance + 1, p.share) for p in model.reach]
         tips = [f"{title(model)}: {_share(y)} arrives {number(x - 1)} tokens back" for x, y in shown]
-        series.append(Series(title(model), [x for x, _ in shown], [y for _, y in shown], tips=tips, colour=i))
+        series.append(Series(title(model), [x for x, _ in shown], [y for _, y in shown], tips=tips, color=i))
     axes = Axis("tokens back, the last one being 1", log=True), Axis("share of the gradient", log=True, low=FAINT)
     svg = line_chart(series, *axes, *SIZE, "Gradient reach")
     if svg is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from clearhead.alignment.quality import Bin, expected_calibration_error
+from clearhead.charts.wording import count, interval, known, number, percent, plural, points
+from clearhead.reasoning.statistics import wilson
 from clearhead.report.data import CurvePoint, EvalPoint, Quality, Reward, Training, Within
 from clearhead.report.findings import Finding
-from clearhead.report.wording import count, interval, known, number, percent, plural, points
 
 LEVEL = 1.02  # losses within a fiftieth of each other count as level
 NEAR_COIN = 0.65  # an AUC below this is called hardly better than a coin
@@ -19,7 +21,6 @@ FAR = 0.1  # nats a token: and by at least so much
 SOLVES = 0.9  # a policy that solves this much of its held-out problems has learned the rule, whatever its loss
 RISING = 0.05  # held-out accuracy that grew so much over the last quarter of the training is still rising
 RANKS = 0.85  # a reward model that ranks so many pairs of one problem right is good
-Z = 1.959963984540054  # of a 95 % interval
 
 
 def training_findings(training: Training) -> list[Finding]:
@@ -194,20 +195,18 @@ def within_finding(within: Within) -> Finding:
 
 
 def calibration_gap(quality: Quality) -> float:
-    """The expected calibration error: the mean over cases of |predicted - observed|."""
-    bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
-    total = sum(b.count for b in bins)
-    return sum(b.count * abs(b.predicted - b.observed) for b in bins) / total if total else math.nan
+    """The expected calibration error, over the groups in which both shares are known."""
+    bins = [Bin(b.predicted, b.observed, b.count) for b in quality.calibration]
+    return expected_calibration_error([b for b in bins if known(b.predicted) and known(b.observed) and b.count > 0])
 
 
-def wilson(share: float, n: float) -> tuple[float, float]:
-    """Wilson's 95 % score interval of a share of n cases; stays inside [0, 1] and is honest at 0 and 1.
+def share_interval(share: float, n: float) -> tuple[float, float]:
+    """The 95 % interval of a share of n cases, not known where the share is not.
 
-    >>> [round(bound, 3) for bound in wilson(0.0, 10)]
+    >>> [round(bound, 3) for bound in share_interval(0.0, 10)]
     [0.0, 0.278]
     """
     if not (0 <= share <= 1 and n > 0):
         return math.nan, math.nan
-    centre = (share + Z * Z / (2 * n)) / (1 + Z * Z / n)
-    half = Z * math.sqrt(share * (1 - share) / n + Z * Z / (4 * n * n)) / (1 + Z * Z / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    _, low, high = wilson(share * n, n)
+    return low, high

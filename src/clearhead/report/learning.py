@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import big, count, known, number, percent, plural, visible
 from clearhead.report.data import CurvePoint, EvalPoint, Model, Report, Sample, TaskInfo, Training
 from clearhead.report.learned import training_findings
-from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, steps, table
 from clearhead.report.summary import MODELS, task_info
-from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import big, count, known, number, percent, plural, visible
 
 BUCKETS = 80  # points of a drawn loss curve
 SHOWN_SAMPLES = 6
@@ -49,8 +50,8 @@ def _model(model: Model) -> list[Child]:
     )
     subject = MODELS.get(str(model.config.get("cell")), "A transformer")
     told = (
-        f"{subject}: a function with many parameters, numbers that training adjusts, that, given the text so far, says how likely each next"
-        f" token is. Training adjusts the numbers until it predicts the examples well.{reads}{read}"
+        f"{subject}: a function with many parameters that, given the text so far, says how likely each next token is."
+        f" Training adjusts the parameters until it predicts the examples well.{reads}{read}"
     )
     pairs: list[tuple[str, Child]] = [("parameters", count(model.parameters))] if known(model.parameters) else []
     pairs += [(NAMES[key], _setting(model.config[key])) for key in NAMES if key in model.config]
@@ -135,17 +136,17 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], buckets: int) -> list[tup
     ]
 
 
-def loss_series(curve: Sequence[CurvePoint], label: str, colour: int, along: Progress) -> Series:
+def loss_series(curve: Sequence[CurvePoint], label: str, color: int, along: Progress) -> Series:
     runs = bucketed(along.at(curve), [p.loss for p in curve], BUCKETS)
     x, mean, low, high = ([run[i] for run in runs] for i in range(4))
     tips = [f"{label}: {number(m)} {along.told(at)}" for at, m in zip(x, mean, strict=True)]
-    return Series(label, x, mean, low, high, tips, colour, marks=False)
+    return Series(label, x, mean, low, high, tips, color, marks=False)
 
 
 def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
     at, losses = along.at(evals), [e.loss for e in evals]
     tips = [f"held-out: {number(y)} {along.told(x)}" for x, y in zip(at, losses, strict=True)]
-    return Series("held-out", at, losses, tips=tips, colour=0)
+    return Series("held-out", at, losses, tips=tips, color=0)
 
 
 def _loss_figure(training: Training) -> Html | None:
@@ -175,7 +176,7 @@ def _accuracy_figure(training: Training, report: Report) -> Html | None:
         title = task_info(report, name).title
         y = [e.accuracy.get(name, float("nan")) for e in training.evals]
         tips = [f"{title}: {percent(share)} {along.told(x)}" for x, share in zip(at, y, strict=True)]
-        series.append(Series(title, at, y, tips=tips, colour=i))
+        series.append(Series(title, at, y, tips=tips, color=i))
     axis = Axis("solved at first try", low=0.0, high=1.0, form=lambda v: percent(v, 0))
     svg = line_chart(series, along.axis, axis, 380.0, 280.0, "Problems solved while training")
     if svg is None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
+from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.wording import NARROW, big, count, duration, inside, known, moment, number, percent
 from clearhead.report.advice import advice
 from clearhead.report.data import Report
-from clearhead.report.markup import Child, Html, tag
 from clearhead.report.parts import FIRST, SEARCH, section, share_bar
 from clearhead.report.summary import first_try, headline, task_info, training_seconds, with_search
-from clearhead.report.wording import NARROW, big, count, duration, inside, known, moment, number, percent
 
 
 def headline_section(report: Report) -> Html:

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from clearhead.charts.markup import Child, Html, join, tag
+from clearhead.charts.svg import STYLE
 from clearhead.files import write_whole
 from clearhead.report.account import compute_section, reproduce_section
 from clearhead.report.answers import answers_section
@@ -19,7 +21,6 @@ from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
 from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
-from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.opening import headline_section, next_section
 from clearhead.report.results import evaluation_section, examples_section, tree_section
 from clearhead.report.rows import data_section
@@ -86,7 +87,7 @@ def document(title: str, description: str, *body: Child) -> str:
 
 
 def _head(title: str, description: str) -> Html:
-    script = base64.b64encode(hashlib.sha256(_read("report.js").encode()).digest()).decode()
+    script = base64.b64encode(hashlib.sha256(_read(HERE / "report.js").encode()).digest()).decode()
     policy = (
         f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{script}'; base-uri 'none'"
     )
@@ -98,16 +99,16 @@ def _head(title: str, description: str) -> Html:
         tag("meta", name="color-scheme", content="light dark"),
         tag("title", title),
         tag("meta", name="description", content=description),
-        tag("style", Html(_read("style.css"))),
+        tag("style", Html(_read(STYLE) + _read(HERE / "style.css"))),
     )
 
 
 def _script() -> Html:
-    return join(tag("script", Html(_read("report.js"))))
+    return join(tag("script", Html(_read(HERE / "report.js"))))
 
 
-def _read(name: str) -> str:
+def _read(path: Path) -> str:
     """A file of the package. `</` would end the element that it is put into, so it must not occur."""
-    text = (HERE / name).read_text(encoding="utf-8")
-    assert "</" not in text, name
+    text = path.read_text(encoding="utf-8")
+    assert "</" not in text, path
     return text

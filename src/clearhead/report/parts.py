@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.report.markup import Child, Html, tag
-from clearhead.report.wording import known
+from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.wording import known
 
 FIRST, SEARCH = 5, 0  # the colours of the two strategies that the headline compares
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Html, join, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import count, duration, interval, known, percent, plural
 from clearhead.report.data import Evaluation, Example, Point, Report, Strategy, Tree
 from clearhead.report.findings import auto_finding, search_findings
-from clearhead.report.markup import Html, join, tag
 from clearhead.report.parts import FIRST, SEARCH, Column, figure, fold, notes, section, share_bar, steps, table
 from clearhead.report.summary import dearest, task_info, with_search
-from clearhead.report.svg import Axis, Series, line_chart
 from clearhead.report.tree import size, tree_figure
-from clearhead.report.wording import count, duration, interval, known, percent, plural
 
 SHOWN_EXAMPLES = 4
 OTHERS = (1, 2, 3, 4)  # the colours that are neither the first try's nor search's
@@ -107,7 +108,7 @@ def _line_of(s: Strategy, colours: Mapping[str, int], all_named: bool) -> Series
         low=[p.low for p in s.points],
         high=[p.high for p in s.points],
         tips=[_tip(s, p) for p in s.points],
-        colour=colours.get(s.name, FIRST),
+        color=colours.get(s.name, FIRST),
         quiet=quiet,
     )
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Child, Html, join, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import MISSING, count, duration, interval, known, number, percent
 from clearhead.report.data import Preflight, Report, RowsCurve
-from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, table
 from clearhead.report.summary import task_info
-from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import MISSING, count, duration, interval, known, number, percent
 
 
 def data_section(report: Report) -> Html | None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Child, Html, join, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import count, interval, known, number, percent
 from clearhead.report.data import Quality, Report, Reward, Within
 from clearhead.report.findings import limit_told
-from clearhead.report.learned import overfit_finding, reward_findings, wilson
+from clearhead.report.learned import overfit_finding, reward_findings, share_interval
 from clearhead.report.learning import held_out_series, loss_series, progress
-from clearhead.report.markup import Child, Html, join, tag
 from clearhead.report.parts import Column, facts, figure, notes, section, table
+from clearhead.report.reliability import reliability
 from clearhead.report.summary import task_info
-from clearhead.report.svg import Axis, Series, line_chart, reliability
-from clearhead.report.wording import count, interval, known, number, percent
 
 
 def reward_section(report: Report) -> Html | None:
@@ -79,7 +81,7 @@ def _facts(quality: Quality) -> list[tuple[str, Child]]:
 
 def _reliability(quality: Quality) -> Html | None:
     bins = [b for b in quality.calibration if known(b.predicted) and known(b.observed) and b.count > 0]
-    bounds = [wilson(b.observed, b.count) for b in bins]
+    bounds = [share_interval(b.observed, b.count) for b in bins]
     svg = reliability(bins, bounds, 380.0, "Reliability: predicted against observed")
     if svg is None:
         return None
@@ -119,8 +121,8 @@ def _by_depth(rows: Sequence[tuple[float, float, float]], title: str, unit: str,
     depths, shares = [depth for depth, _, _ in rows], [share for _, share, _ in rows]
     tips = [f"step {count(depth)}: {percent(share)} ({count(n)} {unit})" for depth, share, n in rows]
     series = [
-        Series("reward model", depths, shares, tips=tips, colour=0),
-        Series("a coin", depths, [0.5] * len(rows), colour=5, marks=False),
+        Series("reward model", depths, shares, tips=tips, color=0),
+        Series("a coin", depths, [0.5] * len(rows), color=5, marks=False),
     ]
     axis = Axis(title, low=min([0.4, *shares]), high=1.0, form=lambda v: percent(v, 0))
     svg = line_chart(series, Axis("step of the solution", form=number), axis, 380.0, 280.0, f"{title}, by depth")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
+from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
 from clearhead.report.data import Evaluation, Model, Point, Report, Run, Strategy, TaskInfo
-from clearhead.report.wording import big, count, inside, known, number, percent, plural, spoken_duration
 
 MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
 

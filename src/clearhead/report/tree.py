@@ -6,9 +6,9 @@ marked. Left out, and counted: all but the most visited steps of a crowded node,
 
 from __future__ import annotations
 
+from clearhead.charts.markup import Html, join, tag
+from clearhead.charts.wording import count, decimal, known, percent, plural
 from clearhead.report.data import Node, Tree
-from clearhead.report.markup import Html, join, tag
-from clearhead.report.wording import count, decimal, known, percent, plural
 
 WIDEST = 8
 DEEPEST = 40

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import big, count, duration, memory, number, percent
 from clearhead.report.learning import bucketed
-from clearhead.report.markup import Child, Html, tag
 from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, section, table
-from clearhead.report.svg import Axis, Series, line_chart
-from clearhead.report.wording import big, count, duration, memory, number, percent
 
 BUCKETS = 80  # points of a drawn loss curve
 LONGEST = 4_000  # characters of an answer that are shown
@@ -33,7 +34,7 @@ def headline(result: Mapping[str, Any]) -> str:
     told = f"from {number(before)} to {number(after)} nats a token"
     if after < before:
         return f"On examples it was not tuned on, the loss fell {told}."
-    return f"On examples it was not tuned on, the loss did not fall: {told}. It memorized its examples, or learned nothing."
+    return f"On examples it was not tuned on, the loss did not fall: {told}. It memorized its own, or learned nothing."
 
 
 def opening(result: Mapping[str, Any]) -> Html:
@@ -95,10 +96,10 @@ def learning_section(result: Mapping[str, Any], events: Sequence[Mapping[str, An
     held = [(0, result["held_out_loss"]["before"])]
     held += [(event["step"], event["held_out_loss"]) for event in events if "held_out_loss" in event]
     runs = bucketed([event["step"] for event in steps], [event["loss"] for event in steps], BUCKETS)
-    series = [Series("held out", [x for x, _ in held], [y for _, y in held], colour=0)]
+    series = [Series("held out", [x for x, _ in held], [y for _, y in held], color=0)]
     if runs:
         x, mean, low, high = ([run[i] for run in runs] for i in range(4))
-        series.append(Series("learned from", x, mean, low, high, colour=1, marks=False))
+        series.append(Series("learned from", x, mean, low, high, color=1, marks=False))
     drawn = line_chart(series, Axis("steps", low=0.0), Axis("nats a token"), 560.0, 300.0, "Loss while tuning")
     if drawn is None:
         return None

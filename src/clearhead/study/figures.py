@@ -3,11 +3,17 @@
 An answer has one where it says `![what it shows](figure:name)`; in a terminal the words stand alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import count
+from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
+from clearhead.charts.heat import signed_map
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.svg import Axis
 from clearhead.reference import schedules
 from clearhead.reference.activations import gelu, relu, sigmoid, silu, tanh
 from clearhead.reference.attention import measure_scaling
@@ -22,38 +28,48 @@ from clearhead.reference.regularisers import shrink, soft_threshold
 from clearhead.reference.residual import plain_stack, residual_stack
 from clearhead.reference.softmax import apply_temperature
 from clearhead.reference.voting import majority_probability
-from clearhead.study.drawing import Axis, Line, chart, heat
 
+WIDTH, HEIGHT = 640.0, 300.0
 CURVATURE = np.array([1.0, 20.0])  # of a narrow valley, w₁² / 2 + 10 w₂²
+
+
+def line(label: str, x: Sequence[float], y: Sequence[float], marks: bool = False) -> Series:
+    return Series(label, x, y, marks=marks)
+
+
+def path(label: str, points: Float[np.ndarray, "N 2"], **more: Any) -> Series:
+    """Points of a plane, joined in their order."""
+    return Series(label, points[:, 0].tolist(), points[:, 1].tolist(), along_x=False, **more)
+
+
+def chart(lines: Sequence[Series], x: Axis, y: Axis, name: str, square: bool = False) -> str:
+    """The lines, each that is not quiet in a color of its own."""
+    color = count()
+    colored = [one if one.quiet else replace(one, color=next(color)) for one in lines]
+    drawn = line_chart(colored, x, y, WIDTH, HEIGHT, name, square)
+    assert drawn is not None, name
+    return drawn
 
 
 def norms(name: str) -> str:
     turn = np.linspace(np.pi / 4, 2.25 * np.pi, 241)  # from the diagonal, where a label is, around to it
     way = np.stack((np.cos(turn), np.sin(turn)), -1)
-    lines = []
-    for label, p in (("p = 1", 1.0), ("p = 2", 2.0), ("p = 4", 4.0), ("p = ∞", np.inf)):
-        circle = way / norm(way, p)[:, None]
-        lines.append(Line(label, circle[:, 0].tolist(), circle[:, 1].tolist()))
+    orders = {"p = 1": 1.0, "p = 2": 2.0, "p = 4": 4.0, "p = ∞": np.inf}
+    lines = [path(label, way / norm(way, p)[:, None], marks=False) for label, p in orders.items()]
     return chart(lines, Axis("v₁", low=-1.25, high=1.25), Axis("v₂", low=-1.25, high=1.25), name, square=True)
 
 
 def valley(name: str) -> str:
     start = np.array([-10.0, 1.5])
     plain = gradient_descent(lambda w: CURVATURE * w, start, 0.09, 40)
-    w, v, path = start, np.zeros(2), [start]
+    w, v, course = start, np.zeros(2), [start]
     for _ in range(40):
         w, v = momentum(w, CURVATURE * w, v, 0.03, 0.7)
-        path.append(w)
+        course.append(w)
     turn = np.linspace(0, 2 * np.pi, 121)
-    level = np.sqrt(2 / CURVATURE)[:, None] * np.stack((np.cos(turn), np.sin(turn)))
-    levels = []
-    for f in (2.0, 10.0, 25.0, 50.0):
-        w1, w2 = np.sqrt(f) * level
-        levels.append(Line("", w1.tolist(), w2.tolist(), quiet=True))
-    paths = [
-        Line(label, points[:, 0].tolist(), points[:, 1].tolist(), marks=True)
-        for label, points in (("plain", plain), ("momentum", np.stack(path)))
-    ]
+    level = np.sqrt(2 / CURVATURE) * np.stack((np.cos(turn), np.sin(turn)), -1)
+    levels = [path("", np.sqrt(f) * level, marks=False, quiet=True) for f in (2.0, 10.0, 25.0, 50.0)]
+    paths = [path("plain", plain), path("momentum", np.stack(course))]
     return chart([*levels, *paths], Axis("w₁", low=-11, high=3), Axis("w₂", low=-2.2, high=2.2), name)
 
 
@@ -62,14 +78,14 @@ def rates(name: str) -> str:
     for rate in (0.01, 0.05, 2 / 21, 0.102):
         path = gradient_descent(lambda w: CURVATURE * w, np.array([10.0, 1.0]), rate, 60)
         loss = (CURVATURE * path**2).sum(-1) / 2
-        lines.append(Line(f"rate {rate:.3g}", list(range(61)), loss.tolist()))
+        lines.append(line(f"rate {rate:.3g}", list(range(61)), loss.tolist()))
     return chart(lines, Axis("step"), Axis("loss", log=True, low=1e-4, high=1e3), name)
 
 
 def nonlinear(name: str) -> str:
     z = np.linspace(-4, 4, 161)
     functions = {"ReLU": relu, "GELU": gelu, "SiLU": silu, "sigmoid": sigmoid, "tanh": tanh}
-    lines = [Line(label, z.tolist(), f(z).tolist()) for label, f in functions.items()]
+    lines = [line(label, z.tolist(), f(z).tolist()) for label, f in functions.items()]
     return chart(lines, Axis("z"), Axis("output", low=-1.2, high=4), name)
 
 
@@ -83,7 +99,7 @@ def depth(name: str) -> str:
         "residual": residual_stack(100, 50, 0.14, rng),
     }
     sizes = {label: through_depth(x, stack, dy).gradients[::-1].tolist() for label, stack in stacks.items()}
-    lines = [Line(label, list(range(51)), values) for label, values in sizes.items()]
+    lines = [line(label, list(range(51)), values) for label, values in sizes.items()]
     y = Axis("its size", log=True, low=1e-6, high=1e5)
     return chart(lines, Axis("blocks that the gradient has passed"), y, name)
 
@@ -96,16 +112,16 @@ def warm_up(name: str) -> str:
         "1/√t": [schedules.inverse_square_root(s, 100) for s in t],
         "trapezoid": [schedules.trapezoid(s, 100, 1000, 200) for s in t],
     }
-    lines = [Line(label, t, values) for label, values in shapes.items()]
+    lines = [line(label, t, values) for label, values in shapes.items()]
     return chart(lines, Axis("step"), Axis("share of the peak rate", low=0, high=1.05), name)
 
 
 def penalties(name: str) -> str:
     w = np.linspace(-3, 3, 121)
     lines = [
-        Line("L2: w/(1 + 2λ)", w.tolist(), shrink(w, 0.5).tolist()),
-        Line("L1: towards 0", w.tolist(), soft_threshold(w, 1.0).tolist()),
-        Line("", w.tolist(), w.tolist(), quiet=True),
+        line("L2: w/(1 + 2λ)", w.tolist(), shrink(w, 0.5).tolist()),
+        line("L1: towards 0", w.tolist(), soft_threshold(w, 1.0).tolist()),
+        Series("", w.tolist(), w.tolist(), marks=False, quiet=True),
     ]
     return chart(lines, Axis("weight without a penalty"), Axis("weight with it", low=-3, high=3), name)
 
@@ -113,12 +129,13 @@ def penalties(name: str) -> str:
 def temperature(name: str) -> str:
     z = np.array([4.0, 3.0, 2.5, 1.0, 0.5, 0.0, -1.0, -2.0])
     rank = list(range(1, 9))
-    lines = [Line(f"T = {t:g}", rank, apply_temperature(z, t).tolist(), marks=True) for t in (0.5, 1.0, 2.0, 10.0)]
+    lines = [line(f"T = {t:g}", rank, apply_temperature(z, t).tolist(), marks=True) for t in (0.5, 1.0, 2.0, 10.0)]
     return chart(lines, Axis("token, from the most likely on"), Axis("probability", low=0, high=1), name)
 
 
 def positions(name: str) -> str:
-    return heat(sinusoidal(np.arange(64), 64), Axis("channel"), Axis("position"), name)
+    values = sinusoidal(np.arange(64), 64).tolist()
+    return signed_map(values, Axis("channel"), Axis("position"), WIDTH, HEIGHT, name)
 
 
 def scaling(name: str) -> str:
@@ -126,8 +143,8 @@ def scaling(name: str) -> str:
     widths = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
     found = [measure_scaling(width, 16, 300, rng) for width in widths]
     lines = [
-        Line("divided by √C", widths, [one.slope_scaled for one in found], marks=True),
-        Line("as they are", widths, [one.slope for one in found], marks=True),
+        line("divided by √C", widths, [one.slope_scaled for one in found], marks=True),
+        line("as they are", widths, [one.slope for one in found], marks=True),
     ]
     return chart(lines, Axis("width C of a head", log=True), Axis("slope of the softmax", low=0, high=1), name)
 
@@ -139,15 +156,15 @@ def cache(name: str) -> str:
     for heads in (64, 8, 1):
         grouped = replace(a, n_kv_heads=heads)
         sizes = [kv_cache_bytes(grouped, 1, n) / 2**30 for n in tokens]
-        lines.append(Line(f"{heads} key head{'s' if heads > 1 else ''}", tokens, sizes, marks=True))
+        lines.append(line(f"{heads} key head{'s' if heads > 1 else ''}", tokens, sizes, marks=True))
     return chart(lines, Axis("tokens", log=True), Axis("GiB for one text", log=True, low=0.01, high=1000), name)
 
 
 def traffic(name: str) -> str:
     lengths = [2**n for n in range(8, 16)]
     lines = [
-        Line("plain", lengths, [plain_traffic(t, t, 64).total * 2 / 2**20 for t in lengths], marks=True),
-        Line("by tiles", lengths, [flash_2_traffic(t, t, 64, 128, 128).total * 2 / 2**20 for t in lengths], marks=True),
+        line("plain", lengths, [plain_traffic(t, t, 64).total * 2 / 2**20 for t in lengths], marks=True),
+        line("by tiles", lengths, [flash_2_traffic(t, t, 64, 128, 128).total * 2 / 2**20 for t in lengths], marks=True),
     ]
     return chart(lines, Axis("length of the sequence", log=True), Axis("MiB moved for a head", log=True), name)
 
@@ -155,7 +172,7 @@ def traffic(name: str) -> str:
 def votes(name: str) -> str:
     n = list(range(1, 62, 2))
     chances = (0.7, 0.55, 0.5, 0.45, 0.3)
-    lines = [Line(f"p = {p:g}", n, [float(majority_probability(np.array(p), k)) for k in n]) for p in chances]
+    lines = [line(f"p = {p:g}", n, [float(majority_probability(np.array(p), k)) for k in n]) for p in chances]
     return chart(lines, Axis("votes"), Axis("right majority", low=0, high=1), name)
 
 

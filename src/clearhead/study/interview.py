@@ -1,6 +1,6 @@
 """A mock interview: which questions, problems and exercise to ask in so many minutes, and what to review after it.
 
-Deliberately not here: asking (cli.interview).
+Deliberately not here: asking (cli.study.interview).
 """
 
 from collections.abc import Mapping, Sequence

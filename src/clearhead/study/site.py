@@ -2,7 +2,7 @@
 
 Each page holds its own style, so that it can be read wherever it is copied to. Formulas are translated by the package
 latex2mathml; one that it cannot translate is shown as text.
-Deliberately not here: the files (`cli/guide.py` writes them).
+Deliberately not here: the files (`cli/study/guide.py` writes them).
 """
 
 import html
@@ -22,6 +22,7 @@ from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
+from clearhead.charts import svg as charts
 from clearhead.errors import UserError
 from clearhead.study.book import Chapter, Found, all_of
 from clearhead.study.figures import FIGURES
@@ -51,7 +52,7 @@ SIGN = re.compile(r"(<mo[^>]*>(?:[(\[,]|&#x(?:00028|0005B|0002C|0003D|02264|0226
 
 def pages(chapters: Sequence[Chapter]) -> dict[str, str]:
     """Every page by the name of its file."""
-    style = STYLE.read_text(encoding="utf-8")
+    style = charts.STYLE.read_text(encoding="utf-8") + STYLE.read_text(encoding="utf-8")
     found = {"index.html": _page(TITLE, _contents(chapters), style)}
     for i, chapter in enumerate(chapters):
         before = chapters[i - 1] if i else None

@@ -30,8 +30,10 @@ from clearhead.training.step import (
     LossFn,
     clip,
     compute_dtype,
+    count_targets,
     keep_freed_memory,
     language_model_loss,
+    mean_loss,
     should_compile,
     to_tensors,
 )
@@ -113,6 +115,7 @@ def train(
     callbacks: Sequence[Callback] = (),
     held_out: Sequence[Any] = (),
     seen: Sequence[Any] = (),
+    weight: Callable[[Any], int] = count_targets,
     on_eval: Callable[[nn.Module, int], Mapping[str, Any]] | None = None,
     meta: Mapping[str, Any] | None = None,
     prefetch: int = PREFETCH,
@@ -126,15 +129,16 @@ def train(
     done, and may read `model`, and must depend on i and its weights alone. Ctrl-C ends after the current
     step with a checkpoint and raises KeyboardInterrupt. `meta` is kept in the checkpoint for whoever loads it.
 
-    An evaluation gives the loss, without dropout, on the batches `held_out` and on some of the training data, `seen`: a
-    model that is much better on these memorizes them. It adds what `on_eval` measures.
+    An evaluation gives the loss, without dropout and each batch by its `weight`, on the batches `held_out` and on some
+    of the training data, `seen`: a model that is much better on these memorizes them. It adds what `on_eval`
+    measures.
 
     With `keep_best` the model ends with the weights of its best evaluation, and the checkpoint holds both these and the
     last ones, so that a run that was interrupted ends with the same.
     """
     assert config.batch_size and config.seq_len, "how many, and how long, is known by now"
     keep_freed_memory()
-    run = _Run(config, model, loss_fn, checkpoint, record, callbacks, dict(meta or {}))
+    run = _Run(config, model, loss_fn, weight, checkpoint, record, callbacks, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
     with (
@@ -189,6 +193,7 @@ class _Run:
         config: TrainConfig,
         model: nn.Module,
         loss_fn: LossFn,
+        weight: Callable[[Any], int],
         checkpoint: Path | None,
         record: Record | None,
         callbacks: Sequence[Callback],
@@ -198,7 +203,7 @@ class _Run:
         self.callbacks = list(callbacks)
         self.steps = config.steps  # fewer once training is cut short
         self.step = self.saved = 0
-        self.loss_fn = loss_fn
+        self.loss_fn, self.weight = loss_fn, weight
         self.device = next(model.parameters()).device
         self.parameters = sum(p.numel() for p in model.parameters())
         dtype = compute_dtype(config.dtype, self.device)
@@ -253,21 +258,16 @@ class _Run:
     ) -> None:
         """The mean loss over each set of batches, and whatever the callback measures or samples."""
         self.gradients.refresh()
-        numbers: dict[str, Any] = {name: self.mean_loss(batches) for name, batches in sets.items() if batches}
+        numbers: dict[str, Any] = {
+            name: mean_loss(self.gradients.work, batches, self.loss_fn, self.device, self.weight)
+            for name, batches in sets.items()
+            if batches
+        }
         if on_eval:
             numbers |= on_eval(self.model, self.step)
         if self.config.keep_best:
             numbers["best"] = self.compare(numbers)
         self.emit("eval", True, **numbers)
-
-    @torch.no_grad()
-    def mean_loss(self, batches: Sequence[Any]) -> float:
-        """Without dropout, in the compute type."""
-        work, training = self.gradients.work, self.gradients.work.training
-        work.eval()
-        losses = [self.loss_fn(work, to_tensors(batch, self.device)).item() for batch in batches]
-        work.train(training)
-        return sum(losses) / len(losses)
 
     def compare(self, numbers: Mapping[str, Any]) -> bool:
         """Keep these weights if nothing was better so far; NaN is never better."""

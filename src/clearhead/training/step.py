@@ -20,6 +20,7 @@ from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.recurrent import Recurrent
+from clearhead.text.packing import NO_TARGET
 
 LossFn = Callable[[Any, Any], Tensor]
 """(model, batch of tensors) -> mean loss, a scalar."""
@@ -38,7 +39,32 @@ def hidden_states(model: Any, batch: Any) -> Tensor:
 def language_model_loss(model: Any, batch: Any) -> Tensor:
     """Mean of -log p(target | earlier tokens) over the positions that have a target."""
     logits = model.logits(hidden_states(model, batch)).float()
-    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=-1)
+    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=NO_TARGET)
+
+
+def count_targets(batch: Any) -> int:
+    """What the mean loss of a batch weighs where every target token counts alike."""
+    return int((batch.targets != NO_TARGET).sum())
+
+
+@torch.no_grad()
+def mean_loss(
+    model: nn.Module,
+    batches: Sequence[Any],
+    loss_fn: LossFn,
+    device: torch.device,
+    weight: Callable[[Any], int] = count_targets,
+) -> float:
+    """The loss over batches of arrays, without dropout, each by its weight: nats a token for a language model.
+
+    A loss that is no mean over targets, as a reward model's, says itself what a batch weighs.
+    """
+    training = model.training
+    model.eval()
+    weights = [weight(batch) for batch in batches]
+    losses = [loss_fn(model, to_tensors(batch, device)).item() for batch in batches]
+    model.train(training)
+    return sum(w * loss for w, loss in zip(weights, losses, strict=True) if w) / (sum(weights) or math.nan)
 
 
 def compute_dtype(name: Literal["auto", "float32", "bfloat16"], device: torch.device) -> torch.dtype:

@@ -10,6 +10,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -79,6 +80,11 @@ def load(name: str) -> Exercise:
     found = module.exercise
     assert isinstance(found, Exercise)
     return found
+
+
+def file_of(name: str, folder: str) -> Path:
+    """Where a learner writes an exercise: a name that Python can import."""
+    return Path(folder) / f"{name.replace('-', '_')}.py"
 
 
 def inputs(exercise: Exercise, rng: np.random.Generator, sizes: Mapping[str, int] | None = None) -> dict[str, Any]:

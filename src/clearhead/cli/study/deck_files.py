@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from clearhead.cli.decks import guide, known, opened, own
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
+from clearhead.cli.study.decks import guide, known, opened, own
 from clearhead.errors import UserError
 from clearhead.terminal import echo, to_json
 
@@ -61,7 +62,7 @@ def export(as_json: Path | None, anki: Path | None, deck: str | None, force: boo
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--replace", is_flag=True, help="Replace decks of the same name, with their answers.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def restore(file: Path, replace: bool, as_json: bool) -> None:
     """Put back the decks that `clearhead study export --json FILE` wrote: all of them, or none."""
     from clearhead.study.backup import from_json

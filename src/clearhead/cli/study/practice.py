@@ -1,7 +1,6 @@
 """`clearhead practice`: coding exercises, handed out as files and really graded."""
 
 import os
-import sys
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -10,12 +9,13 @@ from typing import Any
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
+from clearhead.cli.study.problems import problems
 from clearhead.errors import UserError
-from clearhead.terminal import echo, echo_json, to_json
+from clearhead.terminal import echo, echo_json, text_width, to_json
 
 FAILED = 1  # exit code of a solution that is wrong
 LARGEST = 200_000  # bytes of a solution
-WIDTH = 78
 
 
 @click.group(
@@ -31,12 +31,15 @@ def command() -> None:
     """Practise the subject in code: each exercise is graded against the reference."""
 
 
+command.add_command(problems)
+
+
 @command.command(
     "list",
     short_help="The exercises, and what you have done.",
     epilog=examples(("clearhead practice list --json", "the same for a program")),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(as_json: bool) -> None:
     """List the exercises by section, with what you have done."""
     from clearhead.study.practice import exercise, progress
@@ -67,15 +70,15 @@ def list_(as_json: bool) -> None:
     ),
 )
 @click.argument("name")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where to write the file.")
+@work_folder_option
 @click.option("--force", is_flag=True, help="Write over the file that is there.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     """Write the file to work in: the statement, the shapes, the rules."""
     from clearhead.study.practice import exercise
 
     found = exercise.load(name)
-    path = _path(name, folder)
+    path = exercise.file_of(name, folder)
     text = exercise.stub(found, name)
     try:
         if not path.parent.is_dir():
@@ -93,7 +96,7 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
         return
     echo(f"{found.title}\n")
     for paragraph in _paragraphs(found.statement):
-        echo(textwrap.fill(paragraph, _width()))
+        echo(textwrap.fill(paragraph, text_width()))
     echo()
     echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
 
@@ -108,11 +111,11 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     ),
 )
 @click.argument("name")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where the file lies.")
+@work_folder_option
 @click.option("--file", "file", help="The file, where it has another name.")
-@click.option("--seed", type=click.IntRange(0), help="Of the random cases; a new one each time if not given.")
+@draw_seed_option
 @click.option("--unsafe", is_flag=True, help="Run it even where this machine cannot keep it from your files.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bool, as_json: bool) -> int:
     """Run your solution on random inputs and say what is wrong where. Exit code 1 if it is wrong.
 
@@ -128,7 +131,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     from clearhead.study.practice.runner import run_apart
 
     found = exercise.load(name)
-    path = Path(file) if file else _path(name, folder)
+    path = Path(file) if file else exercise.file_of(name, folder)
     source = _source(path, name)
     record = _record()
     progress.read(record)  # so that a file that cannot be read is told before the work
@@ -147,7 +150,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
         return 0
     echo(f"{name}: not yet")
     for line in verdict.said:
-        echo(textwrap.fill(line, _width(), initial_indent="- ", subsequent_indent="  "))
+        echo(textwrap.fill(line, text_width(), initial_indent="- ", subsequent_indent="  "))
     if verdict.shown:
         echo(f"\nThe smallest case that fails:\n{textwrap.indent(verdict.shown, '  ')}")
     return FAILED
@@ -157,7 +160,7 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     short_help="The next of three hints.", epilog=examples(("clearhead practice hint softmax", "the next hint"))
 )
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def hint(name: str, as_json: bool) -> None:
     """Give the next hint of three, each stronger than the one before."""
     from clearhead.study.practice import exercise, progress
@@ -171,7 +174,7 @@ def hint(name: str, as_json: bool) -> None:
         echo_json({"name": name, "hint": place + 1, "of": len(found.hints), "text": found.hints[place]})
         return
     last = " (there are no more)" if seen >= len(found.hints) else ""
-    echo(textwrap.fill(f"Hint {place + 1} of {len(found.hints)}{last}: {found.hints[place]}", _width()))
+    echo(textwrap.fill(f"Hint {place + 1} of {len(found.hints)}{last}: {found.hints[place]}", text_width()))
 
 
 @command.command(
@@ -183,7 +186,7 @@ def hint(name: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--torch", "in_torch", is_flag=True, help="In PyTorch, not in NumPy.")
 @click.option("--yes", is_flag=True, help="Show it before you have passed.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
     """Print a right solution."""
     from clearhead.study.practice import exercise, progress
@@ -195,63 +198,6 @@ def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
         progress.changed(_record(), name, solution_seen=True)
     text = (found.torch if in_torch else found.solution).strip()
     echo(to_json({"name": name, "source": text}) if as_json else text)
-
-
-@command.command(
-    short_help="A pen-and-paper problem.",
-    epilog=examples(
-        ("clearhead practice problems", "the problems there are"),
-        ("clearhead practice problems softmax", "one of them, with fresh numbers"),
-        ("clearhead practice problems bayes --seed 3", "with the numbers of seed 3"),
-        ("clearhead practice problems bayes --seed 3 --answer 2/13", "and your answer to it"),
-    ),
-)
-@click.argument("name", required=False)
-@click.option("--seed", type=click.IntRange(0), help="Of the numbers; new ones each time if not given.")
-@click.option("--answer", help="Your answer to the problem of that seed; else it is asked for.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, and ask for nothing.")
-def problems(name: str | None, seed: int | None, answer: str | None, as_json: bool) -> int:
-    """Pose a pen-and-paper problem and check your answer; without a name, list them. Exit code 1 if it is wrong."""
-    import numpy as np
-
-    from clearhead.study.practice.problem_set import PROBLEMS, find
-    from clearhead.study.practice.problems import check, question
-
-    if name is None:
-        if answer is not None or seed is not None:
-            raise UserError("--seed and --answer need a problem: clearhead practice problems NAME")
-        rows = [{"name": key, "title": problem.title} for key, problem in PROBLEMS.items()]
-        width = max(map(len, PROBLEMS))
-        echo_json(rows) if as_json else "\n".join(f"{r['name']:<{width}}  {r['title']}" for r in rows)
-        if sys.stdout.isatty() and not as_json:
-            echo("\nclearhead practice problems NAME poses one, with fresh numbers.")
-        return 0
-    problem = find(name)
-    if answer is not None and seed is None:
-        raise UserError("--answer needs --seed, which says what the numbers were")
-    chosen = int(np.random.default_rng().integers(10_000)) if seed is None else seed
-    numbers = problem.draw(np.random.default_rng(chosen))
-    told = {"name": name, "seed": chosen, "question": question(problem, numbers)}
-    if as_json and answer is None:
-        echo_json(told)
-        return 0
-    if not as_json:
-        for line in str(told["question"]).splitlines():
-            echo(textwrap.fill(line, _width()))
-        echo(f"(seed {chosen}; a number, a fraction, a vector 1, 2 or a formula)")
-    reply = None if answer is None else check(problem, numbers, answer)
-    while reply is None:
-        try:
-            reply = check(problem, numbers, click.prompt("answer", type=str))
-        except UserError as error:  # a slip of the pen is no answer
-            echo(str(error))
-    if as_json:
-        lines = [line._asdict() for line in reply.lines]
-        found = {"right": reply.right, "said": reply.said, "wrong_line": reply.wrong_line, "solution": lines}
-        echo_json(told | found)
-    else:
-        echo("Right." if reply.right else f"Not yet: {reply.said}.\n{_solved(reply)}")
-    return 0 if reply.right else FAILED
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -267,19 +213,6 @@ def _paragraphs(text: str) -> list[str]:
     return found
 
 
-def _solved(reply: Any) -> str:
-    """The worked solution, with an arrow at the line that went wrong."""
-    from clearhead.reference.worked import say
-
-    width = max(len(line.name) for line in reply.lines)
-    at = [i for i, line in enumerate(reply.lines) if line.name == reply.wrong_line]
-    return "\n".join(
-        f"{'→' if at and i == at[-1] else ' '} {line.name:<{width}}  {line.how}"
-        + ("" if reply.is_formula else f"  = {line.value if isinstance(line.value, str) else say(line.value)}")
-        for i, line in enumerate(reply.lines)
-    )
-
-
 def _none() -> Any:
     from clearhead.study.practice.progress import Progress
 
@@ -290,10 +223,6 @@ def _record() -> Path:
     from clearhead.files import data_folder
 
     return data_folder(os.environ) / "practice.json"
-
-
-def _path(name: str, folder: str) -> Path:
-    return Path(folder) / f"{name.replace('-', '_')}.py"
 
 
 def _told_folder(folder: str) -> str:
@@ -309,9 +238,3 @@ def _source(path: Path, name: str) -> str:
         raise UserError(f"there is no {path}; `clearhead practice start {name}` writes it") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as UTF-8 text: {error}") from error
-
-
-def _width() -> int:
-    from shutil import get_terminal_size
-
-    return min(WIDTH, get_terminal_size().columns - 2)

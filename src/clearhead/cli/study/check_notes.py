@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.terminal import echo, echo_json
 
 
@@ -19,7 +20,7 @@ from clearhead.terminal import echo, echo_json
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def check(file: Path, as_json: bool) -> int | None:
     """Find unanswered questions, TODOs, placeholders, broken mathematics and dead code in FILE.
 

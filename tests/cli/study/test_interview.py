@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from clearhead.cli.main import main
+from clearhead.cli.study import interview
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +43,14 @@ def test_it_ends_early_with_a_summary(capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setattr("sys.stdin", io.StringIO("\n3\n"))  # then the input ends
     assert main(["study", "interview", "--minutes", "9", "--deck", "n"]) == 130
     assert "1 of 3 parts asked" in capsys.readouterr().out
+
+
+def test_an_exercise_is_written_where_practice_looks_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("s\n"))
+    assert interview._exercise("kv-cache", "practice") is None
+    written = Path("practice").glob("*.py")
+    assert main(["practice", "start", "kv-cache", "--dir", "other"]) == 0
+    assert [path.name for path in written] == [path.name for path in Path("other").glob("*.py")] == ["kv_cache.py"]
 
 
 def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

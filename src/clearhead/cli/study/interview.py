@@ -5,15 +5,15 @@ import textwrap
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from clearhead.cli.decks import GUIDE, guide, known, opened
 from clearhead.cli.examples import examples
+from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
+from clearhead.cli.study.decks import GUIDE, guide, known, opened
 from clearhead.errors import UserError
-from clearhead.terminal import echo, echo_json, joined, styled
+from clearhead.terminal import echo, echo_json, joined, styled, text_width
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,14 +35,15 @@ INTERRUPTED = 130  # exit code
 )
 @click.option("--minutes", type=int, default=45, show_default=True, help="How long it takes.")
 @click.option("--deck", "deck", help="Questions of this deck. Default: of the guide.")
-@click.option("--dir", "folder", default="practice", show_default=True, help="Where the exercise's file is written.")
-@click.option("--seed", type=click.IntRange(0), help="Ask the same again; a new mix each time if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print what would be asked as JSON, and ask nothing.")
+@work_folder_option
+@draw_seed_option
+@json_option
 def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_json: bool) -> int | None:
     """Ask for so many minutes: questions that you rate yourself, pen-and-paper problems, and one exercise to code.
 
     Questions come from the sections that went worst in your reviews first. Answers to questions count as reviews.
-    Ctrl-C ends it early; what was answered is kept, and the summary comes all the same.
+    Ctrl-C ends it early; what was answered is kept, and the summary comes all the same. With --json nothing
+    is asked: it tells what would be.
     """
     import numpy as np
 
@@ -97,7 +98,7 @@ def _ask(db: "sqlite3.Connection", part: "Part", cards: dict, rng: "np.random.Ge
 
 
 def _question(db: "sqlite3.Connection", card: "object") -> float | None:
-    from clearhead.cli.review import shown
+    from clearhead.cli.study.review import shown
     from clearhead.study import deck as decks
     from clearhead.study import schedule
 
@@ -123,7 +124,7 @@ def _problem(name: str, rng: "np.random.Generator") -> float | None:
 
     problem = find(name)
     numbers = problem.draw(rng)
-    echo("\n".join(textwrap.fill(line, 78) for line in question(problem, numbers).splitlines()))
+    echo("\n".join(textwrap.fill(line, text_width()) for line in question(problem, numbers).splitlines()))
     while True:
         typed = _line("answer: ")
         if typed == "s":
@@ -143,8 +144,8 @@ def _exercise(name: str, folder: str) -> float | None:
     from clearhead.study.practice.grade import grade
     from clearhead.study.practice.runner import run_apart
 
-    found, path = exercise.load(name), Path(folder) / f"{name}.py"
-    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), 78)}")
+    found, path = exercise.load(name), exercise.file_of(name, folder)
+    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), text_width())}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -167,7 +168,7 @@ def _exercise(name: str, folder: str) -> float | None:
         if verdict.passed:
             echo(f"passed, {verdict.cases} cases")
             return 1.0
-        echo("\n".join(textwrap.fill(line, 78, initial_indent="- ") for line in verdict.said))
+        echo("\n".join(textwrap.fill(line, text_width(), initial_indent="- ") for line in verdict.said))
 
 
 def _line(prompt: str) -> str:

@@ -1,7 +1,6 @@
-"""Heat maps of attention as small PNG images inside SVG.
+"""Heat maps as small PNG images inside SVG.
 
-One colour, whose opacity is the weight, works on light and dark alike. Not here: the section around them
-(`attention`).
+Of attention in one color, whose opacity is the weight, which works on light and dark alike; of signed numbers in two.
 """
 
 from __future__ import annotations
@@ -12,20 +11,28 @@ import struct
 import zlib
 from collections.abc import Sequence
 
-from clearhead.report.markup import Html, tag
-from clearhead.report.wording import visible
+from clearhead.charts.markup import Html, tag
+from clearhead.charts.scale import Scale
+from clearhead.charts.svg import Axis, axes, drawing, room_for_ticks
+from clearhead.charts.wording import visible
 
 RGB = bytes((31, 119, 180))
+LOW, MIDDLE, HIGH = (11, 96, 191), (247, 246, 242), (168, 60, 0)  # of signed numbers
 CELL = 15.0
 Weights = Sequence[Sequence[float]]  # [T][S], rows sum to one
 
 
 def png(weights: Weights) -> bytes:
     """A T x S picture with 8-bit opacity sqrt(weight): the root keeps faint weights visible. NaN counts as nothing."""
-    rows = [b"\0" + b"".join(RGB + bytes((_opacity(w),)) for w in row) for row in weights]
-    height, width = len(weights), len(weights[0])
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)  # 8 bits, RGBA
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows), 9)), (b"IEND", b""))
+    return picture([b"".join(RGB + bytes((_opacity(w),)) for w in row) for row in weights], len(weights[0]))
+
+
+def picture(rows: Sequence[bytes], width: int) -> bytes:
+    """A PNG of rows of RGB or RGBA bytes. PNG specification (W3C 2003), sections 5 and 11."""
+    kind = {3: 2, 4: 6}[len(rows[0]) // width]  # what the format calls RGB and RGBA
+    header = struct.pack(">IIBBBBB", width, len(rows), 8, kind, 0, 0, 0)
+    scanlines = b"".join(b"\0" + row for row in rows)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(scanlines, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, body) for kind, body in chunks)
 
 
@@ -37,8 +44,8 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def data_uri(weights: Weights) -> str:
-    return "data:image/png;base64," + base64.b64encode(png(weights)).decode()
+def data_uri(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def packed(weights: Weights) -> str:
@@ -50,7 +57,7 @@ def packed(weights: Weights) -> str:
 def small_map(weights: Weights, name: str) -> Html:
     """One head, without labels."""
     height, width = len(weights), len(weights[0])
-    image = tag("image", href=data_uri(weights), width=width, height=height, preserveAspectRatio="none")
+    image = tag("image", href=data_uri(png(weights)), width=width, height=height, preserveAspectRatio="none")
     return tag("svg", image, viewBox=f"0 0 {width} {height}", role="img", aria_label=name, cls="heat")
 
 
@@ -61,7 +68,7 @@ def large_map(weights: Weights, tokens: Sequence[str], name: str) -> Html:
     box = edge + CELL * width, edge + CELL * height
     image = tag(
         "image",
-        href=data_uri(weights),
+        href=data_uri(png(weights)),
         x=edge,
         y=edge,
         width=CELL * width,
@@ -94,3 +101,27 @@ def large_map(weights: Weights, tokens: Sequence[str], name: str) -> Html:
         data_edge=edge,
         data_cell=CELL,
     )
+
+
+def signed_map(values: Sequence[Sequence[float]], x: Axis, y: Axis, width: float, height: float, name: str) -> Html:
+    """A table of numbers from -1 to 1 as colors: blue below 0, red above; rows go down."""
+    rows, columns = len(values), len(values[0])
+    left, top, right, bottom = room_for_ticks(y, (0.0, rows)), 24.0, width - 12, height - 38
+    pixels = [b"".join(_color(value) for value in row) for row in values]
+    image = tag(
+        "image",
+        href=data_uri(picture(pixels, columns)),
+        x=left,
+        y=top,
+        width=right - left,
+        height=bottom - top,
+        preserveAspectRatio="none",
+        style="image-rendering:pixelated",
+    )
+    frame = axes(Scale(0.0, columns, left, right), Scale(0.0, rows, top, bottom), x, y, width)
+    return drawing(width, height, name, [frame, image])
+
+
+def _color(value: float) -> bytes:
+    share, end = min(abs(value), 1.0), LOW if value < 0 else HIGH
+    return bytes(round((1 - share) * m + share * e) for m, e in zip(MIDDLE, end, strict=True))

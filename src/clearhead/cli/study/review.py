@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from clearhead.cli.decks import cut
+from clearhead.cli.study.decks import cut
 from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule

@@ -1,9 +1,12 @@
 import base64
 import math
+import re
 import struct
 import zlib
+from xml.etree import ElementTree
 
-from clearhead.report.heat import large_map, packed, png, small_map
+from clearhead.charts.heat import large_map, packed, png, signed_map, small_map
+from clearhead.charts.svg import Axis
 
 CAUSAL = [[1.0, 0.0, 0.0], [0.25, 0.75, 0.0], [0.0, 0.0, 1.0]]
 
@@ -19,8 +22,8 @@ def opacities(picture):
         assert crc == zlib.crc32(kind + body)
         chunks[kind] = body
         at += 12 + length
-    width, height, depth, colour = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
-    assert (depth, colour) == (8, 6)
+    width, height, depth, color = struct.unpack(">IIBB", chunks[b"IHDR"][:10])
+    assert (depth, color) == (8, 6)
     raw = zlib.decompress(chunks[b"IDAT"])
     rows = [raw[r * (1 + 4 * width) : (r + 1) * (1 + 4 * width)] for r in range(height)]
     assert all(row[0] == 0 for row in rows)
@@ -44,3 +47,17 @@ def test_maps_name_their_tokens_and_escape_them():
     svg = large_map(CAUSAL, ["<", "\n", "abc"], "layer 1")
     assert svg.count("&lt;") == 2 and svg.count("⏎") == 2 and svg.count("rotate(-90)") == 1
     assert "data:image/png;base64," in small_map(CAUSAL, "layer 1")
+
+
+def test_a_heat_map_holds_its_numbers_as_colours():
+    svg = signed_map([[-1.0, 0.0, 1.0], [0.5, 0.0, 9.0]], Axis("x"), Axis("y"), 640.0, 300.0, "name")
+    ElementTree.fromstring(svg)
+    data = base64.b64decode(re.search(r'base64,([^"]*)"', svg)[1])
+    assert data.startswith(b"\x89PNG") and struct.unpack(">II", data[16:24]) == (3, 2)
+    at = data.index(b"IDAT")
+    pixels = zlib.decompress(data[at + 4 : at + 4 + struct.unpack(">I", data[at - 4 : at])[0]])
+    rows = [pixels[1:10], pixels[11:20]]
+    blue, white, red = rows[0][:3], rows[0][3:6], rows[0][6:]
+    assert blue[2] > blue[0] and red[0] > red[2] and min(white) > 200
+    assert rows[1][6:] == red  # more than 1 is 1
+    assert white != rows[1][:3] != red

@@ -8,12 +8,13 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
-from clearhead.cli.check_notes import check
-from clearhead.cli.deck_files import export, restore
-from clearhead.cli.deck_stats import stats
-from clearhead.cli.decks import GUIDE, cut, deck_name, guide, known, opened, own
 from clearhead.cli.examples import examples
-from clearhead.cli.interview import interview
+from clearhead.cli.options import json_option
+from clearhead.cli.study.check_notes import check
+from clearhead.cli.study.deck_files import export, restore
+from clearhead.cli.study.deck_stats import stats
+from clearhead.cli.study.decks import GUIDE, cut, deck_name, guide, known, opened, own
+from clearhead.cli.study.interview import interview
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -35,7 +36,7 @@ SHOWN = 5  # questions named for each kind of change
 @click.option("--section", default="", help="Only below headings that hold these words.")
 @click.option("--new", default=20, show_default=True, type=click.IntRange(0), help="New cards a day.")
 @click.option("--limit", type=click.IntRange(1), help="End after this many answers.")
-@click.option("--json", "as_json", is_flag=True, help="Print the cards that wait as JSON, and ask nothing.")
+@json_option
 @click.pass_context
 def command(
     ctx: click.Context, deck: str | None, section: str, new: int, limit: int | None, as_json: bool
@@ -44,7 +45,8 @@ def command(
 
     A question is shown; think, press any key for the answer, and rate how well you knew it: 1 again, 2 hard, 3 good,
     4 easy. Beside each stands when the card would come back. u takes the last answer back, b buries a card until
-    tomorrow, s suspends it for good, e edits it, / searches, q ends. Each answer is saved at once.
+    tomorrow, s suspends it for good, e edits it, / searches, q ends. Each answer is saved at once. With --json the
+    cards that wait are told, and nothing is asked.
     """
     if ctx.invoked_subcommand:
         given = [name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
@@ -54,7 +56,7 @@ def command(
         return None
     import time
 
-    from clearhead.cli.review import Wanted, queue, review
+    from clearhead.cli.study.review import Wanted, queue, review
     from clearhead.study import deck as decks
 
     with opened() as db:
@@ -81,7 +83,7 @@ def command(
 )
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--deck", "deck", help="Its name; that of the file if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def import_(file: Path, deck: str | None, as_json: bool) -> None:
     """Read notes into a deck. Headings are sections; a line `1) question` at the margin begins a card, and what is
     indented below it is the answer. Imported again, changed notes keep what you have learned."""
@@ -118,7 +120,7 @@ def import_(file: Path, deck: str | None, as_json: bool) -> None:
     short_help="The decks, and what waits in them.",
     epilog=examples(("clearhead study list --json", "the same for a program")),
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_(as_json: bool) -> None:
     """List the decks, and how many of their cards wait."""
     import time
@@ -146,7 +148,7 @@ def list_(as_json: bool) -> None:
 )
 @click.argument("words", nargs=-1, required=True)
 @click.option("--deck", "deck", help="In this deck only.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
     """Find the cards that hold all WORDS, in question, answer or section."""
     from clearhead.study import deck as decks
@@ -172,7 +174,7 @@ def search(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
 )
 @click.argument("words", nargs=-1)
 @click.option("--deck", "deck", help="In this deck only.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def unsuspend(words: tuple[str, ...], deck: str | None, as_json: bool) -> None:
     """Ask the suspended cards again that hold all WORDS; without words, all of them."""
     from clearhead.study import deck as decks

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.terminal import Shown, echo, echo_json
@@ -32,7 +33,7 @@ LISTED = 30  # questions
 )
 @click.argument("topic", nargs=-1)
 @click.option("--html", "folder", type=click.Path(path_type=Path), metavar="DIR", help="Write it as web pages.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     """Read the guide: questions from the dot product to tree search, answered, with code that was run.
 

@@ -59,7 +59,13 @@ class Scale:
     log: bool = False
 
     def __call__(self, number: float) -> float:
-        number = min(max(number, self.low), self.high)
+        return self.beyond(min(max(number, self.low), self.high))
+
+    def __contains__(self, number: float) -> bool:
+        return self.low <= number <= self.high
+
+    def beyond(self, number: float) -> float:
+        """The place of a number that may lie outside, where the scale goes on."""
         low, high = self.low, self.high
         if self.log:
             number, low, high = math.log(number), math.log(low), math.log(high)
@@ -90,20 +96,20 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     """
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    # Neighbours that collide form a group centred on its members' mean; groups merge until none collide.
-    groups: list[list[float]] = []  # [centre, size]
+    # Neighbours that collide form a group centered on its members' mean; groups merge until none collide.
+    groups: list[list[float]] = []  # [center, size]
     for i in order:
         groups.append([min(max(wanted[i], low), high), 1])
         while True:
-            centre, size = groups[-1]
+            center, size = groups[-1]
             half = gap * (size - 1) / 2
-            groups[-1][0] = min(max(centre, low + half), high - half)
+            groups[-1][0] = min(max(center, low + half), high - half)
             if len(groups) < 2 or _clear(groups[-2], groups[-1], gap):
                 break
-            centre, size = groups.pop()
+            center, size = groups.pop()
             before, members = groups[-1]
-            groups[-1] = [(before * members + centre * size) / (members + size), members + size]
-    placed = [centre + gap * (k - (size - 1) / 2) for centre, size in groups for k in range(int(size))]
+            groups[-1] = [(before * members + center * size) / (members + size), members + size]
+    placed = [center + gap * (k - (size - 1) / 2) for center, size in groups for k in range(int(size))]
     places = [0.0] * len(wanted)
     for i, place in zip(order, placed, strict=True):
         places[i] = place

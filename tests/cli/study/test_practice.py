@@ -100,23 +100,6 @@ def test_a_solution_seen_before_the_pass_is_remembered(capsys: Capture) -> None:
     assert {row["name"]: row for row in json.loads(capsys.readouterr().out)}["softmax"]["solution_seen"]
 
 
-def test_problems(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert {"bayes", "mlp-backward"} <= {row["name"] for row in answer(capsys, "problems")}
-    posed = answer(capsys, "problems", "softmax", "--seed", "3")
-    assert posed["question"].startswith("What is softmax(") and posed["seed"] == 3
-    wrong = answer(capsys, "problems", "softmax", "--seed", "3", "--answer", "1, 1, 1", code=1)
-    right = wrong["solution"][2]["value"]
-    assert not wrong["right"] and answer(capsys, "problems", "softmax", "--seed", "3", "--answer", str(right))["right"]
-    typed = iter(["what", "1, 0, 0"])
-    monkeypatch.setattr("click.prompt", lambda *args, **kwargs: next(typed))
-    assert main(["practice", "problems", "softmax", "--seed", "3"]) == 1
-    told = capsys.readouterr().out
-    assert "cannot be read" not in told.splitlines()[0] and "'what' is not known" in told and "→ softmax(z)" in told
-    for args in (["--seed", "3"], ["bayes", "--answer", "1"], ["byes"], ["bayes", "--seed", "1", "--answer", "1 +"]):
-        assert main(["practice", "problems", *args]) == 2
-        assert capsys.readouterr().err.count("\n") == 1
-
-
 def test_a_machine_without_walls_is_asked_once(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without --unsafe nothing is run; with it one line says what is missing, and what can be kept is kept."""
     exchange = Sandbox._exchange

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from clearhead.cli import review
 from clearhead.cli.main import main
+from clearhead.cli.study import review
 from clearhead.study import deck as decks
 
 Capture = pytest.CaptureFixture[str]

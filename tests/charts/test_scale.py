@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from clearhead.report.scale import Scale, linear_ticks, log_ticks, span, spread
+from clearhead.charts.scale import Scale, linear_ticks, log_ticks, span, spread
 
 wide = st.floats(-1e9, 1e9, allow_nan=False)
 positive = st.floats(1e-6, 1e9)
@@ -38,6 +38,7 @@ def test_log_ticks_are_rising_inside_and_enough(low, ratio):
 
 def test_ticks_of_a_typical_axis():
     assert linear_ticks(0.0, 1.0) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert log_ticks(1.0, 1000.0) == [1.0, 10.0, 100.0, 1000.0]
     assert log_ticks(20.0, 5000.0, 9) == [20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0]
     assert log_ticks(1.0, 1e6) == [1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6][::2]
 
@@ -53,6 +54,11 @@ def test_an_empty_range_has_no_ticks():
 def test_a_scale_stays_on_the_drawing(x):
     assert 10 <= Scale(0.0, 1.0, 10.0, 90.0)(x) <= 90
     assert 10 <= Scale(1.0, 100.0, 90.0, 10.0, log=True)(abs(x)) <= 90
+
+
+def test_beyond_its_ends_a_scale_goes_on_where_it_is_asked_to():
+    assert Scale(0.0, 1.0, 10.0, 90.0).beyond(2.0) == 170
+    assert 1.0 in Scale(0.0, 1.0, 10.0, 90.0) and 1.1 not in Scale(0.0, 1.0, 10.0, 90.0)
 
 
 def test_a_log_scale_gives_equal_ratios_equal_room():
@@ -82,3 +88,10 @@ def test_spread_keeps_order_distance_and_bounds(wanted, gap):
 
 def test_spread_leaves_what_does_not_collide():
     assert spread([100.0, 20.0], 10.0, 0.0, 200.0) == [100.0, 20.0]
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1), (-3, 3), (0, 60), (-1.25, 1.25), (0.001, 0.0042), (12, 13)])
+def test_ticks_of_small_axes_are_few_round_and_inside(low, high):
+    found = linear_ticks(low, high)
+    assert 3 <= len(found) <= 7 and low <= found[0] and found[-1] <= high
+    assert all(len(f"{tick:g}".lstrip("-0.").replace(".", "")) <= 3 for tick in found)

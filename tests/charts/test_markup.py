@@ -1,4 +1,4 @@
-from clearhead.report.markup import Html, join, tag
+from clearhead.charts.markup import Html, join, tag
 
 
 def test_plain_text_is_escaped_and_markup_is_not():

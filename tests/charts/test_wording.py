@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from clearhead.report import wording
-from clearhead.report.wording import MISSING, NARROW
+from clearhead.charts import wording
+from clearhead.charts.wording import MISSING, NARROW
 
 NAN = math.nan
 

@@ -4,8 +4,9 @@ from dataclasses import asdict
 
 import click
 
-from clearhead.cli.decks import cut, guide, known, opened
 from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
+from clearhead.cli.study.decks import cut, guide, known, opened
 from clearhead.terminal import echo, echo_json
 
 WEAKEST = 5
@@ -20,7 +21,7 @@ WEAKEST = 5
     ),
 )
 @click.option("--deck", "deck", help="Of this deck; of all if not given.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def stats(deck: str | None, as_json: bool) -> None:
     """Say what is due, what comes in the next seven days, how much was known, and which sections are weakest.
 

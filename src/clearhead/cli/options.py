@@ -1,0 +1,42 @@
+"""Options that several verbs have, written once, so that they are called and explained the same everywhere.
+
+Deliberately not here: the options of sampling (`sampling`) and of a run's Python (`intake`).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+dtype_option = click.option(
+    "--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
+    help="Type of the weights; auto: as they are, if this processor is fast at it.",
+)  # fmt: skip
+run_option = click.option(
+    "--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory."
+)
+resume_option = click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
+skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
+stop_option = click.option("--stop", multiple=True, help="End before this string; may be given several times.")
+control_tokens_option = click.option(
+    "--control-tokens", is_flag=True, help="Read control tokens spelled in a message as such, not as text."
+)
+sampling_seed_option = click.option("--seed", type=int, default=0, show_default=True, help="Seed of the sampling.")
+training_seed_option = click.option(
+    "--seed", type=int, help="Seed of everything random. Default: the recipe's; 0 where there is none."
+)
+draw_seed_option = click.option(
+    "--seed", type=click.IntRange(0), help="Seed of what is drawn, to draw it again; a new one each time if not given."
+)
+work_folder_option = click.option(
+    "--dir", "folder", default="practice", show_default=True, help="Where the files of exercises lie."
+)
+
+
+def set_option(key: str = "KEY") -> Callable[..., Any]:
+    """--set KEY=VALUE, where the settings have such keys."""
+    told = "Change one setting; may be given several times."
+    return click.option("--set", "settings", multiple=True, metavar=f"{key}=VALUE", help=told)

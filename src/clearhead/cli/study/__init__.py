@@ -1,0 +1,1 @@
+"""The verbs of study: guide, cards, exercises and problems."""
