@@ -112,3 +112,35 @@ def test_a_run_of_before_inputs_were_kept_opens(files: Path, tmp_path: Path) -> 
     shutil.rmtree(run.path / "data")
     assert run.recipe() == recipe(files)
     reopen(run.path, recipe(files))
+
+
+def test_what_a_python_file_imports_from_beside_it_goes_along(tmp_path: Path) -> None:
+    """Modules, what these import, and packages; not what lies there unused, nor the installed."""
+    source = tmp_path / "mine"
+    (source / "words").mkdir(parents=True)
+    (source / "task.py").write_text(
+        "import json, near\nfrom words.more import X\n\ndef check(p, a, e): return near.Y\n"
+    )
+    (source / "near.py").write_text("import far\nimport task\nY = far.Z\n")
+    (source / "far.py").write_text("Z = True\n")
+    (source / "unused.py").write_text("")
+    (source / "words" / "__init__.py").write_text("")
+    (source / "words" / "more.py").write_text("X = 1\n")
+    run = tmp_path / "run"
+    run.mkdir()
+    _, found = inputs.keep({"tasks": {"mine": {"checker": str(source / "task.py")}}}, run)
+    assert [entry.name for entry in found] == ["data/task.py"]
+    kept = {str(path.relative_to(run / "data")) for path in (run / "data").rglob("*.py")}
+    assert kept == {"task.py", "near.py", "far.py", "words/__init__.py", "words/more.py"}
+
+
+def test_two_modules_of_one_name_are_told(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"check_{folder}.py").write_text("import near\n")
+        (tmp_path / folder / "near.py").write_text(f"Y = {folder!r}\n")
+    run = tmp_path / "run"
+    run.mkdir()
+    tasks = {name: {"checker": str(tmp_path / name / f"check_{name}.py")} for name in ("a", "b")}
+    with pytest.raises(UserError, match=r"two files of the recipe are called near\.py"):
+        inputs.keep({"tasks": tasks}, run)

@@ -1,11 +1,13 @@
 """The files that a recipe names (problems, held-out problems, Python of the user's), and what a run keeps of them.
 
 A run copies them into its folder `data` when it is made, and its config.toml names the copies, so that it can be moved
-and outlives its sources. A file too large to copy stays where it is and is known again by its hash. This is the one
-place that knows which settings are file names and where they lead. What is deliberately not here: the text of a run on
-text, which its stages turn into shards and never read again.
+and outlives its sources; the modules that a Python file imports from beside it go along. A file too large to copy stays
+where it is and is known again by its hash. This is the one place that knows which settings are file names and where
+they lead. What is deliberately not here: the text of a run on text, which its stages turn into shards and never read
+again.
 """
 
+import ast
 import hashlib
 import os
 import shutil
@@ -79,7 +81,48 @@ def _keep(path: Path, run: Path, taken: set[str]) -> Input:
     name = next(name for name in names if name not in taken)
     (run / FOLDER).mkdir(exist_ok=True)
     shutil.copyfile(path, run / name)
+    for module in imported_beside(path) if path.suffix == ".py" else ():
+        _keep_module(module, path.parent, run / FOLDER)
     return Input(name, original, _sha256(run / name), facts.st_size, facts.st_mtime_ns, copied=True)
+
+
+def imported_beside(path: Path) -> list[Path]:
+    """The Python files beside a file that it imports by their names, and those that these import; packages whole.
+
+    What cannot be parsed imports nothing: it fails by itself when it is run.
+    """
+    found: dict[Path, None] = {}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        for name in _imported_names(file):
+            module, package = path.parent / f"{name}.py", path.parent / name
+            here = sorted(package.rglob("*.py")) if package.is_dir() else [module] if module.is_file() else []
+            new = [each for each in here if each not in found and each != path]
+            found |= dict.fromkeys(new)
+            waiting += new
+    return list(found)
+
+
+def _imported_names(file: Path) -> set[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return set()
+    nodes = list(ast.walk(tree))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.partition(".")[0] for name in plain} | {
+        (node.module or "").partition(".")[0] for node in nodes if isinstance(node, ast.ImportFrom) and not node.level
+    } - {""}
+
+
+def _keep_module(module: Path, folder: Path, kept: Path) -> None:
+    """A copy under its own name, by which it is imported. UserError where that is another file's already."""
+    target = kept / module.relative_to(folder)
+    if target.exists() and target.read_bytes() != module.read_bytes():
+        raise UserError(f"two files of the recipe are called {module.name}, {module} is one; rename it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(module, target)
 
 
 def located(plain: Mapping[str, Any], run: Path, inputs: list[Input]) -> dict[str, Any]:

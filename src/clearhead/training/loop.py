@@ -46,6 +46,8 @@ PREFETCH = 4  # batches made before they are asked for
 class TrainConfig:
     """How to train. `lr` is Muon's, for the matrices inside the blocks; everything else learns with `adam_lr`.
 
+    `schedule`, with `warmup` steps and `decay_start`, is how both change with the step (schedule.py).
+
     A batch is `batch_size` rows of `seq_len` tokens. A recipe of tasks may say 0 for both: as the data need
     (pipeline/sizes.py).
 
