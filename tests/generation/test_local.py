@@ -499,7 +499,7 @@ def test_wrong_inputs_are_refused_and_change_nothing(make_decoder: MakeDecoder, 
     (root,) = engine.open(["0"])
     used = engine.trie.used
     refused("9 tokens long, but the model's context is 8", lambda: engine.open(["1", "000000000"]))
-    refused("empty prompt", lambda: engine.open(["1", ""]))
+    refused("from nothing", lambda: engine.open(["1", ""]))
     refused("'x' .* is not in the model's alphabet", lambda: engine.open(["1", "x"]))
     refused("n = 0", lambda: engine.extend([root], 0, PLAIN, [1]))
     refused("1 nodes need as many seeds, not 2", lambda: engine.extend([root], 1, PLAIN, [1, 2]))

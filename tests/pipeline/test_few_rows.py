@@ -107,7 +107,7 @@ def test_a_run_that_learns_by_heart_says_so_and_keeps_the_best_weights(tmp_path:
     assert evals[-1]["held_out_loss"] > 2 * evals[-1]["seen_loss"]
     found = [event for event in events if event["kind"] == "memorizes"]
     assert found and found[-1] == {"kind": "memorizes", "step": 200, "rows": context.tasks()["mine"].rows}
-    assert sum("it learns its" in line for line in said) == 1
+    assert sum("it memorizes its" in line for line in said) == 1
     assert any(line.endswith("best first_try are kept") for line in said)
     kept = next(event for event in events if event["kind"] == "kept")
     assert kept["best_step"] < 200  # the held-out loss, which breaks ties, rises

@@ -65,7 +65,7 @@ class Display:
 
     def table(self, rows: "Sequence[Row]") -> None:
         """Strategies, what they reach and what they cost."""
-        columns = ("strategy", "budget", "accuracy", "95% interval", "generated", "reward model", "seconds")
+        columns = ("strategy", "budget", "accuracy", "95% interval", "generated", "reward", "seconds")
         drawn = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE)
         for row in rows:
             drawn.add_row(

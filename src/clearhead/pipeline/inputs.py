@@ -65,7 +65,8 @@ def keep(plain: Mapping[str, Any], run: Path) -> tuple[dict[str, Any], list[Inpu
         path = Path(name).expanduser()
         if not path.is_file():
             return name
-        key = _sha256(path) + path.suffix
+        with_modules = [path, *(imported_beside(path) if path.suffix == ".py" else ())]
+        key = "".join(map(_sha256, with_modules)) + path.suffix
         if key not in found:
             found[key] = _keep(path, run, {entry.name for entry in found.values()})
         return found[key].name
