@@ -45,7 +45,7 @@ def followed(recipe: Recipe, rows: int) -> Recipe:
 def own_reader(recipe: Recipe, rows: int) -> bool:
     """Whether the reward model starts from a language model of its own.
 
-    By itself it does where rows are few and the policy began with nothing; a checkpoint's weights are no such rows'.
+    Unasked it does where rows are few, but not from a checkpoint, which knows more than these rows.
     """
     return are_few(rows) and not recipe.base if recipe.rollouts.reader == "auto" else recipe.rollouts.reader == "own"
 
@@ -53,7 +53,7 @@ def own_reader(recipe: Recipe, rows: int) -> bool:
 def curve(recipe: Recipe, rows: int, steps: int) -> bool:
     """Does a run measure accuracy against rows? Only where rows are few, and unasked only where it is short.
 
-    From a checkpoint it never is: a large model is trained for every point.
+    It is not short from a checkpoint, since a large model is trained for every point.
 
     `steps`: of the policy's training, as many as there were or may be.
     """
