@@ -1,4 +1,4 @@
-"""Packed examples: what is a target, that neighbours do not matter, and that every example has its turn."""
+"""Packed examples: what is a target, that neighbors do not matter, and that every example has its turn."""
 
 import random
 from collections import Counter
@@ -48,12 +48,12 @@ def test_a_position_learns_the_token_after_it_where_that_is_the_assistants() -> 
     assert batch.segments.tolist() == [[1, 1, 1, 1, 2, 0]]
 
 
-def test_a_token_does_not_see_its_neighbours_in_the_row() -> None:
+def test_a_token_does_not_see_its_neighbors_in_the_row() -> None:
     decoder = noisy()
     first, *others = some(4)
     rows = []
-    for neighbours in (others, [Example([e.tokens[0] ^ 1, *e.tokens[1:]], e.learned) for e in others]):
-        batch = to_tensors(pack_examples([first, *neighbours], 64), CPU)
+    for neighbors in (others, [Example([e.tokens[0] ^ 1, *e.tokens[1:]], e.learned) for e in others]):
+        batch = to_tensors(pack_examples([first, *neighbors], 64), CPU)
         assert batch.tokens.shape[0] == 1
         with torch.no_grad():
             rows.append((batch, decoder.logits(decoder(batch.tokens, batch.positions, causal_attend(batch.segments)))))

@@ -128,7 +128,7 @@ def test_sublayers_that_write_nothing_leave_the_stream_alone() -> None:
     assert pre_ln_block(X, silent).tolist() == X.tolist()
     dx, _ = pre_ln_block_vjp(X, silent, None, X)
     assert dx.tolist() == X.tolist()
-    assert np.abs(post_ln_block(X, silent) - X).max() > 0.1  # post-LN normalises the stream itself
+    assert np.abs(post_ln_block(X, silent) - X).max() > 0.1  # post-LN normalizes the stream itself
 
 
 def test_the_stream_grows_under_pre_ln_and_not_under_post_ln() -> None:

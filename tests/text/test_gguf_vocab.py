@@ -122,7 +122,7 @@ def test_the_manner_of_llama_3(tmp_path: Path) -> None:
 
 
 def greedy(text: str, scores: Mapping[str, float], unknown: int, ids: Mapping[str, int]) -> list[int]:
-    """SentencePiece's BPE by its definition: the pair of neighbours whose whole has the best score, leftmost first."""
+    """SentencePiece's BPE by its definition: the pair of neighbors whose whole has the best score, leftmost first."""
     parts = list("▁" + text.replace(" ", "▁")) if text else []
     while True:
         wholes = [(-scores[a + b], i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in scores]

@@ -54,7 +54,7 @@ def test_ids_and_text_are_those_of_transformers(tokenizer: SubwordTokenizer, tmp
 
 @given(TEXTS)
 @settings(deadline=None, max_examples=50)
-def test_text_spelt_like_a_special_token_is_text(text: str) -> None:
+def test_text_spelled_like_a_special_token_is_text(text: str) -> None:
     ids = BPE.encode(f"{text}<end>")
     assert 1 not in ids and BPE.decode(ids) == f"{text}<end>"
     assert BPE.encode("a<end>", special=True)[-1] == 1

@@ -79,7 +79,7 @@ def test_gradients_are_those_of_the_masters_in_float32() -> None:
     gradients([batch()])
     with torch.no_grad():
         for p in model.parameters():
-            p.add_(0.01)  # as an optimiser would
+            p.add_(0.01)  # as an optimizer would
     loss, found = gradients([batch()])
     expected = language_model_loss(model, to_tensors(batch(), CPU))
     expected.backward()

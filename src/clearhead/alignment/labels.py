@@ -1,4 +1,4 @@
-"""Labelled paths as training batches for the reward model: problem by problem, so that its solutions can be compared.
+"""Labeled paths as training batches for the reward model: problem by problem, so that its solutions can be compared.
 
 A batch holds all that it compares: some right and some wrong solutions of each of its problems. Which pairs are
 compared is decided here, as places in the flat batch, so that the loss has one shape for every batch.
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clearhead.alignment.reward import OUTCOME, PROCESS, Scored, pair_loss, reward_loss, scored_document
-from clearhead.alignment.rollouts import UNLABELLED, LabelledPath, labelled_states
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath, labeled_states
 from clearhead.kernels.attention import causal_attend
 from clearhead.text.packing import NO_TARGET, Document, fill_rows, lay_out
 from clearhead.text.protocol import Tokenizer
@@ -31,7 +31,7 @@ PAIRS_PER_TOKEN = 1 / 8  # places for pairs in a batch; more than there are, exc
 
 
 class RewardBatch(NamedTuple):
-    """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELLED elsewhere.
+    """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELED elsewhere.
 
     Targets are the tokens of right solutions, which the model goes on learning to write.
     `pairs[p]` are two places in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]` is
@@ -98,7 +98,7 @@ def _chosen(documents: Sequence[Scored], rng: random.Random) -> list[Scored]:
 def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng: random.Random) -> RewardBatch:
     """The documents of each problem in `rows` rows of `length` tokens; what finds no place is left out.
 
-    A state that several documents of a problem share is labelled in the first of them alone, so that a shared
+    A state that several documents of a problem share is labeled in the first of them alone, so that a shared
     beginning does not count twice.
     """
     documents = [(problem, document) for problem, group in enumerate(groups) for document in group]
@@ -106,7 +106,7 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
     kept = [(problem, d, row) for (problem, d), row in zip(documents, placed, strict=True) if row >= 0]
     packed = lay_out([Document(d.tokens, [PAD]) for _, d, _ in kept], [row for *_, row in kept], rows, length)
     targets = np.full((rows, length), NO_TARGET)
-    labels = np.full((rows, length, 2), UNLABELLED, np.float32)
+    labels = np.full((rows, length, 2), UNLABELED, np.float32)
     used, seen, states = [0] * rows, set[tuple[int, tuple[int, ...]]](), list[_State]()
     for problem, d, row in kept:
         start, used[row], depth = used[row], used[row] + len(d.tokens), 0
@@ -116,10 +116,10 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
             if d.ends[at]:
                 depth += 1
                 key = (problem, tuple(d.tokens[: at + 1]))
-                if key not in seen and pair != (UNLABELLED, UNLABELLED):
+                if key not in seen and pair != (UNLABELED, UNLABELED):
                     seen.add(key)
                     labels[row, start + at] = pair
-                    place, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELLED
+                    place, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELED
                     states.append(_State(problem, 0 if last else depth, place, pair))
     pairs, weights = choose_pairs(states, max(1, round(rows * length * PAIRS_PER_TOKEN)), rng)
     return RewardBatch(packed.tokens, packed.positions, packed.segments, targets, labels, pairs, weights)
@@ -146,7 +146,7 @@ def choose_pairs(
     found: dict[tuple[int, int], list[tuple[int, int, float]]] = defaultdict(list)
     for (problem, _), group in alike.items():
         for head in (OUTCOME, PROCESS):
-            ranked = sorted((s for s in group if s.labels[head] != UNLABELLED), key=lambda s: -s.labels[head])
+            ranked = sorted((s for s in group if s.labels[head] != UNLABELED), key=lambda s: -s.labels[head])
             for i, better in enumerate(ranked):
                 for worse in ranked[i + 1 :]:
                     gap = better.labels[head] - worse.labels[head]
@@ -167,7 +167,7 @@ def choose_pairs(
     return pairs, weights
 
 
-def by_problem(tokenizer: Tokenizer, paths: Sequence[LabelledPath], length: int) -> list[list[Scored]]:
+def by_problem(tokenizer: Tokenizer, paths: Sequence[LabeledPath], length: int) -> list[list[Scored]]:
     """The documents of each problem that a row of `length` tokens holds, in the order of the paths."""
     groups: dict[str, list[Scored]] = defaultdict(list)
     for path in paths:
@@ -178,8 +178,8 @@ def by_problem(tokenizer: Tokenizer, paths: Sequence[LabelledPath], length: int)
 
 
 def split_paths(
-    paths: Sequence[LabelledPath], held_out: float, most: int, seed: int
-) -> tuple[list[LabelledPath], list[LabelledPath]]:
+    paths: Sequence[LabeledPath], held_out: float, most: int, seed: int
+) -> tuple[list[LabeledPath], list[LabeledPath]]:
     """(train, held out), by problem, so that no state of a held-out problem is learned; at most `most` are held out."""
     problems = sorted({path.problem for path in paths})
     random.Random(seed).shuffle(problems)
@@ -230,9 +230,9 @@ def share_ranked(model: Any, batches: Sequence[RewardBatch], head: int) -> float
     return won / total if total else float("nan")
 
 
-def share_positive(paths: Sequence[LabelledPath]) -> tuple[int, float]:
-    """How many states are labelled, and the mean of their labels."""
-    labels = list(labelled_states(paths).values())
+def share_positive(paths: Sequence[LabeledPath]) -> tuple[int, float]:
+    """How many states are labeled, and the mean of their labels."""
+    labels = list(labeled_states(paths).values())
     return len(labels), float(np.mean(labels)) if labels else float("nan")
 
 

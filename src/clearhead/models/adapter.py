@@ -198,7 +198,7 @@ def _of_module(config: Mapping[str, Any], key: str, patterns: str, usual: int, n
 
 
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """alpha / rank, or alpha / √rank for rank-stabilised updates (Kalajdzievski 2023); a pattern may set a module's."""
+    """alpha / rank, or alpha / √rank for rank-stabilized updates (Kalajdzievski 2023); a pattern may set a module's."""
     alpha, r = (
         _of_module(config, *keys, name) for keys in (("lora_alpha", "alpha_pattern", 8), ("r", "rank_pattern", 8))
     )

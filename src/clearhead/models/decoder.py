@@ -188,7 +188,7 @@ class Decoder(nn.Module):
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
-            initialise(self, seed)
+            initialize(self, seed)
         # No buffers: a decoder in half precision still turns by whole frequencies.
         self.frequencies = global_frequencies(config) if config.positions == "rotary" else None
         local = config.rope_local_theta
@@ -244,7 +244,7 @@ class Decoder(nn.Module):
 
 
 def table(rows: int, width: int) -> nn.Embedding:
-    """Not set to anything yet: `initialise` does that, or a file."""
+    """Not set to anything yet: `initialize` does that, or a file."""
     return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
@@ -280,7 +280,7 @@ def global_frequencies(config: DecoderConfig) -> Float[Tensor, "N"]:
 
 
 @torch.no_grad()
-def initialise(model: Decoder, seed: int) -> None:
+def initialize(model: Decoder, seed: int) -> None:
     """Uniform ±1/√fan_in for the matrices that read the stream, zero for those that write to it and for the head.
 
     A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and gains have

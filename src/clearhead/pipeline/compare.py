@@ -16,7 +16,7 @@ from clearhead.reasoning.strategies import known, strategy_of
 from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
-from clearhead.tasks.labelled import labelled
+from clearhead.tasks.labeled import labeled
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
 
@@ -39,7 +39,7 @@ def with_labels(task: Task, data: Path, columns: Mapping[str, str], skip_bad: bo
     """The task on new rows, whose columns are called as those of its own where nothing else is said."""
     rows = whole(task)
     own = rows.columns if isinstance(rows, FileTask) else {}
-    return labelled(task, data, columns or own, skip_bad)
+    return labeled(task, data, columns or own, skip_bad)
 
 
 def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> list[str]:

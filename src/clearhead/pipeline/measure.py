@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from clearhead.alignment import quality
-from clearhead.alignment.rollouts import collect, labelled_states
+from clearhead.alignment.rollouts import collect, labeled_states
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SamplingParams
@@ -257,7 +257,7 @@ def _label_truth(
     """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
     labels, truth = [], []
     paths = list(collect(engine, task, problems, recipe.rollouts, recipe.seed + 2))
-    for (problem, steps, _), label in labelled_states(paths).items():
+    for (problem, steps, _), label in labeled_states(paths).items():
         if steps:
             labels.append(label)
             truth.append(task.check_step(problem, steps))

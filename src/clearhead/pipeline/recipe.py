@@ -25,7 +25,7 @@ from clearhead.training.loop import TrainConfig
 class TaskConfig:
     """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name.
 
-    `share` is its part of the training documents, `rollouts` multiplies the problems that are labelled for the reward
+    `share` is its part of the training documents, `rollouts` multiplies the problems that are labeled for the reward
     model: a task whose solutions are short and alike can afford more. `pieces` makes steps of answers that have none:
     the separator that ends a step, "off", or "auto": a separator that nearly all answers have.
     """

@@ -9,7 +9,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     policy.safetensors     the language model           reward.safetensors
     base.json              the checkpoint that it starts from, if it does, and in before.json what that answered
     drawn/                 problems of tasks that draw them
-    rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
+    rollouts/              labeled paths, in pieces    evaluation/       one file a measured piece
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 

@@ -113,7 +113,7 @@ def tokenizer_stage(context: TextContext) -> None:
         tokenizer: Tokenizer = _given(config.path)
     else:
         with counted_documents(context, "tokenizer") as texts:
-            if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
+            if config.kind == "char":  # of both sides of the split: held-out text must be spelled to be measured
                 tokenizer = CharTokenizer.train(texts)
             else:
                 sample = _sample(texts, share_of(context), read_json(run.corpus)["characters"])

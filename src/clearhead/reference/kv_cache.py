@@ -14,7 +14,7 @@ from clearhead.reference.attention import causal_mask, sliding_window_mask
 from clearhead.reference.blocks import EPS
 from clearhead.reference.mlp import swiglu_mlp
 from clearhead.reference.multi_head import from_heads, grouped_query_attention, project
-from clearhead.reference.normalisation import rms_norm
+from clearhead.reference.normalization import rms_norm
 from clearhead.reference.positions import lookup, rotary
 from clearhead.reference.transformer import Llama
 

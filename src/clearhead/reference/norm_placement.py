@@ -1,6 +1,6 @@
 """Where the norm of a residual block stands, before its sublayer or after the sum, and what that does with depth.
 
-A sublayer is any pair (f, f_vjp) on x of one shape. At initialisation, with sublayers that keep the variance,
+A sublayer is any pair (f, f_vjp) on x of one shape. At initialization, with sublayers that keep the variance,
 post-LN: every x_l has size 1, and every sublayer is sent a gradient of full size, however many there are: Σ ≈ L / 2.
 pre-LN: x_l has size √(1 + l), and sublayer l is sent a gradient of 1 / √(2 + l): Σ of squares ≈ ln L.
 So it is under post-LN that a deep network's first steps change it most, and that is where a warm-up is needed. Nothing
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clearhead.reference import Array
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp
 
 
 class Sublayer(NamedTuple):

@@ -1,7 +1,7 @@
 """Whole decoder-only language models, forward and backward: GPT-2 and Llama, from token ids to the loss's gradients.
 
 The original encoder-decoder is blocks.py's `post_ln_block` and `post_ln_cross_block`, stacked. Deliberately not here:
-dropout (regularisers.py), and decoding (kv_cache.py).
+dropout (regularizers.py), and decoding (kv_cache.py).
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from clearhead.reference.blocks import (
 )
 from clearhead.reference.mlp import MLP, GatedMLP
 from clearhead.reference.multi_head import Heads
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
 from clearhead.reference.positions import lookup, lookup_vjp
 from clearhead.reference.softmax import cross_entropy, cross_entropy_vjp
 

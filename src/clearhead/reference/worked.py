@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clearhead.reference import dense, normalisation, optimisers, search_walk
+from clearhead.reference import dense, normalization, optimizers, search_walk
 from clearhead.reference.attention import attention_weights
 from clearhead.reference.costs import Architecture, attention_matrix_bytes, parameter_table
 from clearhead.reference.dense import Network, mean_squared_error, mean_squared_error_vjp
@@ -38,7 +38,7 @@ def gradient_descent(w: float = 5.0, x: float = 2.0, y: float = 2.0, rate: float
         y_hat = w * x
         (dy_hat,), _ = mean_squared_error_vjp(np.array([y_hat]), np.array([y]), np.array(1.0))
         loss = mean_squared_error(np.array([y_hat]), np.array([y]))
-        new = float(optimisers.sgd(np.array(w), dy_hat * x, rate))
+        new = float(optimizers.sgd(np.array(w), dy_hat * x, rate))
         lines += [
             _line(f"ŷ, step {step}", f"w x = {say(w)} · {say(x)}", y_hat),
             _line("L", f"(ŷ - y)² = ({say(y_hat)} - {say(y)})²", loss),
@@ -105,7 +105,7 @@ def momentum(w: float = 0.5, g: float = 0.2, v: float = 0.1, rate: float = 0.1, 
     >>> [line.value for line in momentum()]
     [0.29, 0.471]
     """
-    new_w, new_v = optimisers.momentum(np.array(w), np.array(g), np.array(v), rate, beta)
+    new_w, new_v = optimizers.momentum(np.array(w), np.array(g), np.array(v), rate, beta)
     return [
         _line("v", f"β v + g = {say(beta)} · {say(v)} + {say(g)}", new_v),
         _line("w", f"w - α v = {say(w)} - {say(rate)} · {say(new_v)}", new_w),
@@ -123,8 +123,8 @@ def layer_norm(x: Vector = (1.0, 2.0, 3.0), gain: Vector = (), dy: Vector = (), 
     back = np.array(dy, float) if len(dy) else np.eye(len(at))[0]
     _fit("gain", len(gains), "x", len(at))
     _fit("dy", len(back), "x", len(at))
-    mean, var, x_hat = normalisation.standardise(at, eps)
-    found = normalisation.layer_norm_backward(at, gains, eps, back)
+    mean, var, x_hat = normalization.standardize(at, eps)
+    found = normalization.layer_norm_backward(at, gains, eps, back)
     return [
         _line("μ", f"mean of {say(x)}", mean[0]),
         _line("σ²", f"mean of (x - {say(mean[0])})²", var[0]),

@@ -52,8 +52,8 @@ def attention_section(attention: Attention | None) -> Html | None:
     )
     caption = (
         "Each small square is one attention head. A row is the token being written, a column an earlier token, and the"
-        " stronger the colour the more that head looks there (opacity is the root of the weight). Diagonals copy"
-        " neighbours, columns watch one token, scattered dots look things up. Attention shows where a head looks, not"
+        " stronger the color the more that head looks there (opacity is the root of the weight). Diagonals copy"
+        " neighbors, columns watch one token, scattered dots look things up. Attention shows where a head looks, not"
         " why."
     )
     scripted = tag("span", "Choose a head to enlarge it.", cls="scripted")

@@ -1,7 +1,7 @@
 """The schema of a report: what a run hands over, part by part, as plain JSON.
 
 Every part may be missing: a section without data is left out, a number that is absent, null or NaN is shown as "–".
-A misspelt key or a wrong type is an error that names its place. Accuracies, shares, probabilities and values are
+A misspelled key or a wrong type is an error that names its place. Accuracies, shares, probabilities and values are
 fractions in [0, 1]; times are seconds; memory is bytes; `low` and `high` bound the 95 % interval. Not here: wording.
 """
 

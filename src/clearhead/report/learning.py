@@ -127,7 +127,7 @@ def progress(points: Sequence[CurvePoint | EvalPoint]) -> Progress:
 
 
 def bucketed(xs: Sequence[float], ys: Sequence[float], buckets: int) -> list[tuple[float, float, float, float]]:
-    """A long curve as (last x, mean, smallest, largest y) of at most `buckets` runs of neighbours."""
+    """A long curve as (last x, mean, smallest, largest y) of at most `buckets` runs of neighbors."""
     pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if known(x) and known(y)]
     size = -(-len(pairs) // buckets) or 1
     runs = [pairs[i : i + size] for i in range(0, len(pairs), size)]
@@ -159,7 +159,7 @@ def _loss_figure(training: Training) -> Html | None:
     if svg is None:
         return None
     caption = (
-        "Loss is how surprised the model is by the next token: lower is better. The grey line is the text it learns"
+        "Loss is how surprised the model is by the next token: lower is better. The gray line is the text it learns"
         " from (band: lowest to highest)" + (", the blue one text that it never trains on." if training.evals else ".")
     )
     rows = [[count(e.step), count(e.tokens), number(e.loss)] for e in training.evals]

@@ -1,4 +1,4 @@
-"""The run in one sentence, and which strategy and budget speak for what in it. Not here: judgements (`findings`)."""
+"""The run in one sentence, and which strategy and budget speak for what in it. Not here: judgments (`findings`)."""
 
 from __future__ import annotations
 

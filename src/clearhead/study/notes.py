@@ -12,7 +12,7 @@ from pathlib import Path
 from clearhead.errors import UserError
 
 LARGEST = 20_000_000  # bytes of a file of notes
-# No two neighbours of a pattern may match the same character: a line can have megabytes.
+# No two neighbors of a pattern may match the same character: a line can have megabytes.
 HEADING = re.compile(r"(#++)[ \t]++(.*)")
 CLOSING = re.compile(r"(?:^|[ \t])#+$")  # `## Name ##`
 ITEM = re.compile(r"(\d{1,9})\)[ \t]++(\S.*)")

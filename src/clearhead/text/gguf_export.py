@@ -45,11 +45,11 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
     told = json.loads(tokenizer.to_json())
     if told["model"]["type"] != "BPE":
         raise UserError(f"a {told['model']['type']} tokenizer has no form in a decoder's GGUF file; only BPE has one")
-    composed = normalisers(told["normalizer"]) == ["NFC"]
+    composed = normalizers(told["normalizer"]) == ["NFC"]
     body = _byte_level(tokenizer, told) if tokenizer.is_byte_level else _sentencepiece(tokenizer, told, vocab)
     found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, told, template)}
     again = from_metadata(found)
-    first = prepends(told) and "Prepend" not in normalisers(told["normalizer"])
+    first = prepends(told) and "Prepend" not in normalizers(told["normalizer"])
     if first:
         warn("in a GGUF file a space is put before a text that begins with one as well, and after control tokens")
     for given in TRIED:
@@ -70,10 +70,10 @@ def prepends(told: Mapping[str, Any]) -> bool:
     cut = told["pre_tokenizer"] or {}
     if cut.get("type") == "Metaspace":
         return bool(cut["prepend_scheme"] != "never")
-    return "Prepend" in normalisers(told["normalizer"])
+    return "Prepend" in normalizers(told["normalizer"])
 
 
-def normalisers(told: Any) -> list[str]:
+def normalizers(told: Any) -> list[str]:
     """The kinds of the steps that change characters, in order."""
     if told is None:
         return []

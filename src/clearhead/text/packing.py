@@ -1,6 +1,6 @@
 """Documents into rows: whole documents of different lengths fill rows of one length with hardly any padding.
 
-A document is never split and never sees its neighbours: positions restart and segment numbers tell them apart.
+A document is never split and never sees its neighbors: positions restart and segment numbers tell them apart.
 Deliberately not here: tokenization, and the mask that the segments stand for (kernels.attention).
 """
 

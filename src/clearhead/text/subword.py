@@ -138,8 +138,8 @@ class SubwordTokenizer:
     def encode(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[int]:
         """The ids of a text.
 
-        `special`: text that is spelt like a special token becomes that token, as in a rendered chat. `frame`: with the
-        tokens that this tokenizer puts around every text, such as a beginning of text.
+        `special`: text that is spelled like a special token becomes that token, as in a rendered chat. `frame`: with
+        the tokens that this tokenizer puts around every text, such as a beginning of text.
         """
         return self._encode([text], special, frame)[0].ids
 
@@ -231,9 +231,9 @@ class SubwordTokenizer:
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:
         added = self.backend.get_added_tokens_decoder()
-        spelt = {i: token.content.encode() for i, token in added.items()}
+        spelled = {i: token.content.encode() for i, token in added.items()}
         vocabulary = self.backend.get_vocab(with_added_tokens=False)
-        return {i: _bytes(token) for token, i in vocabulary.items()} | spelt
+        return {i: _bytes(token) for token, i in vocabulary.items()} | spelled
 
     def to_json(self) -> str:
         """The text of a tokenizer.json, the format of the Hugging Face libraries."""

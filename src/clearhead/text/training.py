@@ -111,7 +111,7 @@ def _wordpiece(vocab_size: int) -> tuple[Tokenizer, trainers.Trainer]:
 
 
 def _bpe(vocab_size: int, cut: str, fewest: int) -> tuple[Tokenizer, trainers.Trainer]:
-    """Sennrich et al. 2016 on bytes, Radford et al. 2019: every text can be spelt, and comes back exactly."""
+    """Sennrich et al. 2016 on bytes, Radford et al. 2019: every text can be spelled, and comes back exactly."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = cut_to_bytes(pattern(cut))
     backend.decoder = decoders.ByteLevel()

@@ -1,7 +1,7 @@
 """Loss and gradients of one step: a working copy of the weights in the compute type, compiled where it pays.
 
-The float32 weights are the truth and only the optimiser changes them. Once a step they are rounded into the working
-copy, so that nothing inside the step casts a weight. Deliberately not here: the optimiser and the loop.
+The float32 weights are the truth and only the optimizer changes them. Once a step they are rounded into the working
+copy, so that nothing inside the step casts a weight. Deliberately not here: the optimizer and the loop.
 """
 
 import copy

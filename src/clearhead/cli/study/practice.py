@@ -28,7 +28,7 @@ LARGEST = 200_000  # bytes of a solution
     )
 )
 def command() -> None:
-    """Practise the subject in code: each exercise is graded against the reference."""
+    """Practice the subject in code: each exercise is graded against the reference."""
 
 
 command.add_command(problems)

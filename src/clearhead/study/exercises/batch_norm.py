@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.normalisation import Running, batch_norm, batch_norm_eval, update_running
+from clearhead.reference.normalization import Running, batch_norm, batch_norm_eval, update_running
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -27,9 +27,9 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
 
 exercise = Exercise(
     title="Batch norm",
-    section="Normalisation",
+    section="Normalization",
     statement="""
-In training each channel is standardised over the rows of the batch (variance with divisor N, eps under the root), and
+In training each channel is standardized over the rows of the batch (variance with divisor N, eps under the root), and
 the running moments become (1 - rate) old + rate new, the new variance with divisor N - 1. In evaluation the running
 moments are used and stay as they are. Return (y, mean, variance): the result and the running moments afterwards.
 """,
@@ -53,7 +53,7 @@ def batch_norm(
     forbidden=("torch.nn.functional.batch_norm", "torch.nn.BatchNorm1d", "torch.batch_norm", "torch.native_batch_norm"),
     hints=(
         "There are two pairs of moments: those of this batch, and the running ones. Which are used when?",
-        "The batch is standardised with divisor N; what the running variance takes in has divisor N - 1.",
+        "The batch is standardized with divisor N; what the running variance takes in has divisor N - 1.",
         "Training: y from x.mean(0), x.var(0); then mean = (1 - rate) mean + rate x.mean(0), likewise with x.var(0, ddof=1).",
     ),
     solution="""
@@ -83,11 +83,11 @@ def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
         "old and new have changed places in the running averages": (
             "(1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v", "rate * mean + (1 - rate) * m, rate * variance + (1 - rate) * v"
         ),
-        "training standardises with the running moments": ("(x - m) / np.sqrt(v + eps)", "(x - mean) / np.sqrt(variance + eps)"),
+        "training standardizes with the running moments": ("(x - m) / np.sqrt(v + eps)", "(x - mean) / np.sqrt(variance + eps)"),
         "evaluation uses the moments of the batch": (
             "(x - mean) / np.sqrt(variance + eps) + bias, mean", "(x - x.mean(0)) / np.sqrt(x.var(0) + eps) + bias, mean"
         ),
-        "the batch is standardised with divisor N - 1": ("np.sqrt(v + eps)", "np.sqrt(v * len(x) / (len(x) - 1) + eps)"),
+        "the batch is standardized with divisor N - 1": ("np.sqrt(v + eps)", "np.sqrt(v * len(x) / (len(x) - 1) + eps)"),
         "the running moments never change": ("return y, (1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v * n / (n - 1)", "return y, mean, variance"),
     },
 )  # fmt: skip

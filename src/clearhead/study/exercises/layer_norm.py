@@ -1,11 +1,11 @@
 """Layer norm, forwards."""
 
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp
 from clearhead.study.practice.exercise import Exercise
 
 exercise = Exercise(
     title="Layer norm",
-    section="Normalisation",
+    section="Normalization",
     statement="""
 Bring each row of x to mean 0 and variance 1 over its channels (the variance with divisor D, eps added to it under the
 root), then scale by gain and shift by bias.
@@ -18,7 +18,7 @@ root), then scale by gain and shift by bias.
     vjp=lambda dy, x, gain, bias, eps: dict(zip(("x", "gain", "bias"), layer_norm_vjp(x, gain, bias, eps, dy), strict=True)),
     forbidden=("torch.nn.functional.layer_norm", "torch.nn.LayerNorm", "torch.layer_norm", "torch.native_layer_norm"),
     hints=(
-        "Every row (b, t) is standardised on its own: mean and variance run over the last axis only.",
+        "Every row (b, t) is standardized on its own: mean and variance run over the last axis only.",
         "x_hat = (x - mean) / sqrt(variance + eps): eps belongs under the root, and the divisor is D, not D - 1.",
         "keepdims=True for both moments; return gain * x_hat + bias.",
     ),

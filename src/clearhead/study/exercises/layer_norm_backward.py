@@ -1,11 +1,11 @@
 """Layer norm, backwards, by hand."""
 
-from clearhead.reference.normalisation import layer_norm_vjp
+from clearhead.reference.normalization import layer_norm_vjp
 from clearhead.study.practice.exercise import Exercise
 
 exercise = Exercise(
     title="Layer norm, backwards",
-    section="Normalisation",
+    section="Normalization",
     statement="""
 y = gain * x_hat + bias with x_hat = (x - mean) / sqrt(variance + eps) over the channels of each row. Given dy, the
 gradient of the loss with respect to y, return the gradients (dx, dgain, dbias). By hand: no automatic differentiation.

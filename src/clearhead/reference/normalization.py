@@ -13,7 +13,7 @@ from jaxtyping import Float
 from clearhead.reference import Array
 
 
-class Standardised(NamedTuple):
+class Standardized(NamedTuple):
     """What layer norm computes on its way."""
 
     mean: Float[Array, "*B 1"]
@@ -37,18 +37,18 @@ class Running(NamedTuple):
     variance: Float[Array, " D"]
 
 
-def standardise(x: Float[Array, "*B D"], eps: float = 1e-5) -> Standardised:
+def standardize(x: Float[Array, "*B D"], eps: float = 1e-5) -> Standardized:
     """μ = Σ x / D, σ² = Σ (x - μ)² / D, x̂ = (x - μ) / √(σ² + ε), for each row.
 
-    >>> mean, variance, x_hat = standardise(np.array([1.0, 2.0, 3.0]), eps=0.0)
+    >>> mean, variance, x_hat = standardize(np.array([1.0, 2.0, 3.0]), eps=0.0)
     >>> mean.tolist(), variance.round(4).tolist(), x_hat.round(4).tolist()
     ([2.0], [0.6667], [-1.2247, 0.0, 1.2247])
 
     O(D). Ba, Kiros and Hinton 2016, equation 3. ValueError: no channels, ε < 0, or ε = 0 and a row without variance.
     """
-    mean, deviation = _centre(x, -1)
+    mean, deviation = _center(x, -1)
     variance = (deviation**2).mean(-1, keepdims=True)
-    return Standardised(mean, variance, deviation * _inverse_root(variance, eps))
+    return Standardized(mean, variance, deviation * _inverse_root(variance, eps))
 
 
 def layer_norm(
@@ -59,9 +59,9 @@ def layer_norm(
     >>> layer_norm(np.array([[1.0, 2.0, 3.0], [7.0, 7.0, 7.0]]), np.full(3, 2.0), np.full(3, 0.5)).round(3).tolist()
     [[-1.949, 0.5, 2.949], [0.5, 0.5, 0.5]]
 
-    O(D). Ba, Kiros and Hinton 2016, equation 4. ValueError: as standardise.
+    O(D). Ba, Kiros and Hinton 2016, equation 4. ValueError: as standardize.
     """
-    return gain * standardise(x, eps).x_hat + bias
+    return gain * standardize(x, eps).x_hat + bias
 
 
 def layer_norm_vjp(
@@ -72,7 +72,7 @@ def layer_norm_vjp(
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """dx = (g - mean g - x̂ mean(g x̂)) / √(σ² + ε) with g = γ dy; dγ = Σ x̂ dy, dβ = Σ dy over the rows."""
-    _, variance, x_hat = standardise(x, eps)
+    _, variance, x_hat = standardize(x, eps)
     g = gain * dy
     dx = g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)
     return dx * _inverse_root(variance, eps), _over_rows(x_hat * dy), _over_rows(dy)
@@ -90,10 +90,10 @@ def layer_norm_backward(
     >>> [part.round(4).tolist() for part in back]
     [[1.0, 0.0], [0.0625], [-0.5], [0.1875, -0.1875]]
 
-    O(D). Ioffe and Szegedy 2015, section 3, with rows for batches. ValueError: as standardise.
+    O(D). Ioffe and Szegedy 2015, section 3, with rows for batches. ValueError: as standardize.
     """
     D = x.shape[-1]
-    _, deviation = _centre(x, -1)
+    _, deviation = _center(x, -1)
     variance = (deviation**2).mean(-1, keepdims=True)
     r = _inverse_root(variance, eps)
     dx_hat = gain * dy
@@ -133,7 +133,7 @@ def batch_norm(
 
     O(B D). Ioffe and Szegedy 2015, algorithm 1. ValueError: no rows, ε < 0, or ε = 0 and a channel without variance.
     """
-    _, deviation = _centre(_rows(x), 0)
+    _, deviation = _center(_rows(x), 0)
     return (gain * deviation * _inverse_root((deviation**2).mean(0), eps) + bias).reshape(x.shape)
 
 
@@ -145,7 +145,7 @@ def batch_norm_vjp(
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """Layer norm's gradient with the rows of a channel for the channels of a row: every row feels every other."""
-    _, deviation = _centre(_rows(x), 0)
+    _, deviation = _center(_rows(x), 0)
     r = _inverse_root((deviation**2).mean(0), eps)
     x_hat, d = deviation * r, _rows(dy)
     dx = gain * r * (d - d.mean(0) - x_hat * (d * x_hat).mean(0))
@@ -165,7 +165,7 @@ def update_running(running: Running, x: Float[Array, "*B D"], rate: float = 0.1)
     rows = _rows(x)
     if len(rows) < 2:
         raise ValueError(f"a batch of {len(rows)} rows shows no variance; it takes at least 2")
-    mean, deviation = _centre(rows, 0)
+    mean, deviation = _center(rows, 0)
     variance = (deviation**2).sum(0) / (len(rows) - 1)
     return Running((1 - rate) * running.mean + rate * mean[0], (1 - rate) * running.variance + rate * variance)
 
@@ -208,7 +208,7 @@ def _over_rows(x: np.ndarray) -> Float[Array, " D"]:
     return x.sum(tuple(range(x.ndim - 1)))
 
 
-def _centre(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
+def _center(x: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
     """The mean along an axis, which is kept, and the deviations from it."""
     if x.shape[axis] == 0:
         raise ValueError(f"numbers of shape {x.shape} have no mean; axis {axis} must hold at least one")
