@@ -36,8 +36,8 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
 from clearhead.training import loop
+from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Callback
 
 Text = str | Sequence[int]
 """A text, or the ids of its tokens."""

@@ -26,9 +26,9 @@ CHANGES = [
     {}, {"n_heads": 4, "n_kv_heads": 4}, {"n_heads": 4, "n_kv_heads": 2, "qk_norm": False, "mlp": "swiglu"},
     {"positions": "learned", "tied": True, "norm": "layer"}, {"positions": "sinusoidal"},
     {"window": 4}, {"window": 3, "global_every": 2, "rope_local_theta": 10.0, "attention_softcap": 2.0},
-    {"gain": "plain", "bias": "all", "norm": "layer", "mlp": "gelu", "positions": "learned", "block": "post"},
-    {"gain": "one_plus", "block": "sandwich", "embed_scale": True, "logit_softcap": 3.0, "attention_scale": 0.2},
-    {"head_channels": 4, "bias": "qkv", "rope_scaling": "llama3", "rope_factor": 8.0, "rope_original": 16},
+    {"norm_weight": "plain", "bias": "all", "norm": "layer", "mlp": "gelu", "positions": "learned", "block": "post"},
+    {"norm_weight": "one_plus", "block": "sandwich", "embed_scale": True, "logit_softcap": 3.0, "attention_scale": 0.2},
+    {"head_dim": 4, "bias": "qkv", "rope_scaling": "llama3", "rope_factor": 8.0, "rope_original": 16},
 ]  # fmt: skip
 
 

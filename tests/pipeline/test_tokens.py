@@ -23,7 +23,7 @@ from clearhead.pipeline.tokens import (
     train_tokenizer,
 )
 from clearhead.tasks import load
-from clearhead.text.documents import step_tokens
+from clearhead.text.prompt_format import step_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import END, CharTokenizer
 

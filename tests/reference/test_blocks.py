@@ -71,7 +71,7 @@ def torchs(w, layer: torch.nn.Module) -> dict[str, torch.Tensor]:
         "linear2.weight": w.mlp.w_2.T, "linear2.bias": w.mlp.b_2,
     }  # fmt: skip
     for i, n in enumerate(norms, 1):
-        named |= {f"norm{i}.weight": n.gain, f"norm{i}.bias": n.bias}
+        named |= {f"norm{i}.weight": n.weight, f"norm{i}.bias": n.bias}
     if hasattr(w, "cross"):
         named |= attention("multihead_attn", w.cross)
     assert set(named) == {name for name, _ in layer.named_parameters()}

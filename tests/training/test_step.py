@@ -168,7 +168,7 @@ def test_equal_presets_learn_the_same_whatever_the_type_says() -> None:
     model = Decoder(replace(CONFIG, tied=True, positions="learned"))
     _, found = Gradients(model, language_model_loss, torch.bfloat16, compiled=False)([batch()])
     assert found.keys() == dict(model.named_parameters()).keys()
-    assert found["place.weight"].abs().max() >= 0 and found["embed.weight"].abs().max() > 0
+    assert found["pos_embed.weight"].abs().max() >= 0 and found["embed.weight"].abs().max() > 0
 
 
 class Half(nn.Module):

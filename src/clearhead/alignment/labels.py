@@ -20,7 +20,7 @@ from torch import Tensor
 from clearhead.alignment.reward import OUTCOME, PROCESS, Scored, pair_loss, reward_loss, scored_document
 from clearhead.alignment.rollouts import UNLABELED, LabeledPath, labeled_states
 from clearhead.kernels.attention import causal_attend
-from clearhead.text.packing import NO_TARGET, Document, fill_rows, lay_out
+from clearhead.text.packing import IGNORE_INDEX, Document, fill_rows, lay_out
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import PAD
 from clearhead.training.step import to_tensors
@@ -105,7 +105,7 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
     placed = fill_rows([len(d.tokens) for _, d in documents], length, rows)
     kept = [(problem, d, row) for (problem, d), row in zip(documents, placed, strict=True) if row >= 0]
     packed = lay_out([Document(d.tokens, [PAD]) for _, d, _ in kept], [row for *_, row in kept], rows, length)
-    targets = np.full((rows, length), NO_TARGET)
+    targets = np.full((rows, length), IGNORE_INDEX)
     labels = np.full((rows, length, 2), UNLABELED, np.float32)
     used, seen, states = [0] * rows, set[tuple[int, tuple[int, ...]]](), list[_State]()
     for problem, d, row in kept:
@@ -196,8 +196,8 @@ def reward_model_loss(model: Any, batch: Any) -> Tensor:
 def sparse_reward_model_loss(model: Any, batch: Any) -> Tensor:
     """The same, with logits of the tokens of right solutions alone: for many tokens, where nothing is compiled."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
-    learned = batch.targets != NO_TARGET
-    return _values_loss(model, hidden, batch) + _written_loss(model, hidden[learned], batch.targets[learned])
+    is_target = batch.targets != IGNORE_INDEX
+    return _values_loss(model, hidden, batch) + _written_loss(model, hidden[is_target], batch.targets[is_target])
 
 
 def _values_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
@@ -208,8 +208,8 @@ def _values_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
 def _written_loss(model: Any, hidden: Float[Tensor, "N D"], targets: Int[Tensor, "N"]) -> Tensor:
     """Mean of -log p over the targets, 0 where there is none."""
     logits = model.decoder.logits(hidden).float()
-    return F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum") / (
-        (targets != NO_TARGET).sum().clamp(min=1)
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum") / (
+        (targets != IGNORE_INDEX).sum().clamp(min=1)
     )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from clearhead.alignment.rollouts import UNLABELED, LabeledPath
 from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
-from clearhead.text.documents import step_tokens
+from clearhead.text.prompt_format import step_tokens
 from clearhead.text.protocol import Tokenizer
 
 OUTCOME, PROCESS = 0, 1

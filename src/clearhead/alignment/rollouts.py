@@ -21,7 +21,7 @@ from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
 from clearhead.generation.language_model import UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.tasks.task import Task
-from clearhead.text.documents import STEP_END, join_steps, split_steps, steps_prompt
+from clearhead.text.prompt_format import STEP_END, join_steps, split_steps, steps_prompt
 
 State = tuple[str, ...]  # the steps written so far
 UNLABELED = -1.0

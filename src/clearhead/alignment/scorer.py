@@ -15,7 +15,7 @@ from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import step_tokens, steps_prompt
+from clearhead.text.prompt_format import step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 

@@ -74,7 +74,7 @@ class ContiguousBackend:
         self._holds = 0
         self._keys, self._values = [[self._empty(0) for _ in range(config.n_layers)] for _ in range(2)]
         self._last = torch.empty(0)  # the hidden state of the last token
-        row = config.n_kv_heads * config.channels * self.dtype.itemsize
+        row = config.n_kv_heads * config.dim_per_head * self.dtype.itemsize
         self._position_bytes, self._grown_bytes = 2 * config.n_layers * row, row  # growing, one layer is there twice
         self.limit = memory_limit(self.device, kv_memory)
 
@@ -165,7 +165,7 @@ class ContiguousBackend:
 
     def _empty(self, room: int) -> Float[Tensor, "G S C"]:
         config = self.config
-        return torch.empty(config.n_kv_heads, room, config.channels, dtype=self.dtype, device=self.device)
+        return torch.empty(config.n_kv_heads, room, config.dim_per_head, dtype=self.dtype, device=self.device)
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:

@@ -19,7 +19,7 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.formats.safetensors import pickled
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.huggingface import family_of, sources
+from clearhead.models.huggingface import family_of, weight_map
 from clearhead.nn.lora import LoraConfig, LoraLinear, merged, places
 
 TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
@@ -56,7 +56,7 @@ def family_or_llama(config: DecoderConfig) -> str:
 
 def their_parts(config: DecoderConfig, family: str, ours: str) -> Iterator[Theirs]:
     """The matrices that our matrix `ours`, such as blocks.0.attention.qkv, is made of."""
-    source = sources(config, family)[f"{ours}.weight"]
+    source = weight_map(config, family)[f"{ours}.weight"]
     names, sizes = source.names, source.rows
     if not config.gated and len(names) == 2:  # a Llama's gate, which this decoder does without
         names, sizes = names[1:], sizes[1:]

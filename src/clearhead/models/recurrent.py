@@ -88,10 +88,10 @@ class Recurrent(nn.Module):
         x = embedding(tokens, self.embed.weight).to(weights_of(self.layers[0]).w.dtype)
         after = []
         for i, layer in enumerate(self.layers):
-            y, state = run(layer, rms_norm(x, self.config.norm_eps), states[i] if states else None)
+            y, state = run(layer, rms_norm(x, None, self.config.norm_eps), states[i] if states else None)
             x = x + y
             after.append(state)
-        return rms_norm(x, self.config.norm_eps), after
+        return rms_norm(x, None, self.config.norm_eps), after
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         return nn.functional.linear(hidden, self.head.weight.to(hidden.dtype))

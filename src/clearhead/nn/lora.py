@@ -131,7 +131,7 @@ def _linear_layers(model: nn.Module) -> Iterator[Place]:
 def _in_blocks(model: nn.Module) -> Iterator[Place]:
     for name, module in model.named_modules():
         if isinstance(module, Attention):
-            (H, G), C = module.heads, module.channels
+            (H, G), C = module.heads, module.head_dim
             yield Place(module, "qkv", f"{name}.qkv", _stacked({"q": H * C, "k": G * C, "v": G * C}))
             yield Place(module, "out", f"{name}.out", _stacked({"o": module.out.weight.shape[0]}))
         elif isinstance(module, MLP):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import RENAMED, build, check_file_name, nearest, to_dict
+from clearhead.config import build, check_file_name, nearest, renamed, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
@@ -161,10 +161,11 @@ def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
     settings of training had other names.
     """
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
-    data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
-    for key in ("pretrain", "reward"):
+    data = {**data, "tasks": tasks} if tasks else data
+    for key in ("pretrain", "reward", "model"):
         if key in data:
-            data = {**data, key: {RENAMED.get(name, name): value for name, value in table(data, key).items()}}
+            data = {**data, key: renamed(table(data, key))}
+    model = table(data, "model")
     if "mlp" in model or "from" in model:
         return data
     preset = model.get("preset", "demo")

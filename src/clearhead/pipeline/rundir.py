@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.checkpoints.own import FILES, TOKENIZER
-from clearhead.config import build, load_toml, save_toml
+from clearhead.config import build, load_toml, renamed, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.models.decoder import DecoderConfig
@@ -74,7 +74,7 @@ class RunDir:
         """What was known of the run before anything was trained."""
         return self.path / "preflight.json"
 
-    def record(self, stage: str) -> Path:
+    def log(self, stage: str) -> Path:
         """Everything measured while a stage trained."""
         return self.path / f"{stage}.jsonl"
 
@@ -187,7 +187,7 @@ class RunDir:
             return recipe
         base = None
         if recipe.base:
-            base = build(DecoderConfig, read_json(self.base, layout.BASE)["model"], str(self.base))
+            base = build(DecoderConfig, renamed(read_json(self.base, layout.BASE)["model"]), str(self.base))
         return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
 
     def read_state(self) -> dict[str, Any]:

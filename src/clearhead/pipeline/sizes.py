@@ -17,7 +17,7 @@ from clearhead.reasoning.searches import SEARCHES
 from clearhead.reasoning.strategies import family
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, solution_tokens, step_tokens, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, solution_tokens, step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 

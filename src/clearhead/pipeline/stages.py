@@ -45,12 +45,12 @@ from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
+from clearhead.text.prompt_format import split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import Callback, JsonlLog
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Callback, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
 CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights are kept
@@ -177,21 +177,21 @@ def train_language_model(
             {"seen_first_try": first_try(model, tokenizer, tasks, known, longest)["first_try"]} if known else {}
         )
 
-    record = Record(context.run.record(stage))
+    log = JsonlLog(context.run.log(stage))
     warned = False
 
     def warn(event: Mapping[str, Any]) -> None:
         nonlocal warned
         counts = (sum(map(len, problems.values())) for problems in (known, asked))
         if event["kind"] == "eval" and known and few_rows.memorizes(event, *counts):
-            record.log("memorizes", step=event["step"], rows=rows)
+            log.emit("memorizes", step=event["step"], rows=rows)
             if not warned:
                 context.say(few_rows.memorizing_line(label, event, rows))
             warned = True
 
     with context.watch(label) as watch:
         train(
-            config, decoder, training.batch, pretrained.loss_of(recipe), record=record,
+            config, decoder, training.batch, pretrained.loss_of(recipe), log=log,
             checkpoint=context.run.checkpoint(stage), callbacks=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
@@ -335,12 +335,12 @@ def reward_stage(context: Context) -> None:
         known = [share for share in shares if not math.isnan(share)]
         return {"ranked_outcome": shares[OUTCOME], "ranked_process": shares[PROCESS], "ranked": mean(known or [0.5])}
 
-    record = Record(context.run.record("reward"))
+    log = JsonlLog(context.run.log("reward"))
     with context.watch("reward model") as watch:
         train(
             config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
             checkpoint=context.run.checkpoint("reward"),
-            record=record, callbacks=[watch], held_out=tried, on_eval=on_eval,
+            log=log, callbacks=[watch], held_out=tried, on_eval=on_eval,
             weight=lambda batch: 1,  # a batch's loss is a sum of means over labels, pairs and tokens, and of none alone
         )  # fmt: skip
     merge(model.decoder)

@@ -22,7 +22,7 @@ from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import LanguageModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
 from clearhead.pipeline.text_stages import TextContext
-from clearhead.text.packing import NO_TARGET, Batch
+from clearhead.text.packing import IGNORE_INDEX, Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards
 from clearhead.text.subword import SubwordTokenizer
@@ -63,11 +63,11 @@ def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: To
     with context.progress(f"evaluation: {kind}", measured) as advance:
         for batch in islice(shards.windows("held", rows, length), 0, None, every):
             losses = token_losses(model, to_tensors(batch, context.device)).double().cpu().numpy()
-            learned = batch.targets != NO_TARGET
-            at = batch.positions[learned]
-            sums += np.bincount(at, losses[learned], length)
+            is_target = batch.targets != IGNORE_INDEX
+            at = batch.positions[is_target]
+            sums += np.bincount(at, losses[is_target], length)
             counts += np.bincount(at, minlength=length)
-            size += int(sizes[batch.targets[learned]].sum())
+            size += int(sizes[batch.targets[is_target]].sum())
             advance(1)
     nats, tokens = float(sums.sum()), int(counts.sum())
     if not math.isfinite(nats):
@@ -88,7 +88,7 @@ def batches(shards: Shards, rows: int, length: int, config: TextEvaluationConfig
 def token_losses(model: LanguageModel, batch: Any) -> Float[Tensor, "B T"]:
     """-log p of each target in nats, 0 where there is none. `batch` holds tensors."""
     logits = model.logits(hidden_states(model, batch)).float()
-    return F.cross_entropy(logits.mT, batch.targets, ignore_index=NO_TARGET, reduction="none")
+    return F.cross_entropy(logits.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
 
 
 def token_bytes(tokenizer: Tokenizer) -> Int[np.ndarray, "V"]:
@@ -169,7 +169,7 @@ def whole_windows(shards: Shards, length: int, most: int) -> Batch | None:
     """Held-out windows that lie in one document and hold no padding, at most `most`; None if there is none."""
     found: list[Batch] = []
     for batch in shards.windows("held", ROWS, length):
-        whole = (batch.segments == 1).all(1) & (batch.targets != NO_TARGET).all(1)
+        whole = (batch.segments == 1).all(1) & (batch.targets != IGNORE_INDEX).all(1)
         found.append(Batch(*(array[whole] for array in batch)))
         if sum(len(part.tokens) for part in found) >= most:
             break

@@ -26,7 +26,7 @@ EPS = 1e-5  # added to every variance and mean square
 class Norm(NamedTuple):
     """The weights of a layer norm."""
 
-    gain: Float[Array, " D"]
+    weight: Float[Array, " D"]
     bias: Float[Array, " D"]
 
 

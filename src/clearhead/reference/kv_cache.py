@@ -102,7 +102,7 @@ def extend(
         x = x + from_heads(o, heads.w_o) + (0.0 if heads.b_o is None else heads.b_o)
         x = x + swiglu_mlp(rms_norm(x, block.gain_2, EPS), block.mlp)
         after.append(cache if window is None else keep_last(cache, window))
-    return rms_norm(x, w.gain, EPS) @ w.head, tuple(after)
+    return rms_norm(x, w.weight, EPS) @ w.head, tuple(after)
 
 
 def new_caches(w: Llama, batch: tuple[int, ...]) -> tuple[Cache, ...]:

@@ -52,7 +52,7 @@ def standardize(x: Float[Array, "*B D"], eps: float = 1e-5) -> Standardized:
 
 
 def layer_norm(
-    x: Float[Array, "*B D"], gain: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
+    x: Float[Array, "*B D"], weight: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
 ) -> Float[Array, "*B D"]:
     """y = γ x̂ + β: what a row says is the pattern of its channels, neither their mean nor their size.
 
@@ -61,25 +61,25 @@ def layer_norm(
 
     O(D). Ba, Kiros and Hinton 2016, equation 4. ValueError: as standardize.
     """
-    return gain * standardize(x, eps).x_hat + bias
+    return weight * standardize(x, eps).x_hat + bias
 
 
 def layer_norm_vjp(
     x: Float[Array, "*B D"],
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float,
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """dx = (g - mean g - x̂ mean(g x̂)) / √(σ² + ε) with g = γ dy; dγ = Σ x̂ dy, dβ = Σ dy over the rows."""
     _, variance, x_hat = standardize(x, eps)
-    g = gain * dy
+    g = weight * dy
     dx = g - g.mean(-1, keepdims=True) - x_hat * (g * x_hat).mean(-1, keepdims=True)
     return dx * _inverse_root(variance, eps), _over_rows(x_hat * dy), _over_rows(dy)
 
 
 def layer_norm_backward(
-    x: Float[Array, "*B D"], gain: Float[Array, " D"], eps: float, dy: Float[Array, "*B D"]
+    x: Float[Array, "*B D"], weight: Float[Array, " D"], eps: float, dy: Float[Array, "*B D"]
 ) -> LayerNormBackward:
     """layer_norm_vjp's dx path by path: x acts through x̂ at once, and through σ² and μ, which depend on all of x.
 
@@ -96,13 +96,13 @@ def layer_norm_backward(
     _, deviation = _center(x, -1)
     variance = (deviation**2).mean(-1, keepdims=True)
     r = _inverse_root(variance, eps)
-    dx_hat = gain * dy
+    dx_hat = weight * dy
     dvariance = -(dx_hat * deviation).sum(-1, keepdims=True) * r**3 / 2
     dmean = -(dx_hat * r).sum(-1, keepdims=True)
     return LayerNormBackward(dx_hat, dvariance, dmean, dx_hat * r + 2 / D * dvariance * deviation + dmean / D)
 
 
-def rms_norm(x: Float[Array, "*B D"], gain: Float[Array, " D"], eps: float = 1e-5) -> Float[Array, "*B D"]:
+def rms_norm(x: Float[Array, "*B D"], weight: Float[Array, " D"], eps: float = 1e-5) -> Float[Array, "*B D"]:
     """y = γ x / √(Σ x² / D + ε): layer norm that leaves the mean where it is.
 
     >>> rms_norm(np.array([[3.0, 4.0], [0.0, 0.0]]), np.ones(2)).round(4).tolist()
@@ -110,20 +110,20 @@ def rms_norm(x: Float[Array, "*B D"], gain: Float[Array, " D"], eps: float = 1e-
 
     O(D). Zhang and Sennrich 2019, equation 4. ValueError: no channels, ε < 0, or ε = 0 and a row of zeros.
     """
-    return gain * x * _inverse_root(_mean_square(x), eps)
+    return weight * x * _inverse_root(_mean_square(x), eps)
 
 
 def rms_norm_vjp(
-    x: Float[Array, "*B D"], gain: Float[Array, " D"], eps: float, dy: Float[Array, "*B D"]
+    x: Float[Array, "*B D"], weight: Float[Array, " D"], eps: float, dy: Float[Array, "*B D"]
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"]]:
     """dx = (g - x̂ mean(g x̂)) / √(Σ x² / D + ε) with g = γ dy; dγ = Σ x̂ dy over the rows."""
     r = _inverse_root(_mean_square(x), eps)
-    x_hat, g = x * r, gain * dy
+    x_hat, g = x * r, weight * dy
     return (g - x_hat * (g * x_hat).mean(-1, keepdims=True)) * r, _over_rows(x_hat * dy)
 
 
 def batch_norm(
-    x: Float[Array, "*B D"], gain: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
+    x: Float[Array, "*B D"], weight: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
 ) -> Float[Array, "*B D"]:
     """y = γ (x - μ) / √(σ² + ε) + β with μ and σ² of each channel over all rows of this batch: training.
 
@@ -134,12 +134,12 @@ def batch_norm(
     O(B D). Ioffe and Szegedy 2015, algorithm 1. ValueError: no rows, ε < 0, or ε = 0 and a channel without variance.
     """
     _, deviation = _center(_rows(x), 0)
-    return (gain * deviation * _inverse_root((deviation**2).mean(0), eps) + bias).reshape(x.shape)
+    return (weight * deviation * _inverse_root((deviation**2).mean(0), eps) + bias).reshape(x.shape)
 
 
 def batch_norm_vjp(
     x: Float[Array, "*B D"],
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float,
     dy: Float[Array, "*B D"],
@@ -148,7 +148,7 @@ def batch_norm_vjp(
     _, deviation = _center(_rows(x), 0)
     r = _inverse_root((deviation**2).mean(0), eps)
     x_hat, d = deviation * r, _rows(dy)
-    dx = gain * r * (d - d.mean(0) - x_hat * (d * x_hat).mean(0))
+    dx = weight * r * (d - d.mean(0) - x_hat * (d * x_hat).mean(0))
     return dx.reshape(x.shape), (x_hat * d).sum(0), d.sum(0)
 
 
@@ -173,7 +173,7 @@ def update_running(running: Running, x: Float[Array, "*B D"], rate: float = 0.1)
 def batch_norm_eval(
     x: Float[Array, "*B D"],
     running: Running,
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float = 1e-5,
 ) -> Float[Array, "*B D"]:
@@ -184,20 +184,20 @@ def batch_norm_eval(
 
     O(B D). Ioffe and Szegedy 2015, algorithm 2, step 11. ValueError: ε < 0, or ε = 0 and a running variance of 0.
     """
-    return gain * (x - running.mean) * _inverse_root(running.variance, eps) + bias
+    return weight * (x - running.mean) * _inverse_root(running.variance, eps) + bias
 
 
 def batch_norm_eval_vjp(
     x: Float[Array, "*B D"],
     running: Running,
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float,
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """dx = γ dy / √(σ²_run + ε), dγ = Σ x̂ dy, dβ = Σ dy; the running averages are no function of this batch."""
     r = _inverse_root(running.variance, eps)
-    return gain * dy * r, _over_rows((x - running.mean) * r * dy), _over_rows(dy)
+    return weight * dy * r, _over_rows((x - running.mean) * r * dy), _over_rows(dy)
 
 
 def _rows(x: np.ndarray) -> Float[Array, "N D"]:

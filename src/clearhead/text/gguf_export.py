@@ -56,7 +56,11 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
         if first and given.startswith(" "):
             continue
         text = _spelled(tokenizer, told, unicodedata.normalize("NFC", given) if composed else given)
-        if any(again.encode(text, frame=frame) != tokenizer.encode(text, frame=frame) for frame in (False, True)):
+        if any(
+            again.encode(text, add_special_tokens=add_special_tokens)
+            != tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            for add_special_tokens in (False, True)
+        ):
             raise UserError(f"a GGUF file has no words for this tokenizer: {text!r:.40} would have other tokens in it")
     if template is not None:
         found["tokenizer.chat_template"] = template.source
@@ -132,7 +136,7 @@ def _spelled(tokenizer: SubwordTokenizer, told: dict[str, Any], text: str) -> st
 def _frame(tokenizer: SubwordTokenizer, told: dict[str, Any], template: ChatTemplate | None) -> dict[str, Any]:
     """Which tokens begin, end and fill, and whether they are put around every text."""
     text = next(filter(None, (_spelled(tokenizer, told, char) for char in ("a", *told["model"]["vocab"]))))
-    plain, framed = tokenizer.encode(text), tokenizer.encode(text, frame=True)
+    plain, framed = tokenizer.encode(text), tokenizer.encode(text, add_special_tokens=True)
     start = next((i for i in range(len(framed)) if framed[i : i + len(plain)] == plain), 0)
     before, after = framed[:start], framed[start + len(plain) :]
     if len(before) > 1 or len(after) > 1:

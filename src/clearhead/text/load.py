@@ -18,8 +18,8 @@ from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.guard import Guarded, is_known
 from clearhead.text.patterns import pattern
-from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable, refused
+from clearhead.text.tiktoken import from_ranks, read_ranks
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import cut_to_bytes
 
@@ -225,7 +225,7 @@ def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: 
     if told.get("add_prefix_space") and "ByteLevel" in cut and "add_prefix_space=True" not in cut:
         ignored.append("add_prefix_space")
     if asked := [key for key in ("add_bos_token", "add_eos_token") if isinstance(told.get(key), bool)]:
-        plain, framed = (tokenizer.encode("a", frame=frame) for frame in (False, True))
+        plain, framed = (tokenizer.encode("a", add_special_tokens=added) for added in (False, True))
         around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
         ignored += [key for key in asked if told[key] != around[key]]
     if ignored:

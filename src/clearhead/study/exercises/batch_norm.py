@@ -9,13 +9,13 @@ from clearhead.study.practice.exercise import Exercise
 
 
 def _oracle(
-    x: np.ndarray, gain: np.ndarray, bias: np.ndarray, mean: np.ndarray, variance: np.ndarray,
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, mean: np.ndarray, variance: np.ndarray,
     rate: float, eps: float, training: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     running = Running(mean, variance)
     if not training:
-        return batch_norm_eval(x, running, gain, bias, eps), mean, variance
-    return batch_norm(x, gain, bias, eps), *update_running(running, x, rate)
+        return batch_norm_eval(x, running, weight, bias, eps), mean, variance
+    return batch_norm(x, weight, bias, eps), *update_running(running, x, rate)
 
 
 def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
@@ -35,7 +35,7 @@ moments are used and stay as they are. Return (y, mean, variance): the result an
 """,
     signature="""
 def batch_norm(
-    x: "float[N, D]", gain: "float[D]", bias: "float[D]", mean: "float[D]", variance: "float[D]",
+    x: "float[N, D]", weight: "float[D]", bias: "float[D]", mean: "float[D]", variance: "float[D]",
     rate: float, eps: float, training: bool,
 ) -> "y, mean, variance":
 """,
@@ -43,7 +43,7 @@ def batch_norm(
     draw=_draw,
     edges=lambda rng: [
         {
-            "x": rng.normal(size=(4, 2)), "gain": np.ones(2), "bias": np.ones(2), "mean": rng.normal(size=2),
+            "x": rng.normal(size=(4, 2)), "weight": np.ones(2), "bias": np.ones(2), "mean": rng.normal(size=2),
             "variance": np.array([0.5, 2.0]), "rate": 0.1, "eps": 0.3, "training": training,
         }
         for training in (True, False)
@@ -59,20 +59,20 @@ def batch_norm(
     solution="""
 import numpy as np
 
-def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
+def batch_norm(x, weight, bias, mean, variance, rate, eps, training):
     if not training:
-        return gain * (x - mean) / np.sqrt(variance + eps) + bias, mean, variance
+        return weight * (x - mean) / np.sqrt(variance + eps) + bias, mean, variance
     m, v = x.mean(0), x.var(0)
-    y = gain * (x - m) / np.sqrt(v + eps) + bias
+    y = weight * (x - m) / np.sqrt(v + eps) + bias
     n = len(x)
     return y, (1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v * n / (n - 1)
 """,
     torch="""
 import torch
 
-def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
+def batch_norm(x, weight, bias, mean, variance, rate, eps, training):
     m, v = (x.mean(0), x.var(0, unbiased=False)) if training else (mean, variance)
-    y = gain * (x - m) * torch.rsqrt(v + eps) + bias
+    y = weight * (x - m) * torch.rsqrt(v + eps) + bias
     if training:
         mean = mean.lerp(m, rate)
         variance = variance.lerp(x.var(0), rate)
