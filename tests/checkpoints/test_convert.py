@@ -251,7 +251,7 @@ def another(run: Path, folder: Path, **model: Any) -> Path:
 def test_a_run_for_other_programs(
     kind: str, model: dict[str, Any], text: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """What a decoder of ours lacks is written as what changes nothing: norm weights of 1, a gate that is the up projection."""
+    """What a decoder of ours lacks is written as what changes nothing: norm weights of 1, a gate that is `up`."""
     import transformers
 
     made = another(request.getfixturevalue("tiny_run" if kind == "tasks" else "text_run"), tmp_path / "run", **model)

@@ -21,7 +21,7 @@ EXACT = {"rtol": 1e-5, "atol": 1e-5}  # float32 rounding over two layers
 
 def write(trie: TokenTrie, *texts: list[int]) -> np.ndarray:
     slots = trie.insert(np.full(len(texts), ROOT), texts)
-    trie.hold(slots)
+    trie.acquire(slots)
     return slots
 
 

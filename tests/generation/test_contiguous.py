@@ -101,10 +101,10 @@ def test_only_what_differs_is_computed(make_decoder: MakeDecoder, full_forward: 
     backend, total = ContiguousBackend(decoder), 0
     for text, computed in (([3, 4, 5], 3), ([3, 4, 5, 6, 7], 5), ([3, 4, 8], 6), ([3, 4, 8], 7), ([3, 4], 8)):
         want = decoder.logits(full_forward(decoder, text)[-1])
-        place = backend.open(text, 1, 0)
-        total += len(backend.compute(np.array([place])).by)
-        torch.testing.assert_close(backend.logits(np.array([place]))[0], want, rtol=1e-4, atol=1e-4)
-        backend.release([place])
+        seq = backend.open(text, 1, 0)
+        total += len(backend.compute(np.array([seq])).by)
+        torch.testing.assert_close(backend.logits(np.array([seq]))[0], want, rtol=1e-4, atol=1e-4)
+        backend.release([seq])
         assert (backend.tokens, total) == (text, computed)
 
 

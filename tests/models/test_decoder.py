@@ -24,8 +24,8 @@ OPTIONS += [
     replace(CONFIG, norm_weight="plain", bias="qkv", head_dim=10, rope_scaling="llama3", rope_factor=4.0),
     replace(CONFIG, norm="layer", norm_weight="plain", bias="all", block="post", positions="learned"),
     replace(
-        CONFIG, norm_weight="one_plus", block="sandwich", mlp="geglu", embed_scale=True, n_layers=3, window=4, global_every=2,
-        rope_local_theta=50.0, attention_scale=0.4, attention_softcap=3.0, logit_softcap=2.0,
+        CONFIG, norm_weight="one_plus", block="sandwich", mlp="geglu", embed_scale=True, n_layers=3, window=4,
+        global_every=2, rope_local_theta=50.0, attention_scale=0.4, attention_softcap=3.0, logit_softcap=2.0,
     ),
 ]  # fmt: skip
 

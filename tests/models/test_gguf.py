@@ -77,9 +77,7 @@ def test_there_and_back_is_the_same_bits(name: str) -> None:
     again, _ = there_and_back(decoder)
     assert torch.equal(logits(again), logits(decoder))
     gemma = name.startswith("gemma")
-    expected = (
-        replace(decoder.config, norm_weight="plain") if gemma else decoder.config
-    )  # 1 + weight is what the file holds
+    expected = replace(decoder.config, norm_weight="plain") if gemma else decoder.config  # the file holds 1 + weight
     assert again.config == expected
     for key, value in again.state_dict().items():
         same = decoder.state_dict()[key]

@@ -72,5 +72,5 @@ def test_frequencies_are_the_library_s_bits(kind: str) -> None:
         rope = {"rope_type": kind, "rope_theta": base, **extra}
         config = transformers.LlamaConfig(hidden_size=head_dim, num_attention_heads=1, rope_parameters=rope)
         mine = fn.frequencies(head_dim, base)
-        mine = {"default": mine, "linear": mine / 3.0, "llama3": fn.stretched(mine, 8.0, 1.0, 4.0, 8192)}[kind]
+        mine = {"default": mine, "linear": mine / 3.0, "llama3": fn.llama3_rope(mine, 8.0, 1.0, 4.0, 8192)}[kind]
         assert torch.equal(mine, LlamaRotaryEmbedding(config).inv_freq)

@@ -1,7 +1,7 @@
 """Labeled paths as training batches for the reward model: problem by problem, so that its solutions can be compared.
 
 A batch holds all that it compares: some right and some wrong solutions of each of its problems. Which pairs are
-compared is decided here, as places in the flat batch, so that the loss has one shape for every batch.
+compared is decided here, as positions in the flat batch, so that the loss has one shape for every batch.
 """
 
 import random
@@ -27,14 +27,14 @@ from clearhead.training.step import to_tensors
 
 SOLUTIONS = 8  # of one problem in one batch, as many right as wrong ones where there are enough
 FULL = 0.9  # of a batch, on average: what does not fit its rows is left out
-PAIRS_PER_TOKEN = 1 / 8  # places for pairs in a batch; more than there are, except where solutions are very short
+PAIRS_PER_TOKEN = 1 / 8  # pairs in a batch; more than there are, except where solutions are very short
 
 
 class RewardBatch(NamedTuple):
     """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELED elsewhere.
 
     Targets are the tokens of right solutions, which the model goes on learning to write.
-    `pairs[p]` are two places in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]` is
+    `pairs[p]` are two positions in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]` is
     what the pair counts for: 0 where it stands for none.
     """
 
@@ -96,7 +96,7 @@ def _chosen(documents: Sequence[Scored], rng: random.Random) -> list[Scored]:
 
 
 def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng: random.Random) -> RewardBatch:
-    """The documents of each problem in `rows` rows of `length` tokens; what finds no place is left out.
+    """The documents of each problem in `rows` rows of `length` tokens; what does not fit is left out.
 
     A state that several documents of a problem share is labeled in the first of them alone, so that a shared
     beginning does not count twice.
@@ -119,8 +119,8 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
                 if key not in seen and pair != (UNLABELED, UNLABELED):
                     seen.add(key)
                     labels[row, start + at] = pair
-                    place, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELED
-                    states.append(_State(problem, 0 if last else depth, place, pair))
+                    position, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELED
+                    states.append(_State(problem, 0 if last else depth, position, pair))
     pairs, weights = choose_pairs(states, max(1, round(rows * length * PAIRS_PER_TOKEN)), rng)
     return RewardBatch(packed.tokens, packed.positions, packed.segments, targets, labels, pairs, weights)
 
@@ -128,17 +128,17 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
 class _State(NamedTuple):
     problem: int
     depth: int  # 0 for a finished solution: all of a problem are compared, however long they are
-    place: int
+    position: int
     labels: tuple[float, float]
 
 
 def choose_pairs(
-    states: Sequence[_State], places: int, rng: random.Random
+    states: Sequence[_State], n_pairs: int, rng: random.Random
 ) -> tuple[Int[np.ndarray, "P 2"], Float[np.ndarray, "P"]]:
     """Pairs that search compares: finished solutions of a problem, or its states after as many steps.
 
     A pair counts by how far its labels are apart, and every problem counts alike for each head. Where there are more
-    pairs than places, a random part of them stands for all.
+    pairs than `n_pairs`, a random part of them stands for all.
     """
     alike: dict[tuple[int, int], list[_State]] = defaultdict(list)
     for state in states:
@@ -151,17 +151,17 @@ def choose_pairs(
                 for worse in ranked[i + 1 :]:
                     gap = better.labels[head] - worse.labels[head]
                     if gap > 0:
-                        found[head, problem].append((2 * better.place + head, 2 * worse.place + head, gap))
+                        found[head, problem].append((2 * better.position + head, 2 * worse.position + head, gap))
     problems = {head: sum(1 for h, _ in found if h == head) for head in (OUTCOME, PROCESS)}
     weighed = [
         (better, worse, gap / sum(gap for *_, gap in pairs) / problems[head])
         for (head, _), pairs in found.items()
         for better, worse, gap in pairs
     ]
-    if len(weighed) > places:
-        share = places / len(weighed)
-        weighed = [(better, worse, weight / share) for better, worse, weight in rng.sample(weighed, places)]
-    pairs, weights = np.zeros((places, 2), np.int64), np.zeros(places, np.float32)
+    if len(weighed) > n_pairs:
+        share = n_pairs / len(weighed)
+        weighed = [(better, worse, weight / share) for better, worse, weight in rng.sample(weighed, n_pairs)]
+    pairs, weights = np.zeros((n_pairs, 2), np.int64), np.zeros(n_pairs, np.float32)
     for p, (first, second, weight) in enumerate(weighed):
         pairs[p], weights[p] = (first, second), weight
     return pairs, weights

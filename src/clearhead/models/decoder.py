@@ -273,7 +273,7 @@ def global_frequencies(config: DecoderConfig) -> Float[Tensor, "N"]:
     if config.rope_scaling == "linear":  # positions are closer together. Chen et al. 2023, section 2.3
         return frequency / config.rope_factor
     if config.rope_scaling == "llama3":
-        return functional.stretched(
+        return functional.llama3_rope(
             frequency, config.rope_factor, config.rope_low, config.rope_high, config.rope_original
         )
     return frequency
@@ -283,8 +283,8 @@ def global_frequencies(config: DecoderConfig) -> Float[Tensor, "N"]:
 def initialize(model: Decoder, seed: int) -> None:
     """Uniform ±1/√fan_in for the matrices that read the stream, zero for those that write to it and for the head.
 
-    A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and norm weights have
-    their neutral values from the start.
+    A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and norm weights
+    have their neutral values from the start.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():

@@ -36,7 +36,7 @@ def frequencies(dim: int, base: float) -> Float[Tensor, "{dim}//2"]:
     return 1 / base ** (torch.arange(0, dim, 2, dtype=torch.float32, device="cpu") / dim)
 
 
-def stretched(
+def llama3_rope(
     frequency: Float[Tensor, "N"], factor: float, low: float, high: float, original: int
 ) -> Float[Tensor, "N"]:
     """Frequencies for a context `factor` times the `original`, as Llama 3.1 and later have them.

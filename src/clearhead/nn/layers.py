@@ -19,7 +19,7 @@ AttendHere = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Norm(nn.Module):
-    """RMSNorm or LayerNorm with its weight. `one_plus`: it scales by 1 + weight, so that decay pulls that to 1 (Gemma)."""
+    """RMSNorm or LayerNorm with its weight. `one_plus`: it scales by 1 + weight, which decay pulls to 1 (Gemma)."""
 
     def __init__(
         self, kind: Literal["rms", "layer"], width: int, eps: float, weight: Literal["none", "plain", "one_plus"],

@@ -113,7 +113,7 @@ def momentum(w: float = 0.5, g: float = 0.2, v: float = 0.1, rate: float = 0.1, 
 
 
 def layer_norm(x: Vector = (1.0, 2.0, 3.0), weight: Vector = (), dy: Vector = (), eps: float = 0.0) -> list[Line]:
-    """Forward, and backward for a gradient dy of the result: by default 1 at the first place. The weight is 1 by default.
+    """Forward, and backward for a gradient dy of the result: by default 1 at the first place. The weight is 1 as well.
 
     >>> {line.name: line.value for line in layer_norm()}["dx"]
     [0.204124, -0.408248, 0.204124]
