@@ -34,8 +34,8 @@ class RewardBatch(NamedTuple):
     """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELED elsewhere.
 
     Targets are the tokens of right solutions, which the model goes on learning to write.
-    `pairs[p]` are two positions in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]` is
-    what the pair counts for: 0 where it stands for none.
+    `pairs[p]` are two positions in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]`
+    is what the pair counts for: 0 where it stands for none.
     """
 
     tokens: Int[np.ndarray, "B T"]

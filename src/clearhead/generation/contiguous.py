@@ -57,7 +57,7 @@ def inference_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[
 
 
 class ContiguousBackend:
-    """A decoder and the text that it has read or written last. There is one text at a time, so its sequence is always 0.
+    """A decoder and the text that it has read or written last. One text at a time, so its sequence is always 0.
 
     Only `tokens` says how much of the block is in use, and it is set when a step is done: one that is interrupted
     leaves the text as it was. What the next text has in common with it is not computed again. Weights of the right

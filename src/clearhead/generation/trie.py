@@ -52,7 +52,7 @@ class Children:
 class TokenTrie:
     """Every token of every text that is in use has one slot, shared by all texts that begin alike.
 
-    `refcount[s]` counts the references to s: its children, and those of `acquire`. At 0 the slot is free for another token.
+    `refcount[s]` counts the references to s: its children, and those of `acquire`. At 0 the slot is free for another.
 
         "ab", "ac" held    root 0 - a 1 - b 2     paths[2] = 1 2 2 2 ...   (its ancestors, then itself to the end)
                                        \\ c 3     paths[3] = 1 3 3 3 ...

@@ -19,7 +19,7 @@ from torch.func import functional_call
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import LanguageModel, continuations, load_kind
+from clearhead.pipeline.text_models import TextModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
 from clearhead.pipeline.text_stages import TextContext
 from clearhead.text.packing import IGNORE_INDEX, Batch
@@ -53,7 +53,7 @@ def evaluation_stage(context: TextContext) -> None:
 
 
 @torch.no_grad()
-def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
+def measure(context: TextContext, kind: str, model: TextModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
     shards, length, config = context.shards(), context.recipe.pretrain.seq_len, context.recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
@@ -85,7 +85,7 @@ def batches(shards: Shards, rows: int, length: int, config: TextEvaluationConfig
     return -(-there // every), every
 
 
-def token_losses(model: LanguageModel, batch: Any) -> Float[Tensor, "B T"]:
+def token_losses(model: TextModel, batch: Any) -> Float[Tensor, "B T"]:
     """-log p of each target in nats, 0 where there is none. `batch` holds tensors."""
     logits = model.logits(hidden_states(model, batch)).float()
     return F.cross_entropy(logits.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
@@ -121,7 +121,7 @@ def by_position(sums: Float[np.ndarray, "T"], counts: Int[np.ndarray, "T"]) -> l
     return found
 
 
-def reach(model: LanguageModel, shards: Shards, length: int) -> list[dict[str, float]]:
+def reach(model: TextModel, shards: Shards, length: int) -> list[dict[str, float]]:
     """How much of the last loss's gradient arrives at the token k places before: |d loss_T / d e_{T-k}| over k.
 
     e is the embedding that the model reads. The root of the mean square over windows, as a share of k = 0, the token
@@ -142,7 +142,7 @@ def reach(model: LanguageModel, shards: Shards, length: int) -> list[dict[str, f
     return [{"distance": s["seen"] - 1, "share": math.sqrt(s["loss"] / squares[0])} for s in stretches]
 
 
-def embedding_gradient(model: LanguageModel, batch: Any) -> Float[Tensor, "B T D"]:
+def embedding_gradient(model: TextModel, batch: Any) -> Float[Tensor, "B T D"]:
     """d loss_T / d e_t of the last position T, row by row.
 
     The model reads a table in which every place of the batch is a token of its own, so any model will do.

@@ -62,7 +62,7 @@ def sampled(
 ) -> dict[str, list[Trace]]:
     """Draw whole solutions until the budget is spent, once, and let every rule of `names` choose among the same ones.
 
-    A rule that needs no scorer is not charged for it, but stops where the dearest of the rules stopped.
+    A rule that needs no scorer is not charged for it, but stops where the most expensive of the rules stopped.
     """
     model, scorer = context.model, context.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from clearhead.charts.heat import large_map, packed, small_map
 from clearhead.charts.markup import Html, tag
 from clearhead.charts.wording import known, visible
-from clearhead.report.data import Attention
+from clearhead.report.data import AttentionInfo
 from clearhead.report.parts import section
 
 
-def attention_section(attention: Attention | None) -> Html | None:
+def attention_section(attention: AttentionInfo | None) -> Html | None:
     if attention is None or not attention.tokens:
         return None
     heads = [

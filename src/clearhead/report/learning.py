@@ -10,7 +10,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import big, count, known, number, percent, plural, visible
-from clearhead.report.data import CurvePoint, EvalPoint, Model, Report, Sample, TaskInfo, Training
+from clearhead.report.data import CurvePoint, EvalPoint, ModelInfo, Report, SampleInfo, TaskInfo, Training
 from clearhead.report.learned import training_findings
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, steps, table
 from clearhead.report.summary import MODELS, task_info
@@ -38,7 +38,7 @@ def trained_section(report: Report) -> Html | None:
     return section("trained", "What was trained, and on what", *children)
 
 
-def _model(model: Model) -> list[Child]:
+def _model(model: ModelInfo) -> list[Child]:
     letters = len(model.alphabet)
     plain = all(len(token) == 1 or (token.startswith("<") and token.endswith(">")) for token in model.alphabet)
     unit = "character" if plain else "token"
@@ -190,12 +190,12 @@ def _accuracy_figure(training: Training, report: Report) -> Html | None:
     return figure(svg, caption, table("problems solved while training", columns, rows))
 
 
-def _samples(samples: Sequence[Sample]) -> Html | None:
+def _samples(samples: Sequence[SampleInfo]) -> Html | None:
     if not samples:
         return None
     last = len(samples) - 1
     picked = sorted({round(i * last / max(1, SHOWN_SAMPLES - 1)) for i in range(SHOWN_SAMPLES)})
-    shown = [Sample(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
+    shown = [SampleInfo(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
     caption = "What the model wrote at that moment of its training."
     whole = len(samples) == len(shown) and all(a.text == b.text for a, b in zip(samples, shown, strict=True))
     rest = None if whole else fold("All samples in full", _sample_list(samples))
@@ -213,7 +213,7 @@ def shortened(text: str) -> str:
     return "\n".join(kept + ["…"] * (len(lines) > MANY_LINES))
 
 
-def _sample_list(samples: Sequence[Sample]) -> Html:
+def _sample_list(samples: Sequence[SampleInfo]) -> Html:
     return tag(
         "dl",
         *(tag("div", tag("dt", f"step {count(s.step)}"), tag("dd", tag("pre", tag("code", s.text)))) for s in samples),

@@ -9,10 +9,10 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Html, join, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, duration, interval, known, percent, plural
-from clearhead.report.data import Evaluation, Example, Point, Report, Strategy, Tree
+from clearhead.report.data import Evaluation, ExampleInfo, PointInfo, Report, StrategyInfo, TreeInfo
 from clearhead.report.findings import auto_finding, search_findings
 from clearhead.report.parts import FIRST, SEARCH, Column, figure, fold, notes, section, share_bar, steps, table
-from clearhead.report.summary import dearest, task_info, with_search
+from clearhead.report.summary import most_expensive, task_info, with_search
 from clearhead.report.tree import size, tree_figure
 
 SHOWN_EXAMPLES = 4
@@ -60,7 +60,7 @@ def strategy_colors(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
             fixed.setdefault(search[0].name, SEARCH)
         fixed.setdefault(evaluation.first, FIRST)
         for strategy in evaluation.strategies:
-            point = dearest(strategy)
+            point = most_expensive(strategy)
             compared = evaluation.comparison is not None and strategy.name == evaluation.comparison.b
             followed = compared or strategy.name == "auto"
             strength = math.inf if followed else point.accuracy if point else 0.0
@@ -99,7 +99,7 @@ def _accuracy_figure(evaluation: Evaluation, colors: Mapping[str, int], title: s
     return figure([tag("div", wide, cls="wide"), tag("div", narrow, cls="narrow")], caption)
 
 
-def _line_of(s: Strategy, colors: Mapping[str, int], all_named: bool) -> Series:
+def _line_of(s: StrategyInfo, colors: Mapping[str, int], all_named: bool) -> Series:
     quiet = s.name not in colors
     return Series(
         label=s.title if all_named or not quiet else "",
@@ -113,7 +113,7 @@ def _line_of(s: Strategy, colors: Mapping[str, int], all_named: bool) -> Series:
     )
 
 
-def _tip(strategy: Strategy, point: Point) -> str:
+def _tip(strategy: StrategyInfo, point: PointInfo) -> str:
     budget = f", {_budget(strategy, point)}" if known(point.budget) else ""
     return (
         f"{strategy.title}{budget}: {percent(point.accuracy)} ({interval(point.low, point.high)}), "
@@ -121,7 +121,7 @@ def _tip(strategy: Strategy, point: Point) -> str:
     )
 
 
-def _budget(strategy: Strategy, point: Point) -> str:
+def _budget(strategy: StrategyInfo, point: PointInfo) -> str:
     return f"{count(point.budget)} {strategy.unit}".strip()
 
 
@@ -136,7 +136,7 @@ def _strategy_table(evaluation: Evaluation, colors: Mapping[str, int]) -> Html:
         Column("time a problem"),
     ]
     rows = []
-    quoted = [(s, p) for s in evaluation.strategies if (p := dearest(s)) is not None]
+    quoted = [(s, p) for s in evaluation.strategies if (p := most_expensive(s)) is not None]
     for s, p in sorted(quoted, key=lambda pair: -pair[1].accuracy):
         color = colors.get(s.name, FIRST)
         bar = join(share_bar(p.accuracy, p.low, p.high, color), tag("small", interval(p.low, p.high)))
@@ -174,7 +174,7 @@ def _every_point(evaluation: Evaluation) -> Html:
     return fold("Every budget as a table", table("every strategy at every budget", columns, rows))
 
 
-def tree_section(trees: Sequence[Tree]) -> Html | None:
+def tree_section(trees: Sequence[TreeInfo]) -> Html | None:
     shown = [tree for tree in trees if tree.root]
     if not shown:
         return None
@@ -195,7 +195,7 @@ def tree_section(trees: Sequence[Tree]) -> Html | None:
     return section("tree", "One thought, opened", tag("p", intro, cls="lead"), *figures)
 
 
-def _tree_head(tree: Tree) -> Html:
+def _tree_head(tree: TreeInfo) -> Html:
     assert tree.root is not None
     told = [plural(size(tree.root), "step") + " in the tree"]
     if tree.strategy:
@@ -224,7 +224,7 @@ def examples_section(report: Report) -> Html | None:
     return section("examples", "Solved and failed, side by side", tag("p", intro, cls="lead"), *body)
 
 
-def _example(e: Example) -> Html:
+def _example(e: ExampleInfo) -> Html:
     kinds = {
         (False, True): "search mended it",
         (True, True): "right both times",
