@@ -211,7 +211,7 @@ def test_ucb_by_hand():
 
 def test_puct_by_hand():
     # 0.5 + 2 · 0.25 · √9 / (1 + 2) = 1.0;  0.1 + 2 · 0.75 · 3 / (1 + 0) = 4.6
-    scores = puct(2.0)(np.array([[9]]), np.array([[2, 0]]), np.array([[0.5, 0.1]]), np.array([[0.25, 0.75]]))
+    scores = puct(2.0)(np.array([[0.5, 0.1]]), np.array([[2, 0]]), np.array([[0.25, 0.75]]), np.array([[9]]))
     assert scores[0] == pytest.approx([1.0, 4.6])
 
 

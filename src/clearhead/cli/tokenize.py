@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clearhead.text.compare import Cost
     from clearhead.text.subword import SubwordTokenizer
 
-LARGEST = 1 << 25  # characters of a text to cut or compare; training has no such limit
+MAX_TEXT_CHARS = 1 << 25  # characters of a text to cut or compare; training has no such limit
 SHOWN = 400  # pieces drawn before the rest is only counted
 KINDS = ("word", "char", "wordpiece", "bpe")
 
@@ -110,8 +110,8 @@ def _texts(text: str | None, files: Sequence[Path], languages: bool, wanted: boo
         for document in documents([file]):
             parts.append(document)
             size += len(document)
-            if size > LARGEST:
-                raise UserError(f"{file} has more than {LARGEST:,} characters; give a part of it")
+            if size > MAX_TEXT_CHARS:
+                raise UserError(f"{file} has more than {MAX_TEXT_CHARS:,} characters; give a part of it")
         found[str(file)] = "".join(parts)
     return found
 

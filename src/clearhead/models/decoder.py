@@ -27,7 +27,7 @@ GATED = ("swiglu", "geglu", "reglu")
 Rotation = tuple[Tensor, Tensor]
 BLOCKS: dict[str, Callable[..., nn.Module]] = {"pre": PreNormBlock, "post": PostNormBlock, "sandwich": SandwichBlock}
 MOST_LAYERS = 10_000  # far above what there is, and far below what brings a computer down before a mistake is seen
-LARGEST = {
+MAX_SIZES = {
     "n_layers": MOST_LAYERS, "vocab": 1 << 24, "d_model": 1 << 20, "n_heads": 1 << 16, "n_kv_heads": 1 << 16,
     "d_ff": 1 << 24, "head_dim": 1 << 16, "max_positions": 1 << 24, "window": 1 << 31, "global_every": 1 << 31,
     "rope_original": 1 << 31,
@@ -81,7 +81,7 @@ class DecoderConfig:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name, most in LARGEST.items():
+        for name, most in MAX_SIZES.items():
             if getattr(self, name) > most:
                 raise UserError(f"{name} = {getattr(self, name)} is too large; at most {most} is possible")
         for name in ("rope_theta", "norm_eps"):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from clearhead.alignment.rollouts import RolloutConfig
 from clearhead.config import build, check_file_name, nearest, renamed, to_dict
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
+from clearhead.models.decoder import MAX_SIZES, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
 from clearhead.reasoning.strategy import SearchConfig
@@ -74,7 +74,7 @@ class DataConfig:
             raise UserError(f"data.hide = {self.hide} must be 0 to 1")
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
-        if not SHORTEST <= self.max_length <= LARGEST["max_positions"] // 2:
+        if not SHORTEST <= self.max_length <= MAX_SIZES["max_positions"] // 2:
             raise UserError(f"data.max_length = {self.max_length} must be at least {SHORTEST} tokens, such as 2048")
 
 

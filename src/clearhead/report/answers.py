@@ -10,7 +10,7 @@ from clearhead.report.summary import task_info
 
 RIGHT = "right"
 KINDS = ("cut off", "malformed", "near miss", "wrong")  # the order in which they are shown
-LONGEST = 240  # characters of a text in the table
+CELL_CHARS = 240  # characters of a text in the table
 EXPLAINED = (
     "Cut off: no finished solution within the limits of a step, a solution or the budget. Malformed: finished, but"
     " without an answer, or not of the form of the expected one. Near miss: few edits or a tenth away from the expected"
@@ -100,4 +100,4 @@ def _given(a: AnswerInfo) -> Child:
 
 
 def _text(text: str) -> Html:
-    return tag("code", text if len(text) <= LONGEST else text[:LONGEST] + "…")
+    return tag("code", text if len(text) <= CELL_CHARS else text[:CELL_CHARS] + "…")

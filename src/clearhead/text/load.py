@@ -23,7 +23,7 @@ from clearhead.text.tiktoken import from_ranks, read_ranks
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import cut_to_bytes
 
-LARGEST = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
+MAX_TOKENIZER_BYTES = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
 PAIR = ("vocab.json", "merges.txt")  # where there is none of them
@@ -343,8 +343,8 @@ def _begins(file: Path, count: int) -> bytes:
 def _read(file: Path) -> bytes:
     try:
         size = file.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{file} has {size:,} bytes; a tokenizer's file has at most {LARGEST:,}")
+        if size > MAX_TOKENIZER_BYTES:
+            raise UserError(f"{file} has {size:,} bytes; a tokenizer's file has at most {MAX_TOKENIZER_BYTES:,}")
         data = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; name a tokenizer's file or folder") from None

@@ -16,7 +16,7 @@ from clearhead.text.patterns import pattern
 from clearhead.text.subword import SubwordTokenizer, to_byte_level
 from clearhead.text.training import BYTES, cut_to_bytes
 
-LONGEST = 1024  # bytes of a token; 128 is the longest in use
+MAX_TOKEN_BYTES = 1024  # bytes of a token; 128 is the longest in use
 EMPTY = {b"=": b""}  # Whisper's file ends with a token of no bytes, spelled like this: it only takes a rank
 END = "<|endoftext|>"
 # Number of ranks: the way to cut, and the special tokens with their ids (tiktoken_ext/openai_public.py; Llama 3's
@@ -46,8 +46,8 @@ def read_ranks(data: bytes, where: Path) -> dict[bytes, int]:
             token, rank = binascii.a2b_base64(EMPTY.get(spelled, spelled), strict_mode=True), int(rank_text)
         except (ValueError, binascii.Error):
             raise _wrong(where, number, f"{line[:40]!r} is no token in base64 and its rank") from None
-        if len(token) > LONGEST:
-            raise _wrong(where, number, f"a token of {len(token)} bytes; {LONGEST} are possible")
+        if len(token) > MAX_TOKEN_BYTES:
+            raise _wrong(where, number, f"a token of {len(token)} bytes; {MAX_TOKEN_BYTES} are possible")
         if not 0 <= rank < 1 << 24:
             raise _wrong(where, number, f"the rank {rank} is out of range; ranks are 0 to {(1 << 24) - 1}")
         if token in ranks or rank in seen:

@@ -23,7 +23,7 @@ Kind = Literal["char", "word", "wordpiece", "bpe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BYTES = 256
 INTERRUPTED = 130  # the exit code after Ctrl-C
-LARGEST = 1 << 20
+MAX_VOCAB = 1 << 20
 SMALLEST = {"char": 4, "word": 4, "wordpiece": 4, "bpe": BYTES + 2}  # special tokens and the least to spell with
 
 
@@ -39,9 +39,9 @@ def train_tokenizer(
     if kind not in KINDS:
         raise UserError(f"the kind of tokenizer {kind!r} is unknown{nearest(kind, KINDS)}")
     smallest = SMALLEST[kind]
-    if not smallest <= vocab_size <= LARGEST:
+    if not smallest <= vocab_size <= MAX_VOCAB:
         raise UserError(
-            f"a vocabulary of {vocab_size} tokens is out of range; a {kind} tokenizer takes {smallest} to {LARGEST}"
+            f"a vocabulary of {vocab_size} tokens is out of range; a {kind} tokenizer takes {smallest} to {MAX_VOCAB}"
         )
     if kind == "bpe":
         backend, trainer = _bpe(vocab_size, cut, fewest)
