@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from scripted import ScriptedJudge, ScriptedModel
+from scripted import ScriptedModel, ScriptedRewardModel
 
 from clearhead.errors import UserError
 from clearhead.files import write_json
@@ -178,7 +178,7 @@ def test_search_with_the_settings_of_the_data_reaches_the_end(problem: str, stra
     def answer(config: SearchConfig) -> tuple[list[str] | None, int]:
         model = ScriptedModel(script(problem, SOLUTIONS[problem]), found.model["max_positions"])
         ((attempt,), _) = searched(
-            strategy, StrategyContext(model, ScriptedJudge({}), config, task.answer), [problem], 9999, 0
+            strategy, StrategyContext(model, ScriptedRewardModel({}), config, task.answer), [problem], 9999, 0
         )
         steps = attempt.marks[-1].steps
         return None if steps is None else list(steps), attempt.cut

@@ -89,12 +89,12 @@ def command(
     if unread:
         first = next(iter(unread.values()))
         display.say(f"{len(unread)} of {len(problems)} problems cannot be read and count as unanswered: {first}")
-    units = compare.evaluate(
+    results = compare.evaluate(
         context, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
     )  # fmt: skip
     if out:
-        write_whole(out, "".join(map(line, compare.lines(units))))
-    rows = table(units, sorted(budgets))
+        write_whole(out, "".join(map(line, compare.lines(results))))
+    rows = table(results, sorted(budgets))
     if as_json:
         echo_json([row._asdict() for row in rows])
         return

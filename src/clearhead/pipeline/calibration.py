@@ -49,12 +49,12 @@ def calibration_stage(context: Context) -> None:
     folder, tasks, run = context.run.path / "calibration", context.tasks(), context.run.path
     for task in tasks.values():  # drawn here once, and not by every worker at the same time
         held_out_problems(task, context.recipe.seed)
-    judged = context.run.reward.is_file()
-    fits = [(folder / f"{name}.json", Job(name)) for name in tasks if judged]
+    has_reward_model = context.run.reward.is_file()
+    fits = [(folder / f"{name}.json", Job(name)) for name in tasks if has_reward_model]
     tries = [
         (folder / f"{name}-{together[0].replace(':', '-')}.json", Job(name, together))
         for name in tasks
-        for together in together_tried(judged)
+        for together in together_tried(has_reward_model)
     ]
     with context.progress("calibration", len(fits) + len(tries)) as advance:
         for jobs in (fits, tries):
@@ -76,9 +76,9 @@ class Job(NamedTuple):
     strategies: tuple[str, ...] = ()
 
 
-def together_tried(judged: bool) -> list[tuple[str, ...]]:
+def together_tried(has_reward_model: bool) -> list[tuple[str, ...]]:
     """The candidates in groups that share their samples; those that ask the reward model only where there is one."""
-    named = [name for name in CANDIDATES if judged or not strategy_of(name).needs_reward_model]
+    named = [name for name in CANDIDATES if has_reward_model or not strategy_of(name).needs_reward_model]
     sampled = [name for name in named if name in SAMPLED]
     groups = [tuple(name for name in sampled if SAMPLED[name].needs_reward_model == asks) for asks in (False, True)]
     return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
@@ -97,10 +97,10 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):
-        for unit in measure(job.strategies, context, task, some, max(budgets), recipe.seed + 3):
-            by_budget = scores.setdefault(unit["strategy"], {str(budget): [] for budget in budgets})
+        for result in measure(job.strategies, context, task, some, max(budgets), recipe.seed + 3):
+            by_budget = scores.setdefault(result["strategy"], {str(budget): [] for budget in budgets})
             for budget in budgets:
-                by_budget[str(budget)] += at([unit], budget)[0][:, 0].tolist()
+                by_budget[str(budget)] += at([result], budget)[0][:, 0].tolist()
     return scores
 
 
@@ -192,9 +192,9 @@ def _draw(
             if not text.done:
                 continue
             steps = split_steps(text.text)
-            drafts = [PartialSolution(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
+            solutions = [PartialSolution(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
             answer = task.answer(problem, steps)
-            reading = scorer.read(drafts)
+            reading = scorer.read(solutions)
             if np.isneginf(reading.likelihood).any():
                 continue
             drawn.z.append(reading.z)

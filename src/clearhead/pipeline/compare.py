@@ -60,10 +60,10 @@ def evaluate(
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, judged=context.scorer is not None, measured=context.choice is not None)
+    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
-    units: list[EvalResult] = []
+    results: list[EvalResult] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
@@ -72,19 +72,19 @@ def evaluate(
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
                 made = answered(piece.strategies, context, readable, piece.budget, piece.seed) if readable else {}
-                for strategy, attempts in found.items():
-                    attempts += _in_order(chunk, made.get(strategy, []))
+                for strategy, traces in found.items():
+                    traces += _in_order(chunk, made.get(strategy, []))
                 advance(len(chunk))
-            units += [grade(task, strategy, piece.seed, piece.budget, attempts) for strategy, attempts in found.items()]
-    return units
+            results += [grade(task, strategy, piece.seed, piece.budget, traces) for strategy, traces in found.items()]
+    return results
 
 
-def _in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
-    """An attempt at each problem; at those that have none nothing was tried."""
-    made = {attempt.problem: attempt for attempt in attempts}
+def _in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
+    """A trace for each problem; at those that have none nothing was tried."""
+    made = {trace.problem: trace for trace in traces}
     return [made.get(problem) or Trace(problem, (CostPoint(0, 0, 0.0, None),)) for problem in problems]
 
 
-def lines(units: Sequence[EvalResult]) -> list[dict[str, Any]]:
+def lines(results: Sequence[EvalResult]) -> list[dict[str, Any]]:
     """A prediction for every problem, strategy, budget and seed."""
-    return [prediction(unit, entry, checked=True) for unit in units for entry in unit["problems"]]
+    return [prediction(result, entry, checked=True) for result in results for entry in result["problems"]]

@@ -140,20 +140,20 @@ def curve(recorded: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     """The strategies of one task as table and plot need them; None if nothing was measured."""
-    units = read_units(run, name)
-    if not units:
+    results = read_units(run, name)
+    if not results:
         return None
     usage = read_usage(run, name)
     auto = (_if_there(run.auto, layout.AUTO) or {}).get(name)
     found: dict[str, Any] = {
-        "problems": len(units[0]["problems"]),
-        "seeds": len({unit["seed"] for unit in units}),
-        "strategies": [*_before(run, name, recipe), *strategies(units, recipe, run.read_sizes())],
+        "problems": len(results[0]["problems"]),
+        "seeds": len({result["seed"] for result in results}),
+        "strategies": [*_before(run, name, recipe), *strategies(results, recipe, run.read_sizes())],
         "engine": {key: usage[key] for key in ("computed", "unique", "reused")},
         "auto": _auto(auto) if auto else None,
-        "answers": answers(units, recipe.evaluation.budgets),
+        "answers": answers(results, recipe.evaluation.budgets),
     }
-    matched = comparison(units, recipe)
+    matched = comparison(results, recipe)
     return found | ({"comparison": matched, "search": matched["a"]} if matched else {})
 
 

@@ -25,7 +25,7 @@ STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.
 class Scorer(Protocol):
     """A reward model as search sees it. It reads every piece of text once and says how many tokens it has read."""
 
-    def values(self, drafts: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
+    def values(self, solutions: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
         """The chances that the solution is right (read at its end) and that it will end right from here."""
         ...
 
@@ -38,7 +38,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class PartialSolution:
-    """A solution as far as it is written. Two drafts with the same text are the same state."""
+    """A solution as far as it is written. Two with the same text are the same state."""
 
     problem: str
     steps: tuple[str, ...] = ()
@@ -126,9 +126,9 @@ def too_long(problem: str) -> Trace:
     return tallied(problem, [CostPoint(0, 0, 0.0, None)], Tally(1, Counter({CONTEXT: 1})))
 
 
-def in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
-    """An attempt for each problem; those that have none were too long."""
-    made = {attempt.problem: attempt for attempt in attempts}
+def in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
+    """A trace for each problem; those that have none were too long."""
+    made = {trace.problem: trace for trace in traces}
     return [made.get(problem) or too_long(problem) for problem in problems]
 
 
