@@ -33,7 +33,7 @@ class PartialSolution(Protocol):
 
 
 class Reading(NamedTuple):
-    """What a reward model makes of N solutions: the logits of its heads, and log p of the steps as it would write them."""
+    """What a reward model makes of N solutions: the logits of its heads, and log p of the steps as its own."""
 
     z: Float[np.ndarray, "N 2"]
     likelihood: Float[np.ndarray, "N"]
