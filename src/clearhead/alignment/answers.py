@@ -17,10 +17,12 @@ from clearhead.text.packing import NO_TARGET, Batch, Document, fill_rows, lay_ou
 
 @dataclass(frozen=True)
 class Prompt:
-    """What is asked, as text and as the tokens that the policy reads."""
+    """What is asked, as text and as the tokens that the policy reads; of a task also its name and the problem."""
 
     text: str
     tokens: tuple[int, ...]
+    task: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)

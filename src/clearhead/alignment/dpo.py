@@ -47,7 +47,7 @@ class PairBatch(NamedTuple):
 def pair_batch(pairs: Sequence[Pair], length: int, reference: Any, device: torch.device) -> PairBatch:
     """The pairs in rows, with what a frozen reference makes of them."""
     documents = [document for pair in pairs for document in pair.documents]
-    numbers = [np.full(len(document.solution), i) for i, document in enumerate(documents)]
+    numbers = [np.full(len(document.solution), float(i)) for i, document in enumerate(documents)]
     laid_out = lay_out_numbered(documents, length)
     batch, answer = laid_out.batch, laid_out.rows(numbers).astype(np.int64)
     log_ref, learned = np.zeros(len(documents)), batch.targets != NO_TARGET

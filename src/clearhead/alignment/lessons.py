@@ -2,10 +2,10 @@
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -13,9 +13,8 @@ from clearhead.alignment.advantages import gae, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, lay_out_numbered
 from clearhead.alignment.dpo import Pair
 from clearhead.alignment.methods import AlignConfig
-from clearhead.alignment.policy_gradient import PolicyBatch
-from clearhead.kernels.attention import causal_attend
-from clearhead.text.packing import NO_TARGET, Document
+from clearhead.alignment.policy_gradient import PolicyBatch, read_tokens
+from clearhead.text.packing import Document
 
 T = TypeVar("T")
 B = TypeVar("B")
@@ -125,12 +124,17 @@ def finds(groups: Sequence[Group], searched: Mapping[Prompt, Sequence[Answer]], 
     return found
 
 
-def finds_loss(model: Any, batch: Any) -> Tensor:
+@dataclass(frozen=True)
+class FindsLoss:
     """Mean of -log p over the tokens of the finds; 0 where there are none."""
-    learned = batch.targets != NO_TARGET
-    hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
-    logits = model.logits(hidden[learned]).float()
-    return F.cross_entropy(logits, batch.targets[learned], reduction="sum") / max(1, int(learned.sum()))
+
+    def __call__(self, model: Any, batch: Any) -> Tensor:
+        log_p = read_tokens(model, batch).log_p
+        return -log_p.sum() / max(1, len(log_p))
+
+    def drain(self) -> dict[str, float]:
+        """It has nothing to tell but the loss itself."""
+        return {}
 
 
 def dealt(

@@ -61,8 +61,8 @@ class AlignConfig:
     `beta` weighs the KL to the policy as it was at first, `kl` says where: in the loss, or in the reward; left out,
     both are the method's. `target_kl`, in nats an answer, lets β adapt to it; 0: β is fixed. `search`: a strategy that
     expert iteration tries, with `budget` tokens, at problems that no answer solves. `keep`: different right answers
-    that it learns from, of one problem. `accumulate`: parts that a step is computed in, for models that need the memory.
-    `lr` is AdamW's; 0: as the model's size asks for.
+    that it learns from, of one problem. `accumulate`: parts that a step is computed in, where memory is short. `lr` is
+    AdamW's; 0: as the model's size asks for.
     """
 
     method: NAMES = "none"
@@ -120,8 +120,8 @@ class AlignConfig:
             raise UserError(
                 f"target_kl = {self.target_kl} adapts beta, which is 0; set beta to start from, such as 0.05"
             )
-        if self.target_kl and self.learns.learns != "policy":
-            raise UserError(f"target_kl = {self.target_kl} is for methods with a KL term, and {self.method} has none")
+        if self.target_kl and (self.learns.learns != "policy" or self.kl_in == "loss"):
+            raise UserError(f"target_kl = {self.target_kl} is for a KL in the reward of a policy; set kl = 'reward'")
         if self.learns.learns == "pairs" and self.kl != "method":
             raise UserError(f"kl = {self.kl!r}: DPO's KL is in its own loss; leave it out")
 

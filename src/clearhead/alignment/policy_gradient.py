@@ -1,6 +1,6 @@
-"""What a policy learns by from answers of its own: PPO's clipped objective, the KL to a reference, a value head's error.
+"""What a policy learns by from its own answers: PPO's clipped objective, the KL to a reference, a value head's error.
 
-GRPO, its variants, RLOO and PPO differ in the advantages and weights that a batch holds (advantages.py, methods.py), not
+GRPO, its variants, RLOO and PPO differ in the advantages and weights that a batch holds (lessons.py, methods.py), not
 in anything here. Formulas: reference.ppo, reference.grpo.
 """
 

@@ -1,7 +1,7 @@
 """On-policy batches: in every round the policy as it is now answers prompts, and the steps after it learn from that.
 
-The one training loop asks for its batches one after the other (training.loop, prefetch 0). What a round holds depends on
-its number, the weights at its start and the settings alone, so a run that was killed goes on to the same bits.
+The one training loop asks for its batches one after the other (training.loop, prefetch 0). What a round holds depends
+on its number, the weights at its start and the settings alone, so a run that was killed goes on to the same bits.
 """
 
 import random
@@ -18,7 +18,7 @@ from safetensors.numpy import save as to_bytes
 from clearhead.alignment.answers import Answer, Group, Prompt, lay_out_numbered
 from clearhead.alignment.dpo import DpoLoss, PairBatch, pair_batch
 from clearhead.alignment.environment import Environment, draw_groups, rewarded
-from clearhead.alignment.lessons import Readings, dealt, documents, finds, finds_loss, lessons, pair_of, policy_batch
+from clearhead.alignment.lessons import FindsLoss, Readings, dealt, documents, finds, lessons, pair_of, policy_batch
 from clearhead.alignment.methods import AlignConfig, adapted
 from clearhead.alignment.policy_gradient import PolicyBatch, PolicyLoss, policy_of, read_rows, read_values
 from clearhead.errors import UserError
@@ -27,18 +27,18 @@ from clearhead.generation.local import LocalEngine
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.record import Record, read
-from clearhead.training.step import LossFn, working_copy
+from clearhead.training.step import working_copy
 
 READ_TOKENS = 1 << 14  # that policy and reference read at once
 KINDS: Mapping[str, Any] = {"policy": PolicyBatch, "pairs": PairBatch, "finds": Batch}
 
 
-def loss_of(config: AlignConfig) -> LossFn:
+def loss_of(config: AlignConfig) -> PolicyLoss | DpoLoss | FindsLoss:
     """What the method's batches are learned by. A β that adapts counts in the reward alone."""
     if config.learns.learns == "pairs":
         return DpoLoss(config.starting_beta)
     if config.learns.learns == "finds":
-        return finds_loss
+        return FindsLoss()
     beta = config.starting_beta if config.kl_in == "loss" else 0.0
     return PolicyLoss(config.clip_low, config.high, beta, config.temperature, config.value)
 
