@@ -9,6 +9,7 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
+from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.measure import evaluation_stage
@@ -41,6 +42,7 @@ TASK_STAGES: tuple[Stage, ...] = (
     Stage("reader", stages.reader_stage, ("rollouts.reader",), ("reader.*",)),
     Stage("rollouts", stages.rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
     Stage("reward", stages.reward_stage, ("reward",), ("reward.*",)),
+    Stage("align", align_stage, ("align",), ("align.*", "aligned.safetensors")),
     Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
     Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
 )  # fmt: skip

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.rollouts import RolloutConfig
 from clearhead.config import build, check_file_name, nearest, renamed, to_dict
 from clearhead.errors import UserError
@@ -101,6 +102,7 @@ class Recipe:
     pretrain: TrainConfig
     rollouts: RolloutConfig
     reward: TrainConfig
+    align: AlignConfig
     search: SearchConfig
     evaluation: EvaluationConfig
     report: ReportConfig
@@ -179,6 +181,7 @@ SECTIONS = {
     "pretrain": TrainConfig,
     "rollouts": RolloutConfig,
     "reward": TrainConfig,
+    "align": AlignConfig,
     "search": SearchConfig,
     "evaluation": EvaluationConfig,
     "report": ReportConfig,

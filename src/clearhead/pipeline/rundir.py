@@ -10,6 +10,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     base.json              the checkpoint that it starts from, if it does, and in before.json what that answered
     drawn/                 problems of tasks that draw them
     rollouts/              labeled paths, in pieces    evaluation/       one file a measured piece
+    aligned.safetensors    what the policy became by learning from its own answers, and in align.json how it did
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
@@ -24,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearhead.checkpoints.own import FILES, TOKENIZER
+from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER
 from clearhead.config import build, load_toml, renamed, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
@@ -86,6 +87,16 @@ class RunDir:
     @property
     def policy(self) -> Path:
         return self.model("decoder")
+
+    @property
+    def aligned(self) -> Path:
+        """What the policy became by learning from its own answers, if it did."""
+        return self.path / ALIGNED
+
+    @property
+    def alignment(self) -> Path:
+        """What both policies make of the test problems."""
+        return self.path / "align.json"
 
     @property
     def reader(self) -> Path:

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
+from clearhead.alignment.methods import METHODS
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.graded import answers, comparison, examples, limit_values, strategies
@@ -64,10 +66,26 @@ def report_data(run: RunDir) -> dict[str, Any]:
             },
             "quality": {name: _quality(found) for name, found in measured_on.items() if found},
         }  # fmt: skip
+    if rounds := [event for event in events(run, "align") if event["kind"] == "round"]:
+        data["alignment"] = alignment(run, recipe, rounds)
     data["trees"] = [_tree(read_json(path, layout.TREE)) for path in sorted(run.evaluation.glob("tree-*.json"))]
     if (run.evaluation / "attention.json").is_file():
         data["attention"] = read_json(run.evaluation / "attention.json", layout.ATTENTION)
     return data
+
+
+def alignment(run: RunDir, recipe: Recipe, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the policy learned from its own answers, and what that changed on the test problems."""
+    measured = _if_there(run.alignment, layout.ALIGNMENT) or {"tasks": {}, "health": findings(rounds)}
+    keys = {"number": "round", "even": "without_variance"}
+    names = ("number", "reward", "truth", "kl", "entropy", "length", "even")
+    return {
+        "method": METHODS[recipe.align.method].label if recipe.align.method in METHODS else recipe.align.method,
+        "reward": recipe.align.reward,
+        "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
+        "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
+        **{key: measured[key] for key in ("tasks", "health")},
+    }  # fmt: skip
 
 
 def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:

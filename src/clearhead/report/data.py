@@ -479,6 +479,56 @@ class RowsCurve:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What a policy answered in one round, and how far it was from where it started.
+
+    `truth` is the share that is really right, where the reward is a proxy of it. `kl` is in nats an answer, `entropy`
+    in nats a token, `length` in tokens; `even` is the share of groups whose answers are all worth the same.
+    """
+
+    number: float = NAN
+    reward: float = NAN
+    truth: float = NAN
+    kl: float = NAN
+    entropy: float = NAN
+    length: float = NAN
+    even: float = NAN
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """Accuracy of the policy as it was at first, and as it became; `gain` is paired by problem."""
+
+    before: DifferenceInfo = field(default_factory=DifferenceInfo)
+    after: DifferenceInfo = field(default_factory=DifferenceInfo)
+    gain: DifferenceInfo = field(default_factory=DifferenceInfo)
+
+
+@dataclass(frozen=True)
+class AlignedTask:
+    """On the test problems: a greedy answer, and one drawn at temperature 1."""
+
+    problems: float = NAN
+    greedy: BeforeAfter = field(default_factory=BeforeAfter)
+    sampled: BeforeAfter = field(default_factory=BeforeAfter)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What a policy learned from its own answers. `method` in words; `reward` names what it was paid by.
+
+    `health` has a line for everything that is wrong with it.
+    """
+
+    method: str = ""
+    reward: str = ""
+    rounds: list[Round] = field(default_factory=list)
+    tasks: dict[str, AlignedTask] = field(default_factory=dict)
+    health: list[str] = field(default_factory=list)
+    samples: list[SampleInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
@@ -489,6 +539,7 @@ class Report:
     rows_curve: RowsCurve | None = None
     training: Training | None = None
     reward: Reward | None = None
+    alignment: Alignment | None = None
     evaluation: dict[str, Evaluation] = field(default_factory=dict)
     trees: list[TreeInfo] = field(default_factory=list)
     examples: dict[str, list[ExampleInfo]] = field(default_factory=dict)

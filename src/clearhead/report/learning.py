@@ -97,7 +97,7 @@ def curves_section(training: Training | None, report: Report) -> Html | None:
         "How it learned",
         notes(training_findings(training)),
         tag("div", *drawn, cls="pair") if drawn else None,
-        _samples(training.samples),
+        samples_figure(training.samples, "step", "What the model wrote at that moment of its training."),
     )
 
 
@@ -190,16 +190,16 @@ def _accuracy_figure(training: Training, report: Report) -> Html | None:
     return figure(svg, caption, table("problems solved while training", columns, rows))
 
 
-def _samples(samples: Sequence[SampleInfo]) -> Html | None:
+def samples_figure(samples: Sequence[SampleInfo], unit: str, caption: str) -> Html | None:
+    """A few samples from first to last, all of them folded away; their `step` counts `unit`s."""
     if not samples:
         return None
     last = len(samples) - 1
     picked = sorted({round(i * last / max(1, SHOWN_SAMPLES - 1)) for i in range(SHOWN_SAMPLES)})
     shown = [SampleInfo(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
-    caption = "What the model wrote at that moment of its training."
     whole = len(samples) == len(shown) and all(a.text == b.text for a, b in zip(samples, shown, strict=True))
-    rest = None if whole else fold("All samples in full", _sample_list(samples))
-    return tag("figure", _sample_list(shown), tag("figcaption", caption), rest)
+    rest = None if whole else fold("All samples in full", _sample_list(samples, unit))
+    return tag("figure", _sample_list(shown, unit), tag("figcaption", caption), rest)
 
 
 def shortened(text: str) -> str:
@@ -213,9 +213,12 @@ def shortened(text: str) -> str:
     return "\n".join(kept + ["…"] * (len(lines) > MANY_LINES))
 
 
-def _sample_list(samples: Sequence[SampleInfo]) -> Html:
+def _sample_list(samples: Sequence[SampleInfo], unit: str) -> Html:
     return tag(
         "dl",
-        *(tag("div", tag("dt", f"step {count(s.step)}"), tag("dd", tag("pre", tag("code", s.text)))) for s in samples),
+        *(
+            tag("div", tag("dt", f"{unit} {count(s.step)}"), tag("dd", tag("pre", tag("code", s.text))))
+            for s in samples
+        ),
         cls="samples",
     )

@@ -1,0 +1,133 @@
+"""The section about what a policy learned from its own answers: reward, distance from the start, and what it gained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from clearhead.charts.lines import Series, line_chart
+from clearhead.charts.markup import Html, tag
+from clearhead.charts.svg import Axis
+from clearhead.charts.wording import count, interval, known, number, percent, points
+from clearhead.report.data import Alignment, BeforeAfter, DifferenceInfo, Report, Round
+from clearhead.report.learning import bucketed, samples_figure
+from clearhead.report.parts import Column, figure, notes, section, table
+from clearhead.report.summary import task_info
+
+POINTS = 60  # of a drawn curve: single rounds jump with the problems that they happen to ask
+PAID_BY = {
+    "checker": "the task's own check, right or wrong",
+    "outcome": "the outcome head of the reward model",
+    "process": "the process head of the reward model",
+}
+
+
+def alignment_section(report: Report) -> Html | None:
+    found = report.alignment
+    if found is None or not found.rounds:
+        return None
+    paid = PAID_BY.get(found.reward, "a reward function of the user's")
+    lead = (
+        f"After its training the model went on to learn from what it writes itself, by {found.method}: in each of "
+        f"{count(len(found.rounds))} rounds it answered problems, the answers were rewarded by {paid}, and what earned "
+        "more than its neighbors became likelier. The test problems were never among them."
+    )
+    drawn = [chart for chart in (_reward_figure(found), _distance_figure(found), _entropy_figure(found)) if chart]
+    return section(
+        "alignment",
+        "What it learned from its own answers",
+        tag("p", lead, cls="lead"),
+        notes(_judged(found)),
+        _gains(found, report),
+        tag("div", *drawn, cls="pair") if drawn else None,
+        samples_figure(found.samples, "round", "The best answer of that round."),
+    )
+
+
+def _judged(found: Alignment) -> list[tuple[str, str]]:
+    judged = [("bad", line) for line in found.health]
+    for key, label in (("greedy", "a greedy answer"), ("sampled", "an answer drawn at temperature 1")):
+        for task in found.tasks.values():
+            each: BeforeAfter = getattr(task, key)
+            if known(each.gain.high) and each.gain.high < 0:
+                judged.append(
+                    ("bad", f"It lost: {label} is right {points(each.gain.estimate)} less often than before.")
+                )
+    if not judged:
+        judged.append(("good", "Reward, KL, entropy and length show none of the faults that are looked for."))
+    return judged
+
+
+def _gains(found: Alignment, report: Report) -> Html | None:
+    rows = []
+    for name, task in found.tasks.items():
+        for label, each in (("greedy", task.greedy), ("one sample", task.sampled)):
+            if known(each.after.estimate):
+                rows.append(
+                    [
+                        f"{task_info(report, name).title}, {label}", _share(each, "before"), _share(each, "after"),
+                        _signed(each.gain),
+                    ]
+                )  # fmt: skip
+    columns = [Column("test problems", numeric=False), Column("before"), Column("after"), Column("gain, 95% interval")]
+    return table("what it gained", columns, rows) if rows else None
+
+
+def _signed(gain: DifferenceInfo) -> str:
+    sign = "−" if gain.estimate < 0 else "+"
+    return f"{sign}{points(gain.estimate)} ({interval(gain.low, gain.high)})"
+
+
+def _share(each: BeforeAfter, when: str) -> str:
+    found = getattr(each, when)
+    return f"{percent(found.estimate)} ({interval(found.low, found.high)})"
+
+
+def _series(rounds: Sequence[Round], key: str, label: str, color: int) -> Series | None:
+    at = [(r.number + 1, getattr(r, key)) for r in rounds if known(getattr(r, key))]
+    if not at:
+        return None
+    runs = bucketed([x for x, _ in at], [y for _, y in at], POINTS)
+    xs, ys, low, high = (list(column) for column in zip(*runs, strict=True))
+    tips = [f"{label} {number(y)} at round {x:.0f}" for x, y in zip(xs, ys, strict=True)]
+    return Series(label, xs, ys, low, high, tips=tips, color=color, marks=False)
+
+
+def _reward_figure(found: Alignment) -> Html | None:
+    proxy = any(known(r.truth) for r in found.rounds)
+    series = [_series(found.rounds, "reward", "reward", 0)]
+    if proxy:
+        series.append(_series(found.rounds, "truth", "really right", 2))
+    svg = _chart(series, "reward", "Reward by round", high=None if proxy else 1.0)
+    if svg is None:
+        return None
+    told = " Where it parts from what is really right, the policy pleases its reward model." if proxy else ""
+    caption = "What an answer earns on average, each round with problems of its own (band: lowest to highest)." + told
+    rows = [[count(r.number + 1), number(r.reward), number(r.truth), number(r.length)] for r in found.rounds]
+    columns = [Column("round"), Column("reward"), Column("really right"), Column("tokens an answer")]
+    return figure(svg, caption, table("reward by round", columns, rows))
+
+
+def _distance_figure(found: Alignment) -> Html | None:
+    series = [_series(found.rounds, "kl", "KL", 1)]
+    svg = _chart(series, "nats an answer", "Distance from the start by round")
+    caption = (
+        "How far the policy is from what it was: the KL divergence of an answer, in nats. Little reward for much KL "
+        "means that it changes what nobody pays for."
+    )
+    return figure(svg, caption) if svg else None
+
+
+def _entropy_figure(found: Alignment) -> Html | None:
+    series = [_series(found.rounds, "entropy", "entropy", 3)]
+    svg = _chart(series, "nats a token", "Entropy by round")
+    caption = (
+        "How undecided the policy is at a token. It falls as the policy learns; once it is 0, all answers to a problem "
+        "are the same and there is nothing left to compare."
+    )
+    return figure(svg, caption) if svg else None
+
+
+def _chart(series: Sequence[Series | None], unit: str, name: str, high: float | None = None) -> Html | None:
+    shown = [each for each in series if each]
+    vertical = Axis(unit, low=0.0) if high is None else Axis(unit, low=0.0, high=high)
+    return line_chart(shown, Axis("round", low=0.0), vertical, 380.0, 280.0, name)
