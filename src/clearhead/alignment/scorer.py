@@ -12,7 +12,8 @@ from jaxtyping import Float
 
 from clearhead.alignment.calibration import Calibration
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
-from clearhead.generation.cache import KVCache, frozen_copy
+from clearhead.generation.backend import full, memory_limit
+from clearhead.generation.cache import KVCache, frozen_copy, slot_bytes
 from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import step_tokens, steps_prompt
@@ -50,15 +51,21 @@ class _Node:
 class LocalScorer:
     """Values of a reward model on this machine, read from the hidden state at the end of a solution's last step.
 
+    Keys, values and hidden states never take more than `kv_memory` bytes: NoRoom where more would be needed.
     The text grows step by step, so a solution's slot is found from that of the solution one step shorter.
     """
 
-    def __init__(self, model: RewardModel, tokenizer: Tokenizer, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, model: RewardModel, tokenizer: Tokenizer, dtype: torch.dtype | None = None, kv_memory: int | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.head = model.head
         self.max_positions = model.decoder.config.max_positions
-        self.trie = TokenTrie(model.decoder.config.vocab)
-        self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
+        frozen = frozen_copy(model.decoder, dtype)
+        self.limit = memory_limit(frozen.embed.weight.device, kv_memory)
+        most = self.limit // slot_bytes(frozen.config, frozen.dtype)
+        self.trie = TokenTrie(model.decoder.config.vocab, most=max(2, most))
+        self.cache = KVCache(frozen, self.trie)
         self._nodes: dict[str, dict[tuple[tuple[str, ...], bool], _Node]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
@@ -102,6 +109,8 @@ class LocalScorer:
             if sum(map(len, pieces)) > self.max_positions:
                 return None
             parent, text = (ROOT, [t for p in pieces for t in p]) if shorter is None else (shorter.slot, pieces[-1])
+            if self.trie.used + len(text) > self.trie.most:
+                raise full(self.trie.used, self.trie.most, len(text), self.limit)
             slots = self.trie.insert(np.array([parent], np.int32), [text])
             self.trie.acquire(slots)
             known[key] = _Node(int(slots[0]), math.nan if solution.steps else 0.0)

@@ -11,6 +11,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, trust_option
 from clearhead.cli.options import device_option, json_option, run_option, sampling_seed_option, set_option
+from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -48,13 +49,14 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 @click.option(
     "--tree", "show_tree", is_flag=True, help="Print the search tree of one problem, by default that of mcts-puct."
 )
+@kv_memory_option
 @device_option
 @trust_option
 @json_option
 def command(
     problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
-    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str,
-    trust: bool, as_json: bool,
+    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, kv_memory: int | None,
+    device: str, trust: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run.
 
@@ -79,7 +81,7 @@ def command(
     if not many and problem.endswith(ENDINGS) and " " not in problem:
         raise UserError(f"there is no file {problem[:60]}; name a file of problems, or type a problem")
     typed = read_typed(problem, columns) if many else []
-    ready = solver(run, strategy, budget, seed, settings, choose_device(device))
+    ready = solver(run, strategy, budget, seed, settings, choose_device(device), kv_memory)
     if many:
         return _solve_many(run, ready, typed, task_name, out, as_json)
     _solve_one(ready, problem, task_name, show_tree, as_json)

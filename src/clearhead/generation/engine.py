@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clearhead.errors import UserError
-from clearhead.generation.backend import Backend, Computed
+from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import FinishReason, Request, TokenEvent
@@ -133,7 +133,9 @@ class Engine:
             seq = self.backend.open(group.request.prompt_ids, group.width, room, group.at)
             if seq is None:
                 if not self._running:
-                    raise UserError("there is no room for a request beside the texts that are held; release some first")
+                    raise NoRoom(
+                        f"there is no room for a request beside the texts that are held; close some, or raise {SETTING}"
+                    )
                 return
             self._running[group.id] = self._waiting.popleft()
             group.begin(seq)

@@ -52,6 +52,7 @@ SAMPLES = 8  # answers to each test problem, drawn at temperature 1
 WATCHED = 200  # held-out problems of each task, at most
 HEADS = {"outcome": OUTCOME, "process": PROCESS}
 REWARD_SECONDS = 60.0  # that a user's reward may take for a round's answers
+HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
 KEPT = "align.round.safetensors"
 
 
@@ -66,15 +67,14 @@ def align_stage(context: Context) -> None:
     rounds = Rounds(
         config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, recipe.reward.seq_len,
         recipe.seed, compute_dtype("auto", context.device), log, run.path / KEPT,
+        recipe.kv_part(HOLDERS),
     )  # fmt: skip
     loss, warned = loss_of(config), set[str]()
     asked = {name: task.problems("valid", WATCHED, recipe.seed) for name, task in tasks.items()}
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
-        found, told = (
-            first_try(policy_of(trained), tokenizer, tasks, asked, recipe.search.solution_tokens),
-            rounds_of(log),
-        )
+        longest, part = recipe.search.solution_tokens, recipe.kv_part(HOLDERS)
+        found, told = first_try(policy_of(trained), tokenizer, tasks, asked, longest, part), rounds_of(log)
         if told:
             context.say(round_line(told[-1], found["first_try"]))
         for line in set(findings(told)) - warned:
@@ -144,7 +144,7 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
                 return Prompt(text, tuple(ids), name, problem)
 
     def search(prompts: Sequence[Prompt], seed: int) -> list[list[Answer]]:
-        engine = LocalEngine(policy_of(model), tokenizer)
+        engine = LocalEngine(policy_of(model), tokenizer, kv_memory=recipe.kv_part(HOLDERS))
         budget, found = config.budget or max(recipe.evaluation.budgets), dict[Prompt, list[Answer]]()
         for name, task in tasks.items():
             some = [prompt for prompt in prompts if prompt.task == name]
@@ -159,7 +159,7 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
 
     finds = config.learns.learns == "finds"
     reward = load_reward(context.run, context.device) if config.reward in HEADS or finds else None
-    scorer = None if reward is None else LocalScorer(reward, tokenizer)
+    scorer = None if reward is None else LocalScorer(reward, tokenizer, kv_memory=recipe.kv_part(HOLDERS))
     if finds:
         known([config.search], has_reward_model=scorer is not None, measured=False)
     if config.reward == "checker":
@@ -249,7 +249,7 @@ def compared(
         problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
         each = {}
         for key, decoder in (("before", before), ("after", after)):
-            engine = LocalEngine(decoder, tokenizer)
+            engine = LocalEngine(decoder, tokenizer, kv_memory=recipe.kv_bytes)
             each[key] = {
                 "greedy": scores(engine, task, problems, SamplingParams(0.0, max_tokens=most(recipe)), 1, recipe.seed),
                 "sampled": scores(

@@ -67,13 +67,19 @@ class Answer:
 
 
 def solver(
-    run: RunDir, strategy: str | None, budget: int, seed: int, settings: Sequence[str], device: torch.device
+    run: RunDir,
+    strategy: str | None,
+    budget: int,
+    seed: int,
+    settings: Sequence[str],
+    device: torch.device,
+    kv_memory: int | None = None,
 ) -> Solver:
     """Load what answers; `settings` are search settings as they are typed."""
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     tasks = run_tasks(run)
-    engine, scorer = engine_and_scorer(run, device)
+    engine, scorer = engine_and_scorer(run, device, recipe.kv_bytes if kv_memory is None else kv_memory)
     chosen = strategy or usual_strategy(run, scorer is not None)
     known([chosen], has_reward_model=scorer is not None, measured=run.auto.is_file())
     return Solver(run, tasks, engine, scorer, search, chosen, budget, seed)

@@ -27,7 +27,7 @@ from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, engine_and_scorer, held_out_problems, strategy_context
+from clearhead.pipeline.stages import Context, held_out_problems, strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
@@ -116,7 +116,7 @@ def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalScorer | None, Recipe]:
     run = RunDir(path)
-    return run_tasks(run), *engine_and_scorer(run, torch.device(device)), run.recipe()
+    return run_tasks(run), *workers_models(run, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:

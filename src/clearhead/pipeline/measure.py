@@ -17,6 +17,7 @@ from clearhead.alignment import quality
 from clearhead.alignment.rollouts import collect, labeled_states
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.attention_weights import attention_weights
@@ -24,7 +25,7 @@ from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, engine_and_scorer, load_policy, load_tokenizer, run_strategy_context
+from clearhead.pipeline.stages import Context, load_policy, load_tokenizer, run_strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import EvalResult, final_answer, grade
 from clearhead.reasoning.samples import SAMPLED, SINGLE
@@ -99,7 +100,7 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalScorer | None]:
     run = RunDir(path)
-    return run, run_tasks(run), *engine_and_scorer(run, torch.device(device))
+    return run, run_tasks(run), *workers_models(run, torch.device(device))
 
 
 class EvalJob(NamedTuple):
@@ -143,9 +144,15 @@ def measure(
 def answered(
     strategies: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
-    """What strategies that belong together make of each problem; all problems advance at once."""
+    """What strategies that belong together make of each problem; all advance at once, as far as there is memory."""
     known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
-    return run_strategies(strategies, context, problems, budget, seed)[0]
+
+    def traces(some: Sequence[str]) -> list[tuple[Trace, ...]]:
+        found = run_strategies(strategies, context, some, budget, seed)[0]
+        return list(zip(*(found[name] for name in strategies), strict=True))
+
+    made = in_halves(traces, problems)
+    return {name: [row[i] for row in made] for i, name in enumerate(strategies)}
 
 
 def read_units(run: RunDir, task: str) -> list[EvalResult]:
@@ -314,7 +321,7 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     wanted = next((tree for tree in recipe.report.trees if tree.startswith(f"{name}:")), None)
     few = task.problems("test", 20, recipe.seed)
     problem = task.parse(wanted.partition(":")[2].strip()) if wanted else min(few, key=len)
-    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
+    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=recipe.kv_bytes)
     text = steps_prompt(problem)
     if engine.fits(text):
         ((written,),) = engine.generate([text], SamplingParams(temperature=0.0, max_tokens=MAPPED), 1, [0])

@@ -97,9 +97,8 @@ def rows_curve_stage(context: Context) -> None:
     asked = {name: task.problems("valid", TRIED, recipe.seed) for name, task in tasks.items()}
 
     def tried(decoder: Any, share: float) -> Point:
-        accuracy: Mapping[str, float] = first_try(decoder, tokenizer, tasks, asked, recipe.search.solution_tokens)[
-            "accuracy"
-        ]
+        found = first_try(decoder, tokenizer, tasks, asked, recipe.search.solution_tokens, recipe.kv_bytes)
+        accuracy: Mapping[str, float] = found["accuracy"]
         right = sum(round(accuracy[name] * len(problems)) for name, problems in asked.items())
         return point(round(share * rows), right, sum(map(len, asked.values())))
 

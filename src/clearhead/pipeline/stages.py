@@ -41,7 +41,7 @@ from clearhead.pipeline import few_rows, layout, preflight, pretrained, sizes, t
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.workers import do_jobs
+from clearhead.pipeline.workers import at_once, do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
@@ -172,10 +172,10 @@ def train_language_model(
     asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        longest = recipe.search.solution_tokens
-        return first_try(model, tokenizer, tasks, asked, longest) | (
-            {"seen_first_try": first_try(model, tokenizer, tasks, known, longest)["first_try"]} if known else {}
+        try_on = partial(
+            first_try, model, tokenizer, tasks, longest=recipe.search.solution_tokens, kv_memory=recipe.kv_bytes
         )
+        return try_on(asked) | ({"seen_first_try": try_on(known)["first_try"]} if known else {})
 
     log = JsonlLog(context.run.log(stage))
     warned = False
@@ -201,22 +201,26 @@ def train_language_model(
 
 
 def first_try(
-    decoder: Decoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]], longest: int
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    tasks: Mapping[str, Task],
+    asked: Mapping[str, list[str]],
+    longest: int,
+    kv_memory: int | None = None,
 ) -> dict[str, Any]:
     """Share of problems solved greedily in at most `longest` tokens, by task and the mean, and one solution to see."""
-    engine = LocalEngine(decoder, tokenizer)
+    engine = LocalEngine(decoder, tokenizer, kv_memory=kv_memory)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
         fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
-        nodes = engine.open([steps_prompt(problem) for problem in fitting])
         limit = SamplingParams(temperature=0.0, max_tokens=longest or decoder.config.max_positions)
         right = 0
-        for problem, (text,) in zip(fitting, engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
+        written = engine.generate([steps_prompt(problem) for problem in fitting], limit, 1, [0] * len(fitting))
+        for problem, (text,) in zip(fitting, written, strict=True):
             answer = task.answer(problem, split_steps(text.text)) if text.done else None
             right += answer is not None and task.check(problem, answer)
         accuracy[name] = right / max(len(asked[name]), 1)
         sample += f"{problem}\n{text.text}\n"
-        engine.close(nodes)
     return {"accuracy": accuracy, "first_try": sum(accuracy.values()) / len(accuracy), "sample": sample}
 
 
@@ -285,13 +289,10 @@ def _rollouts(file: Path) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _labeler(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
     """What a process that labels needs, loaded once."""
-    run = RunDir(path)
+    run, where = RunDir(path), torch.device(device)
     recipe = run.recipe()
-    return (
-        LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)),
-        run_tasks(run),
-        recipe,
-    )
+    engine = LocalEngine(load_policy(run, where), load_tokenizer(run), kv_memory=recipe.kv_part(at_once(where)))
+    return engine, run_tasks(run), recipe
 
 
 def read_rollouts(run: RunDir) -> list[LabeledPath]:
@@ -388,7 +389,16 @@ def run_strategy_context(
     return strategy_context(engine, scorer, task, search, calibration, Choice(tuple(stages)))
 
 
-def engine_and_scorer(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
-    """The trained models of a run, ready to answer."""
+def engine_and_scorer(
+    run: RunDir, device: torch.device, kv_memory: int | None
+) -> tuple[LocalEngine, LocalScorer | None]:
+    """The trained models of a run, ready to answer; each of two has half of the memory for keys and values."""
     tokenizer, reward = load_tokenizer(run), load_reward(run, device)
-    return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalScorer(reward, tokenizer)
+    part = kv_memory if kv_memory is None or reward is None else kv_memory // 2
+    engine = LocalEngine(load_policy(run, device), tokenizer, kv_memory=part)
+    return engine, None if reward is None else LocalScorer(reward, tokenizer, kv_memory=part)
+
+
+def workers_models(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
+    """The same for one of the processes of a stage, who share what the recipe allows."""
+    return engine_and_scorer(run, device, run.recipe().kv_part(at_once(device)))

@@ -18,6 +18,7 @@ from torch.func import functional_call
 
 from clearhead.errors import UserError
 from clearhead.files import write_json
+from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import TextModel, continuations, load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
@@ -42,7 +43,7 @@ def evaluation_stage(context: TextContext) -> None:
         if path.is_file():
             continue
         model = load_kind(run, recipe, kind, context.device)
-        written = continuations(model, tokenizer, recipe.evaluation, prompts)
+        written = continuations(model, tokenizer, recipe.evaluation, prompts, memory_of(recipe.kv_memory))
         found = {
             **measure(context, kind, model, tokenizer),
             "parameters": model.config.parameters,

@@ -44,12 +44,16 @@ def record_name(kind: str) -> str:
 
 
 def continuations(
-    model: TextModel, tokenizer: Tokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
+    model: TextModel,
+    tokenizer: Tokenizer,
+    config: TextEvaluationConfig,
+    prompts: tuple[str, ...],
+    kv_memory: int | None = None,
 ) -> list[str]:
     """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
     sampling = SamplingParams(temperature=config.temperature, max_tokens=config.sample_tokens)
     begun = [opening(tokenizer, prompt) for prompt in prompts]
-    engine = Engine(backend_for(model), tokenizer)
+    engine = Engine(backend_for(model, kv_memory=kv_memory), tokenizer)
     most = engine.backend.max_positions - 1
     texts = ["".join(TextStream(engine, Request(tokens[-most:], sampling))) for tokens in begun]
     return [prompt + text for prompt, text in zip(prompts, texts, strict=True)]

@@ -17,6 +17,7 @@ import torch
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.files import write_json
+from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, new_model, record_name
@@ -182,7 +183,10 @@ def pretrain(context: TextContext, kind: str) -> None:
         return shards.batch(config.batch_size, config.seq_len, recipe.seed, step)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        return {"sample": continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1])[0]}
+        (sample,) = continuations(
+            model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1], memory_of(recipe.kv_memory)
+        )
+        return {"sample": sample}
 
     with context.watch(kind) as watch:
         train(

@@ -22,6 +22,7 @@ from clearhead.reasoning.strategy import (
     StrategyContext,
     Trace,
     in_order,
+    opened,
     tallied,
 )
 from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product, vote_of_solutions
@@ -33,17 +34,16 @@ def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list
     prompt = direct_prompt if name == "direct" else steps_prompt
     asked = [problem for problem in problems if context.model.fits(prompt(problem))]
     started = time.perf_counter()
-    nodes = context.model.open([prompt(problem) for problem in asked])
     sampling = SamplingParams(temperature=0.0, max_tokens=context.config.most_solution_tokens)
-    written = context.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
-    seconds = (time.perf_counter() - started) / max(len(asked), 1)
-    traces = []
-    for problem, node, texts in zip(asked, nodes, written, strict=True):
-        tally, (text,) = Tally(), texts
-        tally.add(texts, sampling.max_tokens, SOLUTION)
-        steps = split_steps(text.text) if text.done else None
-        traces.append(tallied(problem, [CostPoint(context.model.usage(node).generated, 0, seconds, steps)], tally))
-    context.model.close(nodes)
+    with opened(context.model, [prompt(problem) for problem in asked]) as nodes:
+        written = context.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
+        seconds = (time.perf_counter() - started) / max(len(asked), 1)
+        traces = []
+        for problem, node, texts in zip(asked, nodes, written, strict=True):
+            tally, (text,) = Tally(), texts
+            tally.add(texts, sampling.max_tokens, SOLUTION)
+            steps = split_steps(text.text) if text.done else None
+            traces.append(tallied(problem, [CostPoint(context.model.usage(node).generated, 0, seconds, steps)], tally))
     return in_order(problems, traces)
 
 
@@ -67,32 +67,30 @@ def sampled(
     model, scorer = context.model, context.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     started = time.perf_counter()
-    nodes = model.open([steps_prompt(problem) for problem in problems])
     drawn = [_Samples() for _ in problems]
     plain = SamplingParams(max_tokens=context.config.most_solution_tokens)
     open_rows, size = list(range(len(problems))), 1
-    while open_rows:
-        seeds = [derive_seed(seed, problems[row], len(drawn[row].solutions)) for row in open_rows]
-        batch = model.extend([nodes[row] for row in open_rows], size, plain, seeds, stop=None)
-        fresh = {
-            row: [_finished(problems[row], text) for text in texts] for row, texts in zip(open_rows, batch, strict=True)
-        }
-        for row, texts in zip(open_rows, batch, strict=True):
-            drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
-        if scorer is not None:
-            _score_paths(scorer, drawn, fresh)
-        elapsed = (time.perf_counter() - started) / len(problems)
-        for row in list(open_rows):
-            drawn[row].solutions += fresh[row]
-            generated = model.usage(nodes[row]).generated
-            reward = scorer.tokens(problems[row]) if scorer is not None else 0
-            drawn[row].rounds.append((len(drawn[row].solutions), generated, reward, elapsed))
-            if generated + reward >= budget or len(drawn[row].solutions) >= MOST_SAMPLES:
-                open_rows.remove(row)
-        size = min(2 * size, 8)
-    model.close(nodes)
-    if scorer is not None:
-        scorer.forget(problems)
+    with opened(model, [steps_prompt(problem) for problem in problems], scorer, problems) as nodes:
+        while open_rows:
+            seeds = [derive_seed(seed, problems[row], len(drawn[row].solutions)) for row in open_rows]
+            batch = model.extend([nodes[row] for row in open_rows], size, plain, seeds, stop=None)
+            fresh = {
+                row: [_finished(problems[row], text) for text in texts]
+                for row, texts in zip(open_rows, batch, strict=True)
+            }
+            for row, texts in zip(open_rows, batch, strict=True):
+                drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
+            if scorer is not None:
+                _score_paths(scorer, drawn, fresh)
+            elapsed = (time.perf_counter() - started) / len(problems)
+            for row in list(open_rows):
+                drawn[row].solutions += fresh[row]
+                generated = model.usage(nodes[row]).generated
+                reward = scorer.tokens(problems[row]) if scorer is not None else 0
+                drawn[row].rounds.append((len(drawn[row].solutions), generated, reward, elapsed))
+                if generated + reward >= budget or len(drawn[row].solutions) >= MOST_SAMPLES:
+                    open_rows.remove(row)
+            size = min(2 * size, SAMPLES_AT_ONCE)
     chosen = {
         name: [_choose(SAMPLED[name], context, problem, got) for problem, got in zip(problems, drawn, strict=True)]
         for name in names
@@ -100,6 +98,7 @@ def sampled(
     return {name: in_order(everything, traces) for name, traces in chosen.items()}
 
 
+SAMPLES_AT_ONCE = 8  # of a problem
 MOST_SAMPLES = 512  # a model that is sure of itself draws the same solution again and again, at no cost
 
 

@@ -24,6 +24,7 @@ from clearhead.reasoning.strategy import (
     StrategyContext,
     Trace,
     in_order,
+    opened,
     tallied,
 )
 from clearhead.reasoning.tree import Tree, best_value
@@ -74,7 +75,6 @@ def searched(
     assert scorer is not None or not strategy.needs_reward_model, "known() refuses this"
     weigh = joint_weight if scorer is None or context.sharpness is None else value_weight
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
-    nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
     spent: list[dict[int, CostPoint]] = [{} for _ in problems]
     tallies = {problem: Tally() for problem in problems}
@@ -112,26 +112,24 @@ def searched(
     marks: list[list[CostPoint]] = [[] for _ in problems]
     search_traces: list[SearchTrace | None] = [None] * len(problems)
     rows, times = list(range(len(problems))), 1
-    while rows:
-        result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
-        for i, row in enumerate(rows):
-            for point in result.curves[i]:
-                known = best[row]
-                if point.answer is not None and point.value is not None:
-                    worth = weigh(point.value, point.answer)
-                    if known is None or worth > known[0]:
-                        best[row] = known = (worth, point.answer)
-                        search_traces[row] = SearchTrace(result, i)
-                steps = None if known is None else known[1].steps
-                marks[row].append(spent[row][point.cost]._replace(steps=steps))
-            search_traces[row] = search_traces[row] or SearchTrace(result, i)
-            if config.depth and strategy.takes_width:
-                tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
-        times *= 2
-        rows = [row for row in rows if cost(row) < budget] if strategy.widens and times <= MOST_WIDE else []
-    model.close(nodes)
-    if scorer is not None:
-        scorer.forget(problems)
+    with opened(model, [steps_prompt(problem) for problem in problems], scorer, problems) as nodes:
+        while rows:
+            result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
+            for i, row in enumerate(rows):
+                for point in result.curves[i]:
+                    known = best[row]
+                    if point.answer is not None and point.value is not None:
+                        worth = weigh(point.value, point.answer)
+                        if known is None or worth > known[0]:
+                            best[row] = known = (worth, point.answer)
+                            search_traces[row] = SearchTrace(result, i)
+                    steps = None if known is None else known[1].steps
+                    marks[row].append(spent[row][point.cost]._replace(steps=steps))
+                search_traces[row] = search_traces[row] or SearchTrace(result, i)
+                if config.depth and strategy.takes_width:
+                    tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
+            times *= 2
+            rows = [row for row in rows if cost(row) < budget] if strategy.widens and times <= MOST_WIDE else []
     traces = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
     trees = dict(zip(problems, search_traces, strict=True))
     return in_order(everything, traces), [trees.get(problem) for problem in everything]

@@ -6,7 +6,8 @@ would have answered after each token it spent. What is deliberately not here: th
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -124,6 +125,20 @@ def tallied(problem: str, marks: Sequence[CostPoint], tally: Tally) -> Trace:
 def too_long(problem: str) -> Trace:
     """What any strategy makes of a problem that the context cannot hold: nothing, and it says so."""
     return tallied(problem, [CostPoint(0, 0, 0.0, None)], Tally(1, Counter({CONTEXT: 1})))
+
+
+@contextmanager
+def opened(
+    model: LanguageModel, prompts: Sequence[str], scorer: Scorer | None = None, problems: Sequence[str] = ()
+) -> Iterator[list[int]]:
+    """A node for each prompt. Afterwards, whatever went wrong, nothing is kept of their texts or of the problems'."""
+    nodes = model.open(prompts)
+    try:
+        yield nodes
+    finally:
+        model.close(nodes)
+        if scorer is not None:
+            scorer.forget(problems)
 
 
 def in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
