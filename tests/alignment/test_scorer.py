@@ -7,6 +7,7 @@ import torch
 from clearhead.alignment.calibration import Calibration, Head
 from clearhead.alignment.reward import RewardModel
 from clearhead.alignment.scorer import CalibratedScorer, LocalScorer, sigmoid
+from clearhead.generation.backend import NoRoom
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.reasoning.strategy import PartialSolution
@@ -126,3 +127,16 @@ def test_a_calibrated_judge_weighs_finished_and_unfinished_drafts_by_their_own_h
     assert values[0, 1] == pytest.approx(sigmoid(np.array([z_process - 3]))[0], abs=1e-9)
     assert values[1, 1] == pytest.approx(sigmoid(np.array([0.5 * z_begun + 0.1 * of_begun - 1]))[0], abs=1e-9)
     assert values[2].tolist() == [0.0, 0.0]
+
+
+def test_what_does_not_fit_is_refused_and_less_at_a_time_is_read(model: RewardModel) -> None:
+    plenty = LocalScorer(model, TOKENIZER)
+    each = plenty.limit // plenty.trie.most  # bytes of a position
+    scorer = LocalScorer(model, TOKENIZER, kv_memory=16 * each)
+    with pytest.raises(NoRoom, match="--kv-memory"):
+        scorer.values(SOLUTIONS)
+    scorer.forget(["1+1", "2+1"])
+    assert scorer.trie.used == 1, "only the root is left"
+    for solution in SOLUTIONS:
+        np.testing.assert_array_equal(scorer.values([solution]), plenty.values([solution]))
+        scorer.forget([solution.problem])

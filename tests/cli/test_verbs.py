@@ -56,6 +56,17 @@ def test_solve_greedy_is_the_policy_alone(tiny_run: Path, tmp_path: Path) -> Non
     assert data["correct"] == (data["answer"] == "bcd")
 
 
+def test_memory_for_keys_and_values_changes_no_answer_and_too_little_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    about = ("--run", tiny_run, "--task", "letters", "--json")
+    (tmp_path / "words.txt").write_text("abc\nfed\ncab\nfab\n", encoding="utf-8")
+    solve = ("solve", "words.txt", *about[:-1], "--strategy", "self-consistency", "--budget", "100")
+    plenty, tight = (predictions(clearhead(*solve, *more, cwd=tmp_path)[0]) for more in ((), ("--kv-memory", "900KB")))
+    assert [{**entry, "seconds": 0} for entry in tight] == [{**entry, "seconds": 0} for entry in plenty]
+    for verb in (solve, ("eval", *about, "--strategies", "mcts-puct", "--limit", "2", "--seeds", "1")):
+        assert "--kv-memory" in one_line(clearhead(*verb, "--kv-memory", "20KiB", cwd=tmp_path, expect=2)[1])
+    assert "is no size" in clearhead(*solve, "--kv-memory", "much", cwd=tmp_path, expect=2)[1]
+
+
 LONG = "a" * 200  # more than the model's context holds
 
 

@@ -12,7 +12,7 @@ from clearhead.errors import UserError
 from clearhead.reasoning.auto import Choice, Stage
 from clearhead.reasoning.samples import SAMPLED, SINGLE, joint, pick, sampled, single
 from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, value_weight
-from clearhead.reasoning.strategies import STRATEGIES, known
+from clearhead.reasoning.strategies import STRATEGIES, known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution, SearchConfig, StrategyContext, Trace
 from clearhead.reasoning.tree import add_children, new_tree
 
