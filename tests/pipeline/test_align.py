@@ -16,10 +16,10 @@ from clearhead.alignment.health import findings
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.pipeline.align import align_stage, rounds_of
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import Context
 from clearhead.training.jsonl_log import Callback, Event, JsonlLog, read
 
 SMALL = {"method": "grpo", "rounds": 4, "problems": 6, "samples": 4, "eval_every": 2, "save_every": 1, "lr": 0.002}

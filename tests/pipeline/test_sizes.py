@@ -13,6 +13,7 @@ from scripted import ScriptedModel, ScriptedRewardModel
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline import stages
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import RunDir, create, read_json
 from clearhead.pipeline.sizes import (
@@ -27,7 +28,7 @@ from clearhead.pipeline.sizes import (
     told,
     too_tight,
 )
-from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, tokenizer_stage
+from clearhead.pipeline.stages import pretrain_stage, reward_stage, tokenizer_stage
 from clearhead.reasoning.searches import searched
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.text.tokenizer import CharTokenizer
@@ -155,6 +156,17 @@ def test_a_cut_off_is_told_with_the_setting_to_raise() -> None:
     rambling = cut_off_line("mcts-puct", 1, 2, ("search.solution_tokens",), found, sizes([LONG]))
     assert "raise" not in rambling and "train it longer" in rambling, "160 tokens are more than any solution has"
     assert cut_off_line("mcts-puct", 1, 2, ("search.step_tokens",), found, sizes([LONG])).endswith("raise it")
+
+
+def test_the_context_of_a_checkpoint_is_not_to_be_raised() -> None:
+    based = replace(filled(recipe(), sizes([LONG])), model={**filled(recipe(), sizes([LONG])).model, "from": "smollm2"})
+    line = cut_off_line("greedy", 1, 2, ("model.max_positions",), based)
+    assert line.endswith(": give shorter problems, or start from a model with a longer context")
+    line = cut_off_line("greedy", 1, 2, ("model.max_positions", "search.solution_tokens"), based)
+    assert "raise search.solution_tokens and give shorter problems" in line and "raise model" not in line
+    low = replace(based, model={**based.model, "max_positions": 20})
+    (told,) = (line for line in too_tight(low, sizes([LONG])) if line.startswith("model.max_positions"))
+    assert "give shorter problems" in told and "raise" not in told and "set 0" not in told
 
 
 JSON = '{"time": "2024-05-17T12:00:01", "level": "error", "host": "db-3", "event": "disk full", "free": 0.2}'

@@ -90,6 +90,8 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import tune as pipeline
+    from clearhead.pipeline.context import Context
+    from clearhead.pipeline.rundir import RunDir
 
     config = build(pipeline.TuneConfig, override(plain, settings))
     if (config.model, config.data) != (model, data):
@@ -100,7 +102,7 @@ def command(
     prepared = prepare(config, model, chosen, skip_bad, display)
     pipeline.open_folder(folder, config, resume)
     display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
-    context = pipeline.Context(folder, chosen, display.say, display.watch, display.progress)
+    context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
     try:
         result = pipeline.tune(prepared, context)
     except KeyboardInterrupt:

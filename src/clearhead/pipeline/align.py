@@ -30,9 +30,10 @@ from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import pretrained
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import POOL
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.stages import Context, first_try, load_reward, strategy_context
+from clearhead.pipeline.stages import first_try, load_reward, strategy_context
 from clearhead.reasoning.statistics import Interval, bootstrap_difference, bootstrap_mean
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution

@@ -23,11 +23,12 @@ from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline import layout
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, held_out_problems, strategy_context, workers_models
+from clearhead.pipeline.stages import held_out_problems, strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at

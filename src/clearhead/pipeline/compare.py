@@ -1,12 +1,12 @@
 """Strategies of one's choice on problems of one's choice, with the models of a finished run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.answer import AT_ONCE, prediction
+from clearhead.pipeline.context import Progress
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
@@ -19,8 +19,6 @@ from clearhead.tasks.file import FileTask
 from clearhead.tasks.labeled import labeled
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 USUAL = (AUTO, "greedy", "self-consistency", "best-of-n-joint", "beam:4", "mcts-puct")
 TEST_PROBLEMS = 100  # of the test split, where no file of problems is given

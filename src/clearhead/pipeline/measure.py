@@ -22,10 +22,11 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.attention_weights import attention_weights
 from clearhead.pipeline import layout, tokens
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, load_policy, load_tokenizer, run_strategy_context, workers_models
+from clearhead.pipeline.stages import load_policy, load_tokenizer, run_strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import EvalResult, final_answer, grade
 from clearhead.reasoning.samples import SAMPLED, SINGLE

@@ -15,7 +15,8 @@ from clearhead.checkpoints.load import smollm2
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline import few_rows
-from clearhead.pipeline.stages import Context, first_try, load_policy, train_language_model
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.stages import first_try, load_policy, train_language_model
 from clearhead.reasoning.statistics import wilson
 from clearhead.training.jsonl_log import read
 

@@ -6,9 +6,8 @@ between two stages, or inside one, goes on from files alone.
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import mean
@@ -38,6 +37,7 @@ from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import few_rows, layout, preflight, pretrained, sizes, tokens
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
@@ -49,7 +49,7 @@ from clearhead.text.packing import Document, PackedStream
 from clearhead.text.prompt_format import split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
-from clearhead.training.jsonl_log import Callback, JsonlLog
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import TrainConfig, train
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
@@ -60,28 +60,6 @@ READER = 1_000_003  # added to the seed of whatever the reader draws
 CALIBRATION_PROBLEMS = 100  # of each task
 FEWEST_UNSEEN = 50
 MOST_VALID = 1000  # valid problems that are used in all
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every stage is handed. `watch(label)` opens a display that observes one training; `say` prints a line."""
-
-    run: RunDir
-    device: torch.device
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    say: Callable[[str], None]
-    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-    @property
-    def recipe(self) -> Recipe:
-        """With the sizes that follow from the data, once the tokenizer's stage has measured them."""
-        return self.run.recipe()
-
-    def tasks(self) -> dict[str, Task]:
-        return run_tasks(self.run)
-
-    def tokenizer(self) -> Tokenizer:
-        return load_tokenizer(self.run)
 
 
 def load_tokenizer(run: RunDir) -> Tokenizer:
@@ -325,8 +303,8 @@ def reward_stage(context: Context) -> None:
     )
     if not training:
         raise UserError(
-            f"no labeled solution has {longest} tokens or fewer; raise reward.seq_len and model.max_positions, or set "
-            "them to 0"
+            f"no labeled solution has {longest} tokens or fewer; "
+            + (sizes.FOR_FIXED if recipe.base else "raise reward.seq_len and model.max_positions, or set them to 0")
         )
     fed = Epochs(training, config.batch_size, config.seq_len, recipe.seed)
     tried = held_out_batches(held_out or training, config.batch_size, config.seq_len, recipe.seed)

@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -39,11 +39,12 @@ from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
+from clearhead.pipeline.context import Context, Progress
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
 from clearhead.text.sft_data import Example, Row, Turn, examples, read_rows, turns
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.training.jsonl_log import Callback, JsonlLog
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
 from clearhead.training.step import mean_loss
 
@@ -166,9 +167,6 @@ class BadRows(UserError):
         self.lines = list(lines)
 
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
 @contextmanager
 def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Progress that nobody looks at."""
@@ -252,17 +250,6 @@ def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = Fa
     return made
 
 
-@dataclass(frozen=True)
-class Context:
-    """Where results go and who watches."""
-
-    folder: Path
-    device: torch.device
-    say: Callable[[str], None]
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    progress: Progress
-
-
 def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
     """A new directory, or the one of a run with the same settings."""
     plain = to_dict(config)
@@ -285,7 +272,7 @@ def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
 
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
-    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.folder
+    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.run.path
     if (folder / RESULT).is_file():
         context.say("done before")
         return cast(dict[str, Any], read_json(folder / RESULT))
@@ -372,8 +359,8 @@ def save(prepared: Prepared, context: Context) -> None:
     config, decoder, loaded = prepared.config, prepared.loaded.decoder, prepared.loaded
     if config.full or config.merge:
         merge(decoder)
-        export.write_model(loaded, context.folder)
+        export.write_model(loaded, context.run.path)
         return
     base = str(loaded.path.resolve()) if Path(loaded.name).exists() else loaded.name
-    write_bytes(context.folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
-    write_json(context.folder / CONFIG, config_of(decoder, config.lora, base))
+    write_bytes(context.run.path / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
+    write_json(context.run.path / CONFIG, config_of(decoder, config.lora, base))
