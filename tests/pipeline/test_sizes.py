@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -159,7 +159,8 @@ def test_a_cut_off_is_told_with_the_setting_to_raise() -> None:
 
 
 def test_the_context_of_a_checkpoint_is_not_to_be_raised() -> None:
-    based = replace(filled(recipe(), sizes([LONG])), model={**filled(recipe(), sizes([LONG])).model, "from": "smollm2"})
+    made = filled(recipe(), sizes([LONG]))
+    based = replace(made, model={**asdict(made.decoder(vocab=8)), "from": "smollm2"})
     line = cut_off_line("greedy", 1, 2, ("model.max_positions",), based)
     assert line.endswith(": give shorter problems, or start from a model with a longer context")
     line = cut_off_line("greedy", 1, 2, ("model.max_positions", "search.solution_tokens"), based)
