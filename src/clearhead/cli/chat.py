@@ -82,9 +82,8 @@ def command(
     that the template writes, such as <think>, is read as text, and that is said; --control-tokens reads it as such.
     """
     from clearhead.checkpoints.load import load_model
-    from clearhead.generation.backends import backend_for
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.engine import Engine
+    from clearhead.generation.engine import Engine, backend_for
     from clearhead.kernels.machine import choose_device
 
     sampling = checked(given, tokens)

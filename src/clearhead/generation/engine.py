@@ -17,13 +17,17 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import SamplingParams
-from clearhead.generation.request import FinishReason, Request, TokenEvent
-from clearhead.generation.sample import Group, Sample
+from clearhead.generation.recurrent import RecurrentBackend
+from clearhead.generation.request import Group, Request, Sample, TokenEvent
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
-from clearhead.generation.stopping import StopRule
+from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
+from clearhead.generation.trie_backend import TrieBackend
 from clearhead.generation.usage import UsageCounter
+from clearhead.models.decoder import Decoder
+from clearhead.models.recurrent import Recurrent
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -296,6 +300,15 @@ class Engine:
         if stop not in self._rules:
             self._rules[stop] = StopRule(self.tokenizer, stop)
         return self._rules[stop]
+
+
+def backend_for(model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None) -> Backend:
+    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values."""
+    if isinstance(model, Recurrent):
+        return RecurrentBackend(model, kv_memory)
+    if texts == 1:
+        return ContiguousBackend(model, kv_memory=kv_memory)
+    return TrieBackend(model, model.dtype, kv_memory)
 
 
 def grown(sample: Sample, token: Token, log_p: float, seq: int) -> Sample:

@@ -15,8 +15,9 @@ from clearhead.generation.backend import in_halves
 from clearhead.generation.engine import Engine, finite
 from clearhead.generation.language_model import Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import NodeRef, Nodes
-from clearhead.generation.request import FinishReason, Request
+from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import FinishReason
 from clearhead.generation.trie import ROOT
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder

@@ -175,7 +175,7 @@ def filled(recipe: Recipe, found: Sizes, base: DecoderConfig | None = None) -> R
                 f"{found.longest_document}; leave longer ones out with data.max_length = {base.max_positions}"
             )
         context, model = min(found.context, base.max_positions), {**recipe.model, **asdict(base)}
-        at_once = FEWEST_STEP_TOKENS  # its steps are dear, and it needs few
+        at_once = FEWEST_STEP_TOKENS  # its steps are expensive, and it needs few
     else:
         context = _context(recipe, found)
         model = {**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)}

@@ -3,8 +3,7 @@
 Deliberately not here: training them (text_stages), loading them (checkpoints.own) and measuring them (text_measure).
 """
 
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
