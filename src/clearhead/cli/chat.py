@@ -98,7 +98,7 @@ def command(
     if loaded.template is None:
         raise UserError(
             f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "
-            "let it go on with a text, or `clearhead solve` for the problems of a run"
+            "complete a prompt, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
     engine = Engine(backend_for(loaded.model, kv_memory=kv_memory), loaded.tokenizer)
