@@ -13,7 +13,7 @@ import pytest
 from tiny import clearhead, start, write_recipe
 
 from clearhead.cli.display import Display
-from clearhead.reasoning.evaluate import Row
+from clearhead.reasoning.evaluate import EvalRow
 from clearhead.reasoning.strategies import STRATEGIES
 
 
@@ -199,7 +199,7 @@ def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_table_tells_what_limits_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
-    row = Row("mcts-puct", "MCTS", 300, 0.5, 0.4, 0.6, 100.0, 100.0, 0.1, 37, 1200, ("search.step_tokens",))
+    row = EvalRow("mcts-puct", "MCTS", 300, 0.5, 0.4, 0.6, 100.0, 100.0, 0.1, 37, 1200, ("search.step_tokens",))
     Display().table([row._replace(strategy="greedy", cut=0, limits=()), row, row._replace(budget=600)])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
     assert line.startswith("mcts-puct: 37 of the 1,200 texts it drew were cut off by search.step_tokens: raise it")

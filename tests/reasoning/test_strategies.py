@@ -9,7 +9,7 @@ import pytest
 from scripted import ScriptedModel, ScriptedRewardModel
 
 from clearhead.errors import UserError
-from clearhead.reasoning.auto import Choice, Stage
+from clearhead.reasoning.auto import AutoStage, Choice
 from clearhead.reasoning.samples import SAMPLED, SINGLE, joint, pick, sampled, single
 from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, value_weight
 from clearhead.reasoning.strategies import STRATEGIES, known, run_strategies
@@ -173,7 +173,7 @@ def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
 
 
 def test_auto_is_the_strategy_of_its_choice_and_spends_no_more_than_it_did() -> None:
-    choice = Choice((Stage(10, "greedy", 10, 0.5), Stage(100, "self-consistency", 60, 0.6)))
+    choice = Choice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "self-consistency", 60, 0.6)))
     b = context()._replace(choice=choice)
     steps = run_strategies(["auto"], b, ["17 × 24"], 50, 0)[0]["auto"][0].marks[-1].steps
     assert steps == single("greedy", b, ["17 × 24"])[0].marks[-1].steps

@@ -20,7 +20,7 @@ from clearhead.text.prompt_format import step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 
-class PartialSolution(Protocol):
+class Scorable(Protocol):
     """What is scored: a problem and its solution as far as it is written."""
 
     @property
@@ -69,12 +69,12 @@ class LocalScorer:
         self._nodes: dict[str, dict[tuple[tuple[str, ...], bool], _Node]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
-    def values(self, solutions: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
+    def values(self, solutions: Sequence[Scorable]) -> Float[np.ndarray, "N 2"]:
         """The model's own probabilities (outcome, process) of each partial solution, as it was trained."""
         return sigmoid(self.read(solutions).z)
 
     @torch.inference_mode()
-    def read(self, solutions: Sequence[PartialSolution]) -> Reading:
+    def read(self, solutions: Sequence[Scorable]) -> Reading:
         """Every solution, each token once; minus infinity for one too long for the model's context: it cannot end."""
         found = [self._node(solution) for solution in solutions]
         reading = Reading(np.full((len(solutions), 2), -np.inf), np.full(len(solutions), -np.inf))
@@ -100,7 +100,7 @@ class LocalScorer:
             self.trie.release(np.array(slots, np.int32))
             self._tokens.pop(problem, None)
 
-    def _node(self, solution: PartialSolution) -> _Node | None:
+    def _node(self, solution: Scorable) -> _Node | None:
         known = self._nodes[solution.problem]
         key = (solution.steps, solution.done)
         if key not in known:
@@ -116,7 +116,7 @@ class LocalScorer:
             known[key] = _Node(int(slots[0]), math.nan if solution.steps else 0.0)
         return known[key]
 
-    def _weigh(self, solutions: Sequence[PartialSolution], nodes: Sequence[_Node]) -> None:
+    def _weigh(self, solutions: Sequence[Scorable], nodes: Sequence[_Node]) -> None:
         """Σ log p(token | tokens before it) over the steps of the nodes that do not know it yet."""
         new = {
             node.slot: (solution, node)
@@ -150,7 +150,7 @@ class CalibratedScorer:
     scorer: LocalScorer
     calibration: Calibration
 
-    def values(self, solutions: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
+    def values(self, solutions: Sequence[Scorable]) -> Float[np.ndarray, "N 2"]:
         z, likelihood = self.scorer.read(solutions)
         fits = np.flatnonzero(~np.isneginf(likelihood)).tolist()
         logprob = np.array([solutions[row].logprob for row in fits], float)

@@ -16,7 +16,7 @@ from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from clearhead.pipeline.answer import Answer, Solver
+    from clearhead.pipeline.answer import Solver, SolveResult
     from clearhead.pipeline.rundir import RunDir
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")  # of what is meant as a file, though it is not there
@@ -159,7 +159,7 @@ def _solve_many(
 def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: bool, as_json: bool) -> None:
     from clearhead.pipeline.answer import solve
 
-    solved: Answer = solve(ready, problem, task_name)
+    solved: SolveResult = solve(ready, problem, task_name)
     if show_tree and solved.tree is None:
         raise UserError(f"strategy {solved.strategy!r} builds no tree; leave out --tree, or use --strategy mcts-puct")
     if as_json:

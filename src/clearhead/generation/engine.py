@@ -20,7 +20,7 @@ from clearhead.generation.beam import Candidates, best, candidates, hypothesis, 
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
-from clearhead.generation.request import Group, Request, Sample, TokenEvent
+from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
 from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
@@ -52,8 +52,8 @@ class Engine:
         self.usage = UsageCounter()
         self.banned = banned_tokens(tokenizer, backend.vocab).to(backend.device)
         self._account = self.usage.open()
-        self._waiting: deque[Group] = deque()
-        self._running: dict[int, Group] = {}
+        self._waiting: deque[RequestGroup] = deque()
+        self._running: dict[int, RequestGroup] = {}
         self._ended: list[int] = []  # sequences of the samples that ended in the last step
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._added = 0
@@ -72,7 +72,7 @@ class Engine:
         self.check(request)
         rule, filters = self.rule(request.stop), replace(request.sampling, max_tokens=1)
         account = self._account if account is None else account
-        group = Group(self._added, request, self._new(request), filters, rule, account, at)
+        group = RequestGroup(self._added, request, self._new(request), filters, rule, account, at)
         self._waiting.append(group)
         self._added += 1
         return group.id
@@ -257,7 +257,7 @@ class Engine:
                 del self._running[group.id]
         return events
 
-    def _searched(self, group: Group) -> list[TokenEvent]:
+    def _searched(self, group: RequestGroup) -> list[TokenEvent]:
         """The texts of a beam search, if it is over."""
         request, log_p = group.request, [sample.log_p for sample in group.samples]
         group.found = sorted(group.found, key=lambda found: -found.score)[: request.beams]

@@ -1,6 +1,6 @@
 """What is asked of the engine, what it remembers while it answers, and what it tells: an event for every token.
 
-`Request` and `TokenEvent` are for those who ask, `Group` and `Sample` the engine's own.
+`Request` and `TokenEvent` are for those who ask, `RequestGroup` and `Sample` the engine's own.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class TokenEvent(NamedTuple):
 class Sample:
     """A text while it is written: what came after the prompt, and where it ends in the backend."""
 
-    group: "Group"
+    group: "RequestGroup"
     index: int
     seq: int
     ids: list[int] = field(default_factory=list)
@@ -71,7 +71,7 @@ class Sample:
 
 
 @dataclass(eq=False)
-class Group:
+class RequestGroup:
     """The samples of one request that have not ended; all are `steps` tokens long."""
 
     id: int

@@ -45,7 +45,7 @@ class Solver:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SolveResult:
     """What a strategy answered, whether it is right, and what it cost."""
 
     task: str
@@ -102,7 +102,7 @@ def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
     return build(SearchConfig, override({"search": mine}, settings)["search"], "search")
 
 
-def solve(solver: Solver, typed: str, task_name: str | None) -> Answer:
+def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
     """Read the problem, answer it, check the answer."""
     name, problem = recognize(solver.tasks, typed, task_name)
     if why := unreadable(solver.engine, problem, solver.strategy):
@@ -115,7 +115,7 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> Answer:
     last = tried.marks[-1]
     answer = None if last.steps is None else final_answer(task, solver.strategy, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
-    return Answer(
+    return SolveResult(
         task.name, problem, solver.strategy, last.steps, answer, correct, last.generated, last.reward, last.seconds,
         tree,
     )  # fmt: skip

@@ -51,9 +51,9 @@ def calibration_stage(context: Context) -> None:
     for task in tasks.values():  # drawn here once, and not by every worker at the same time
         held_out_problems(task, context.recipe.seed)
     has_reward_model = context.run.reward.is_file()
-    fits = [(folder / f"{name}.json", Job(name)) for name in tasks if has_reward_model]
+    fits = [(folder / f"{name}.json", CalibrationJob(name)) for name in tasks if has_reward_model]
     tries = [
-        (folder / f"{name}-{together[0].replace(':', '-')}.json", Job(name, together))
+        (folder / f"{name}-{together[0].replace(':', '-')}.json", CalibrationJob(name, together))
         for name in tasks
         for together in together_tried(has_reward_model)
     ]
@@ -70,7 +70,7 @@ def calibration_stage(context: Context) -> None:
         context.say(f"{name}: {entry['why']}")
 
 
-class Job(NamedTuple):
+class CalibrationJob(NamedTuple):
     """The calibration of a task's reward model or, where there are strategies, their scores with that calibration."""
 
     task: str
@@ -85,7 +85,7 @@ def together_tried(has_reward_model: bool) -> list[tuple[str, ...]]:
     return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
 
 
-def work(path: Path, device: str, job: Job) -> dict[str, Any]:
+def work(path: Path, device: str, job: CalibrationJob) -> dict[str, Any]:
     tasks, engine, scorer, recipe = _models(path, device)
     task = tasks[job.task]
     problems = held_out_problems(task, recipe.seed).calibration
@@ -160,7 +160,7 @@ def why(rows: Sequence[dict[str, Any]]) -> str:
     return f"auto is {', then '.join(told)} of the held-out problems, greedy {rows[-1]['candidates']['greedy']:.0%}"
 
 
-class Drawn:
+class DrawnSolutions:
     """Finished samples of some problems, with the logits of every state on their way."""
 
     def __init__(self) -> None:
@@ -173,16 +173,23 @@ class Drawn:
         self.right: list[bool] = []
 
 
-def draw(engine: LocalEngine, scorer: LocalScorer, task: Task, problems: Sequence[str], recipe: Recipe) -> Drawn:
+def draw(
+    engine: LocalEngine, scorer: LocalScorer, task: Task, problems: Sequence[str], recipe: Recipe
+) -> DrawnSolutions:
     """Solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
-    drawn = Drawn()
+    drawn = DrawnSolutions()
     for some in handfuls([(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]):
         _draw(drawn, engine, scorer, task, some, recipe)
     return drawn
 
 
 def _draw(
-    drawn: Drawn, engine: LocalEngine, scorer: LocalScorer, task: Task, asked: Sequence[tuple[int, str]], recipe: Recipe
+    drawn: DrawnSolutions,
+    engine: LocalEngine,
+    scorer: LocalScorer,
+    task: Task,
+    asked: Sequence[tuple[int, str]],
+    recipe: Recipe,
 ) -> None:
     nodes = engine.open([steps_prompt(problem) for _, problem in asked])
     sampling = SamplingParams(max_tokens=recipe.search.most_solution_tokens)
@@ -208,7 +215,7 @@ def _draw(
     scorer.forget([problem for _, problem in asked])
 
 
-def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
+def fit(problems: Sequence[str], drawn: DrawnSolutions) -> Calibration:
     """The heads on finished solutions and on their states, then the sharpness of a vote by the odds they give."""
     if not drawn.problem:
         return Calibration()
@@ -233,7 +240,7 @@ def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
     return Calibration(outcome, process, step, calibration.sharpness(odds, known))
 
 
-def _distinct(drawn: Drawn) -> list[int]:
+def _distinct(drawn: DrawnSolutions) -> list[int]:
     """The first sample of each solution."""
     first: dict[tuple[int, tuple[str, ...]], int] = {}
     for i, key in enumerate(zip(drawn.problem, drawn.steps, strict=True)):

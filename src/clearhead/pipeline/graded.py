@@ -11,7 +11,7 @@ from typing import Any
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import BOUNDED_BY, Sizes, is_fixed, limit
-from clearhead.reasoning.evaluate import EvalResult, Row, by_strategy, change, compare, label, table, within
+from clearhead.reasoning.evaluate import EvalResult, EvalRow, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SEARCHES
@@ -25,7 +25,7 @@ def strategies(results: Sequence[EvalResult], recipe: Recipe, found: Sizes | Non
     """Lines of the plot, with what their whole runs tell; all widths of a beam are one line, which the widest ends."""
     budgets, groups = recipe.evaluation.budgets, by_strategy(results)
     lines: dict[str, dict[str, Any]] = {}
-    last: dict[str, Row] = {}
+    last: dict[str, EvalRow] = {}
     for row in table(results, budgets):
         name = family(row.strategy)
         line = lines.setdefault(name, {"name": name, "label": label(name), "unit": "tokens", "points": []})

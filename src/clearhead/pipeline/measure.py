@@ -54,7 +54,7 @@ def evaluation_stage(context: Context) -> None:
         do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
 
 
-class Job(NamedTuple):
+class MeasureJob(NamedTuple):
     """One thing to measure: strategies ("piece"), the reward model ("quality"), a "tree", or the "attention" map."""
 
     kind: str
@@ -63,22 +63,24 @@ class Job(NamedTuple):
     shown: str = ""
 
 
-def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
+def plan_jobs(context: Context) -> list[tuple[Path, MeasureJob]]:
     """Everything to measure, and the file that each result goes to; the long ones first."""
     recipe, folder, tasks = context.recipe, context.run.evaluation, context.tasks()
     config, has_reward_model = recipe.evaluation, context.run.reward.is_file()
     jobs = [
-        (folder / name / f"{piece.file_name}.json", Job("piece", name, piece))
+        (folder / name / f"{piece.file_name}.json", MeasureJob("piece", name, piece))
         for name in tasks
         for piece in plan(config.strategies, config.seeds, config.budgets)
     ]
     if has_reward_model:
-        jobs += [(folder / name / "quality.json", Job("quality", name)) for name in tasks]
-    jobs += [(folder / f"tree-{i}.json", Job("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)]
-    return [*jobs, (folder / "attention.json", Job("attention"))]
+        jobs += [(folder / name / "quality.json", MeasureJob("quality", name)) for name in tasks]
+    jobs += [
+        (folder / f"tree-{i}.json", MeasureJob("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)
+    ]
+    return [*jobs, (folder / "attention.json", MeasureJob("attention"))]
 
 
-def work(path: Path, device: str, job: Job) -> dict[str, Any]:
+def work(path: Path, device: str, job: MeasureJob) -> dict[str, Any]:
     """Do one job with the models of a run; a process loads them once."""
     run, tasks, engine, scorer = _models(path, device)
     recipe = run.recipe()

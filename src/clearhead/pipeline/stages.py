@@ -17,7 +17,7 @@ import torch
 
 from clearhead.alignment.calibration import Calibration
 from clearhead.alignment.labels import (
-    Epochs,
+    RewardEpochs,
     by_problem,
     held_out_batches,
     reward_model_loss,
@@ -42,7 +42,7 @@ from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.workers import at_once, do_jobs
-from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
+from clearhead.reasoning.auto import STAGE_FIELDS, AutoStage, Choice
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.packing import Document, PackedStream
@@ -306,7 +306,7 @@ def reward_stage(context: Context) -> None:
             f"no labeled solution has {longest} tokens or fewer; "
             + (sizes.FOR_FIXED if recipe.base else "raise reward.seq_len and model.max_positions, or set them to 0")
         )
-    fed = Epochs(training, config.batch_size, config.seq_len, recipe.seed)
+    fed = RewardEpochs(training, config.batch_size, config.seq_len, recipe.seed)
     tried = held_out_batches(held_out or training, config.batch_size, config.seq_len, recipe.seed)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
@@ -363,7 +363,7 @@ def run_strategy_context(
         raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
-    stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
+    stages = [build(AutoStage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
     return strategy_context(engine, scorer, task, search, calibration, Choice(tuple(stages)))
 
 

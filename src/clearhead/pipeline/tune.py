@@ -41,7 +41,7 @@ from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
 from clearhead.pipeline.context import Context, Progress
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
-from clearhead.text.sft_data import Example, Row, Turn, examples, read_rows, turns
+from clearhead.text.sft_data import ChatRow, Example, Turn, examples, read_rows, turns
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
@@ -54,7 +54,7 @@ SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
-Encoded = tuple[Row, list[Example]]
+Encoded = tuple[ChatRow, list[Example]]
 
 
 @dataclass(frozen=True)
@@ -238,7 +238,7 @@ def read(
     return found
 
 
-def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
+def encoded(row: ChatRow, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
     """What is learned from a row; UserError if that is nothing, or too long."""
     made = examples(row, loaded.tokenizer, loaded.template, control_tokens)
     longest = max(len(example.tokens) for example in made) - 1

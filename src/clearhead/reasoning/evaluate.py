@@ -82,7 +82,7 @@ def _one_for_each_cost(marks: Sequence[CostPoint]) -> list[CostPoint]:
     return [by_cost[cost] for cost in sorted(by_cost)]
 
 
-class Row(NamedTuple):
+class EvalRow(NamedTuple):
     """One strategy at one budget: accuracy with its 95% interval, and the means of what a problem cost.
 
     Of `drawn` solutions (of a search: steps), `cut` were cut off by the settings named in `limits`; these are counted
@@ -103,7 +103,7 @@ class Row(NamedTuple):
     limits: tuple[str, ...] = ()
 
 
-def table(results: Iterable[EvalResult], budgets: Sequence[int]) -> list[Row]:
+def table(results: Iterable[EvalResult], budgets: Sequence[int]) -> list[EvalRow]:
     """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
     rows = []
     for strategy, runs in by_strategy(results).items():
@@ -115,7 +115,9 @@ def table(results: Iterable[EvalResult], budgets: Sequence[int]) -> list[Row]:
             if single or interval.low == interval.high:  # resampling equal scores knows no doubt, Wilson does
                 interval = statistics.wilson(round(scores.mean() * len(scores)), len(scores))
             generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
-            rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds, *cut_off(group)))
+            rows.append(
+                EvalRow(strategy, label(strategy), budget, *interval, generated, reward, seconds, *cut_off(group))
+            )
     return rows
 
 

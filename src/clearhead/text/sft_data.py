@@ -29,7 +29,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Row:
+class ChatRow:
     """One line of a file: a chat, whose last message is the assistant's, and the tools that it was told of."""
 
     line: int
@@ -54,7 +54,7 @@ class Example(NamedTuple):
     loss_mask: list[bool]
 
 
-def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
     """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
     refuse_packed(path)
     try:
@@ -66,7 +66,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
         raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
     if text.lstrip().startswith("["):
         raise UserError(f"{path} is a JSON array; write one object a line, such as {{'prompt': ..., 'response': ...}}")
-    rows: list[Row] = []
+    rows: list[ChatRow] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -79,7 +79,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     return rows, wrong
 
 
-def row_of(number: int, line: str) -> Row:
+def row_of(number: int, line: str) -> ChatRow:
     """The row that a line of JSON holds; UserError, without the place, for what cannot be learned from."""
     try:
         fields = json.loads(line)
@@ -102,7 +102,7 @@ def row_of(number: int, line: str) -> Row:
     tools = fields.get("tools") or []
     if not isinstance(tools, list):
         raise UserError(f"tools is {tools!r:.60}; it must be a list")
-    return Row(number, tuple(messages), tuple(tools))
+    return ChatRow(number, tuple(messages), tuple(tools))
 
 
 def _said(fields: Mapping[str, Any], name: str) -> str:
@@ -134,7 +134,7 @@ def _messages(given: Any) -> list[Message]:
 
 
 def examples(
-    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+    row: ChatRow, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
 ) -> list[Example]:
     """The row as tokens: one example, or one for each answer where the template rewrites earlier turns.
 
@@ -160,7 +160,7 @@ def examples(
     return found
 
 
-def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
+def plain_example(row: ChatRow, tokenizer: Tokenizer) -> Example:
     """Prompt and response one after the other, as the model sees them when it is asked to go on."""
     if [message["role"] for message in row.messages] != ["user", "assistant"]:
         raise UserError(
@@ -173,7 +173,7 @@ def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
     return Example([*prompt, *response], [False] * len(prompt) + [True] * len(response))
 
 
-def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
+def answers(template: ChatTemplate, row: ChatRow) -> list[tuple[str, list[Span]]]:
     """Texts to train on, and where in each the assistant writes.
 
     A template that marks it with {% generation %} is believed. Else an answer is what rendering the chat with it adds
@@ -260,7 +260,7 @@ class Turn(NamedTuple):
 
 
 def turns(
-    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+    row: ChatRow, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
 ) -> Iterator[Turn]:
     """One for each answer of the row."""
     for i, message in enumerate(row.messages):
