@@ -31,7 +31,10 @@ RECIPES = (
 )
 
 
-RENAMED = {"rows": "batch_size", "tokens": "seq_len", "decay_from": "decay_start"}  # settings of training, by old names
+RENAMED = {  # settings of training and of models, by old names
+    "rows": "batch_size", "tokens": "seq_len", "decay_from": "decay_start", "gain": "norm_weight",
+    "head_channels": "head_dim",
+}  # fmt: skip
 
 
 def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
@@ -64,6 +67,11 @@ def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
         if named and named[1] in fields:
             raise UserError(_join(where, str(error))) from None
         raise
+
+
+def renamed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older version wrote, under the names of today."""
+    return {RENAMED.get(name, name): value for name, value in section.items()}
 
 
 def to_dict(obj: Any) -> dict[str, Any]:

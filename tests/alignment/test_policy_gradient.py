@@ -22,7 +22,7 @@ from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.reference import grpo, policy, preference
 from clearhead.text.packing import Document
 from clearhead.text.tokenizer import CharTokenizer
-from clearhead.training.record import Record, read
+from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.step import to_tensors
 
 TOKENIZER = CharTokenizer("0123456789+=\n")
@@ -260,9 +260,9 @@ def rounds(folder: Path, model: object, config: AlignConfig) -> Rounds:
         return [float("1" in answer.text) for answer in answers]
 
     environment = Environment(prompts, ends_in_one, truth=ends_in_one, max_tokens=6)  # type: ignore[arg-type]
-    record = Record(folder / "align.jsonl")
+    log = JsonlLog(folder / "align.jsonl")
     return Rounds(
-        config, environment, TOKENIZER, model, decoder(1), LENGTH, 0, torch.float32, record, folder / "r.safetensors"
+        config, environment, TOKENIZER, model, decoder(1), LENGTH, 0, torch.float32, log, folder / "r.safetensors"
     )
 
 

@@ -20,7 +20,7 @@ from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import Context
-from clearhead.training.record import Callback, Event, Record, read
+from clearhead.training.jsonl_log import Callback, Event, JsonlLog, read
 
 SMALL = {"method": "grpo", "rounds": 4, "problems": 6, "samples": 4, "eval_every": 2, "save_every": 1, "lr": 0.002}
 
@@ -53,8 +53,8 @@ def kill() -> None:
     raise Killed
 
 
-def timeless(record: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in event.items() if k != "seconds"} for event in read(record) if event["kind"] != "start"]
+def timeless(log: Path) -> list[dict[str, Any]]:
+    return [{k: v for k, v in event.items() if k != "seconds"} for event in read(log) if event["kind"] != "start"]
 
 
 def test_the_run_takes_what_it_became_for_its_policy(tiny_run: Path, tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_the_run_takes_what_it_became_for_its_policy(tiny_run: Path, tmp_path: P
         <= letters["sampled"]["gain"]["estimate"]
         <= letters["sampled"]["gain"]["high"]
     )
-    rounds = rounds_of(Record(run.record("align")))
+    rounds = rounds_of(JsonlLog(run.log("align")))
     assert [event["round"] for event in rounds] == list(range(6))
     assert rounds[0]["kl"] == pytest.approx(0, abs=1e-3) and abs(rounds[-1]["kl"]) > 1e-3
     assert any("reward" in line and "KL" in line for line in said) and any("letters: greedy" in line for line in said)
@@ -84,14 +84,14 @@ def test_the_other_kinds_of_methods(tiny_run: Path, tmp_path: Path, method: str)
     said: list[str] = []
     run = aligned_run(tiny_run, tmp_path / "run", method=method, rounds=2, epochs=2, minibatches=2)
     align_stage(context_of(run, said))
-    learned = [event for event in read(run.record("align")) if event["kind"] == "learned"]
+    learned = [event for event in read(run.log("align")) if event["kind"] == "learned"]
     if method == "ppo":
         assert len(learned) == 8 and all("explained_variance" in event for event in learned)
         assert learned[0]["ratio"] == pytest.approx(1, abs=1e-4), "the policy that wrote the answers"
     if method == "dpo":
         assert len(learned) == 8 and learned[0]["margin"] == pytest.approx(0, abs=1e-4)
     if method == "expert-iteration":
-        assert all(event["finds"] > 0 for event in rounds_of(Record(run.record("align"))))
+        assert all(event["finds"] > 0 for event in rounds_of(JsonlLog(run.log("align"))))
     assert run.aligned.is_file() and not (run.path / "align.round.safetensors").exists()
 
 
@@ -111,7 +111,7 @@ def test_it_goes_on_to_the_same_bits(
     assert not run.aligned.exists()
     align_stage(context_of(run, []))
     assert run.aligned.read_bytes() == whole.aligned.read_bytes()
-    assert timeless(run.record("align")) == timeless(whole.record("align"))
+    assert timeless(run.log("align")) == timeless(whole.log("align"))
 
 
 def test_a_killed_process_goes_on_to_the_same_bits(tiny_run: Path, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_reward_of_ones_own_beside_the_truth(tiny_run: Path, tmp_path: Path) -
     assert (run.path / "data" / "mine.py").read_text() == REWARD, "the run keeps it"
     file.unlink()
     align_stage(context_of(run, []))
-    rounds = rounds_of(Record(run.record("align")))
+    rounds = rounds_of(JsonlLog(run.log("align")))
     assert rounds[0]["reward"] > 1 >= rounds[0]["truth"]
 
 

@@ -241,7 +241,7 @@ def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path, mon
     assert asked == [210]
 
 
-def test_labelled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> None:
+def test_labeled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> None:
     """They break off at the context, with a last token that has no position; a row may be longer than the context."""
     rows = "".join(f'{{"problem": "{i}", "answer": "{i % 7}"}}\n' for i in range(40))
     (tmp_path / "short.jsonl").write_text(rows, encoding="utf-8")

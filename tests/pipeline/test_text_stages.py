@@ -21,9 +21,9 @@ from clearhead.pipeline.text_models import continuations, load_kind, opening
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.pipeline.text_stages import held_batches
 from clearhead.text.corpus import documents, held_out
-from clearhead.text.packing import NO_TARGET
+from clearhead.text.packing import IGNORE_INDEX
 from clearhead.text.shards import Shards
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 
 def results(run: Path) -> dict[str, object]:
@@ -201,7 +201,7 @@ def test_what_is_watched_is_spread_over_the_held_out_text(text_run: Path) -> Non
     some = held_batches(shards, 2, 10, 8)
     at = [i for batch in some for i, other in enumerate(every) if np.array_equal(batch.tokens, other.tokens)]
     assert 6 <= len(some) <= 8 and at[0] == 0 and at[-1] > 0.7 * len(every)
-    assert sum(int((b.targets != NO_TARGET).sum()) for b in held_batches(shards, 2, 10, 10**6)) == sum(
+    assert sum(int((b.targets != IGNORE_INDEX).sum()) for b in held_batches(shards, 2, 10, 10**6)) == sum(
         tokens - 1 for tokens in shards.index.held.shards
     )
 

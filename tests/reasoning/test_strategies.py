@@ -37,14 +37,14 @@ def arrive(problem: str, steps: tuple[str, ...]) -> str | None:
     return steps[-1] if steps and steps[-1].isdigit() else None
 
 
-def bench(process: dict | None = None, outcome: dict | None = None) -> StrategyContext:
+def context(process: dict | None = None, outcome: dict | None = None) -> StrategyContext:
     return StrategyContext(
         ScriptedModel(SCRIPT), ScriptedJudge(GOOD if process is None else process, outcome or {}), CONFIG, arrive
     )
 
 
 def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> None:
-    (direct,), (greedy,) = single("direct", bench(), ["17 × 24"]), single("greedy", bench(), ["17 × 24"])
+    (direct,), (greedy,) = single("direct", context(), ["17 × 24"]), single("greedy", context(), ["17 × 24"])
     assert direct.marks[-1].steps == ("411",)
     assert direct.marks[-1].generated == len("411$")
     assert greedy.marks[-1].steps == (B, "400")
@@ -53,7 +53,7 @@ def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> N
 
 @pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
 def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
-    (attempt,), (grown,) = searched(name, bench(), ["17 × 24"], budget=400, seed=0)
+    (attempt,), (grown,) = searched(name, context(), ["17 × 24"], budget=400, seed=0)
     assert grown is not None
     result, row = grown
     expected = (B, "400") if name == "tree-of-thought" else (A, "408")  # its own confidence prefers the likely step
@@ -63,7 +63,7 @@ def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_is_charged_for_every_distinct_token_once(name: str) -> None:
-    (attempt,), _ = searched(name, bench(), ["17 × 24"], budget=10_000, seed=0)
+    (attempt,), _ = searched(name, context(), ["17 × 24"], budget=10_000, seed=0)
     steps = [A, B]
     ends = [(A, "408"), (A, "357"), (B, "400"), (B, "401")]
     most = sum(len(s) + 1 for s in steps) + len("40") * 2  # prefixes 40 are shared by 400 and 401
@@ -75,34 +75,36 @@ def test_a_search_is_charged_for_every_distinct_token_once(name: str) -> None:
 
 
 def test_marks_cost_more_and_more_and_stop_within_one_expansion_of_the_budget() -> None:
-    (attempt,), _ = searched("mcts-puct", bench(), ["17 × 24"], budget=40, seed=0)
+    (attempt,), _ = searched("mcts-puct", context(), ["17 × 24"], budget=40, seed=0)
     costs = [mark.generated + mark.reward for mark in attempt.marks]
     assert costs == sorted(costs)
     assert costs[-2] < 40
 
 
 def test_an_unfinished_solution_is_no_answer() -> None:
-    (attempt,), _ = searched("mcts-puct", bench(), ["endless"], budget=10, seed=0)
+    (attempt,), _ = searched("mcts-puct", context(), ["endless"], budget=10, seed=0)
     assert attempt.marks[-1].steps is None
-    (attempt,), _ = searched("mcts-puct", bench(), ["endless"], budget=1000, seed=0)
+    (attempt,), _ = searched("mcts-puct", context(), ["endless"], budget=1000, seed=0)
     assert attempt.marks[-1].steps == ("on", "and on", "stop")
 
 
 def test_a_problem_is_answered_as_if_it_were_alone() -> None:
     problems = ["2 × 3", "17 × 24", "endless"]
     for name in SEARCHES:
-        together, _ = searched(name, bench(), problems, budget=120, seed=1)
-        (alone,), _ = searched(name, bench(), ["17 × 24"], budget=120, seed=1)
+        together, _ = searched(name, context(), problems, budget=120, seed=1)
+        (alone,), _ = searched(name, context(), ["17 × 24"], budget=120, seed=1)
         assert [m._replace(seconds=0) for m in together[1].marks] == [m._replace(seconds=0) for m in alone.marks]
-    together = sampled(tuple(SAMPLED), bench(), problems, budget=120, seed=1)
-    alone = sampled(tuple(SAMPLED), bench(), ["17 × 24"], budget=120, seed=1)
+    together = sampled(tuple(SAMPLED), context(), problems, budget=120, seed=1)
+    alone = sampled(tuple(SAMPLED), context(), ["17 × 24"], budget=120, seed=1)
     for name in SAMPLED:
         assert [m[:2] + m[3:] for m in together[name][1].marks] == [m[:2] + m[3:] for m in alone[name][0].marks]
 
 
 def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
     # the outcome model is fooled by 400, the process model is not
-    found = sampled(tuple(SAMPLED), bench(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0)
+    found = sampled(
+        tuple(SAMPLED), context(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0
+    )
     last = {name: attempts[0].marks[-1] for name, attempts in found.items()}
     assert last["self-consistency"].steps == (B, "400")
     assert last["best-of-n-outcome"].steps == (B, "400")
@@ -113,7 +115,7 @@ def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
 
 
 def test_without_a_judged_rule_the_judge_is_not_asked() -> None:
-    b = bench()
+    b = context()
     sampled(["self-consistency"], b, ["17 × 24"], budget=50, seed=0)
     assert b.scorer is not None and b.scorer.tokens("17 × 24") == 0
 
@@ -172,7 +174,7 @@ def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
 
 def test_auto_is_the_strategy_of_its_choice_and_spends_no_more_than_it_did() -> None:
     choice = Choice((Stage(10, "greedy", 10, 0.5), Stage(100, "self-consistency", 60, 0.6)))
-    b = bench()._replace(choice=choice)
+    b = context()._replace(choice=choice)
     steps = attempt(["auto"], b, ["17 × 24"], 50, 0)[0]["auto"][0].marks[-1].steps
     assert steps == single("greedy", b, ["17 × 24"])[0].marks[-1].steps
     (auto,) = attempt(["auto"], b, ["17 × 24"], 1000, 0)[0]["auto"]
@@ -206,7 +208,7 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
     assert heaviest(tree, 0, joint_weight) == 2  # b: the best judged is hardly ever written, the open one is no answer
     assert heaviest(tree, 0, value_weight) == 1, "a calibrated value knows how it was written"
     for name, sharpness in itertools.product(SEARCHES, (None, 1.0)):
-        b = bench()._replace(sharpness=sharpness)
+        b = context()._replace(sharpness=sharpness)
         weigh = joint_weight if sharpness is None or name == "tree-of-thought" else value_weight
         attempts, (grown,) = searched(name, b, ["17 × 24"], budget=300, seed=0)
         assert grown is not None

@@ -75,7 +75,7 @@ def config(name: str, a: Architecture) -> PreTrainedConfig:
     kind = {"ll": LlamaConfig, "sm": LlamaConfig, "ti": LlamaConfig, "mi": MistralConfig}.get(name[:2])
     return (kind or (Qwen3Config if "qwen3" in name else Qwen2Config))(
         vocab_size=a.vocab, hidden_size=a.d_model, intermediate_size=a.d_ff, num_hidden_layers=a.n_layers,
-        num_attention_heads=a.n_heads, num_key_value_heads=a.n_kv_heads, head_dim=a.channels, **ids,
+        num_attention_heads=a.n_heads, num_key_value_heads=a.n_kv_heads, head_dim=a.head_dim, **ids,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
-from clearhead.text.packing import NO_TARGET, Batch, Document, fill_rows, lay_out, sizes
+from clearhead.text.packing import IGNORE_INDEX, Batch, Document, fill_rows, lay_out, sizes
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def draw(
 
 class LaidOut(NamedTuple):
     """Rows of documents, and where each learned token stands: its number among all of them at the place that predicts
-    it, NO_TARGET elsewhere.
+    it, IGNORE_INDEX elsewhere.
     """
 
     batch: Batch
@@ -72,7 +72,7 @@ class LaidOut(NamedTuple):
 
     def rows(self, values: Sequence[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "B T"]:
         """A number for each learned token, given by document, at its place; 0 elsewhere."""
-        flat = np.concatenate([*values, [0.0]]).astype(np.float32)  # NO_TARGET reads the last
+        flat = np.concatenate([*values, [0.0]]).astype(np.float32)  # IGNORE_INDEX reads the last
         return flat[self.number]
 
     def by_document(
@@ -81,7 +81,7 @@ class LaidOut(NamedTuple):
         """The inverse: what stands at the places of each document's learned tokens."""
         ends = np.cumsum([len(document.solution) for document in documents])
         flat = np.empty(int(ends[-1]) if len(ends) else 0)
-        learned = self.number != NO_TARGET
+        learned = self.number != IGNORE_INDEX
         flat[self.number[learned]] = rows[learned]
         return np.split(flat, ends[:-1])
 

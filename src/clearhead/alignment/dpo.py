@@ -15,7 +15,7 @@ from torch import Tensor
 
 from clearhead.alignment.answers import lay_out_numbered
 from clearhead.alignment.policy_gradient import means, read_rows, read_tokens
-from clearhead.text.packing import NO_TARGET, Document
+from clearhead.text.packing import IGNORE_INDEX, Document
 
 
 class Pair(NamedTuple):
@@ -50,7 +50,7 @@ def pair_batch(pairs: Sequence[Pair], length: int, reference: Any, device: torch
     numbers = [np.full(len(document.solution), float(i)) for i, document in enumerate(documents)]
     laid_out = lay_out_numbered(documents, length)
     batch, answer = laid_out.batch, laid_out.rows(numbers).astype(np.int64)
-    log_ref, learned = np.zeros(len(documents)), batch.targets != NO_TARGET
+    log_ref, learned = np.zeros(len(documents)), batch.targets != IGNORE_INDEX
     np.add.at(log_ref, answer[learned], read_rows(reference, batch, device)["log_p"][learned])
     return PairBatch(*batch, answer, log_ref.astype(np.float32))
 
@@ -65,7 +65,7 @@ def dpo(
 
 def answer_logprobs(model: Any, batch: Any) -> Float[Tensor, "N"]:
     """log p of each whole answer: the sum over its tokens."""
-    learned = batch.targets != NO_TARGET
+    learned = batch.targets != IGNORE_INDEX
     log_p = read_tokens(model, batch).log_p
     return (torch.zeros_like(batch.log_ref) + 0 * log_p.sum()).index_add(0, batch.answer[learned], log_p)
 

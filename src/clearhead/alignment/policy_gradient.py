@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from clearhead.kernels.attention import Attend, causal_attend
 from clearhead.models.decoder import Decoder
-from clearhead.text.packing import NO_TARGET, Batch
+from clearhead.text.packing import IGNORE_INDEX, Batch
 
 
 class PolicyBatch(NamedTuple):
@@ -68,7 +68,7 @@ class Read(NamedTuple):
 
 def read_tokens(model: Any, batch: Any, temperature: float = 1.0) -> Read:
     """What the model makes of each learned token of a batch of tensors; no other logit is computed."""
-    learned = batch.targets != NO_TARGET
+    learned = batch.targets != IGNORE_INDEX
     hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
     log_p = (model.logits(hidden[learned]).float() / temperature).log_softmax(-1)
     entropy = -(log_p.exp() * log_p).sum(-1)
@@ -81,7 +81,7 @@ def read_rows(model: Any, batch: Batch, device: torch.device, temperature: float
     training = model.training
     model.eval()
     tensors = Batch(*(torch.as_tensor(array, device=device) for array in batch[:4]))  # type: ignore[arg-type]
-    read, learned = read_tokens(model, tensors, temperature), batch.targets != NO_TARGET
+    read, learned = read_tokens(model, tensors, temperature), batch.targets != IGNORE_INDEX
     model.train(training)
     return {name: _placed(value, learned) for name, value in read._asdict().items()}
 
@@ -91,7 +91,7 @@ def read_values(model: ActorCritic, batch: Batch, device: torch.device) -> Float
     """What the value head says where an answer's next token is drawn, 0 elsewhere."""
     tokens, positions, segments = (torch.as_tensor(array, device=device) for array in batch[:3])
     values = model.values(tokens, positions, causal_attend(segments)).cpu().numpy()
-    return np.where(batch.targets != NO_TARGET, values, 0.0)
+    return np.where(batch.targets != IGNORE_INDEX, values, 0.0)
 
 
 def _placed(values: Float[Tensor, "M"], where: np.ndarray) -> Float[np.ndarray, "B T"]:
@@ -129,7 +129,7 @@ class PolicyLoss:
     told: list[dict[str, float]] = field(default_factory=list)
 
     def __call__(self, model: Any, batch: Any) -> Tensor:
-        learned = batch.targets != NO_TARGET
+        learned = batch.targets != IGNORE_INDEX
         log_p = read_tokens(policy_of(model), batch, self.temperature).log_p
         log_old, log_ref, advantage, weight = (
             array[learned] for array in (batch.log_old, batch.log_ref, batch.advantage, batch.weight)

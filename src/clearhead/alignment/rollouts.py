@@ -21,10 +21,10 @@ from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
 from clearhead.generation.language_model import UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.tasks.task import Task
-from clearhead.text.documents import STEP_END, join_steps, split_steps, steps_prompt
+from clearhead.text.prompt_format import STEP_END, join_steps, split_steps, steps_prompt
 
 State = tuple[str, ...]  # the steps written so far
-UNLABELLED = -1.0
+UNLABELED = -1.0
 MAX_TOKENS = "rollouts.max_tokens"
 
 
@@ -66,11 +66,11 @@ class RolloutConfig:
 
 
 @dataclass(frozen=True)
-class LabelledPath:
+class LabeledPath:
     """A written solution with the value of each state on its way; `done` when the model closed it itself.
 
     `labels[i]` belongs to the state after `steps[:i]` (so there are len(steps) + 1): the share of its completions that
-    ended right, or UNLABELLED. Paths that begin alike have the same labels there.
+    ended right, or UNLABELED. Paths that begin alike have the same labels there.
     """
 
     problem: str
@@ -86,8 +86,8 @@ def collect(
     config: RolloutConfig,
     seed: int,
     tally: Tally | None = None,
-) -> Iterator[LabelledPath]:
-    """Explore and complete every problem; yield labelled paths, a few problems at a time.
+) -> Iterator[LabeledPath]:
+    """Explore and complete every problem; yield labeled paths, a few problems at a time.
 
     The completions are counted in `tally`. A problem too long for the context has none.
     """
@@ -189,7 +189,7 @@ def _complete(
     return endings
 
 
-def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[LabelledPath]:
+def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[LabeledPath]:
     """Turn completions into labels. A completion started at a state is a fair sample for that state and for every
     state that it passes afterwards, not for the ones before: those were left by a bold choice, not by the model's own.
     """
@@ -204,18 +204,18 @@ def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[Lab
     paths = []
     for steps, done in sorted({(e.steps, e.done) for e in endings}, key=lambda path: (-len(path[0]), path)):
         states = _states(steps, done)
-        labels = tuple(wins[state] / trials[state] if trials[state] else UNLABELLED for state in states)
-        paths.append(LabelledPath(problem, steps, done, labels))
+        labels = tuple(wins[state] / trials[state] if trials[state] else UNLABELED for state in states)
+        paths.append(LabeledPath(problem, steps, done, labels))
     return paths
 
 
-def labelled_states(paths: Sequence[LabelledPath]) -> dict[tuple[str, State, bool], float]:
+def labeled_states(paths: Sequence[LabeledPath]) -> dict[tuple[str, State, bool], float]:
     """The label of each (problem, steps, closed or not) that has one, once however many paths pass it."""
     return {
         (path.problem, *state): label
         for path in paths
         for state, label in zip(_states(path.steps, path.done), path.labels, strict=True)
-        if label != UNLABELLED
+        if label != UNLABELED
     }
 
 

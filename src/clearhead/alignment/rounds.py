@@ -26,7 +26,7 @@ from clearhead.files import write_bytes
 from clearhead.generation.local import LocalEngine
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer
-from clearhead.training.record import Record, read
+from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.step import working_copy
 
 READ_TOKENS = 1 << 14  # that policy and reference read at once
@@ -47,7 +47,7 @@ def loss_of(config: AlignConfig) -> PolicyLoss | DpoLoss | FindsLoss:
 class Rounds:
     """The micro-batches of a run. `model` is what is trained, `reference` the policy as it was at first.
 
-    `length`: tokens of a row. Each round is told in `record`; one that takes several steps is kept in the file `kept`.
+    `length`: tokens of a row. Each round is told in `log`; one that takes several steps is kept in the file `kept`.
     """
 
     config: AlignConfig
@@ -58,7 +58,7 @@ class Rounds:
     length: int
     seed: int
     dtype: torch.dtype
-    record: Record
+    log: JsonlLog
     kept: Path
     _number: int = field(default=-1, init=False)
     _batches: list[Any] = field(default_factory=list, init=False)
@@ -114,14 +114,14 @@ class Rounds:
             named = {f"{i}/{key}": value for i, batch in enumerate(batches) for key, value in batch._asdict().items()}
             write_bytes(self.kept, to_bytes(named))
         step = number * config.updates + 1
-        self.record.log("round", step=step, round=number, beta=beta, **drawn.numbers, **numbers)
+        self.log.emit("round", step=step, round=number, beta=beta, **drawn.numbers, **numbers)
         return batches
 
     def beta(self) -> float:
         """What the KL counts now: with a target it follows from the KL of every round so far."""
         beta = self.config.starting_beta
-        if self.config.target_kl and self.record.path.is_file():
-            for event in read(self.record.path):
+        if self.config.target_kl and self.log.path.is_file():
+            for event in read(self.log.path):
                 if event["kind"] == "round":
                     beta = adapted(beta, self.config.target_kl, event["kl"])
         return beta

@@ -15,7 +15,7 @@ from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
 from clearhead.generation.cache import KVCache, frozen_copy
 from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import step_tokens, steps_prompt
+from clearhead.text.prompt_format import step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 
@@ -40,7 +40,7 @@ class Reading(NamedTuple):
 
 
 @dataclass
-class _Place:
+class _Node:
     """Where a draft ends in the trie, and how likely its steps are; NaN until that is asked for."""
 
     slot: int
@@ -59,7 +59,7 @@ class LocalScorer:
         self.max_positions = model.decoder.config.max_positions
         self.trie = TokenTrie(model.decoder.config.vocab)
         self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
-        self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
+        self._nodes: dict[str, dict[tuple[tuple[str, ...], bool], _Node]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
     def values(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
@@ -69,18 +69,18 @@ class LocalScorer:
     @torch.inference_mode()
     def read(self, drafts: Sequence[PartialSolution]) -> Reading:
         """Every draft, each token once; minus infinity for one too long for the model's context: it cannot end."""
-        found = [self._place(draft) for draft in drafts]
+        found = [self._node(draft) for draft in drafts]
         reading = Reading(np.full((len(drafts), 2), -np.inf), np.full(len(drafts), -np.inf))
-        fits = [row for row, place in enumerate(found) if place is not None]
-        places = [place for place in found if place is not None]
+        fits = [row for row, node in enumerate(found) if node is not None]
+        nodes = [node for node in found if node is not None]
         if fits:
-            slots = np.array([place.slot for place in places], np.int32)
+            slots = np.array([node.slot for node in nodes], np.int32)
             self.cache.compute(slots)
             for row, slot in zip(fits, slots.tolist(), strict=True):
                 self._tokens[drafts[row].problem].update(self.trie.paths[slot, : self.trie.depth[slot] + 1].tolist())
             reading.z[fits] = self.head(self.cache.hidden(slots).float()).double().cpu().numpy()
-            self._weigh([drafts[row] for row in fits], places)
-            reading.likelihood[fits] = [place.likelihood for place in places]
+            self._weigh([drafts[row] for row in fits], nodes)
+            reading.likelihood[fits] = [node.likelihood for node in nodes]
         return reading
 
     def tokens(self, problem: str) -> int:
@@ -89,12 +89,12 @@ class LocalScorer:
 
     def forget(self, problems: Sequence[str]) -> None:
         for problem in problems:
-            slots = [place.slot for place in self._places.pop(problem, {}).values()]
+            slots = [node.slot for node in self._nodes.pop(problem, {}).values()]
             self.trie.release(np.array(slots, np.int32))
             self._tokens.pop(problem, None)
 
-    def _place(self, draft: PartialSolution) -> _Place | None:
-        known = self._places[draft.problem]
+    def _node(self, draft: PartialSolution) -> _Node | None:
+        known = self._nodes[draft.problem]
         key = (draft.steps, draft.done)
         if key not in known:
             shorter = known.get((draft.steps[:-1], False)) if draft.steps else None
@@ -103,16 +103,14 @@ class LocalScorer:
                 return None
             parent, text = (ROOT, [t for p in pieces for t in p]) if shorter is None else (shorter.slot, pieces[-1])
             slots = self.trie.insert(np.array([parent], np.int32), [text])
-            self.trie.hold(slots)
-            known[key] = _Place(int(slots[0]), math.nan if draft.steps else 0.0)
+            self.trie.acquire(slots)
+            known[key] = _Node(int(slots[0]), math.nan if draft.steps else 0.0)
         return known[key]
 
-    def _weigh(self, drafts: Sequence[PartialSolution], places: Sequence[_Place]) -> None:
-        """Σ log p(token | tokens before it) over the steps of the places that do not know it yet."""
+    def _weigh(self, drafts: Sequence[PartialSolution], nodes: Sequence[_Node]) -> None:
+        """Σ log p(token | tokens before it) over the steps of the nodes that do not know it yet."""
         new = {
-            place.slot: (draft, place)
-            for draft, place in zip(drafts, places, strict=True)
-            if math.isnan(place.likelihood)
+            node.slot: (draft, node) for draft, node in zip(drafts, nodes, strict=True) if math.isnan(node.likelihood)
         }
         if not new:
             return
@@ -129,8 +127,8 @@ class LocalScorer:
         log_p = self.cache.decoder.logits(self.cache.hidden(rows)).float().log_softmax(-1)
         token = torch.from_numpy(self.trie.token[after]).long().to(log_p.device)
         each = log_p[torch.from_numpy(where).to(log_p.device), token].double().cpu().numpy()
-        for path, (_, place) in zip(paths, new.values(), strict=True):
-            place.likelihood = float(each[np.searchsorted(after, path[1:])].sum())
+        for path, (_, node) in zip(paths, new.values(), strict=True):
+            node.likelihood = float(each[np.searchsorted(after, path[1:])].sum())
 
 
 @dataclass(frozen=True)

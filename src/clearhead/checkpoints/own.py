@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clearhead.config import build
+from clearhead.config import build, renamed
 from clearhead.errors import UserError
 from clearhead.files import write_text
 from clearhead.models.decoder import Decoder, DecoderConfig
@@ -63,7 +63,7 @@ def _stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
     stated = described.get("model")
     if not isinstance(stated, dict):
         raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
-    return stated
+    return renamed(stated)
 
 
 def load_decoder(folder: Path, device: torch.device) -> Decoder:

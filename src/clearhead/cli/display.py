@@ -10,8 +10,8 @@ from rich.table import Column, Table
 
 from clearhead.console import SafeConsole
 from clearhead.terminal import echo, echo_json
+from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Callback
 
 if TYPE_CHECKING:
     from clearhead.reasoning.evaluate import Row

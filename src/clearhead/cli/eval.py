@@ -83,14 +83,14 @@ def command(
     problems = compare.chosen_problems(task, file, many, recipe.seed)
     engine, scorer = engine_and_scorer(run, choose_device(device))
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
-    bench = run_strategy_context(run, name, task, engine, scorer, search)
-    chosen = named or compare.usual(bench)
+    context = run_strategy_context(run, name, task, engine, scorer, search)
+    chosen = named or compare.usual(context)
     unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
     if unread:
         first = next(iter(unread.values()))
         display.say(f"{len(unread)} of {len(problems)} problems cannot be read and count as unanswered: {first}")
     units = compare.evaluate(
-        bench, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
+        context, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
     )  # fmt: skip
     if out:
         write_whole(out, "".join(map(line, compare.lines(units))))

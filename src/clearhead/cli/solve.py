@@ -24,7 +24,7 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 
 @click.command(
     epilog=examples(
-        ('clearhead solve "What is 17 × 24?" --run runs/demo', "the task is recognised from the problem"),
+        ('clearhead solve "What is 17 × 24?" --run runs/demo', "the task is recognized from the problem"),
         ('clearhead solve "4 5 6 10" --run runs/demo --strategy mcts-puct --tree', "show the search tree"),
         ('clearhead solve "4 5 6 10" --run runs/demo --task game24 --budget 300 --json', "for a program"),
         ("clearhead solve problems.txt --run runs/demo --out predictions.jsonl", "a file of problems, one a line"),

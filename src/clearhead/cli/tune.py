@@ -165,11 +165,11 @@ def report_again(folder: Path, as_json: bool) -> None:
 def write_report(folder: Path) -> None:
     """report.html, from what the directory holds."""
     from clearhead.pipeline.rundir import read_json
-    from clearhead.pipeline.tune import RECORD, REPORT, RESULT
+    from clearhead.pipeline.tune import LOG, REPORT, RESULT
     from clearhead.report.tuning import render
-    from clearhead.training.record import read
+    from clearhead.training.jsonl_log import read
 
-    write_whole(folder / REPORT, render(read_json(folder / RESULT), read(folder / RECORD)))
+    write_whole(folder / REPORT, render(read_json(folder / RESULT), read(folder / LOG)))
 
 
 def show(result: dict[str, Any], folder: Path) -> None:

@@ -27,7 +27,8 @@ class Computed(NamedTuple):
 
 
 class Backend(Protocol):
-    """Texts and what a model computed along them. A place, a whole number, is the end of one text; it counts its holds.
+    """Texts and what a model computed along them. A sequence, a whole number, stands for one text by its end;
+    references to it are counted.
 
     A text is computed when it is asked for, each position once however many texts begin with it.
     """
@@ -41,38 +42,38 @@ class Backend(Protocol):
         ...
 
     def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
-        """The place after a prompt, held n times; None if there is no room now for it and for `room` tokens more.
+        """The sequence of a prompt, acquired n times; None if there is no room now for it and for `room` tokens more.
 
-        `at` is that place where the caller holds it already.
+        `at` is that sequence where the caller has it already.
         """
         ...
 
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
         """Everything that the logits after these texts need."""
         ...
 
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
         """Of the token after each text, in float32 at least. A row's bits do not depend on the other rows."""
         ...
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-        """The places one token further, each held once more, and which of them no sample had reached before."""
+        """The sequences one token longer, each acquired once more, and which of them no sample had reached before."""
         ...
 
-    def release(self, places: Sequence[int]) -> None:
-        """Take back one hold for each entry; what nobody holds is forgotten."""
+    def release(self, seqs: Sequence[int]) -> None:
+        """Give back one reference for each entry; what nobody refers to is forgotten."""
         ...
 
-    def retain(self, places: Sequence[int]) -> None:
-        """The same, but what nobody holds may be kept as long as nothing else needs its memory."""
+    def retain(self, seqs: Sequence[int]) -> None:
+        """The same, but what nobody refers to may be kept as long as nothing else needs its memory."""
         ...
 
 
-def at_least(rows: int, places: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
+def at_least(rows: int, seqs: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
     """The last slot once more until there are enough, unless there is none."""
-    return np.concatenate((places, np.repeat(places[-1:], max(0, rows - len(places)))))
+    return np.concatenate((seqs, np.repeat(seqs[-1:], max(0, rows - len(seqs)))))
 
 
 def memory_limit(device: torch.device, limit: int | None) -> int:

@@ -45,7 +45,7 @@ class Request:
 class TokenEvent(NamedTuple):
     """One more token of a sample, and with the last one why it is the last.
 
-    `place` is where the text now ends in the engine's backend. The engine holds that of a finished sample until its
+    `seq` is where the text now ends in the engine's backend. The engine holds that of a finished sample until its
     next step: whoever needs it longer holds it too. Of a beam it is -1: those texts are let go of.
     """
 
@@ -53,4 +53,4 @@ class TokenEvent(NamedTuple):
     sample: int
     token: Token
     finish: FinishReason | None
-    place: int
+    seq: int

@@ -15,7 +15,7 @@ class Sample:
 
     group: "Group"
     index: int
-    place: int
+    seq: int
     ids: list[int] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)  # of a beam, whose texts are told when the search is over
     log_p: float = 0.0  # of a beam
@@ -51,5 +51,5 @@ class Group:
         """Tokens of each text, prompt and all."""
         return len(self.request.prompt_ids) + self.steps
 
-    def begin(self, place: int) -> None:
-        self.samples = [Sample(self, index, place) for index in range(self.width)]
+    def begin(self, seq: int) -> None:
+        self.samples = [Sample(self, index, seq) for index in range(self.width)]

@@ -18,7 +18,7 @@ from clearhead.models.decoder import Decoder
 
 
 class TrieBackend:
-    """A decoder, frozen as it is now, and the trie of all texts in use; a place is a slot.
+    """A decoder, frozen as it is now, and the trie of all texts in use; a sequence is a slot.
 
     Keys, values and hidden states never take more than `kv_memory` bytes. Texts that ended stay, the one that was used
     last the longest, until a new one needs their slots.
@@ -51,12 +51,12 @@ class TrieBackend:
         """The part of the prompt that is known already is held first, so that making room does not take it away."""
         known = self.trie.longest(ids) if at is None else at
         rest = ids[int(self.trie.depth[known]) + 1 :]
-        self.trie.hold(np.array([known]))
+        self.trie.acquire(np.array([known]))
         try:
             if not self.make_room(len(rest) + room):
                 return None
             slots = self.trie.insert(np.array([known], np.int32), [rest])
-            self.trie.hold(slots.repeat(n))
+            self.trie.acquire(slots.repeat(n))
         finally:
             self.trie.release(np.array([known], np.int32))
         return int(slots[0])
@@ -76,37 +76,37 @@ class TrieBackend:
                 "--kv-memory"
             )
 
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
-        return self.cache.compute(places)
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
+        return self.cache.compute(seqs)
 
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        return self.cache.logits(places)
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        return self.cache.logits(seqs)
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-        slots = self.trie.children(places, tokens.astype(np.int32))
-        self.trie.hold(slots)
+        slots = self.trie.children(seqs, tokens.astype(np.int32))
+        self.trie.acquire(slots)
         new = np.zeros(len(slots), bool)
         reached, first = np.unique(slots, return_index=True)
         new[first] = ~self._reached[reached]
         self._reached.set(reached)
         return slots, new
 
-    def release(self, places: Sequence[int]) -> None:
-        self.trie.release(np.array(places, np.int32))
+    def release(self, seqs: Sequence[int]) -> None:
+        self.trie.release(np.array(seqs, np.int32))
 
-    def retain(self, places: Sequence[int]) -> None:
-        for place in places:
-            if place in self._kept:
-                self._forget(place)  # one hold is enough, and it is the youngest now
-            self._kept[place] = None
+    def retain(self, seqs: Sequence[int]) -> None:
+        for seq in seqs:
+            if seq in self._kept:
+                self._forget(seq)  # one hold is enough, and it is the youngest now
+            self._kept[seq] = None
 
     def forget(self) -> None:
         """All that is held for nobody."""
-        for place in list(self._kept):
-            self._forget(place)
+        for seq in list(self._kept):
+            self._forget(seq)
 
-    def _forget(self, place: int) -> None:
-        del self._kept[place]
-        self.release([place])
+    def _forget(self, seq: int) -> None:
+        del self._kept[seq]
+        self.release([seq])

@@ -39,11 +39,11 @@ from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
 from clearhead.tasks.userfile import UserFile
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import join_steps, solution_tokens, split_steps, steps_prompt
+from clearhead.text.prompt_format import join_steps, solution_tokens, split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import Event, JsonlLog, read
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Event, Record, read
 from clearhead.training.step import compute_dtype
 
 SCRATCH_LR, FULL_LR, LORA_LR = 5e-4, 1e-5, 2e-4  # AdamW's, by what is trained
@@ -62,10 +62,10 @@ def align_stage(context: Context) -> None:
         return
     tasks, tokenizer = context.tasks(), context.tokenizer()
     reference = own.load_file(run.policy).to(context.device).requires_grad_(False).eval()
-    model, record = trainable(run.policy, recipe, context.device), Record(run.record("align"))
+    model, log = trainable(run.policy, recipe, context.device), JsonlLog(run.log("align"))
     rounds = Rounds(
         config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, recipe.reward.seq_len,
-        recipe.seed, compute_dtype("auto", context.device), record, run.path / KEPT,
+        recipe.seed, compute_dtype("auto", context.device), log, run.path / KEPT,
     )  # fmt: skip
     loss, warned = loss_of(config), set[str]()
     asked = {name: task.problems("valid", WATCHED, recipe.seed) for name, task in tasks.items()}
@@ -73,7 +73,7 @@ def align_stage(context: Context) -> None:
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
         found, told = (
             first_try(policy_of(trained), tokenizer, tasks, asked, recipe.search.solution_tokens),
-            rounds_of(record),
+            rounds_of(log),
         )
         if told:
             context.say(round_line(told[-1], found["first_try"]))
@@ -84,17 +84,17 @@ def align_stage(context: Context) -> None:
 
     def note(event: Event) -> None:
         if event["kind"] == "step" and (numbers := loss.drain()):
-            record.log("learned", step=event["step"], **numbers)
+            log.emit("learned", step=event["step"], **numbers)
 
     with context.watch(f"align, {config.learns.label}") as watch:
         train(
-            training(config, recipe), model, rounds.batch, loss, checkpoint=run.checkpoint("align"), record=record,
+            training(config, recipe), model, rounds.batch, loss, checkpoint=run.checkpoint("align"), log=log,
             callbacks=[watch, note], on_eval=on_eval, prefetch=0,
         )  # fmt: skip
     decoder = policy_of(model)
     merge(decoder)
     found = compared(recipe, tasks, tokenizer, reference, decoder)
-    write_json(run.alignment, {"method": config.method, "tasks": found, "health": findings(rounds_of(record))})
+    write_json(run.alignment, {"method": config.method, "tasks": found, "health": findings(rounds_of(log))})
     checkpoint.save(run.aligned, decoder.state_dict(), {"model": asdict(decoder.config)})
     for name, each in found.items():
         context.say(compared_line(name, each))
@@ -226,8 +226,8 @@ def of_file(name: str) -> Rewards:
     return reward
 
 
-def rounds_of(record: Record) -> list[dict[str, Any]]:
-    return [event for event in read(record.path) if event["kind"] == "round"] if record.path.is_file() else []
+def rounds_of(log: JsonlLog) -> list[dict[str, Any]]:
+    return [event for event in read(log.path) if event["kind"] == "round"] if log.path.is_file() else []
 
 
 def round_line(told: Mapping[str, Any], accuracy: float) -> str:

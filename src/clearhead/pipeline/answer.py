@@ -22,7 +22,7 @@ from clearhead.reasoning.strategies import attempt, known
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task, knows
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, steps_prompt
 
 AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
 
@@ -40,7 +40,7 @@ class Solver:
     budget: int
     seed: int
 
-    def bench(self, task_name: str) -> StrategyContext:
+    def context(self, task_name: str) -> StrategyContext:
         return run_strategy_context(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
 
 
@@ -102,7 +102,7 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> Answer:
     if why := unreadable(solver.engine, problem, solver.strategy):
         raise UserError(why)
     task, tree = solver.tasks[name], None
-    found, trees = attempt([solver.strategy], solver.bench(name), [problem], solver.budget, solver.seed)
+    found, trees = attempt([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
     (tried,) = found[solver.strategy]
     for grown in filter(None, trees):
         tree = tree_data(task, solver.strategy, problem, grown, tried.marks[-1].steps)["root"]
@@ -133,7 +133,7 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
     made = {}
     for name, problems in asked.items():
         task = solver.tasks[name]
-        attempts = answered([solver.strategy], solver.bench(name), list(problems), solver.budget, solver.seed)
+        attempts = answered([solver.strategy], solver.context(name), list(problems), solver.budget, solver.seed)
         graded = grade(task, solver.strategy, solver.seed, solver.budget, attempts[solver.strategy])
         for entry in graded["problems"]:
             made[name, entry["problem"]] = {"task": name} | prediction(graded, entry, knows(task, entry["problem"]))

@@ -36,7 +36,7 @@ from clearhead.reasoning.statistics import bootstrap_mean
 from clearhead.reasoning.strategies import strategy_of
 from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
+from clearhead.text.prompt_format import split_steps, steps_prompt
 
 T = TypeVar("T")
 
@@ -93,11 +93,11 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
         return asdict(fit(problems, draw(engine, scorer, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
-    bench = strategy_context(engine, scorer, task, recipe.search, fitted)
+    context = strategy_context(engine, scorer, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):
-        for unit in measure(job.strategies, bench, task, some, max(budgets), recipe.seed + 3):
+        for unit in measure(job.strategies, context, task, some, max(budgets), recipe.seed + 3):
             by_budget = scores.setdefault(unit["strategy"], {str(budget): [] for budget in budgets})
             for budget in budgets:
                 by_budget[str(budget)] += at([unit], budget)[0][:, 0].tolist()

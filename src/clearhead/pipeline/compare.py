@@ -16,7 +16,7 @@ from clearhead.reasoning.strategies import known, strategy_of
 from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
-from clearhead.tasks.labelled import labelled
+from clearhead.tasks.labeled import labeled
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
 
@@ -39,28 +39,28 @@ def with_labels(task: Task, data: Path, columns: Mapping[str, str], skip_bad: bo
     """The task on new rows, whose columns are called as those of its own where nothing else is said."""
     rows = whole(task)
     own = rows.columns if isinstance(rows, FileTask) else {}
-    return labelled(task, data, columns or own, skip_bad)
+    return labeled(task, data, columns or own, skip_bad)
 
 
 def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> list[str]:
     return list(read_problems(file, task))[:limit] if file else task.problems("test", limit, seed)
 
 
-def usual(bench: StrategyContext) -> tuple[str, ...]:
+def usual(context: StrategyContext) -> tuple[str, ...]:
     """What is compared where nothing is said: of the usual strategies those that the run has what they need for."""
-    able = [name for name in USUAL if bench.scorer or not strategy_of(name).needs_reward_model]
-    return tuple(name for name in able if bench.choice or name != AUTO)
+    able = [name for name in USUAL if context.scorer or not strategy_of(name).needs_reward_model]
+    return tuple(name for name in able if context.choice or name != AUTO)
 
 
 def evaluate(
-    bench: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
+    context: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
     budgets: Sequence[int], seeds: int, progress: Progress, unread: Collection[str] = (),
 ) -> list[EvalResult]:  # fmt: skip
     """Every strategy on every problem, checked; at those in `unread`, which the model cannot read, nothing is tried.
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
+    known(strategies, judged=context.scorer is not None, measured=context.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
     units: list[EvalResult] = []
@@ -71,7 +71,7 @@ def evaluate(
             for start in range(0, len(problems), AT_ONCE):
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
-                made = answered(piece.strategies, bench, readable, piece.budget, piece.seed) if readable else {}
+                made = answered(piece.strategies, context, readable, piece.budget, piece.seed) if readable else {}
                 for strategy, attempts in found.items():
                     attempts += _in_order(chunk, made.get(strategy, []))
                 advance(len(chunk))

@@ -14,8 +14,8 @@ from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.pieces import in_pieces
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, join_steps, solution_tokens, steps_prompt
 from clearhead.text.packing import Document
+from clearhead.text.prompt_format import direct_prompt, join_steps, solution_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import PAD
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.sizes import LONGEST, Sizes, limit
+from clearhead.pipeline.sizes import BOUNDED_BY, Sizes, limit
 from clearhead.reasoning.evaluate import EvalResult, Row, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
 from clearhead.reasoning.samples import SAMPLED, SINGLE
@@ -62,7 +62,7 @@ def _changes(groups: Mapping[str, list[EvalResult]], strategy: str, budgets: Seq
 def limit_values(recipe: Recipe, names: Iterable[str], found: Sizes | None) -> list[dict[str, Any]]:
     """Settings by their names in the recipe with their values, and the longest of the data that each has to hold."""
     return [
-        {"setting": name, "value": limit(recipe, name), "longest": getattr(found, LONGEST[name]) if found else None}
+        {"setting": name, "value": limit(recipe, name), "longest": getattr(found, BOUNDED_BY[name]) if found else None}
         for name in names
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from clearhead.alignment import quality
-from clearhead.alignment.rollouts import collect, labelled_states
+from clearhead.alignment.rollouts import collect, labeled_states
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SamplingParams
@@ -35,7 +35,7 @@ from clearhead.reasoning.strategy import PROCESS, PartialSolution, StrategyConte
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import join_steps, split_steps, steps_prompt
+from clearhead.text.prompt_format import join_steps, split_steps, steps_prompt
 
 QUALITY_PROBLEMS = 100  # test problems on which the reward model is compared with what turned out
 TRUTH_PROBLEMS = 60  # of them, those whose labels are compared with the truth about steps, which takes rollouts
@@ -87,12 +87,12 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     task = tasks[job.task]
     if job.kind == "quality":
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        bench = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
-        return reward_quality(engine, bench, task, problems, recipe)
+        context = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
+        return reward_quality(engine, context, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    bench, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
-    units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
+    context, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
+    units = measure(job.piece.strategies, context, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
 
@@ -133,19 +133,19 @@ def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[
 
 
 def measure(
-    strategies: Sequence[str], bench: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
+    strategies: Sequence[str], context: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
 ) -> list[EvalResult]:
     """Run strategies that belong together and check what they answered."""
-    found = answered(strategies, bench, problems, budget, seed)
+    found = answered(strategies, context, problems, budget, seed)
     return [grade(task, name, seed, budget, attempts) for name, attempts in found.items()]
 
 
 def answered(
-    strategies: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    strategies: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
     """What strategies that belong together make of each problem; all problems advance at once."""
-    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
-    return attempt(strategies, bench, problems, budget, seed)[0]
+    known(strategies, judged=context.scorer is not None, measured=context.choice is not None)
+    return attempt(strategies, context, problems, budget, seed)[0]
 
 
 def read_units(run: RunDir, task: str) -> list[EvalResult]:
@@ -165,13 +165,13 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
 
 
 def reward_quality(
-    engine: LocalEngine, bench: StrategyContext, task: Task, problems: Sequence[str], recipe: Recipe
+    engine: LocalEngine, context: StrategyContext, task: Task, problems: Sequence[str], recipe: Recipe
 ) -> dict[str, Any]:
     """The reward model on sampled test solutions: within problems and over all, and how far its probabilities hold.
 
     Against outcomes; where the task knows the truth about steps, against that as well.
     """
-    scorer = bench.scorer
+    scorer = context.scorer
     assert scorer is not None
     problems = [problem for problem in problems if engine.fits(steps_prompt(problem))]
     drawn = _solutions(engine, problems, SamplingParams(max_tokens=recipe.search.most_solution_tokens), recipe.seed)
@@ -257,7 +257,7 @@ def _label_truth(
     """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
     labels, truth = [], []
     paths = list(collect(engine, task, problems, recipe.rollouts, recipe.seed + 2))
-    for (problem, steps, _), label in labelled_states(paths).items():
+    for (problem, steps, _), label in labeled_states(paths).items():
         if steps:
             labels.append(label)
             truth.append(task.check_step(problem, steps))
@@ -276,9 +276,9 @@ def shown_tree(
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
     if scorer is None:
         strategy = "tree-of-thought"
-    bench = run_strategy_context(run, name, task, engine, scorer, recipe.search)
+    context = run_strategy_context(run, name, task, engine, scorer, recipe.search)
     budget = max(recipe.evaluation.budgets)
-    attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
+    attempts, (grown,) = searched(strategy, context, [problem], budget, recipe.seed)
     if grown is None:
         raise UserError(f"report.trees: {wanted!r:.60} is too long for the model's context; name a shorter problem")
     return tree_data(task, strategy, problem, grown, attempts[0].marks[-1].steps) | {"title": typed.strip()}

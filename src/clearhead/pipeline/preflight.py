@@ -29,8 +29,8 @@ from clearhead.tasks.pieces import whole
 from clearhead.tasks.rows import told as intake_lines
 from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import Task
-from clearhead.text.documents import steps_prompt
 from clearhead.text.packing import Document, pack
+from clearhead.text.prompt_format import steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 from clearhead.training.optim import Optimizer

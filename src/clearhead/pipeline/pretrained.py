@@ -12,6 +12,7 @@ import torch
 
 from clearhead.alignment.sft import answer_loss
 from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.config import renamed
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
@@ -23,7 +24,7 @@ from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.control import chat_tokens
-from clearhead.text.documents import steps_prompt
+from clearhead.text.prompt_format import steps_prompt
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training.step import LossFn, language_model_loss
 
@@ -40,7 +41,7 @@ def load(name: str, device: torch.device | None = None) -> LoadedModel:
 def load_as_noted(name: str, run: RunDir, device: torch.device) -> LoadedModel:
     """The same; UserError where it is no longer what the run has measured its data with."""
     loaded = load(name, device)
-    if asdict(loaded.decoder.config) != read_json(run.base, layout.BASE)["model"]:
+    if asdict(loaded.decoder.config) != renamed(read_json(run.base, layout.BASE)["model"]):
         raise UserError(f"{name} is another model than when {run.path} was begun; put the old one back")
     return loaded
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import RENAMED, build, check_file_name, nearest, to_dict
+from clearhead.config import build, check_file_name, nearest, renamed, to_dict
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
+from clearhead.models.decoder import MAX_SIZES, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
 from clearhead.reasoning.strategy import SearchConfig
@@ -26,7 +26,7 @@ from clearhead.training.loop import TrainConfig
 class TaskConfig:
     """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name.
 
-    `share` is its part of the training documents, `rollouts` multiplies the problems that are labelled for the reward
+    `share` is its part of the training documents, `rollouts` multiplies the problems that are labeled for the reward
     model: a task whose solutions are short and alike can afford more. `pieces` makes steps of answers that have none:
     the separator that ends a step, "off", or "auto": a separator that nearly all answers have.
     """
@@ -75,7 +75,7 @@ class DataConfig:
             raise UserError(f"data.hide = {self.hide} must be 0 to 1")
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
-        if not SHORTEST <= self.max_length <= LARGEST["max_positions"] // 2:
+        if not SHORTEST <= self.max_length <= MAX_SIZES["max_positions"] // 2:
             raise UserError(f"data.max_length = {self.max_length} must be at least {SHORTEST} tokens, such as 2048")
 
 
@@ -163,10 +163,11 @@ def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
     settings of training had other names.
     """
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
-    data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
-    for key in ("pretrain", "reward"):
+    data = {**data, "tasks": tasks} if tasks else data
+    for key in ("pretrain", "reward", "model"):
         if key in data:
-            data = {**data, key: {RENAMED.get(name, name): value for name, value in table(data, key).items()}}
+            data = {**data, key: renamed(table(data, key))}
+    model = table(data, "model")
     if "mlp" in model or "from" in model:
         return data
     preset = model.get("preset", "demo")

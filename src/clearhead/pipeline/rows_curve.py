@@ -17,7 +17,7 @@ from clearhead.files import write_json
 from clearhead.pipeline import few_rows
 from clearhead.pipeline.stages import Context, first_try, load_policy, train_language_model
 from clearhead.reasoning.statistics import wilson
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 TRIED = 300  # held-out problems of each task
 DRAWS = 4_000  # of the accuracies that the counts leave possible
@@ -86,7 +86,7 @@ def rows_curve_stage(context: Context) -> None:
     """Leaves `rows_curve.json`: the points, and the advice."""
     recipe, tasks = context.recipe, context.tasks()
     rows = few_rows.training_rows(tasks.values())
-    events = read(context.run.record("pretrain"))
+    events = read(context.run.log("pretrain"))
     steps = max((event["step"] for event in events if event["kind"] == "step"), default=0)
     if not few_rows.curve(recipe, rows, steps):
         if few_rows.are_few(rows) and recipe.data.curve is None:

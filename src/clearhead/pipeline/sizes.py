@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST, DecoderConfig
+from clearhead.models.decoder import MAX_SIZES, DecoderConfig
 from clearhead.pipeline.recipe import Recipe, decoder_config
 from clearhead.reasoning.searches import SEARCHES
 from clearhead.reasoning.strategies import family
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, solution_tokens, step_tokens, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, solution_tokens, step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 
@@ -199,7 +199,7 @@ def filled(recipe: Recipe, found: Sizes, base: DecoderConfig | None = None) -> R
 def _context(recipe: Recipe, found: Sizes) -> int:
     """The context of a model that is made for the data."""
     context: int = recipe.model.get("max_positions", 0) or found.context
-    if context > LARGEST["max_positions"]:
+    if context > MAX_SIZES["max_positions"]:
         raise UserError(f"a context of {context} tokens is too large; lower data.max_length")
     if context < found.longest_document:
         raise UserError(
@@ -257,7 +257,7 @@ def told(name: str, lengths: Lengths, recipe: Recipe) -> str:
     return line
 
 
-LONGEST = {  # which of the sizes each limit bounds
+BOUNDED_BY = {  # which of the sizes each limit bounds
     "model.max_positions": "longest_document",
     "search.step_tokens": "longest_step",
     "search.solution_tokens": "longest_solution",
@@ -271,7 +271,7 @@ def too_tight(recipe: Recipe, found: Sizes) -> list[str]:
     return [
         f"{key} = {limit(recipe, key)} is below the {name.replace('_', ' ')} of the data, {getattr(found, name)}, "
         "and will cut such solutions off; raise it, or set 0"
-        for key, name in LONGEST.items()
+        for key, name in BOUNDED_BY.items()
         if limit(recipe, key) < getattr(found, name)
     ]
 
@@ -287,7 +287,7 @@ def cut_off_line(
     told = f"{strategy}: {cut:,} of {drawn:,} {what} were cut off at " + " and ".join(
         f"{key} = {limit(recipe, key)}" for key in limits
     )
-    if found and all(limit(recipe, key) >= getattr(found, LONGEST[key]) for key in limits):
+    if found and all(limit(recipe, key) >= getattr(found, BOUNDED_BY[key]) for key in limits):
         return f"{told}, more than any of the data has: the model rambles on; train it longer"
     return f"{told}: raise {'it' if len(limits) == 1 else 'them'}"
 

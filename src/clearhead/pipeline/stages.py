@@ -27,7 +27,7 @@ from clearhead.alignment.labels import (
     split_paths,
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
-from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.alignment.rollouts import LabeledPath, collect
 from clearhead.alignment.scorer import CalibratedScorer, LocalScorer
 from clearhead.checkpoints import own
 from clearhead.config import build
@@ -45,16 +45,16 @@ from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
+from clearhead.text.prompt_format import split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import Callback, JsonlLog
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Callback, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
 CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights are kept
-HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is tried on, and no more than
+HELD_OUT_PATHS = 0.15  # share of the labeled problems that the reward model is tried on, and no more than
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
 CALIBRATION_PROBLEMS = 100  # of each task
@@ -177,21 +177,21 @@ def train_language_model(
             {"seen_first_try": first_try(model, tokenizer, tasks, known, longest)["first_try"]} if known else {}
         )
 
-    record = Record(context.run.record(stage))
+    log = JsonlLog(context.run.log(stage))
     warned = False
 
     def warn(event: Mapping[str, Any]) -> None:
         nonlocal warned
         counts = (sum(map(len, problems.values())) for problems in (known, asked))
         if event["kind"] == "eval" and known and few_rows.memorizes(event, *counts):
-            record.log("memorizes", step=event["step"], rows=rows)
+            log.emit("memorizes", step=event["step"], rows=rows)
             if not warned:
                 context.say(few_rows.memorizing_line(label, event, rows))
             warned = True
 
     with context.watch(label) as watch:
         train(
-            config, decoder, training.batch, pretrained.loss_of(recipe), record=record,
+            config, decoder, training.batch, pretrained.loss_of(recipe), log=log,
             checkpoint=context.run.checkpoint(stage), callbacks=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
@@ -239,7 +239,7 @@ def rollouts_stage(context: Context) -> None:
     jobs = []
     for task in recipe.tasks:
         n = max(1, round(config.problems * task.rollouts))
-        problems = labelled_problems(tasks[task.name], n, recipe.seed)
+        problems = labeled_problems(tasks[task.name], n, recipe.seed)
         for start in range(0, len(problems), config.at_once):
             path = context.run.rollouts / f"{task.name}-{start:06d}.json"
             jobs.append((path, (task.name, problems[start : start + config.at_once])))
@@ -249,7 +249,7 @@ def rollouts_stage(context: Context) -> None:
         context.say(sizes.cut_off_line("rollouts", *cut, recipe, context.run.read_sizes()))
 
 
-def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
+def labeled_problems(task: Task, n: int, seed: int) -> list[str]:
     """Up to n problems whose solutions the reward model learns from, first those that the policy has never seen.
 
     What a policy has memorized, it solves without a slip, and a reward model that grew from such a policy learns to
@@ -262,8 +262,8 @@ def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
 
 
 def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
-    """The labelled paths of a handful of problems, as plain data, and how many completions a limit cut off."""
-    engine, tasks, recipe = _labeller(path, device)
+    """The labeled paths of a handful of problems, as plain data, and how many completions a limit cut off."""
+    engine, tasks, recipe = _labeler(path, device)
     (name, problems), tally = job, Tally()
     paths = [asdict(found) for found in collect(engine, tasks[name], problems, recipe.rollouts, recipe.seed, tally)]
     return {"paths": paths, "cut": tally.cut, "drawn": tally.drawn, "limits": tally.limits}
@@ -283,7 +283,7 @@ def _rollouts(file: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
+def _labeler(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
     """What a process that labels needs, loaded once."""
     run = RunDir(path)
     recipe = run.recipe()
@@ -294,16 +294,16 @@ def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Re
     )
 
 
-def read_rollouts(run: RunDir) -> list[LabelledPath]:
+def read_rollouts(run: RunDir) -> list[LabeledPath]:
     paths = []
     for file in sorted(run.rollouts.glob("*.json")):
         for entry in _rollouts(file)["paths"]:
-            paths.append(LabelledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
+            paths.append(LabeledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
     return paths
 
 
 def reward_stage(context: Context) -> None:
-    """Train both heads of the reward model on the labelled rollouts, and keep the one that ranks held-out ones best.
+    """Train both heads of the reward model on the labeled rollouts, and keep the one that ranks held-out ones best.
 
     What grew from the policy is trained as a whole; of a model of its own the heads alone.
     """
@@ -324,7 +324,7 @@ def reward_stage(context: Context) -> None:
     )
     if not training:
         raise UserError(
-            f"no labelled solution has {longest} tokens or fewer; raise reward.seq_len and model.max_positions, or set "
+            f"no labeled solution has {longest} tokens or fewer; raise reward.seq_len and model.max_positions, or set "
             "them to 0"
         )
     fed = Epochs(training, config.batch_size, config.seq_len, recipe.seed)
@@ -335,12 +335,12 @@ def reward_stage(context: Context) -> None:
         known = [share for share in shares if not math.isnan(share)]
         return {"ranked_outcome": shares[OUTCOME], "ranked_process": shares[PROCESS], "ranked": mean(known or [0.5])}
 
-    record = Record(context.run.record("reward"))
+    log = JsonlLog(context.run.log("reward"))
     with context.watch("reward model") as watch:
         train(
             config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
             checkpoint=context.run.checkpoint("reward"),
-            record=record, callbacks=[watch], held_out=tried, on_eval=on_eval,
+            log=log, callbacks=[watch], held_out=tried, on_eval=on_eval,
             weight=lambda batch: 1,  # a batch's loss is a sum of means over labels, pairs and tokens, and of none alone
         )  # fmt: skip
     merge(model.decoder)

@@ -21,7 +21,7 @@ from clearhead.reasoning.statistics import wilson
 from clearhead.tasks.task import Task
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import SPECIALS, CharTokenizer
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 CURVE_POINTS = 300  # more cannot be seen in a plot
 TITLES = {"game24": ("Game of 24", "hard Game of 24 puzzles"), "multiplication": ("Multiplication", "products")}
@@ -96,7 +96,7 @@ def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def events(run: RunDir, stage: str) -> list[dict[str, Any]]:
-    recorded = read(run.record(stage)) if run.record(stage).is_file() else []
+    recorded = read(run.log(stage)) if run.log(stage).is_file() else []
     return [event for event in recorded if not mismatch(event, layout.EVENTS.get(event["kind"], object))]
 
 

@@ -20,17 +20,17 @@ from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 
-LanguageModel = Decoder | Recurrent
+TextModel = Decoder | Recurrent
 
 
-def new_model(recipe: TextRecipe, kind: str, vocab: int) -> LanguageModel:
+def new_model(recipe: TextRecipe, kind: str, vocab: int) -> TextModel:
     if kind == "decoder":
         return Decoder(recipe.decoder(vocab), seed=recipe.seed)
     assert kind in ("lstm", "rnn")
     return Recurrent(recipe.recurrent("lstm" if kind == "lstm" else "rnn", vocab), seed=recipe.seed)
 
 
-def load_kind(run: RunDir, recipe: TextRecipe, kind: str, device: torch.device) -> LanguageModel:
+def load_kind(run: RunDir, recipe: TextRecipe, kind: str, device: torch.device) -> TextModel:
     """A trained model of the run."""
     model = new_model(recipe, kind, load_tokenizer(run).vocab_size)
     tensors, _ = checkpoint.load(run.model(kind))
@@ -44,7 +44,7 @@ def record_name(kind: str) -> str:
 
 
 def continuations(
-    model: LanguageModel, tokenizer: Tokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
+    model: TextModel, tokenizer: Tokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
 ) -> list[str]:
     """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
     sampling = SamplingParams(temperature=config.temperature, max_tokens=config.sample_tokens)

@@ -15,7 +15,7 @@ from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
 from clearhead.pipeline.recipe import Recipe, decoder_config, model_section, table
-from clearhead.text.training import LARGEST, SMALLEST
+from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
@@ -51,8 +51,8 @@ class TextTokenizerConfig:
     path: str = ""
 
     def __post_init__(self) -> None:
-        if not SMALLEST["bpe"] <= self.vocab <= LARGEST:
-            raise UserError(f"tokenizer.vocab = {self.vocab} must be {SMALLEST['bpe']} to {LARGEST}")
+        if not SMALLEST["bpe"] <= self.vocab <= MAX_VOCAB:
+            raise UserError(f"tokenizer.vocab = {self.vocab} must be {SMALLEST['bpe']} to {MAX_VOCAB}")
 
 
 @dataclass(frozen=True)

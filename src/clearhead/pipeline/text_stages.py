@@ -30,8 +30,8 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import interruptible, train_tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import Callback, JsonlLog
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Callback, Record
 
 TOKENIZER_CHARACTERS = 50_000_000  # that a tokenizer is learned from, spread over all of the text
 PYTHON_DOCUMENTATION = 2_100_000  # bytes, more or less
@@ -113,7 +113,7 @@ def tokenizer_stage(context: TextContext) -> None:
         tokenizer: Tokenizer = _given(config.path)
     else:
         with counted_documents(context, "tokenizer") as texts:
-            if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
+            if config.kind == "char":  # of both sides of the split: held-out text must be spelled to be measured
                 tokenizer = CharTokenizer.train(texts)
             else:
                 sample = _sample(texts, share_of(context), read_json(run.corpus)["characters"])
@@ -186,7 +186,7 @@ def pretrain(context: TextContext, kind: str) -> None:
 
     with context.watch(kind) as watch:
         train(
-            config, model, batch, checkpoint=run.checkpoint(name), record=Record(run.record(name)), callbacks=[watch],
+            config, model, batch, checkpoint=run.checkpoint(name), log=JsonlLog(run.log(name)), callbacks=[watch],
             held_out=held_batches(shards, config.batch_size, config.seq_len, WATCHED), on_eval=on_eval,
         )  # fmt: skip
     checkpoint.save(run.model(kind), model.state_dict(), {"model": asdict(model.config)})

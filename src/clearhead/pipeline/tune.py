@@ -6,7 +6,7 @@
     adapter_model.safetensors, adapter_config.json      LoRA, as PEFT writes it; or, of a tuning in full or merged,
     model.safetensors, config.json, tokenizer.json      the model, a run's as a run
 
-Deliberately not here: what is learned of an example (text.turns), the loss (alignment.sft), LoRA (nn.lora).
+Deliberately not here: what is learned of an example (text.sft_data), the loss (alignment.sft), LoRA (nn.lora).
 """
 
 import dataclasses
@@ -41,14 +41,14 @@ from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
+from clearhead.text.sft_data import Example, Row, Turn, examples, read_rows, turns
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
+from clearhead.training.jsonl_log import Callback, JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
-from clearhead.training.record import Callback, Record
 from clearhead.training.step import mean_loss
 
 SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
-CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
+CHECKPOINT, LOG, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
@@ -203,9 +203,9 @@ def prepare(
     asked = [
         turn for row, _ in held[: config.samples] for turn in turns(row, loaded.tokenizer, loaded.template, spelled)
     ][: config.samples]
-    learned = [example for _, found in training for example in found]
-    last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
-    prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
+    to_learn = [example for _, found in training for example in found]
+    last = next((token for token, on in zip(to_learn[0].tokens[::-1], to_learn[0].loss_mask[::-1], strict=True) if on))
+    prepared = Prepared(config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten)
     _ = prepared.settings
     if not config.full:
         resolved(loaded.decoder, config.lora)
@@ -247,7 +247,7 @@ def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = Fa
     longest = max(len(example.tokens) for example in made) - 1
     if longest > limit:
         raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
-    if not all(any(example.learned[1:]) for example in made):
+    if not all(any(example.loss_mask[1:]) for example in made):
         raise UserError("the chat template leaves nothing of the answer to learn; use another")
     return made
 
@@ -307,7 +307,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     with context.watch("tuning") as watcher:
         train(
             settings, decoder, epochs.batch, answer_loss, checkpoint=folder / CHECKPOINT,
-            record=Record(folder / RECORD), callbacks=[watcher], meta=meta,
+            log=JsonlLog(folder / LOG), callbacks=[watcher], meta=meta,
             on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, answer_loss, context.device)},
         )  # fmt: skip
     decoder.eval()
@@ -317,7 +317,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         "model": prepared.loaded.name, "method": "full" if config.full else "LoRA", "settings": to_dict(config),
         "parameters": sizes, "peak_memory": peak_memory(context.device), "steps": settings.steps,
         "examples": len(prepared.training), "held_out_examples": len(prepared.held),
-        "answer_tokens": sum(map(sum, (e.learned for e in prepared.training))),
+        "answer_tokens": sum(map(sum, (e.loss_mask for e in prepared.training))),
         "held_out_loss": {"before": before["held_out_loss"], "after": after},
         "seconds": time.perf_counter() - started,
         "answers": [

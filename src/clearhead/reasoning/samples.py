@@ -25,25 +25,25 @@ from clearhead.reasoning.strategy import (
     tallied,
 )
 from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product, vote_of_solutions
-from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, split_steps, steps_prompt
 
 
-def single(name: str, bench: StrategyContext, problems: Sequence[str]) -> list[Trace]:
+def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list[Trace]:
     """One greedy text for each problem: the bare answer (`direct`) or the steps (`greedy`)."""
     prompt = direct_prompt if name == "direct" else steps_prompt
-    asked = [problem for problem in problems if bench.model.fits(prompt(problem))]
+    asked = [problem for problem in problems if context.model.fits(prompt(problem))]
     started = time.perf_counter()
-    nodes = bench.model.open([prompt(problem) for problem in asked])
-    sampling = SamplingParams(temperature=0.0, max_tokens=bench.config.most_solution_tokens)
-    written = bench.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
+    nodes = context.model.open([prompt(problem) for problem in asked])
+    sampling = SamplingParams(temperature=0.0, max_tokens=context.config.most_solution_tokens)
+    written = context.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
     seconds = (time.perf_counter() - started) / max(len(asked), 1)
     attempts = []
     for problem, node, texts in zip(asked, nodes, written, strict=True):
         tally, (text,) = Tally(), texts
         tally.add(texts, sampling.max_tokens, SOLUTION)
         steps = split_steps(text.text) if text.done else None
-        attempts.append(tallied(problem, [CostPoint(bench.model.usage(node).generated, 0, seconds, steps)], tally))
-    bench.model.close(nodes)
+        attempts.append(tallied(problem, [CostPoint(context.model.usage(node).generated, 0, seconds, steps)], tally))
+    context.model.close(nodes)
     return in_order(problems, attempts)
 
 
@@ -58,18 +58,18 @@ class _Samples:
 
 
 def sampled(
-    names: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    names: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
     """Draw whole solutions until the budget is spent, once, and let every rule of `names` choose among the same ones.
 
-    A rule that needs no scorer is not charged for it, but stops where the dearest of the rules stopped.
+    A rule that needs no scorer is not charged for it, but stops where the most expensive of the rules stopped.
     """
-    model, scorer = bench.model, bench.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
+    model, scorer = context.model, context.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     started = time.perf_counter()
     nodes = model.open([steps_prompt(problem) for problem in problems])
     drawn = [_Samples() for _ in problems]
-    plain = SamplingParams(max_tokens=bench.config.most_solution_tokens)
+    plain = SamplingParams(max_tokens=context.config.most_solution_tokens)
     open_rows, size = list(range(len(problems))), 1
     while open_rows:
         seeds = [derive_seed(seed, problems[row], len(drawn[row].drafts)) for row in open_rows]
@@ -94,7 +94,7 @@ def sampled(
     if scorer is not None:
         scorer.forget(problems)
     chosen = {
-        name: [_choose(SAMPLED[name], bench, problem, got) for problem, got in zip(problems, drawn, strict=True)]
+        name: [_choose(SAMPLED[name], context, problem, got) for problem, got in zip(problems, drawn, strict=True)]
         for name in names
     }
     return {name: in_order(everything, attempts) for name, attempts in chosen.items()}
@@ -124,12 +124,12 @@ def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, lis
             start += len(draft.steps)
 
 
-def _choose(strategy: Strategy, bench: StrategyContext, problem: str, got: _Samples) -> Trace:
+def _choose(strategy: Strategy, context: StrategyContext, problem: str, got: _Samples) -> Trace:
     """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
-    answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
+    answers = [context.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = pick(strategy.name, answers[:count], got.values[:count], got.drafts[:count], bench.sharpness)
+        chosen = pick(strategy.name, answers[:count], got.values[:count], got.drafts[:count], context.sharpness)
         steps = None if chosen is None else got.drafts[chosen].steps
         marks.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
     return tallied(problem, marks, got.tally)

@@ -27,7 +27,7 @@ from clearhead.reasoning.strategy import (
     tallied,
 )
 from clearhead.reasoning.tree import Tree, best_value
-from clearhead.text.documents import steps_prompt
+from clearhead.text.prompt_format import steps_prompt
 
 Weigh = Callable[[float, PartialSolution], float]
 """(value on a finished solution, the solution) -> what it competes by for the answer of a search."""
@@ -59,20 +59,20 @@ MOST_WIDE = 8  # times as many samples as the first search drew
 
 
 def searched(
-    name: str, bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    name: str, context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> tuple[list[Trace], list[SearchTrace | None]]:
     """A tree search for every problem at once, each stopping when its own budget is spent; None for one too long.
 
     A tree that is exhausted before has only the steps that were drawn. It is then searched again with twice the
     samples, at no cost for those that are known: what was written and judged once is not paid for again.
     """
-    model, config = bench.model, bench.config
+    model, config = context.model, context.config
     name, _, width = name.partition(":")
     strategy = SEARCHES[name]
     config = replace(config, width=int(width)) if width else config
-    scorer = bench.scorer if strategy.needs_reward_model else None
+    scorer = context.scorer if strategy.needs_reward_model else None
     assert scorer is not None or not strategy.needs_reward_model, "known() refuses this"
-    weigh = joint_weight if scorer is None or bench.sharpness is None else value_weight
+    weigh = joint_weight if scorer is None or context.sharpness is None else value_weight
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
@@ -189,7 +189,7 @@ def _mcts(space: SearchProblem, config: SearchConfig, choose: Choose, rule: mcts
 
 
 def _ucb(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return _mcts(space, config, choose, mcts.ucb(config.c_ucb))
+    return _mcts(space, config, choose, mcts.ucb1(config.c_ucb))
 
 
 def _puct(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:

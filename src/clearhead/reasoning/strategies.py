@@ -49,7 +49,7 @@ def known(names: Sequence[str], judged: bool = True, measured: bool = True) -> t
 
 
 def attempt(
-    names: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    names: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> tuple[dict[str, list[Trace]], list[SearchTrace | None]]:
     """What strategies that share their samples, or a single one, make of problems; and the trees, where one grew them.
 
@@ -57,14 +57,14 @@ def attempt(
     """
     (name, *more) = names
     if name == AUTO:
-        assert bench.choice is not None, "known() refuses this"
-        stage = bench.choice.at(budget)
-        attempts, grown = attempt([stage.strategy], bench, problems, min(stage.spend, budget), seed)
+        assert context.choice is not None, "known() refuses this"
+        stage = context.choice.at(budget)
+        attempts, grown = attempt([stage.strategy], context, problems, min(stage.spend, budget), seed)
         return {AUTO: attempts[stage.strategy]}, grown
     if name in SAMPLED:
-        return sampled(names, bench, problems, budget, seed), []
+        return sampled(names, context, problems, budget, seed), []
     assert not more, "only strategies that choose among samples are measured together"
     if name in SINGLE:
-        return {name: single(name, bench, problems)}, []
-    found, trees = searched(name, bench, problems, budget, seed)
+        return {name: single(name, context, problems)}, []
+    found, trees = searched(name, context, problems, budget, seed)
     return {name: found}, trees

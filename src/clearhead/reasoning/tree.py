@@ -77,7 +77,7 @@ def add_children(
     scores: Float[np.ndarray, "K"],
     done: Bool[np.ndarray, "K"],
 ) -> Tree:
-    """Hang scored children under an open leaf; `backup` then tells its ancestors. O(K), amortised."""
+    """Hang scored children under an open leaf; `backup` then tells its ancestors. O(K), amortized."""
     assert not tree.done[row, node], "a finished solution has no next step"
     assert tree.n_children[row, node] == 0, "a node is expanded once"
     start = len(tree.states[row])

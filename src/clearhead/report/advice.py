@@ -19,7 +19,7 @@ from clearhead.report.findings import (
     worse_than_first,
 )
 from clearhead.report.learned import memorizes, overfits, result, rising, rows_loss, solved
-from clearhead.report.summary import dearest, task_info
+from clearhead.report.summary import most_expensive, task_info
 
 
 def advice(report: Report) -> list[str]:
@@ -107,6 +107,6 @@ def _choosing(report: Report) -> Iterator[str]:
 def _best_without(evaluation: Evaluation) -> tuple[str, float] | None:
     """The strategy with the highest accuracy at its largest budget among those not below the first try."""
     worse = {s.name for s in worse_than_first(evaluation)}
-    quoted = [(s, p) for s in evaluation.strategies if s.name not in worse and (p := dearest(s)) is not None]
+    quoted = [(s, p) for s in evaluation.strategies if s.name not in worse and (p := most_expensive(s)) is not None]
     best = max(quoted, key=lambda pair: pair[1].accuracy, default=None)
     return (inside(best[0].title), best[1].accuracy) if best else None

@@ -8,7 +8,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, interval, known, number, percent, points
-from clearhead.report.data import Alignment, BeforeAfter, Difference, Report, Round
+from clearhead.report.data import Alignment, BeforeAfter, DifferenceInfo, Report, Round
 from clearhead.report.learning import bucketed, samples_figure
 from clearhead.report.parts import Column, figure, notes, section, table
 from clearhead.report.summary import task_info
@@ -72,7 +72,7 @@ def _gains(found: Alignment, report: Report) -> Html | None:
     return table("what it gained", columns, rows) if rows else None
 
 
-def _signed(gain: Difference) -> str:
+def _signed(gain: DifferenceInfo) -> str:
     sign = "−" if gain.estimate < 0 else "+"
     return f"{sign}{points(gain.estimate)} ({interval(gain.low, gain.high)})"
 

@@ -17,7 +17,7 @@ from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, section, table
 
 BUCKETS = 80  # points of a drawn loss curve
-LONGEST = 4_000  # characters of an answer that are shown
+SHOWN_CHARS = 4_000  # characters of an answer that are shown
 
 
 def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
@@ -88,7 +88,7 @@ def _text(text: str) -> Html:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
 def learning_section(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Html | None:

@@ -19,7 +19,7 @@ exercise = Exercise(
     section="Attention",
     statement="""
 Causal attention with H query heads and G key/value heads, H being a multiple of G: query head h reads head
-floor(h G / H), so that neighbouring query heads share. T = S, and position t sees positions 0 to t.
+floor(h G / H), so that neighboring query heads share. T = S, and position t sees positions 0 to t.
 """,
     signature='def grouped_query_attention(q, k: "float[B, G, S, C]", v: "float[B, G, S, C]") -> "float[B, H, S, C]":',
     sizes={"G": (2, 3), "S": (2, 5), "C": (2, 4), "R": (2, 3)},
@@ -55,7 +55,7 @@ def grouped_query_attention(q, k, v):
     return torch.einsum("bgrts,bgsc->bgrtc", z.softmax(-1), v).reshape(B, H, T, C)
 """,
     wrong={
-        "query heads take turns over the key heads, where neighbours must share": (
+        "query heads take turns over the key heads, where neighbors must share": (
             "np.repeat(k, each, 1), np.repeat(v, each, 1)", "np.tile(k, (1, each, 1, 1)), np.tile(v, (1, each, 1, 1))"
         ),
         "all query heads read the first key head: this is multi-query attention": (

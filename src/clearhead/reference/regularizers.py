@@ -1,8 +1,8 @@
 """What keeps weights small or few, and networks from leaning on single units: L2, L1, elastic net and dropout.
 
 A penalty's vjp is what it adds to the gradient of the loss. L2's λ is that of ridge regression, λ Σ w², so an
-optimiser's `weight_decay` is 2 λ. Deliberately not here: the priors that the penalties stand for, and decay that goes
-around the gradient (`adamw` in optimisers.py).
+optimizer's `weight_decay` is 2 λ. Deliberately not here: the priors that the penalties stand for, and decay that goes
+around the gradient (`adamw` in optimizers.py).
 """
 
 import numpy as np
@@ -98,7 +98,7 @@ def shrink_vjp(w: Float[Array, "*N"], strength: float, dy: Float[Array, "*N"]) -
 def proximal_step(
     w: Float[Array, "*N"], g: Float[Array, "*N"], lr: float, l1: float, l2: float = 0.0
 ) -> Float[Array, "*N"]:
-    """shrink(soft_threshold(w - α g, α λ₁), α λ₂): down the slope of the loss, then the penalty minimised exactly.
+    """shrink(soft_threshold(w - α g, α λ₁), α λ₂): down the slope of the loss, then the penalty minimized exactly.
 
     Plain gradient descent on λ |w| jumps from side to side of 0; this step arrives and stays.
 

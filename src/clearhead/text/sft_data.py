@@ -51,7 +51,7 @@ class Example(NamedTuple):
     """Token ids, and which of them the model is to write."""
 
     tokens: list[int]
-    learned: list[bool]
+    loss_mask: list[bool]
 
 
 def read_rows(path: Path) -> tuple[list[Row], list[str]]:
@@ -146,7 +146,7 @@ def examples(
     if not isinstance(tokenizer, SubwordTokenizer):
         raise UserError("a chat template needs a tokenizer with special tokens, and the model's has none")
     if control_tokens:
-        return [learned(tokenizer, text, tokenizer.pieces(text, special=True), spans)
+        return [with_loss_mask(tokenizer, text, tokenizer.pieces(text, special=True), spans)
                 for text, spans in answers(template, row)]  # fmt: skip
     control = Control.of(tokenizer, template)
     tools = tuple(control.marked(list(row.tools)))
@@ -156,7 +156,7 @@ def examples(
         read = control.read(rendered)
         starts, ends = ([len(control.unmarked(rendered[:at])) for at in places] for places in zip(*marked, strict=True))
         spans = list(zip(starts, ends, strict=True))
-        found.append(learned(tokenizer, read.text, read.pieces, spans))
+        found.append(with_loss_mask(tokenizer, read.text, read.pieces, spans))
     return found
 
 
@@ -226,7 +226,9 @@ def _with_object(call: Any) -> Any:
     return {**call, "arguments": told} if isinstance(told, dict) else call
 
 
-def learned(tokenizer: SubwordTokenizer, text: str, pieces: Sequence[TokenSpan], spans: Sequence[Span]) -> Example:
+def with_loss_mask(
+    tokenizer: SubwordTokenizer, text: str, pieces: Sequence[TokenSpan], spans: Sequence[Span]
+) -> Example:
     """A rendered chat with its tokens: those with a character in a span are learned, up to the one that ends the turn.
 
     A special token with only white space after it in the span ends the turn, and that white space is the template's.

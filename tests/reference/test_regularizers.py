@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from against import check_vjp, close
 from sklearn.linear_model import ElasticNet, Lasso, Ridge
 
-from clearhead.reference.regularisers import (
+from clearhead.reference.regularizers import (
     dropout,
     dropout_mask,
     dropout_penalty,
@@ -61,7 +61,7 @@ def test_values_and_gradients() -> None:
 
 
 @pytest.mark.parametrize("w", [-2.0, -0.3, 0.0, 0.1, 0.5, 1.7])
-def test_thresholds_minimise_what_they_say(w: float) -> None:
+def test_thresholds_minimize_what_they_say(w: float) -> None:
     v = np.linspace(-3, 3, 6001)
     assert v[np.argmin((v - w) ** 2 / 2 + 0.5 * np.abs(v))] == pytest.approx(
         float(soft_threshold(np.array(w), 0.5)), abs=1e-3

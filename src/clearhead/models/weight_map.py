@@ -14,27 +14,29 @@ from clearhead.errors import UserError
 from clearhead.models.decoder import Decoder
 
 Shape = tuple[int, ...]
-Read = Callable[[str], Tensor]
+ReadTensor = Callable[[str], Tensor]
 
 
 @dataclass(frozen=True)
-class Source:
+class MappedTensor:
     """One of our tensors: theirs, one below the other, each with so many rows.
 
-    `transposed`: they write it as columns (GPT's Conv1D). `turned`: heads whose rotary pairs lie side by side there
-    and in two halves here; 0 where nothing turns.
+    `transposed`: they write it as columns (GPT's Conv1D). `interleaved`: heads whose rotary pairs lie side by side
+    there and in two halves here; 0 where nothing turns.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, ...]
     transposed: bool = False
-    turned: tuple[int, ...] = ()
+    interleaved: tuple[int, ...] = ()
 
     def heads(self, part: int) -> int:
-        return self.turned[part] if self.turned else 0
+        return self.interleaved[part] if self.interleaved else 0
 
 
-def check_shapes(decoder: Decoder, mapping: Mapping[str, Source], shapes: Mapping[str, Shape], where: str) -> None:
+def check_shapes(
+    decoder: Decoder, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], where: str
+) -> None:
     """UserError if a tensor is missing, has another shape, or belongs nowhere. The decoder may be without memory."""
     targets = {name: tuple(weight.shape) for name, weight in decoder.named_parameters()}
     assert targets.keys() == mapping.keys(), targets.keys() ^ mapping.keys()
@@ -54,7 +56,7 @@ def check_shapes(decoder: Decoder, mapping: Mapping[str, Source], shapes: Mappin
 
 
 def copy_in(
-    decoder: Decoder, mapping: Mapping[str, Source], shapes: Mapping[str, Shape], read: Read, where: str
+    decoder: Decoder, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], read: ReadTensor, where: str
 ) -> None:
     """Fill our decoder, one tensor at a time, so that no more than one is held twice.
 
@@ -86,21 +88,21 @@ def finite(tensor: Tensor) -> bool:
     return math.isfinite(tensor.sum(dtype=torch.float32)) or bool(tensor.isfinite().all())  # or it was too large
 
 
-def cut_out(decoder: Decoder, mapping: Mapping[str, Source], gain: str) -> dict[str, Tensor]:
-    """Their tensors, cut from ours. Where our decoder has no gain or bias, the value that changes nothing.
+def cut_out(decoder: Decoder, mapping: Mapping[str, MappedTensor], norm_weight: str) -> dict[str, Tensor]:
+    """Their tensors, cut from ours. Where our decoder has no norm weight or bias, the value that changes nothing.
 
-    `gain` is how they mean theirs: the weight itself ("plain") or 1 + the weight ("one_plus").
+    `norm_weight` is how they mean theirs: the weight itself ("plain") or 1 + the weight ("one_plus").
     """
     state = dict(decoder.named_parameters())
     found: dict[str, Tensor] = {}
     for ours, source in mapping.items():
-        is_gain = ours.endswith("norm.weight")
+        is_norm = ours.endswith("norm.weight")
         if ours in state:
             whole = state[ours].detach()
-            if is_gain and decoder.config.gain != gain:
-                whole = whole - 1 if gain == "one_plus" else 1 + whole
+            if is_norm and decoder.config.norm_weight != norm_weight:
+                whole = whole - 1 if norm_weight == "one_plus" else 1 + whole
         else:
-            whole = torch.full((sum(source.rows),), float(is_gain and gain == "plain"), dtype=decoder.dtype)
+            whole = torch.full((sum(source.rows),), float(is_norm and norm_weight == "plain"), dtype=decoder.dtype)
         for i, (name, part) in enumerate(zip(source.names, whole.split(source.rows, 0), strict=True)):
             if heads := source.heads(i):
                 part = pairs_from_halves(part, heads)

@@ -1,4 +1,4 @@
-"""Normalisation beside torch's, by hand, and without variance."""
+"""Normalization beside torch's, by hand, and without variance."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from against import check_vjp, close
 
-from clearhead.reference.normalisation import (
+from clearhead.reference.normalization import (
     Running,
     batch_norm,
     batch_norm_eval,
@@ -19,7 +19,7 @@ from clearhead.reference.normalisation import (
     layer_norm_vjp,
     rms_norm,
     rms_norm_vjp,
-    standardise,
+    standardize,
     update_running,
 )
 
@@ -94,7 +94,7 @@ def test_layer_norm_backward_by_hand(eps: float) -> None:
 
 
 def test_layer_norm_of_1_2_3() -> None:
-    mean, variance, x_hat = standardise(np.array([1.0, 2.0, 3.0]), 0.0)
+    mean, variance, x_hat = standardize(np.array([1.0, 2.0, 3.0]), 0.0)
     close(mean, [2])
     close(variance, [2 / 3])
     close(x_hat, [-np.sqrt(1.5), 0, np.sqrt(1.5)])
@@ -105,12 +105,12 @@ def test_layer_norm_of_1_2_3() -> None:
 def test_gradient_of_layer_norm_has_neither_mean_nor_x_hat_in_it() -> None:
     dx = layer_norm_vjp(X, GAIN, BIAS, 0.0, DY)[0]
     close(1 + dx.sum(-1), np.ones((2, 3)))
-    close(1 + (dx * standardise(X, 0.0).x_hat).sum(-1), np.ones((2, 3)))
+    close(1 + (dx * standardize(X, 0.0).x_hat).sum(-1), np.ones((2, 3)))
 
 
 def test_with_eps_some_of_x_hat_stays_in_the_gradient() -> None:
     x, dy = np.array([1.0, 2.0, 4.0]), np.array([1.0, 0.0, 0.0])
-    _, variance, x_hat = standardise(x, 0.5)
+    _, variance, x_hat = standardize(x, 0.5)
     along = (layer_norm_vjp(x, ONE, ZERO, 0.5, dy)[0] * x_hat).sum()
     close(along, x_hat[0] * 0.5 / (variance[0] + 0.5) ** 1.5)
 
@@ -120,7 +120,7 @@ def test_no_variance_gives_the_bias_exactly(value: float) -> None:
     x = np.full((7, 3), value)
     bias = np.array([0.5, -1.0, 2.0])
     assert layer_norm(x, ONE, bias).tolist() == batch_norm(x, ONE, bias).tolist() == [bias.tolist()] * 7
-    assert standardise(x).variance.tolist() == [[0.0]] * 7
+    assert standardize(x).variance.tolist() == [[0.0]] * 7
     dy = RNG.normal(size=(7, 3))
     dx, dgain, dbias = layer_norm_vjp(x, ONE, bias, 1e-4, dy)
     close(dx, (dy - dy.mean(-1, keepdims=True)) * 100)
@@ -174,7 +174,7 @@ def test_rows_stand_alone_in_layer_norm_and_lean_on_each_other_in_batch_norm() -
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: standardise(np.zeros((2, 0))), "no mean"),
+        (lambda: standardize(np.zeros((2, 0))), "no mean"),
         (lambda: rms_norm(np.zeros((2, 0)), np.zeros(0)), "no mean square"),
         (lambda: batch_norm(np.zeros((0, 3)), ONE, ZERO), "no mean"),
         (lambda: layer_norm(np.ones(3), ONE, ZERO, -1.0), "eps = -1.0"),

@@ -1,4 +1,4 @@
-"""Optimisers: fifty steps beside torch's, the theory of momentum beside its steps, and what each rule is for."""
+"""Optimizers: fifty steps beside torch's, the theory of momentum beside its steps, and what each rule is for."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 import torch
 from against import close
 
-from clearhead.reference.optimisers import (
+from clearhead.reference.optimizers import (
     CUBIC,
     adam,
     adam_start,
@@ -45,10 +45,10 @@ def trajectory(step: Step, w: np.ndarray, state: Any) -> np.ndarray:
 
 def torch_trajectory(make: Callable[..., torch.optim.Optimizer], w: np.ndarray, **settings: Any) -> np.ndarray:
     weights = torch.tensor(w, requires_grad=True)
-    optimiser, path = make([weights], **settings), []
+    optimizer, path = make([weights], **settings), []
     for t in range(50):
         weights.grad = torch.tensor(gradient(weights.detach().numpy(), t))
-        optimiser.step()
+        optimizer.step()
         path.append(weights.detach().numpy().copy())
     return np.stack(path)
 

@@ -14,15 +14,15 @@ Event = Mapping[str, Any]
 Callback = Callable[[Event], None]
 
 
-class Record:
-    """An observer that appends every event to a file; a line is with the system before `log` returns."""
+class JsonlLog:
+    """An observer that appends every event to a file; a line is with the system before `emit` returns."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         _keep(self.path, lambda event: True)  # a line torn by a kill must not swallow the next one
 
-    def log(self, kind: str, **numbers: Any) -> None:
+    def emit(self, kind: str, **numbers: Any) -> None:
         self({"kind": kind, **numbers})
 
     def __call__(self, event: Event) -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from texts import CORPUS, TEXTS, encoding, ranks_of
 
 from clearhead.errors import UserError
-from clearhead.text import ranks as module
-from clearhead.text.ranks import from_ranks, merges, read_ranks
+from clearhead.text import tiktoken as module
+from clearhead.text.tiktoken import from_ranks, merges, read_ranks
 from clearhead.text.training import train_tokenizer
 
 HERE = Path("x.tiktoken")

@@ -16,7 +16,7 @@ from clearhead.tasks.task import Compares, Task, knows
 
 
 @dataclass(frozen=True)
-class Labelled:
+class Labeled:
     """A task whose problems are those of `answers`, in any split."""
 
     task: Task
@@ -56,7 +56,7 @@ class Labelled:
         return self.answers.get(problem)
 
 
-def labelled(task: Task, path: Path, columns: Mapping[str, str], skip_bad: bool) -> Labelled:
+def labeled(task: Task, path: Path, columns: Mapping[str, str], skip_bad: bool) -> Labeled:
     """The rows of a file; UserError where one is no problem of the task, or the task knows its answer to be wrong."""
     intake = read(path, columns=columns, skip_bad=skip_bad)
     if fault := faults(intake.report):
@@ -68,7 +68,7 @@ def labelled(task: Task, path: Path, columns: Mapping[str, str], skip_bad: bool)
         except UserError as error:
             raise UserError(f"{path}, {intake.report.unit} {row.line}: {error}") from None
         answers[problem], lines[problem] = row.answer, row.line
-    found = Labelled(task, answers)
+    found = Labeled(task, answers)
     for problem, answer in answers.items():
         if not isinstance(task, Compares) and not found.check(problem, answer):
             raise UserError(

@@ -1,7 +1,7 @@
-"""Text to whole numbers and back: by words, by characters, by byte pairs learnt from a text.
+"""Text to whole numbers and back: by words, by characters, by byte pairs learned from a text.
 
 Words make short sequences but meet unknown ones for ever; characters meet few but make long sequences; byte pairs
-meet none and lie between. Deliberately not here: normalisation, special tokens, and anything done for speed.
+meet none and lie between. Deliberately not here: normalization, special tokens, and anything done for speed.
 """
 
 import itertools
@@ -137,7 +137,7 @@ def byte_vocabulary(merges: Iterable[Pair]) -> list[bytes]:
 
 
 def encode_byte_pairs(text: str, merges: Sequence[Pair]) -> list[int]:
-    """In each piece join the pair that was learnt first, wherever it stands, as long as a learnt one is left.
+    """In each piece join the pair that was learned first, wherever it stands, as long as a learned one is left.
 
     >>> merges = train_byte_pairs("low low lower newest newest widest", 4)
     >>> [byte_vocabulary(merges)[i] for i in encode_byte_pairs("lowest", merges)]
@@ -150,8 +150,8 @@ def encode_byte_pairs(text: str, merges: Sequence[Pair]) -> list[int]:
     found = []
     for piece in pieces(text):
         tokens = _bytes(piece)
-        while learnt := [pair for pair in itertools.pairwise(tokens) if pair in rank]:
-            tokens = _join(tokens, min(learnt, key=rank.__getitem__))
+        while learned := [pair for pair in itertools.pairwise(tokens) if pair in rank]:
+            tokens = _join(tokens, min(learned, key=rank.__getitem__))
         found += [ids[token] for token in tokens]
     return found
 
@@ -171,7 +171,7 @@ def decode_byte_pairs(ids: Iterable[int], merges: Iterable[Pair]) -> str:
 
 
 def fertility(text: str, count: int) -> float:
-    """Tokens per word, `count` / words(text): 1 for a tokeniser that knows every word, more where words are cut up.
+    """Tokens per word, `count` / words(text): 1 for a tokenizer that knows every word, more where words are cut up.
 
     >>> fertility("low lowest", 3)
     1.5

@@ -1,4 +1,4 @@
-"""Tokenisation against the `tokenizers` library, by hand, and round trips over many scripts."""
+"""Tokenization against the `tokenizers` library, by hand, and round trips over many scripts."""
 
 import json
 import random
@@ -9,7 +9,7 @@ import pytest
 import tokenizers
 from tokenizers import Regex, models, pre_tokenizers, trainers
 
-from clearhead.reference.tokenisation import (
+from clearhead.reference.tokenization import (
     PIECE,
     WORD,
     byte_vocabulary,

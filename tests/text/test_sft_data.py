@@ -11,10 +11,10 @@ from tokenizers import Tokenizer
 
 from clearhead.errors import UserError
 from clearhead.text.chat import CHATML, ChatTemplate
+from clearhead.text.sft_data import Row, examples, plain_example, read_rows, row_of, turns
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
-from clearhead.text.turns import Row, examples, plain_example, read_rows, row_of, turns
 
 SPECIALS = (
     "<|im_start|>", "<|im_end|>", "<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>",
@@ -152,7 +152,7 @@ def test_the_mask_is_that_of_transformers(messages: list[dict[str, str]]) -> Non
     )
     (ours,) = examples(Row(1, tuple(messages)), TOKENIZER, template(CHATML))
     assert ours.tokens == told["input_ids"]
-    assert ours.learned == [bool(x) for x in told["assistant_masks"]]
+    assert ours.loss_mask == [bool(x) for x in told["assistant_masks"]]
 
 
 def test_a_template_whose_prompt_is_no_beginning_is_told() -> None:
@@ -235,7 +235,7 @@ def test_tools_reach_the_template_and_calls_need_no_content() -> None:
     row = row_of(1, json.dumps(line))
     (example,) = examples(row, TOKENIZER, template(source))
     assert TOKENIZER.decode(example.tokens, special=True).startswith('[{"name": "add"}]<|im_start|>user')
-    assert sum(example.learned) == len(TOKENIZER.encode("called")) + 1
+    assert sum(example.loss_mask) == len(TOKENIZER.encode("called")) + 1
 
 
 def test_prompts_are_what_the_model_reads_before_each_answer() -> None:
@@ -261,8 +261,8 @@ def test_control_tokens_that_a_row_spells_are_text() -> None:
         (found,) = examples(row, tokenizer, thinks, asked)
         assert tuple(found.tokens.count(i) for i in (end, start, think)) == count
         (turn,) = turns(row, tokenizer, thinks, asked)
-        assert found.tokens[: len(turn.tokens)] == turn.tokens and not any(found.learned[: len(turn.tokens)])
-        answer = [i for i, on in zip(found.tokens, found.learned, strict=True) if on]
+        assert found.tokens[: len(turn.tokens)] == turn.tokens and not any(found.loss_mask[: len(turn.tokens)])
+        answer = [i for i, on in zip(found.tokens, found.loss_mask, strict=True) if on]
         assert answer[-1] == end and tokenizer.decode(answer, special=True) == said + "<|im_end|>"
     whole = Row(1, tuple(FOUR))
     assert examples(whole, TOKENIZER, template(CHATML)) == examples(whole, TOKENIZER, template(CHATML), True)

@@ -1,6 +1,6 @@
 """tiktoken rank files: one token a line, its bytes in base64 and its rank.
 
-A pair of neighbours whose bytes together are a token may be merged, the lowest rank first. The library wants the pairs
+A pair of neighbors whose bytes together are a token may be merged, the lowest rank first. The library wants the pairs
 themselves, so every way of cutting a token into two tokens becomes one merge. A rank file names neither the expression
 that cuts text into pieces nor the special tokens. Both are known by the number of ranks, or the caller names the first.
 """
@@ -16,8 +16,8 @@ from clearhead.text.patterns import pattern
 from clearhead.text.subword import SubwordTokenizer, to_byte_level
 from clearhead.text.training import BYTES, cut_to_bytes
 
-LONGEST = 1024  # bytes of a token; 128 is the longest in use
-EMPTY = {b"=": b""}  # Whisper's file ends with a token of no bytes, spelt like this: it only takes a rank
+MAX_TOKEN_BYTES = 1024  # bytes of a token; 128 is the longest in use
+EMPTY = {b"=": b""}  # Whisper's file ends with a token of no bytes, spelled like this: it only takes a rank
 END = "<|endoftext|>"
 # Number of ranks: the way to cut, and the special tokens with their ids (tiktoken_ext/openai_public.py; Llama 3's
 # tokenizer.py for 128000).
@@ -42,12 +42,12 @@ def read_ranks(data: bytes, where: Path) -> dict[bytes, int]:
         if not line.strip():
             continue
         try:
-            spelt, rank_text = line.split()
-            token, rank = binascii.a2b_base64(EMPTY.get(spelt, spelt), strict_mode=True), int(rank_text)
+            spelled, rank_text = line.split()
+            token, rank = binascii.a2b_base64(EMPTY.get(spelled, spelled), strict_mode=True), int(rank_text)
         except (ValueError, binascii.Error):
             raise _wrong(where, number, f"{line[:40]!r} is no token in base64 and its rank") from None
-        if len(token) > LONGEST:
-            raise _wrong(where, number, f"a token of {len(token)} bytes; {LONGEST} are possible")
+        if len(token) > MAX_TOKEN_BYTES:
+            raise _wrong(where, number, f"a token of {len(token)} bytes; {MAX_TOKEN_BYTES} are possible")
         if not 0 <= rank < 1 << 24:
             raise _wrong(where, number, f"the rank {rank} is out of range; ranks are 0 to {(1 << 24) - 1}")
         if token in ranks or rank in seen:
@@ -64,7 +64,7 @@ def _wrong(where: Path, line: int, what: str) -> UserError:
     return UserError(f"{where}, line {line}: {what}; this is no tiktoken rank file, or it is broken")
 
 
-def merges(spelt: Mapping[bytes, str]) -> list[tuple[str, str]]:
+def merges(spelled: Mapping[bytes, str]) -> list[tuple[str, str]]:
     """Every pair of tokens that together are a token, in their spelling, in the order of the whole.
 
     >>> merges({b"a": "A", b"b": "B", b"ab": "AB", b"aba": "ABA", b"ba": "BA"})
@@ -72,9 +72,9 @@ def merges(spelt: Mapping[bytes, str]) -> list[tuple[str, str]]:
     """
     return [
         (left, right)
-        for token in spelt
+        for token in spelled
         for i in range(1, len(token))
-        if (right := spelt.get(token[i:])) is not None and (left := spelt.get(token[:i])) is not None
+        if (right := spelled.get(token[i:])) is not None and (left := spelled.get(token[:i])) is not None
     ]
 
 
@@ -87,10 +87,10 @@ def from_ranks(ranks: dict[bytes, int], cut: str | None, where: Path) -> Subword
             f"{where} has {len(ranks)} ranks, which is no encoding known here: it is cut off, or you name its pattern, "
             "such as gpt2 or cl100k"
         )
-    spelt = {token: to_byte_level(token) for token in sorted(ranks, key=ranks.__getitem__) if token}
-    vocabulary = {spelling: ranks[token] for token, spelling in spelt.items()}
+    spelled = {token: to_byte_level(token) for token in sorted(ranks, key=ranks.__getitem__) if token}
+    vocabulary = {spelling: ranks[token] for token, spelling in spelled.items()}
     # ignore_merges: a piece that is a token as a whole is that token, as in tiktoken
-    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=merges(spelt), ignore_merges=True))
+    backend = Tokenizer(models.BPE(vocab=vocabulary | specials, merges=merges(spelled), ignore_merges=True))
     backend.pre_tokenizer = cut_to_bytes(pattern(name))
     backend.decoder = decoders.ByteLevel()
     backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])

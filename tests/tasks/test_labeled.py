@@ -9,7 +9,7 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.tasks import load
-from clearhead.tasks.labelled import labelled
+from clearhead.tasks.labeled import labeled
 from clearhead.tasks.task import Task, expected, knows
 
 
@@ -27,7 +27,7 @@ def numbers(folder: Path) -> Task:
 
 
 def test_new_rows_are_checked_as_the_task_checks_its_own(tmp_path: Path) -> None:
-    task = labelled(numbers(tmp_path), rows(tmp_path, {"99 + 1": "1,00", "0 + 1": "1000"}), {}, skip_bad=False)
+    task = labeled(numbers(tmp_path), rows(tmp_path, {"99 + 1": "1,00", "0 + 1": "1000"}), {}, skip_bad=False)
     assert task.problems("test", 9, 0) == ["99 + 1", "0 + 1"]
     assert task.answer("99 + 1", ["= 100"]) == "100", "where the answer stands is the trained task's to say"
     assert not task.check("0 + 1", "1") and task.check("0 + 1", "1000.0"), "the file says what is right"
@@ -36,7 +36,7 @@ def test_new_rows_are_checked_as_the_task_checks_its_own(tmp_path: Path) -> None
 
 
 def test_a_task_that_knows_the_truth_checks_by_itself(tmp_path: Path) -> None:
-    task = labelled(load("game24"), rows(tmp_path, {"4 5 6 10": "(10-4)*5-6"}), {}, skip_bad=False)
+    task = labeled(load("game24"), rows(tmp_path, {"4 5 6 10": "(10-4)*5-6"}), {}, skip_bad=False)
     (problem,) = task.problems("test", 9, 0)
     assert problem == "4 5 6 10"
     assert task.check(problem, "5*(10-4)-6"), "another way to the same is right as well"
@@ -46,9 +46,9 @@ def test_a_task_that_knows_the_truth_checks_by_itself(tmp_path: Path) -> None:
 def test_a_row_that_the_task_knows_to_be_wrong_is_told(tmp_path: Path) -> None:
     given = rows(tmp_path, {"17 × 24": "408", "What is 12 × 34?": "409"})
     with pytest.raises(UserError, match=r"line 2: the answer '409' is wrong by the check of multiplication"):
-        labelled(load("multiplication"), given, {}, skip_bad=False)
+        labeled(load("multiplication"), given, {}, skip_bad=False)
     with pytest.raises(UserError, match=r"rows.jsonl, line 1: .*twelve"):
-        labelled(load("multiplication"), rows(tmp_path, {"twelve": "12"}), {}, skip_bad=False)
+        labeled(load("multiplication"), rows(tmp_path, {"twelve": "12"}), {}, skip_bad=False)
 
 
 def test_what_nobody_can_check_is_compared_as_text(tmp_path: Path) -> None:
@@ -75,6 +75,6 @@ def test_what_nobody_can_check_is_compared_as_text(tmp_path: Path) -> None:
         def answer(self, problem: str, steps: Sequence[str]) -> str | None:
             return steps[-1]
 
-    task = labelled(Plain(), rows(tmp_path, {"A": " b "}), {}, skip_bad=False)
+    task = labeled(Plain(), rows(tmp_path, {"A": " b "}), {}, skip_bad=False)
     assert task.problems("test", 9, 0) == ["a"]
     assert task.check("a", "b") and not task.check("a", "c")

@@ -1,6 +1,6 @@
-"""One step of each optimiser as a pure function of weights, gradient and what it remembers: SGD to AdamW, and Muon.
+"""One step of each optimizer as a pure function of weights, gradient and what it remembers: SGD to AdamW, and Muon.
 
-The gradient is the mini-batch's; where it is taken, and how it is clipped or penalised, is the caller's. Every memory
+The gradient is the mini-batch's; where it is taken, and how it is clipped or penalized, is the caller's. Every memory
 begins at zero. Deliberately not here: how the rate changes with the step (schedules.py), and gradients through a step.
 """
 

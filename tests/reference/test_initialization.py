@@ -9,7 +9,7 @@ from against import check_vjp, close
 from torch.nn import init
 
 from clearhead.reference.activations import relu, relu_vjp, sigmoid, sigmoid_vjp, tanh, tanh_vjp
-from clearhead.reference.initialisation import (
+from clearhead.reference.initialization import (
     Depth,
     activated,
     he,

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clearhead.models.sources import finite
+from clearhead.models.weight_map import finite
 
 TYPES = [torch.float32, torch.float16, torch.bfloat16]
 
