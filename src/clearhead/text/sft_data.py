@@ -8,10 +8,10 @@ writes is learned, together with the token that ends its turn. Deliberately not 
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from clearhead.errors import UserError
 from clearhead.text.begin import continuation_tokens, prompt_tokens
@@ -25,6 +25,7 @@ ANSWERS = ("response", "completion")  # two names that are in use
 AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
 OPENED = re.compile(r"<(\w+)>\s*(</\1>\s*)?$")  # such as <think> at the end of a prompt
 Message = Mapping[str, Any]
+T = TypeVar("T")
 Span = tuple[int, int]
 
 
@@ -56,6 +57,11 @@ class Example(NamedTuple):
 
 def read_rows(path: Path) -> tuple[list[Row], list[str]]:
     """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
+    return read_lines(path, row_of, "{'prompt': ..., 'response': ...}")
+
+
+def read_lines(path: Path, row_of: Callable[[int, str], T], like: str) -> tuple[list[T], list[str]]:
+    """`row_of(number, line)` of every line of a JSONL file, whose UserErrors become lines of complaint."""
     refuse_packed(path)
     try:
         text = path.read_bytes().decode("utf-8-sig").replace(BOM, "")  # files that were put together have one inside
@@ -65,8 +71,8 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
         at = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
     if text.lstrip().startswith("["):
-        raise UserError(f"{path} is a JSON array; write one object a line, such as {{'prompt': ..., 'response': ...}}")
-    rows: list[Row] = []
+        raise UserError(f"{path} is a JSON array; write one object a line, such as {like}")
+    rows: list[T] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -75,7 +81,7 @@ def read_rows(path: Path) -> tuple[list[Row], list[str]]:
             except UserError as error:
                 wrong.append(f"{path}, line {number}: {error}")
     if not rows and not wrong:
-        raise UserError(f"{path} is empty; give one JSON object a line, such as {{'prompt': ..., 'response': ...}}")
+        raise UserError(f"{path} is empty; give one JSON object a line, such as {like}")
     return rows, wrong
 
 
