@@ -263,13 +263,13 @@ class Context:
     progress: Progress
 
 
-def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
-    """A new directory, or the one of a run with the same settings."""
+def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, verb: str = "tune") -> None:
+    """A new directory, or the one of a run with the same settings, which a verb keeps in the file `name`."""
     plain = to_dict(config)
     if resume:
-        if not (folder / SETTINGS).is_file():
-            raise UserError(f"{folder} holds no run of `clearhead tune` to go on with; leave out --resume")
-        before = to_dict(build(TuneConfig, load_toml(folder / SETTINGS), str(folder / SETTINGS)))
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} holds no run of `clearhead {verb}` to go on with; leave out --resume")
+        before = to_dict(build(type(config), load_toml(folder / name), str(folder / name)))
         for key in sorted({*plain, *before}):
             if before.get(key) != plain.get(key):
                 raise UserError(
@@ -280,7 +280,7 @@ def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} already exists and is not empty; add --resume to go on, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    save_toml(plain, folder / SETTINGS)
+    save_toml(plain, folder / name)
 
 
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
