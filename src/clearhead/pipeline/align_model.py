@@ -17,7 +17,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -254,7 +254,8 @@ def align(prepared: Prepared, context: tune.Context) -> dict[str, Any]:
     reference = copy.deepcopy(decoder).requires_grad_(False).eval()
     if not (folder / BEFORE).is_file():
         write_json(folder / BEFORE, measured(prepared, reference, reference, context))
-    tune.make_trainable(decoder, cast(Any, config))
+    lora = None if config.full else config.lora
+    tune.make_trainable(decoder, lora, config.seed)
     sizes = tune.parameters(decoder)
     share = sizes["trainable"] / sizes["total"]
     context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
@@ -274,7 +275,7 @@ def align(prepared: Prepared, context: tune.Context) -> dict[str, Any]:
             for prompt, old, new in zip(prepared.held_prompts, before["answers"], after["answers"], strict=False)
         ],
     }  # fmt: skip
-    tune.save(cast(Any, prepared), context)
+    tune.save(prepared.loaded, folder, lora, config.merge)
     write_json(folder / RESULT, result)
     for name in (CHECKPOINT, KEPT):
         (folder / name).unlink(missing_ok=True)
@@ -323,7 +324,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, context: tune.Contex
     model: Any = decoder
     if config.align.critic:
         critic = copy.deepcopy(reference)
-        tune.make_trainable(critic, cast(Any, replace(config, seed=config.seed + 1)))
+        tune.make_trainable(critic, None if config.full else config.lora, config.seed + 1)
         model = ActorCritic(decoder, critic).to(context.device)
     prompts = prepared.prompts
 
