@@ -15,7 +15,8 @@ from tiny import start
 from clearhead.alignment.health import findings
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
-from clearhead.pipeline.align import align_stage, rounds_of
+from clearhead.pipeline.align import align_stage
+from clearhead.pipeline.learn import rounds_of
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
@@ -172,7 +173,7 @@ def test_a_reward_function_that_fails_is_one_line(tiny_run: Path, tmp_path: Path
     ("align", "told"),
     [
         ({"reward": "judge"}, "align.reward = 'judge' is unknown"), ({"method": "reinforce"}, "align.method"),
-        ({"beta": -1.0}, "align.beta = -1.0"), ({"search": "magic", "method": "expert-iteration"}, "magic"),
+        ({"beta": -1.0}, "align.beta = -1.0"), ({"betas": [0.1, 0.1]}, "betas"), ({"betas": [0.1], "beta": 0.1}, "betas"), ({"search": "magic", "method": "expert-iteration"}, "magic"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(tiny_run: Path, tmp_path: Path, align: dict[str, Any], told: str) -> None:

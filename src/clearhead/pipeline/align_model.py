@@ -39,7 +39,8 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.nn.lora import TARGETS, LoraConfig, resolved
 from clearhead.pipeline import tune
-from clearhead.pipeline.align import FULL_LR, KEPT, LORA_LR, of_file, rounds_of
+from clearhead.pipeline.learn import FULL_LR, KEPT, LORA_LR, rounds_of
+from clearhead.pipeline.rewards import of_file
 from clearhead.pipeline.rundir import read_json
 from clearhead.reasoning.statistics import bootstrap_difference, bootstrap_mean
 from clearhead.text.corpus import held_out
