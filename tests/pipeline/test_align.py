@@ -173,7 +173,9 @@ def test_a_reward_function_that_fails_is_one_line(tiny_run: Path, tmp_path: Path
     ("align", "told"),
     [
         ({"reward": "judge"}, "align.reward = 'judge' is unknown"), ({"method": "reinforce"}, "align.method"),
-        ({"beta": -1.0}, "align.beta = -1.0"), ({"betas": [0.1, 0.1]}, "betas"), ({"betas": [0.1], "beta": 0.1}, "betas"), ({"search": "magic", "method": "expert-iteration"}, "magic"),
+        ({"beta": -1.0}, "align.beta = -1.0"),
+        ({"betas": [0.1, 0.1]}, "betas"), ({"betas": [0.1], "beta": 0.1}, "betas"),
+        ({"search": "magic", "method": "expert-iteration"}, "magic"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(tiny_run: Path, tmp_path: Path, align: dict[str, Any], told: str) -> None:
