@@ -23,7 +23,7 @@ from clearhead.training.jsonl_log import Event, JsonlLog, read
 from clearhead.training.loop import TrainConfig, train
 from clearhead.training.step import compute_dtype
 
-SCRATCH_LR, FULL_LR, LORA_LR = 5e-4, 1e-5, 2e-4  # AdamW's, by what is trained
+SCRATCH_LR, FULL_LR, LORA_LR = 2e-4, 1e-5, 2e-4  # AdamW's, by what is trained
 FALLS = 0.7  # share of the steps before the learning rate falls
 WATCHED = 200  # held-out problems of each task, at most
 KEPT = "align.round.safetensors"
