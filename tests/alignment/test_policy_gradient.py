@@ -9,7 +9,7 @@ import torch
 
 from clearhead.alignment.advantages import centered, gae, group_relative, leave_one_out, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, draw, lay_out_numbered
-from clearhead.alignment.dpo import DpoLoss, Pair, PairBatch, answer_logprobs, pair_batch
+from clearhead.alignment.dpo import DpoLoss, Pair, PairBatch, answer_logprobs, pair_batch, reference_logprobs
 from clearhead.alignment.environment import Environment, checked
 from clearhead.alignment.lessons import Readings, dealt, documents, finds, lessons, pair_of, policy_batch
 from clearhead.alignment.methods import METHODS, AlignConfig, adapted
@@ -182,7 +182,7 @@ def test_advantages_are_those_of_reference() -> None:
 def test_dpo_is_the_formula_and_pairs_are_told_apart() -> None:
     model, reference = decoder(1), decoder(2)
     pairs = [Pair((2, 3, 4), (5, 1), (6, 7, 1)), Pair((2, 4), (9, 9, 1), (3, 1))]
-    batch = to_tensors(pair_batch(pairs, LENGTH, reference, CPU), CPU)
+    batch = to_tensors(pair_batch(pairs, reference_logprobs(pairs, LENGTH, reference, CPU), LENGTH), CPU)
     log_p = answer_logprobs(model, batch).detach().double().numpy()
     alone = [
         read_rows(model, lay_out_numbered([d], LENGTH).batch, CPU)["log_p"].sum() for p in pairs for d in p.documents
@@ -195,7 +195,7 @@ def test_dpo_is_the_formula_and_pairs_are_told_apart() -> None:
         preference.dpo_loss(log_p[::2], log_p[1::2], ref[::2], ref[1::2], 0.3).mean(), rel=1e-4
     )
     assert loss.drain()["pairs_right"] in (0.0, 0.5, 1.0)
-    empty = to_tensors(pair_batch([], LENGTH, reference, CPU), CPU)
+    empty = to_tensors(pair_batch([], np.zeros((0, 2)), LENGTH), CPU)
     assert DpoLoss(0.3)(model, empty).item() == 0
 
 

@@ -1,7 +1,10 @@
 """The stage align: a run's policy learns from its own answers, goes on after any interruption, and is told in words."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -10,16 +13,21 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import start
+from tiny import SOURCE
 
 from clearhead.alignment.health import findings
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
-from clearhead.pipeline.align import align_stage, rounds_of
+from clearhead.pipeline import layout
+from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.context import Context
+from clearhead.pipeline.learn import rounds_of
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.summary import report_data
+from clearhead.plain import mismatch
+from clearhead.report import render
 from clearhead.training.jsonl_log import Callback, Event, JsonlLog, read
 
 SMALL = {"method": "grpo", "rounds": 4, "problems": 6, "samples": 4, "eval_every": 2, "save_every": 1, "lr": 0.002}
@@ -114,24 +122,61 @@ def test_it_goes_on_to_the_same_bits(
     assert timeless(run.log("align")) == timeless(whole.log("align"))
 
 
+ALONE = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+import torch
+from clearhead.pipeline.align import align_stage
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.summary import report_data
+from clearhead.plain import mismatch
+from clearhead.report import render
+
+quiet = lambda *_: nullcontext(lambda *_: None)
+align_stage(Context(RunDir(Path(sys.argv[1])), torch.device("cpu"), quiet, lambda line: None, quiet))
+"""
+
+
+def alone(run: RunDir) -> subprocess.Popen[bytes]:
+    """The stage in a process of its own, in which nothing is checked."""
+    path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+    env = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, "-c", ALONE, str(run.path)], env=env)
+
+
 def test_a_killed_process_goes_on_to_the_same_bits(tiny_run: Path, tmp_path: Path) -> None:
-    settings = ["method=grpo", "rounds=8", "problems=6", "samples=4", "save_every=1", "eval_every=8"]
-    changes = [word for setting in settings for word in ("--set", f"align.{setting}")]
-    quick = ["--set", "evaluation.strategies=['greedy']", "--set", "evaluation.problems=2", "--set", "report.trees=[]"]
-    made = {}
-    for name in ("whole", "killed"):
-        process = start("run", "--from", tiny_run, "--redo", "align", *changes, *quick, "--out", name, cwd=tmp_path)
-        if name == "killed":
-            saved = tmp_path / name / "align.checkpoint.safetensors"
-            while not saved.is_file() and process.poll() is None:
-                time.sleep(0.02)
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            process = start("run", "--resume", name, cwd=tmp_path)
-        _, err = process.communicate(timeout=300)
-        assert process.returncode == 0, err
-        made[name] = (tmp_path / name / "aligned.safetensors").read_bytes()
-    assert made["whole"] == made["killed"]
+    settings = {"rounds": 20, "eval_every": 20}
+    whole, killed = (aligned_run(tiny_run, tmp_path / name, **settings) for name in ("whole", "killed"))
+    assert alone(whole).wait(timeout=300) == 0
+    process = alone(killed)
+    while not killed.checkpoint("align").is_file() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL and not killed.aligned.exists()
+    assert alone(killed).wait(timeout=300) == 0
+    assert killed.aligned.read_bytes() == whole.aligned.read_bytes()
+    assert timeless(killed.log("align")) == timeless(whole.log("align"))
+
+
+def test_several_betas_show_how_far_the_reward_model_can_be_pushed(tiny_run: Path, tmp_path: Path) -> None:
+    run = aligned_run(tiny_run, tmp_path / "run", reward="outcome", rounds=3, betas=[0.0, 0.5])
+    align_stage(context_of(run, []))
+    found = json.loads(run.overoptimization.read_text())
+    assert mismatch(found, layout.OVEROPTIMIZATION) == ""
+    free, held = found["lines"]
+    assert (free["beta"], held["beta"]) == (0.0, 0.5) and free["kl"] != held["kl"]
+    assert found["kept"] == max(found["lines"], key=lambda line: line["held_out"])["beta"]
+    assert [point["n"] for point in found["best_of_n"]] == [1, 2, 4, 8, 16, 32, 64]
+    assert found["best_of_n"][0]["kl"] == 0 and found["best_of_n"][-1]["kl"] == pytest.approx(3.17, abs=0.01)
+    proxies = [point["proxy"]["estimate"] for point in found["best_of_n"]]
+    assert proxies == sorted(proxies), "the best of more is never thought worse"
+    assert all(0 <= line["proxy"]["estimate"] <= 1 and line["fooled"] for line in found["lines"])
+    assert mismatch(json.loads(run.alignment.read_text()), layout.ALIGNMENT) == ""
+    page = render(report_data(run))
+    assert "How far the reward model can be pushed" in page and "best of 64" in page
+    assert len(rounds_of(JsonlLog(run.log("align")))) == 3
 
 
 REWARD = """
@@ -172,7 +217,9 @@ def test_a_reward_function_that_fails_is_one_line(tiny_run: Path, tmp_path: Path
     ("align", "told"),
     [
         ({"reward": "judge"}, "align.reward = 'judge' is unknown"), ({"method": "reinforce"}, "align.method"),
-        ({"beta": -1.0}, "align.beta = -1.0"), ({"search": "magic", "method": "expert-iteration"}, "magic"),
+        ({"beta": -1.0}, "align.beta = -1.0"),
+        ({"betas": [0.1, 0.1]}, "betas"), ({"betas": [0.1], "beta": 0.1}, "betas"),
+        ({"search": "magic", "method": "expert-iteration"}, "magic"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_are_told(tiny_run: Path, tmp_path: Path, align: dict[str, Any], told: str) -> None:

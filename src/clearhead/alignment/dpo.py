@@ -3,7 +3,7 @@
 Rafailov et al. 2023, equation 7; formulas: reference.preference. Pairs come from search or from a file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -44,15 +44,30 @@ class PairBatch(NamedTuple):
     log_ref: Float[np.ndarray, "N"]
 
 
-def pair_batch(pairs: Sequence[Pair], length: int, reference: Any, device: torch.device) -> PairBatch:
-    """The pairs in rows, with what a frozen reference makes of them."""
+def pair_batch(pairs: Sequence[Pair], log_ref: Float[np.ndarray, "P 2"], length: int) -> PairBatch:
+    """The pairs in rows of `length` tokens; `log_ref` as `reference_logprobs` gives it."""
     documents = [document for pair in pairs for document in pair.documents]
     numbers = [np.full(len(document.solution), float(i)) for i, document in enumerate(documents)]
     laid_out = lay_out_numbered(documents, length)
-    batch, answer = laid_out.batch, laid_out.rows(numbers).astype(np.int64)
-    log_ref, learned = np.zeros(len(documents)), batch.targets != IGNORE_INDEX
-    np.add.at(log_ref, answer[learned], read_rows(reference, batch, device)["log_p"][learned])
-    return PairBatch(*batch, answer, log_ref.astype(np.float32))
+    return PairBatch(*laid_out.batch, laid_out.rows(numbers).astype(np.int64), log_ref.ravel().astype(np.float32))
+
+
+def of_pairs(pairs: Sequence[Pair], log_ref: Mapping[Pair, Float[np.ndarray, "2"]], length: int) -> PairBatch:
+    """A batch of some of the pairs whose log_ref is known."""
+    return pair_batch(pairs, np.array([log_ref[pair] for pair in pairs]).reshape(-1, 2), length)
+
+
+def reference_logprobs(
+    pairs: Sequence[Pair], length: int, reference: Any, device: torch.device, at_once: int = 16
+) -> Float[np.ndarray, "P 2"]:
+    """log p of the chosen and of the rejected answer of each pair under a model that stays as it is."""
+    found = np.zeros((len(pairs), 2))
+    for start in range(0, len(pairs), at_once):
+        documents = [document for pair in pairs[start : start + at_once] for document in pair.documents]
+        laid_out = lay_out_numbered(documents, length)
+        each = laid_out.by_document(read_rows(reference, laid_out.batch, device)["log_p"], documents)
+        found[start : start + at_once] = np.array([row.sum() for row in each]).reshape(-1, 2)
+    return found
 
 
 def dpo(

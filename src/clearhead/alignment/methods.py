@@ -63,6 +63,9 @@ class AlignConfig:
     expert iteration tries, with `budget` tokens, at problems that no answer solves. `keep`: different right answers
     that it learns from, of one problem. `accumulate`: parts that a step is computed in, where memory is short. `lr` is
     AdamW's; 0: as the model's size asks for.
+
+    `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
+    can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
     """
 
     method: NAMES = "none"
@@ -91,6 +94,7 @@ class AlignConfig:
     warmup: int = 5
     eval_every: int = 10
     save_every: int = 10
+    betas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("rounds", "problems", "epochs", "minibatches", "accumulate", "keep", "eval_every", "save_every"):
@@ -114,6 +118,10 @@ class AlignConfig:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 to 1")
         if self.method == "none":
             return
+        if any(not 0 <= beta < math.inf for beta in self.betas) or len(set(self.betas)) < len(self.betas):
+            raise UserError(f"betas = {list(self.betas)} must be different numbers, 0 or positive")
+        if self.betas and (self.learns.learns != "policy" or self.beta is not None):
+            raise UserError("betas are for methods with a KL term, and instead of beta; leave one of them out")
         if self.method == "dpo" and self.beta == 0:
             raise UserError("beta = 0 tells DPO nothing apart; it must be above 0, such as 0.1")
         if self.target_kl and not self.starting_beta:

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from safetensors.numpy import save as to_bytes
 
 from clearhead.alignment.answers import Answer, Group, Prompt, lay_out_numbered
-from clearhead.alignment.dpo import DpoLoss, PairBatch, pair_batch
+from clearhead.alignment.dpo import DpoLoss, PairBatch, of_pairs, reference_logprobs
 from clearhead.alignment.environment import Environment, draw_groups, rewarded
 from clearhead.alignment.lessons import FindsLoss, Readings, dealt, documents, finds, lessons, pair_of, policy_batch
 from clearhead.alignment.methods import AlignConfig, adapted
@@ -104,9 +104,8 @@ class Rounds:
             batches = dealt(items, config, rng, lambda part, step: policy_batch(part, step, config, self.length, most))
         elif config.learns.learns == "pairs":
             pairs = [pair for group in drawn.groups if (pair := pair_of(group, rng))]
-            batches = dealt(
-                pairs, config, rng, lambda part, _: pair_batch(part, self.length, self.reference, self.device)
-            )
+            log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.reference, self.device), strict=True))
+            batches = dealt(pairs, config, rng, lambda part, _: of_pairs(part, log_ref, self.length))
         else:
             right = finds(drawn.groups, self._searched(drawn.groups, number), config.keep)
             numbers["finds"] = len(right)

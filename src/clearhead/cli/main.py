@@ -27,6 +27,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "generate": ("clearhead.cli.generate", "Complete a prompt with a language model."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),
+    "align": ("clearhead.cli.align", "Align a model by pairs of answers, or by a reward."),
     "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),

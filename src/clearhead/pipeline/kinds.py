@@ -42,7 +42,7 @@ TASK_STAGES: tuple[Stage, ...] = (
     Stage("reader", stages.reader_stage, ("rollouts.reader",), ("reader.*",)),
     Stage("rollouts", stages.rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
     Stage("reward", stages.reward_stage, ("reward",), ("reward.*",)),
-    Stage("align", align_stage, ("align",), ("align.*", "aligned.safetensors")),
+    Stage("align", align_stage, ("align",), ("align*.*", "overoptimization.json")),
     Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
     Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
 )  # fmt: skip

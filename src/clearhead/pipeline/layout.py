@@ -78,6 +78,13 @@ ALIGNMENT = {
     "method": str, "health": [str],
     "tasks": {str: {"problems": int, "greedy": _BEFORE_AFTER, "sampled": _BEFORE_AFTER}},
 }  # fmt: skip
+_STANDING = {"kl": float, "proxy": _INTERVAL, "truth": _INTERVAL}
+OVEROPTIMIZATION = {
+    "kept": float, "best_of_n": [{"n": int, **_STANDING}],
+    "lines": [
+        {"beta": float, "held_out": float, **_STANDING, "fooled": [{"problem": str, "answer": str, "proxy": float}]}
+    ],
+}  # fmt: skip
 CALIBRATION = {"outcome": _HEAD, "process": _HEAD, "step": _HEAD, "sharpness": float}
 SCORES = {str: {str: [float]}}  # right or wrong of each problem, by strategy and budget
 _CHOICE = {

@@ -53,6 +53,7 @@ TIMED_PROMPTS, TIMED_SAMPLES, TIMED_NEW = 32, 8, 16  # prompts continued at once
 # What a compiled pass takes of the time of one that is not: the demo's on an Intel Xeon with AMX in bfloat16 (0.29 of
 # 0.65 s), and in float32 with AVX2 alone (1.24 of 1.65 s).
 COMPILED = {torch.bfloat16: 0.45, torch.float32: 0.75}
+READS = 2 / 3  # of a training pass: policy and reference read what was drawn, forward alone
 NEW_SHARE = 0.1  # of the tokens that rollouts draw: the rest was drawn before, and costs nothing more
 
 
@@ -177,6 +178,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     found.append(
         f"time on this machine: {_minutes(seconds['all'])}{most} (policy {_minutes(seconds['policy'])}, "
         + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")
+        + (f"its own answers {_minutes(seconds['align'])}, " if seconds["align"] else "")
         + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
         + "; language models end sooner where they learn sooner" * told["ends_early"]
     )
@@ -228,7 +230,11 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
     a_token = token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe)
     drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
-    return {"policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device)}
+    read = a_step / (recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate)
+    return {
+        "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device),
+        "align": align_tokens(found) * (a_token + (recipe.align.updates + READS) * read),
+    }  # fmt: skip
 
 
 def step_seconds(config: TrainConfig, decoder: Decoder, median: int, loss: LossFn = language_model_loss) -> float:
@@ -276,6 +282,15 @@ def rollout_tokens(found: Survey) -> float:
     problems = sum(config.problems * task.rollouts for task in found.recipe.tasks)
     usual = max(lengths.median for lengths in found.lengths.values())
     return problems * states * config.completions * usual * NEW_SHARE
+
+
+def align_tokens(found: Survey) -> float:
+    """Tokens of the answers that the policy learns from, in all rounds, with those of their prompts."""
+    config = found.recipe.align
+    if config.method == "none":
+        return 0.0
+    usual = max(lengths.median for lengths in found.lengths.values())
+    return max(1, len(config.betas)) * config.rounds * config.problems * config.samples * usual
 
 
 def evaluation_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:

@@ -99,6 +99,11 @@ class RunDir:
         return self.path / "align.json"
 
     @property
+    def overoptimization(self) -> Path:
+        """How far the reward could be pushed before it was fooled, where several betas were tried."""
+        return self.path / "overoptimization.json"
+
+    @property
     def reader(self) -> Path:
         """The language model that the reward model grows from, where that is not the policy."""
         return self.path / "reader.safetensors"

@@ -84,6 +84,7 @@ def alignment(run: RunDir, recipe: Recipe, rounds: Sequence[Mapping[str, Any]]) 
         "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
         "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
         **{key: measured[key] for key in ("tasks", "health")},
+        "overoptimization": _if_there(run.overoptimization, layout.OVEROPTIMIZATION),
     }  # fmt: skip
 
 

@@ -249,13 +249,13 @@ def encoded(row: ChatRow, loaded: LoadedModel, limit: int, control_tokens: bool 
     return made
 
 
-def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
-    """A new directory, or the one of a run with the same settings."""
+def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, verb: str = "tune") -> None:
+    """A new directory, or the one of a run with the same settings, which a verb keeps in the file `name`."""
     plain = to_dict(config)
     if resume:
-        if not (folder / SETTINGS).is_file():
-            raise UserError(f"{folder} holds no run of `clearhead tune` to go on with; leave out --resume")
-        before = to_dict(build(TuneConfig, load_toml(folder / SETTINGS), str(folder / SETTINGS)))
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} holds no run of `clearhead {verb}` to go on with; leave out --resume")
+        before = to_dict(build(type(config), load_toml(folder / name), str(folder / name)))
         for key in sorted({*plain, *before}):
             if before.get(key) != plain.get(key):
                 raise UserError(
@@ -266,7 +266,7 @@ def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} already exists and is not empty; add --resume to go on, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    save_toml(plain, folder / SETTINGS)
+    save_toml(plain, folder / name)
 
 
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
@@ -283,12 +283,13 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         context.say(f"held-out loss before: {loss:.4f} nats a token")
         write_json(folder / BEFORE, {"held_out_loss": loss, "answers": answers(prepared, context, "answers before")})
     before = read_json(folder / BEFORE)
-    make_trainable(decoder, config)
+    lora = None if config.full else config.lora
+    make_trainable(decoder, lora, config.seed)
     sizes = parameters(decoder)
     share = sizes["trainable"] / sizes["total"]
     context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
     settings = prepared.settings
-    meta = {"digest": prepared.digest, "lora": None if config.full else to_dict(config.lora)}
+    meta = {"digest": prepared.digest, "lora": None if lora is None else to_dict(lora)}
     decoder.train()
     with context.watch("tuning") as watcher:
         train(
@@ -311,17 +312,18 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
             for turn, old, new in zip(prepared.turns, before["answers"], written, strict=True)
         ],
     }  # fmt: skip
-    save(prepared, context)
+    save(prepared.loaded, folder, lora, config.merge)
     write_json(folder / RESULT, result)
     (folder / CHECKPOINT).unlink(missing_ok=True)  # as large as the weights it trains and their moments
     return result
 
 
-def make_trainable(decoder: Decoder, config: TuneConfig) -> None:
-    if config.full:
+def make_trainable(decoder: Decoder, lora: LoraConfig | None, seed: int) -> None:
+    """All of it, or low-rank updates beside it."""
+    if lora is None:
         decoder.requires_grad_(True)
     else:
-        add_lora(decoder, config.lora, config.seed)
+        add_lora(decoder, lora, seed)
 
 
 def parameters(decoder: Decoder) -> dict[str, int]:
@@ -353,13 +355,13 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     return written
 
 
-def save(prepared: Prepared, context: Context) -> None:
+def save(loaded: LoadedModel, folder: Path, lora: LoraConfig | None, merged: bool) -> None:
     """The adapter as PEFT writes it, or the whole model."""
-    config, decoder, loaded = prepared.config, prepared.loaded.decoder, prepared.loaded
-    if config.full or config.merge:
+    decoder = loaded.decoder
+    if lora is None or merged:
         merge(decoder)
-        export.write_model(loaded, context.run.path)
+        export.write_model(loaded, folder)
         return
     base = str(loaded.path.resolve()) if Path(loaded.name).exists() else loaded.name
-    write_bytes(context.run.path / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
-    write_json(context.run.path / CONFIG, config_of(decoder, config.lora, base))
+    write_bytes(folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
+    write_json(folder / CONFIG, config_of(decoder, lora, base))

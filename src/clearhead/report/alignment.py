@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from clearhead.charts.lines import Series, line_chart
-from clearhead.charts.markup import Html, tag
+from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, interval, known, number, percent, points
-from clearhead.report.data import Alignment, BeforeAfter, DifferenceInfo, Report, Round
+from clearhead.report.data import Alignment, BeforeAfter, DifferenceInfo, Overoptimization, Pushed, Report, Round
 from clearhead.report.learning import bucketed, samples_figure
 from clearhead.report.parts import Column, figure, notes, section, table
 from clearhead.report.summary import task_info
@@ -40,6 +40,7 @@ def alignment_section(report: Report) -> Html | None:
         _gains(found, report),
         tag("div", *drawn, cls="pair") if drawn else None,
         samples_figure(found.samples, "round", "The best answer of that round."),
+        *_overoptimization(found.overoptimization),
     )
 
 
@@ -131,3 +132,53 @@ def _chart(series: Sequence[Series | None], unit: str, name: str, high: float | 
     shown = [each for each in series if each]
     vertical = Axis(unit, low=0.0) if high is None else Axis(unit, low=0.0, high=high)
     return line_chart(shown, Axis("round", low=0.0), vertical, 380.0, 280.0, name)
+
+
+def _overoptimization(found: Overoptimization | None) -> list[Child]:
+    """Proxy and truth against the KL, best-of-N beside the policies, and answers that fooled the proxy."""
+    if found is None or not found.lines:
+        return []
+    policies = sorted(found.lines, key=lambda line: line.kl)
+    series = [
+        _pushed(points, key, f"{label}, {who}", color)
+        for points, who, colors in ((policies, "policies", (0, 2)), (found.best_of_n, "best of N", (1, 3)))
+        for key, label, color in (("proxy", "reward model", colors[0]), ("truth", "really right", colors[1]))
+        if points
+    ]
+    axes = Axis("KL from the start, nats an answer", low=0.0), Axis("mean of an answer", low=0.0)
+    svg = line_chart(series, *axes, 640.0, 340.0, "Proxy and truth against the KL")
+    caption = (
+        "What the reward model thinks of the answers to the test problems, and how many are really right, against the "
+        "distance from the first policy: each point is a policy trained with another beta, the weakest leash at the "
+        "right. Where the upper line goes on and the lower one falls, the policy has learned to please it."
+    )
+    rows: list[list[Child]] = [
+        [f"beta {number(line.beta)}{' (kept)' if line.beta == found.kept else ''}", *_pushed_row(line)]
+        for line in policies
+    ]
+    rows += [[f"best of {count(line.n)}", *_pushed_row(line)] for line in found.best_of_n]
+    columns = [Column("policy", numeric=False), Column("KL"), Column("reward model"), Column("really right")]
+    told: list[Child] = [tag("h3", "How far the reward model can be pushed")]
+    told.append(figure(svg, caption, table("proxy and truth", columns, rows)) if svg else None)
+    furthest = policies[-1]
+    if furthest.fooled:
+        shown = [
+            [str(f["problem"]), tag("code", str(f["answer"])), percent(float(f["proxy"]))] for f in furthest.fooled
+        ]
+        columns = [Column("problem", numeric=False), Column("answer", numeric=False), Column("reward model")]
+        told += [tag("h4", "Wrong answers that it believed most"), table("fooled", columns, shown)]
+    return told
+
+
+def _pushed(points: Sequence[Pushed], key: str, label: str, color: int) -> Series:
+    each: list[DifferenceInfo] = [getattr(point, key) for point in points]
+    tips = [f"{label}: {number(e.estimate)} at {number(p.kl)} nats" for e, p in zip(each, points, strict=True)]
+    return Series(
+        label, [p.kl for p in points], [e.estimate for e in each], [e.low for e in each], [e.high for e in each],
+        tips=tips, color=color,
+    )  # fmt: skip
+
+
+def _pushed_row(line: Pushed) -> list[Child]:
+    each = [f"{percent(e.estimate)} ({interval(e.low, e.high)})" for e in (line.proxy, line.truth)]
+    return [number(line.kl), *each]

@@ -518,6 +518,28 @@ class AlignedTask:
 
 
 @dataclass(frozen=True)
+class Pushed:
+    """A policy, or a best-of-N, pushed against a proxy of the truth; `kl` is that from the start, in nats an answer."""
+
+    beta: float = NAN
+    n: float = NAN
+    kl: float = NAN
+    held_out: float = NAN
+    proxy: DifferenceInfo = field(default_factory=DifferenceInfo)
+    truth: DifferenceInfo = field(default_factory=DifferenceInfo)
+    fooled: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Overoptimization:
+    """Policies by their beta, of which that with `kept` was kept, and best-of-N by N."""
+
+    kept: float = NAN
+    lines: list[Pushed] = field(default_factory=list)
+    best_of_n: list[Pushed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Alignment:
     """What a policy learned from its own answers. `method` in words; `reward` names what it was paid by.
 
@@ -529,6 +551,7 @@ class Alignment:
     rounds: list[Round] = field(default_factory=list)
     tasks: dict[str, AlignedTask] = field(default_factory=dict)
     health: list[str] = field(default_factory=list)
+    overoptimization: Overoptimization | None = None
     samples: list[SampleInfo] = field(default_factory=list)
 
 

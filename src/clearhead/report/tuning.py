@@ -121,11 +121,11 @@ def settings_section(result: Mapping[str, Any]) -> Html:
         ("of these trained", count(sizes["trainable"])),
         ("answer tokens in an epoch", count(result["answer_tokens"])),
     ]
-    rest = [(name.replace("_", " "), _value(value)) for name, value in result["settings"].items()]
+    rest = [(name.replace("_", " "), shown_value(value)) for name, value in result["settings"].items()]
     return section("settings", "What was trained", facts(pairs), fold("All settings", facts(rest)))
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

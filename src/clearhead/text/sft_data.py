@@ -8,10 +8,10 @@ writes is learned, together with the token that ends its turn. Deliberately not 
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from clearhead.errors import UserError
 from clearhead.text.begin import continuation_tokens, prompt_tokens
@@ -25,6 +25,7 @@ ANSWERS = ("response", "completion")  # two names that are in use
 AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
 OPENED = re.compile(r"<(\w+)>\s*(</\1>\s*)?$")  # such as <think> at the end of a prompt
 Message = Mapping[str, Any]
+T = TypeVar("T")
 Span = tuple[int, int]
 
 
@@ -56,6 +57,11 @@ class Example(NamedTuple):
 
 def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
     """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
+    return read_lines(path, row_of, "{'prompt': ..., 'response': ...}")
+
+
+def read_lines(path: Path, row_of: Callable[[int, str], T], like: str) -> tuple[list[T], list[str]]:
+    """`row_of(number, line)` of every line of a JSONL file, whose UserErrors become lines of complaint."""
     refuse_packed(path)
     try:
         text = path.read_bytes().decode("utf-8-sig").replace(BOM, "")  # files that were put together have one inside
@@ -65,8 +71,8 @@ def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
         at = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
     if text.lstrip().startswith("["):
-        raise UserError(f"{path} is a JSON array; write one object a line, such as {{'prompt': ..., 'response': ...}}")
-    rows: list[ChatRow] = []
+        raise UserError(f"{path} is a JSON array; write one object a line, such as {like}")
+    rows: list[T] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):
         if line.strip():
@@ -75,12 +81,25 @@ def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
             except UserError as error:
                 wrong.append(f"{path}, line {number}: {error}")
     if not rows and not wrong:
-        raise UserError(f"{path} is empty; give one JSON object a line, such as {{'prompt': ..., 'response': ...}}")
+        raise UserError(f"{path} is empty; give one JSON object a line, such as {like}")
     return rows, wrong
 
 
 def row_of(number: int, line: str) -> ChatRow:
     """The row that a line of JSON holds; UserError, without the place, for what cannot be learned from."""
+    fields = fields_of(line, "{'messages': [...]} or {'prompt': ..., 'response': ...}")
+    if "messages" in fields:
+        messages = _up_to_an_answer(messages_of(fields["messages"], "messages"))
+    else:
+        answer = next((name for name in ANSWERS if name in fields), "response")
+        messages = [{"role": "user", "content": text_of(fields, "prompt")}]
+        messages.append({"role": "assistant", "content": text_of(fields, answer)})
+    messages, tools = framed(fields, messages)
+    return ChatRow(number, tuple(messages), tools)
+
+
+def fields_of(line: str, like: str) -> dict[str, Any]:
+    """The object that a line of JSON is."""
     try:
         fields = json.loads(line)
     except ValueError:
@@ -88,24 +107,23 @@ def row_of(number: int, line: str) -> ChatRow:
     except RecursionError:
         raise UserError("this JSON is nested too deeply") from None
     if not isinstance(fields, dict):
-        raise UserError("this is not an object; write {'messages': [...]} or {'prompt': ..., 'response': ...}")
-    if "messages" in fields:
-        messages = _messages(fields["messages"])
-    else:
-        answer = next((name for name in ANSWERS if name in fields), "response")
-        messages = [{"role": "user", "content": _said(fields, "prompt")}]
-        messages.append({"role": "assistant", "content": _said(fields, answer)})
+        raise UserError(f"this is not an object; write {like}")
+    return fields
+
+
+def framed(fields: Mapping[str, Any], messages: list[Message]) -> tuple[list[Message], tuple[Any, ...]]:
+    """The messages behind the row's own system message, if it has one, and its tools."""
     if fields.get("system") not in (None, ""):
         if any(message["role"] == "system" for message in messages):
             raise UserError("there is a system message and a field 'system' as well; leave out one of them")
-        messages.insert(0, {"role": "system", "content": _said(fields, "system")})
+        messages = [{"role": "system", "content": text_of(fields, "system")}, *messages]
     tools = fields.get("tools") or []
     if not isinstance(tools, list):
         raise UserError(f"tools is {tools!r:.60}; it must be a list")
-    return ChatRow(number, tuple(messages), tuple(tools))
+    return messages, tuple(tools)
 
 
-def _said(fields: Mapping[str, Any], name: str) -> str:
+def text_of(fields: Mapping[str, Any], name: str) -> str:
     if name not in fields:
         names = ", ".join(map(repr, fields))[:100] or "none"
         raise UserError(f"there is neither 'messages' nor {name!r} among its fields ({names})")
@@ -114,10 +132,10 @@ def _said(fields: Mapping[str, Any], name: str) -> str:
     return fields[name]
 
 
-def _messages(given: Any) -> list[Message]:
-    """The messages up to the assistant's last: nothing is learned from what follows it."""
+def messages_of(given: Any, name: str) -> list[Message]:
+    """A chat, checked."""
     if not isinstance(given, list) or not given:
-        raise UserError(f"messages is {given!r:.60}; it must be a list of messages")
+        raise UserError(f"{name} is {given!r:.60}; it must be a list of messages")
     for i, message in enumerate(given, start=1):
         if not isinstance(message, dict):
             raise UserError(f"message {i} is {message!r:.60}; write {{'role': ..., 'content': ...}}")
@@ -127,6 +145,11 @@ def _messages(given: Any) -> list[Message]:
         calls = role == "assistant" and bool(message.get("tool_calls"))
         if not (isinstance(content, str) and content.strip()) and not (calls and content in (None, "")):
             raise UserError(f"message {i}, of the {role}, has the content {content!r:.60}; it must be text, not empty")
+    return given
+
+
+def _up_to_an_answer(given: list[Message]) -> list[Message]:
+    """The messages up to the assistant's last: nothing is learned from what follows it."""
     last = max((i for i, message in enumerate(given) if message["role"] == "assistant"), default=-1)
     if last < 0:
         raise UserError("no message is the assistant's; there is nothing to learn")
