@@ -1,6 +1,6 @@
 """Step labels without a teacher: complete a half-written solution a few times and see how often it ends right.
 
-The value of a state is the chance that the model itself finishes it correctly, estimated from samples and judged by
+The value of a state is the probability that the model itself finishes it correctly, estimated from samples, judged by
 the final answer only (Wang et al. 2024, Math-Shepherd, section 3.2). A reward model fed only on what the model does
 anyway hardly sees a failure, so states are first *explored*: decisions drawn with a high temperature, from the tokens
 that the model itself finds possible (`min_p`), which changes what is tried but not how carefully it is carried out.

@@ -179,7 +179,7 @@ def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: 
 
 
 def print_tree(root: dict[str, Any]) -> None:
-    """The tree as indented lines, the chosen path in bold; values are the reward model's chance of success."""
+    """The tree as indented lines, the chosen path in bold; values are the reward model's probability of success."""
     from rich.text import Text
     from rich.tree import Tree
 

@@ -27,7 +27,7 @@ class Scorer(Protocol):
     """A reward model as search sees it. It reads every piece of text once and says how many tokens it has read."""
 
     def values(self, solutions: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
-        """The chances that the solution is right (read at its end) and that it will end right from here."""
+        """The probabilities that the solution is right (read at its end) and that it will end right from here."""
         ...
 
     def tokens(self, problem: str) -> int:

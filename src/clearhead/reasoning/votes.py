@@ -27,7 +27,7 @@ def minimum(values: ArrayLike) -> np.ndarray:
 
 
 def product(values: ArrayLike) -> np.ndarray:
-    """The chance that every step is right, were they independent (Lightman et al. 2023). It favors few steps."""
+    """The probability that every step is right, were they independent (Lightman et al. 2023). It favors few steps."""
     return np.asarray(np.asarray(values, float).prod(axis=-1))
 
 
