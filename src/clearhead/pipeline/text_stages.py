@@ -22,7 +22,7 @@ from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, log_name, new_model
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
-from clearhead.text.corpus import documents, files_of, held_out, hash_share, python_documentation
+from clearhead.text.corpus import documents, files_of, hash_share, held_out, python_documentation
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards, write_shards
