@@ -18,9 +18,8 @@ from torch import Tensor
 from clearhead.checkpoints.export import write_folder, write_model
 from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.errors import UserError
-from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream

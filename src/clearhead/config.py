@@ -128,6 +128,19 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
     return result
 
 
+def parse_bytes(text: str) -> int:
+    """A number of bytes, as people write it.
+
+    >>> parse_bytes("64MiB"), parse_bytes("1.5 GiB"), parse_bytes("200MB")
+    (67108864, 1610612736, 200000000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise UserError(f"{text!r:.60} is no size; write it like 64MiB or 1.5GiB")
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+
+
 def find_recipe(name: str | Path) -> Path:
     """The recipe file: the path as given, else the recipe of that name that comes with the package."""
     given = Path(name)

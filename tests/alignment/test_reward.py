@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from clearhead.alignment.labels import (
-    Epochs,
     RewardBatch,
+    RewardEpochs,
     by_problem,
     pack_groups,
     reward_model_loss,
@@ -143,12 +143,12 @@ def test_a_batch_depends_on_seed_and_index_alone_and_an_epoch_shows_every_proble
     asked = ["".join(letters) for letters in itertools.product("12+", repeat=2)]
     paths = [LabeledPath("=" + problem, ("=2",), True, (1.0, 1.0)) for problem in asked]
     problems = by_problem(TOKENIZER, paths, 24)
-    epochs = Epochs(problems, rows=1, length=24, seed=3)
+    epochs = RewardEpochs(problems, rows=1, length=24, seed=3)
     assert epochs.at_once == 3
     shown = [sorted(i for at in range(3) for i in epochs._drawn(3 * epoch + at)) for epoch in range(2)]
     assert shown == [list(range(9))] * 2
-    assert (epochs.batch(4).tokens == Epochs(problems, 1, 24, 3).batch(4).tokens).all()
-    assert any((epochs.batch(i).tokens != Epochs(problems, 1, 24, 4).batch(i).tokens).any() for i in range(5))
+    assert (epochs.batch(4).tokens == RewardEpochs(problems, 1, 24, 3).batch(4).tokens).all()
+    assert any((epochs.batch(i).tokens != RewardEpochs(problems, 1, 24, 4).batch(i).tokens).any() for i in range(5))
 
 
 def test_a_document_too_long_for_a_row_is_left_out() -> None:

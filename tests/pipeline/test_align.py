@@ -20,11 +20,11 @@ from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.pipeline import layout
 from clearhead.pipeline.align import align_stage
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.learn import rounds_of
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import Context
 from clearhead.pipeline.summary import report_data
 from clearhead.plain import mismatch
 from clearhead.report import render
@@ -129,7 +129,7 @@ from pathlib import Path
 import torch
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import Context
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.summary import report_data
 from clearhead.plain import mismatch
 from clearhead.report import render

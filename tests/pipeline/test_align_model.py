@@ -19,7 +19,9 @@ from clearhead.cli.align import show, write_report
 from clearhead.errors import UserError
 from clearhead.models.adapter import CONFIG, TENSORS
 from clearhead.pipeline.align_model import BEFORE, LOG, REPORT, RESULT, SETTINGS, AlignModelConfig, align, prepare
-from clearhead.pipeline.tune import BadRows, Context, open_folder
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.tune import BadRows, open_folder
 from clearhead.training.jsonl_log import Event, read
 
 CPU = torch.device("cpu")
@@ -74,7 +76,7 @@ def run(config: AlignModelConfig, folder: Path, resume: bool = False, stop_at: i
 
     prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=str)
     open_folder(folder, config, resume, SETTINGS, "align")
-    return align(prepared, Context(folder, CPU, str, watch, progress))
+    return align(prepared, Context(RunDir(folder), CPU, watch, lambda line: None, progress))
 
 
 def test_dpo_makes_the_chosen_answer_likelier(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from clearhead.pipeline import few_rows
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import create
-from clearhead.pipeline.stages import Context, pretrain_stage, tokenizer_stage
+from clearhead.pipeline.stages import pretrain_stage, tokenizer_stage
 from clearhead.tasks import load
 from clearhead.training import checkpoint
 from clearhead.training.jsonl_log import read

@@ -9,7 +9,7 @@ import torch
 from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.preflight import FEW, MANY_TIMES, expectation, facts, lines, survey, times_seen
-from clearhead.pipeline.recipe import Recipe, parse
+from clearhead.pipeline.recipe import Recipe, parse, to_plain
 
 TINY = {"model": {"preset": "tiny"}, "pretrain": {"steps": 100}}
 
@@ -76,3 +76,15 @@ def test_a_tight_limit_is_among_the_lines_and_a_wrong_size_an_error(tmp_path: Pa
     wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"seq_len": 8}})
     with pytest.raises(UserError, match=r"pretrain.seq_len = 8 is too short a row for texts of 12 tokens"):
         survey(wrong, load_tasks(wrong))
+
+
+def test_too_little_memory_for_keys_and_values_is_told_before_training() -> None:
+    about = {**TINY, "tasks": {"multiplication": {}}}
+    with pytest.raises(UserError, match=r"kv_memory = '64KiB' is too little: .* need [\d,.]+ MiB"):
+        told(parse({**about, "kv_memory": "64KiB"}))
+    with pytest.raises(UserError, match="kv_memory = 'much' is no size"):
+        parse({**about, "kv_memory": "much"})
+    recipe = parse({**about, "kv_memory": "1GiB"})
+    assert recipe.kv_bytes == 1 << 30 and recipe.kv_part(4) == 1 << 28 and parse(about).kv_part(4) is None
+    assert parse(to_plain(recipe)) == recipe and "kv_memory" not in to_plain(parse(about))
+    assert told(recipe)["model"]["context"]

@@ -13,11 +13,12 @@ import torch
 from tiny import clearhead, start
 from tiny_text import write_text_recipe
 
+from clearhead.checkpoints import own
 from clearhead.cli.main import main
 from clearhead.errors import UserError
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
-from clearhead.pipeline.text_models import continuations, load_kind, opening
+from clearhead.pipeline.text_models import continuations, opening
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.pipeline.text_stages import held_batches
 from clearhead.text.corpus import documents, held_out
@@ -51,7 +52,7 @@ def test_the_kinds_are_as_large_as_each_other(text_run: Path) -> None:
     run = RunDir(text_run)
     recipe = run.any_recipe()
     assert isinstance(recipe, TextRecipe)
-    sizes = [load_kind(run, recipe, kind, torch.device("cpu")).config.parameters for kind in recipe.kinds]
+    sizes = [own.load_model(run.model(kind), torch.device("cpu")).config.parameters for kind in recipe.kinds]
     assert recipe.kinds == ("decoder", "lstm", "rnn")
     assert max(sizes) < 1.1 * min(sizes), "within a whole channel, of which so small a model has few"
 

@@ -18,13 +18,14 @@ from clearhead.checkpoints.load import load_model
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.adapter import CONFIG, TENSORS, apply_adapter
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.tune import (
     BEFORE,
     LOG,
     RESULT,
     SETTINGS,
     BadRows,
-    Context,
     TuneConfig,
     open_folder,
     prepare,
@@ -68,7 +69,7 @@ def run(config: TuneConfig, folder: Path, resume: bool = False, stop_at: int = 0
 
     prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=told.append)
     open_folder(folder, config, resume)
-    return tune(prepared, Context(folder, CPU, told.append, watch, progress)), told
+    return tune(prepared, Context(RunDir(folder), CPU, watch, told.append, progress)), told
 
 
 @pytest.fixture(scope="module")

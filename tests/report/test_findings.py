@@ -134,6 +134,14 @@ def test_what_a_limit_cut_off_is_told_with_the_limit_to_raise():
     ]
 
 
+def test_a_limit_that_is_a_checkpoint_s_is_not_to_be_raised():
+    context = ("model.max_positions", 64.0, 90.0, True)
+    (one,) = cut_findings([cut("Greedy", 12.0, 100.0, context)])
+    assert one[1].endswith(": give shorter problems or start from a model with a longer context.")
+    (both,) = cut_findings([cut("Greedy", 12.0, 100.0, context, SOLUTIONS)])
+    assert "raise search.solution_tokens and give shorter" in both[1] and "raise model" not in both[1]
+
+
 @pytest.mark.parametrize(("amount", "kind"), [(0.0, None), (9.0, "plain"), (10.0, "bad"), (1000.0, "bad")])
 def test_few_that_were_cut_off_are_told_without_an_advice(amount, kind):
     found = cut_findings([cut("greedy", amount, 10 / MUCH_CUT, SOLUTIONS)])

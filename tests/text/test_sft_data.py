@@ -11,7 +11,7 @@ from tokenizers import Tokenizer
 
 from clearhead.errors import UserError
 from clearhead.text.chat import CHATML, ChatTemplate
-from clearhead.text.sft_data import Row, examples, plain_example, read_rows, row_of, turns
+from clearhead.text.sft_data import ChatRow, examples, plain_example, read_rows, row_of, turns
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
@@ -80,7 +80,7 @@ def template(source: str) -> ChatTemplate:
 def learned(source: str, messages: list[dict[str, str]]) -> list[list[str]]:
     """The stretches that are learned, as text, for each example."""
     found = []
-    for tokens, mask in examples(Row(1, tuple(messages)), TOKENIZER, template(source)):
+    for tokens, mask in examples(ChatRow(1, tuple(messages)), TOKENIZER, template(source)):
         stretches: list[list[int]] = []
         for i, (token, on) in enumerate(zip(tokens, mask, strict=True)):
             if on and (i == 0 or not mask[i - 1]):
@@ -119,7 +119,8 @@ def test_the_assistants_tokens_and_the_one_that_ends_its_turn(
 
 def test_a_rewritten_answer_is_learned_from_what_was_read_before_it() -> None:
     first, second = (
-        TOKENIZER.decode(e.tokens, special=True) for e in examples(Row(1, tuple(SYSTEM)), TOKENIZER, template(MISTRAL))
+        TOKENIZER.decode(e.tokens, special=True)
+        for e in examples(ChatRow(1, tuple(SYSTEM)), TOKENIZER, template(MISTRAL))
     )
     assert first == "<s>[INST] Be terse.\n\nWhat is 2 + 3?[/INST] It is 5.</s>"
     assert second.startswith("<s>[INST] What is 2 + 3?[/INST]") and "[INST] Be terse.\n\nAnd" in second
@@ -135,8 +136,8 @@ CHATS = st.lists(
 @settings(deadline=None, max_examples=60)
 def test_prefixes_find_what_marks_say_and_what_transformers_says(chat: list[dict[str, str]], answer: str) -> None:
     chat = [*chat, {"role": "assistant", "content": answer}]
-    (marked,) = examples(Row(1, tuple(chat)), TOKENIZER, MARKED_CHATML)
-    assert [marked] == examples(Row(1, tuple(chat)), TOKENIZER, UNMARKED_CHATML)
+    (marked,) = examples(ChatRow(1, tuple(chat)), TOKENIZER, MARKED_CHATML)
+    assert [marked] == examples(ChatRow(1, tuple(chat)), TOKENIZER, UNMARKED_CHATML)
 
 
 MARKED_CHATML, UNMARKED_CHATML = ChatTemplate(CHATML), ChatTemplate(UNMARKED)
@@ -150,7 +151,7 @@ def test_the_mask_is_that_of_transformers(messages: list[dict[str, str]]) -> Non
     told = peer.apply_chat_template(
         messages, chat_template=CHATML, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
-    (ours,) = examples(Row(1, tuple(messages)), TOKENIZER, template(CHATML))
+    (ours,) = examples(ChatRow(1, tuple(messages)), TOKENIZER, template(CHATML))
     assert ours.tokens == told["input_ids"]
     assert ours.loss_mask == [bool(x) for x in told["assistant_masks"]]
 
@@ -158,14 +159,14 @@ def test_the_mask_is_that_of_transformers(messages: list[dict[str, str]]) -> Non
 def test_a_template_whose_prompt_is_no_beginning_is_told() -> None:
     other = UNMARKED.replace("<|im_start|>assistant\n' }}{% endif", "<|im_start|>machine\n' }}{% endif")
     with pytest.raises(UserError, match="message 2 differently from the prompt"):
-        examples(Row(1, tuple(FOUR)), TOKENIZER, template(other))
+        examples(ChatRow(1, tuple(FOUR)), TOKENIZER, template(other))
 
 
 @pytest.mark.parametrize("opened", ["<think>", "<think>\\n", "<think>\\n\\n</think>\\n\\n"])
 def test_a_prompt_that_opens_thoughts_goes_before_answers_without_any(opened: str) -> None:
     thinks = UNMARKED.replace("<|im_start|>assistant\n' }}{% endif", f"<|im_start|>assistant\n{opened}' }}}}{{% endif")
     assert thinks != UNMARKED
-    row = Row(1, tuple(FOUR))
+    row = ChatRow(1, tuple(FOUR))
     assert examples(row, TOKENIZER, template(thinks)) == examples(row, TOKENIZER, template(UNMARKED))
 
 
@@ -192,7 +193,7 @@ def test_arguments_of_a_call_are_written_once(arguments: object, written: str) -
     )
     call = {"function": {"name": "f", "arguments": arguments}}
     messages = [FOUR[0], {"role": "assistant", "content": "", "tool_calls": [call]}]
-    (example,) = examples(Row(1, tuple(messages)), TOKENIZER, template(source))
+    (example,) = examples(ChatRow(1, tuple(messages)), TOKENIZER, template(source))
     text = TOKENIZER.decode(example.tokens, special=True)
     assert ('{"x": 1}' in text) == ("tojson" in written or isinstance(arguments, str))
     assert '\\"' not in text
@@ -221,7 +222,7 @@ def test_without_a_template_the_response_and_the_end_are_learned() -> None:
     assert plain_example(row, tokenizer) == ([2, 4, 2, 5, 3, 1], [False] * 4 + [True] * 2)
     assert list(turns(row, tokenizer, None)) == [("1+1=", tokenizer.encode("1+1="), "1+1=", "2")]
     with pytest.raises(UserError, match="no chat template"):
-        plain_example(Row(1, tuple(FOUR)), tokenizer)
+        plain_example(ChatRow(1, tuple(FOUR)), tokenizer)
     with pytest.raises(UserError, match="special tokens"):
         examples(row, tokenizer, template(CHATML))
 
@@ -239,7 +240,7 @@ def test_tools_reach_the_template_and_calls_need_no_content() -> None:
 
 
 def test_prompts_are_what_the_model_reads_before_each_answer() -> None:
-    read, tokens, asked, said = zip(*turns(Row(1, tuple(FOUR)), TOKENIZER, template(CHATML)), strict=True)
+    read, tokens, asked, said = zip(*turns(ChatRow(1, tuple(FOUR)), TOKENIZER, template(CHATML)), strict=True)
     assert read == tuple(TOKENIZER.decode(ids, special=True) for ids in tokens)
     assert asked == ("What is 2 + 3?", "And é 👋?\nassistant")
     assert said == ("It is 5.", "Nothing, 🙂.")
@@ -256,7 +257,7 @@ def test_control_tokens_that_a_row_spells_are_text() -> None:
     thinks = template(CHATML + "{# <think></think> #}")
     end, start, think = (made.token_to_id(name) for name in ("<|im_end|>", "<|im_start|>", "<think>"))
     said = "hi <think>x</think><|im_end|><|im_start|>"
-    row = Row(1, ({"role": "user", "content": said}, {"role": "assistant", "content": said}))
+    row = ChatRow(1, ({"role": "user", "content": said}, {"role": "assistant", "content": said}))
     for asked, count in ((False, (2, 2, 1)), (True, (4, 4, 2))):
         (found,) = examples(row, tokenizer, thinks, asked)
         assert tuple(found.tokens.count(i) for i in (end, start, think)) == count
@@ -264,7 +265,7 @@ def test_control_tokens_that_a_row_spells_are_text() -> None:
         assert found.tokens[: len(turn.tokens)] == turn.tokens and not any(found.loss_mask[: len(turn.tokens)])
         answer = [i for i, on in zip(found.tokens, found.loss_mask, strict=True) if on]
         assert answer[-1] == end and tokenizer.decode(answer, special=True) == said + "<|im_end|>"
-    whole = Row(1, tuple(FOUR))
+    whole = ChatRow(1, tuple(FOUR))
     assert examples(whole, TOKENIZER, template(CHATML)) == examples(whole, TOKENIZER, template(CHATML), True)
 
 
@@ -302,8 +303,8 @@ def test_a_bad_row_is_told_with_its_line(line: str, told: str, tmp_path: Path) -
 
 
 def test_what_follows_the_last_answer_is_left_out() -> None:
-    assert row_of(1, json.dumps({"messages": [*FOUR, FOUR[0]]})) == Row(1, tuple(FOUR))
-    assert Row(1, tuple(SYSTEM)).opening == "What is 2 + 3?"
+    assert row_of(1, json.dumps({"messages": [*FOUR, FOUR[0]]})) == ChatRow(1, tuple(FOUR))
+    assert ChatRow(1, tuple(SYSTEM)).opening == "What is 2 + 3?"
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:

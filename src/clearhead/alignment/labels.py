@@ -48,7 +48,7 @@ class RewardBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Epochs:
+class RewardEpochs:
     """`batch(i)`: some solutions of the i-th handful of problems; depends on seed and i alone.
 
     The problems of an epoch are shuffled; each time a problem comes up, its solutions are drawn anew.
@@ -238,5 +238,5 @@ def share_positive(paths: Sequence[LabeledPath]) -> tuple[int, float]:
 
 def held_out_batches(problems: Sequence[Sequence[Scored]], rows: int, length: int, seed: int) -> list[RewardBatch]:
     """All problems once."""
-    epochs = Epochs(problems, rows, length, seed)
+    epochs = RewardEpochs(problems, rows, length, seed)
     return [epochs.batch(i) for i in range(-(-len(problems) // epochs.at_once))] if problems else []

@@ -23,7 +23,7 @@ OUTCOME, PROCESS = 0, 1
 
 
 class RewardModel(nn.Module):
-    """hidden state at the end of a step -> logits of (outcome, process). The head starts at zero: every chance is ½."""
+    """Hidden state at the end of a step -> logits of (outcome, process). It starts at zero: every probability is ½."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Step labels without a teacher: complete a half-written solution a few times and see how often it ends right.
 
-The value of a state is the chance that the model itself finishes it correctly, estimated from samples and judged by
+The value of a state is the probability that the model itself finishes it correctly, estimated from samples, judged by
 the final answer only (Wang et al. 2024, Math-Shepherd, section 3.2). A reward model fed only on what the model does
 anyway hardly sees a failure, so states are first *explored*: decisions drawn with a high temperature, from the tokens
 that the model itself finds possible (`min_p`), which changes what is tried but not how carefully it is carried out.
@@ -19,6 +19,7 @@ from typing import Literal
 
 from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.tasks.task import Task
 from clearhead.text.prompt_format import STEP_END, join_steps, split_steps, steps_prompt
@@ -95,19 +96,34 @@ def collect(
     problems = [problem for problem in problems if model.fits(steps_prompt(problem))]
     for start in range(0, len(problems), config.at_once):
         batch = problems[start : start + config.at_once]
-        nodes = model.open([steps_prompt(problem) for problem in batch])
-        explored = _explore(model, batch, nodes, config, seed)
-        known = [_known(task, problem, config.misses, seed) for problem in batch]
+        for paths, counted in in_halves(lambda some: [_labeled(model, task, some, config, seed)], batch):
+            yield from paths
+            tally.drawn += counted.drawn
+            tally.cuts += counted.cuts
+
+
+def _labeled(
+    model: LanguageModel, task: Task, problems: Sequence[str], config: RolloutConfig, seed: int
+) -> tuple[list[LabeledPath], Tally]:
+    """The same of a few problems at once."""
+    tally, paths = Tally(), []
+    nodes = model.open([steps_prompt(problem) for problem in problems])
+    try:
+        explored = _explore(model, problems, nodes, config, seed)
+        known = [_known(task, problem, config.misses, seed) for problem in problems]
         begun = [(i, steps) for i, (_, starts) in enumerate(known) for steps in starts if steps not in explored[i]]
-        texts = [steps_prompt(batch[i]) + join_steps(steps) + STEP_END for i, steps in begun]
+        texts = [steps_prompt(problems[i]) + join_steps(steps) + STEP_END for i, steps in begun]
         begun = [start for start, text in zip(begun, texts, strict=True) if model.fits(text)]
         opened = model.open([text for text in texts if model.fits(text)])
+        nodes += opened
         for (i, steps), node in zip(begun, opened, strict=True):
             explored[i][steps] = _Explored(node, False)
-        endings = _complete(model, batch, explored, config, seed, tally)
-        for problem, (whole, _), found in zip(batch, known, endings, strict=True):
-            yield from label_paths(task, problem, [*found, *(Ending(len(steps), steps, True) for steps in whole)])
-        model.close([*nodes, *opened])
+        endings = _complete(model, problems, explored, config, seed, tally)
+    finally:
+        model.close(nodes)
+    for problem, (whole, _), found in zip(problems, known, endings, strict=True):
+        paths += label_paths(task, problem, [*found, *(Ending(len(steps), steps, True) for steps in whole)])
+    return paths, tally
 
 
 def _known(task: Task, problem: str, misses: int, seed: int) -> tuple[list[State], list[State]]:

@@ -60,6 +60,7 @@ class Rounds:
     dtype: torch.dtype
     log: JsonlLog
     kept: Path
+    kv_memory: int | None = None
     _number: int = field(default=-1, init=False)
     _batches: list[Any] = field(default_factory=list, init=False)
 
@@ -92,7 +93,7 @@ class Rounds:
     def _make(self, number: int) -> list[Any]:
         config, beta = self.config, self.beta()
         policy = policy_of(self.model)
-        engine = LocalEngine(policy, self.tokenizer, dtype=self.dtype)
+        engine = LocalEngine(policy, self.tokenizer, dtype=self.dtype, kv_memory=self.kv_memory)
         drawn = draw_groups(engine, self.environment, config, number, self.seed)
         read, numbers = self._readings(working_copy(policy, self.dtype), drawn.groups)
         rng = random.Random(f"{self.seed}/{number}")

@@ -108,6 +108,8 @@ def command(
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import align_model as pipeline
     from clearhead.pipeline import tune
+    from clearhead.pipeline.context import Context
+    from clearhead.pipeline.rundir import RunDir
 
     config = build(pipeline.AlignModelConfig, override(plain, settings))
     if (config.model, config.data) != (model, data):
@@ -118,7 +120,7 @@ def command(
     tune.open_folder(folder, config, resume, pipeline.SETTINGS, "align")
     rows = len(prepared.pairs) + len(prepared.prompts), len(prepared.held_pairs) + len(prepared.held_prompts)
     display.say(f"{rows[0]} rows to learn from, {rows[1]} held out; directory: {folder}")
-    context = tune.Context(folder, chosen, display.say, display.watch, display.progress)
+    context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
     try:
         result = pipeline.align(prepared, context)
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""`clearhead generate`: a model goes on with a text, shown while it is written, or sampled several times."""
+"""`clearhead generate`: a model completes a prompt, shown while it is written, or sampled several times."""
 
 import sys
 import time
@@ -55,14 +55,13 @@ def command(
     length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
     **given: float | None,
 ) -> None:  # fmt: skip
-    """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
+    """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text.
     """
     from clearhead.checkpoints.load import load_model
-    from clearhead.generation.backends import backend_for
-    from clearhead.generation.engine import Engine
+    from clearhead.generation.engine import Engine, backend_for
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
     from clearhead.kernels.machine import choose_device

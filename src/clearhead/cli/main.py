@@ -24,7 +24,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "eval": ("clearhead.cli.eval", "Compare strategies at equal compute."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
-    "generate": ("clearhead.cli.generate", "Let a language model go on with a text."),
+    "generate": ("clearhead.cli.generate", "Complete a prompt with a language model."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),
     "align": ("clearhead.cli.align", "Align a model by pairs of answers, or by a reward."),

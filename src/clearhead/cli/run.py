@@ -105,6 +105,7 @@ def command(
     from clearhead.cli.report import write_report
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.context import Context
     from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
 
@@ -121,13 +122,12 @@ def command(
         run = pipeline.begin_from(old, redo, place, wanted, facts) if old and redo else create(place, wanted, facts)
     display = Display()
     display.say(f"run directory: {run.path}")
-    resolved, shown = run.any_recipe(), (run, chosen, display.watch, display.say, display.progress)
+    resolved, context = run.any_recipe(), Context(run, chosen, display.watch, display.say, display.progress)
     based = isinstance(resolved, Recipe) and resolved.base
     if not based and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
         display.say(f"export: {missing}")
     try:
-        kind = kind_of(resolved)
-        pipeline.go(kind.context(*shown), kind.stages)
+        pipeline.go(context, kind_of(resolved).stages)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: {run.resume_command}" + ("" if device == "auto" else f" --device {device}"))
         raise

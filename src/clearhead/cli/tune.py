@@ -91,6 +91,8 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import tune as pipeline
+    from clearhead.pipeline.context import Context
+    from clearhead.pipeline.rundir import RunDir
 
     config = build(pipeline.TuneConfig, override(plain, settings))
     if (config.model, config.data) != (model, data):
@@ -101,7 +103,7 @@ def command(
     prepared = told_bad_rows(lambda: prepare(config, model, chosen, skip_bad, display), display)
     pipeline.open_folder(folder, config, resume)
     display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
-    context = pipeline.Context(folder, chosen, display.say, display.watch, display.progress)
+    context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
     try:
         result = pipeline.tune(prepared, context)
     except KeyboardInterrupt:

@@ -4,9 +4,9 @@ Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.p
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,11 @@ from torch import Tensor
 
 from clearhead.errors import UserError
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 LEAST_ROWS = 16  # smaller products take other paths through the libraries and round differently; fillers do not count
+SETTING = "--kv-memory (in a recipe: kv_memory)"
 SHARE_OF_FREE = 0.5  # of the memory that is free when a backend is made
 
 
@@ -24,6 +28,10 @@ class Computed(NamedTuple):
 
     by: Int[np.ndarray, "N"]
     unique: Bool[np.ndarray, "N"]
+
+
+class NoRoom(UserError):
+    """Keys and values would take more memory than they may have; fewer texts at a time may fit."""
 
 
 class Backend(Protocol):
@@ -71,6 +79,25 @@ class Backend(Protocol):
         ...
 
 
+def in_halves(do: Callable[[Sequence[T]], list[U]], items: Sequence[T]) -> list[U]:
+    """do(items); where there is no room for all of them at once, what it makes of one half and then of the other.
+
+    >>> def few(items):
+    ...     if len(items) > 2:
+    ...         raise NoRoom(f"{len(items)} are too many")
+    ...     return [2 * item for item in items]
+    >>> in_halves(few, [1, 2, 3, 4, 5])
+    [2, 4, 6, 8, 10]
+    """
+    try:
+        return do(items)
+    except NoRoom:
+        if len(items) < 2:
+            raise
+    middle = len(items) // 2
+    return [*in_halves(do, items[:middle]), *in_halves(do, items[middle:])]
+
+
 def at_least(rows: int, seqs: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
     """The last slot once more until there are enough, unless there is none."""
     return np.concatenate((seqs, np.repeat(seqs[-1:], max(0, rows - len(seqs)))))
@@ -93,11 +120,19 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def refuse(n: int, tokens: int, needed: int, limit: int) -> UserError:
+def refuse(n: int, tokens: int, needed: int, limit: int) -> NoRoom:
     """The error for what can never fit: n texts of so many tokens each, and bytes."""
-    return UserError(
+    return NoRoom(
         f"{n:,} text{'s' if n > 1 else ''} of up to {tokens:,} tokens, written together, can need {size(needed)} of "
-        f"keys and values, and at most {size(limit)} are theirs; ask for fewer or shorter ones, or raise --kv-memory"
+        f"keys and values, and at most {size(limit)} are theirs; ask for fewer or shorter ones, or raise {SETTING}"
+    )
+
+
+def full(held: int, most: int, more: int, limit: int) -> NoRoom:
+    """The error where so many positions more do not fit beside those that are held."""
+    return NoRoom(
+        f"the texts that are held fill {held:,} of {most:,} positions that fit into {size(limit)} of keys and values, "
+        f"and {more:,} more are needed; ask for less at a time, or raise {SETTING}"
     )
 
 

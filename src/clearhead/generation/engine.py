@@ -15,15 +15,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clearhead.errors import UserError
-from clearhead.generation.backend import Backend, Computed
+from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import SamplingParams
-from clearhead.generation.request import FinishReason, Request, TokenEvent
-from clearhead.generation.sample import Group, Sample
+from clearhead.generation.recurrent import RecurrentBackend
+from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
-from clearhead.generation.stopping import StopRule
+from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
+from clearhead.generation.trie_backend import TrieBackend
 from clearhead.generation.usage import UsageCounter
+from clearhead.models.decoder import Decoder
+from clearhead.models.recurrent import Recurrent
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -48,8 +52,8 @@ class Engine:
         self.usage = UsageCounter()
         self.banned = banned_tokens(tokenizer, backend.vocab).to(backend.device)
         self._account = self.usage.open()
-        self._waiting: deque[Group] = deque()
-        self._running: dict[int, Group] = {}
+        self._waiting: deque[RequestGroup] = deque()
+        self._running: dict[int, RequestGroup] = {}
         self._ended: list[int] = []  # sequences of the samples that ended in the last step
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._added = 0
@@ -68,7 +72,7 @@ class Engine:
         self.check(request)
         rule, filters = self.rule(request.stop), replace(request.sampling, max_tokens=1)
         account = self._account if account is None else account
-        group = Group(self._added, request, self._new(request), filters, rule, account, at)
+        group = RequestGroup(self._added, request, self._new(request), filters, rule, account, at)
         self._waiting.append(group)
         self._added += 1
         return group.id
@@ -133,7 +137,9 @@ class Engine:
             seq = self.backend.open(group.request.prompt_ids, group.width, room, group.at)
             if seq is None:
                 if not self._running:
-                    raise UserError("there is no room for a request beside the texts that are held; release some first")
+                    raise NoRoom(
+                        f"there is no room for a request beside the texts that are held; close some, or raise {SETTING}"
+                    )
                 return
             self._running[group.id] = self._waiting.popleft()
             group.begin(seq)
@@ -251,7 +257,7 @@ class Engine:
                 del self._running[group.id]
         return events
 
-    def _searched(self, group: Group) -> list[TokenEvent]:
+    def _searched(self, group: RequestGroup) -> list[TokenEvent]:
         """The texts of a beam search, if it is over."""
         request, log_p = group.request, [sample.log_p for sample in group.samples]
         group.found = sorted(group.found, key=lambda found: -found.score)[: request.beams]
@@ -294,6 +300,15 @@ class Engine:
         if stop not in self._rules:
             self._rules[stop] = StopRule(self.tokenizer, stop)
         return self._rules[stop]
+
+
+def backend_for(model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None) -> Backend:
+    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values."""
+    if isinstance(model, Recurrent):
+        return RecurrentBackend(model, kv_memory)
+    if texts == 1:
+        return ContiguousBackend(model, kv_memory=kv_memory)
+    return TrieBackend(model, model.dtype, kv_memory)
 
 
 def grown(sample: Sample, token: Token, log_p: float, seq: int) -> Sample:

@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Int
 
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.engine import Engine, finite
 from clearhead.generation.language_model import Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import NodeRef, Nodes
-from clearhead.generation.request import FinishReason, Request
+from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import FinishReason
 from clearhead.generation.trie import ROOT
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder
@@ -134,11 +136,15 @@ class LocalEngine:
         self, prompts: Sequence[str], sampling: SamplingParams, n: int, seeds: Sequence[int]
     ) -> list[list[Continuation]]:
         """n whole texts for each prompt; their nodes are released already."""
-        roots = self.open(prompts)
-        try:
-            return self.extend(roots, n, sampling, seeds, stop=None)
-        finally:
-            self.close(roots)
+
+        def written(some: Sequence[tuple[str, int]]) -> list[list[Continuation]]:
+            roots = self.open([prompt for prompt, _ in some])
+            try:
+                return self.extend(roots, n, sampling, [seed for _, seed in some], stop=None)
+            finally:
+                self.close(roots)
+
+        return in_halves(written, list(zip(prompts, seeds, strict=True)))
 
     @torch.inference_mode()
     def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:

@@ -10,8 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clearhead.errors import UserError
-from clearhead.generation.backend import Computed, memory_limit, refuse, size
+from clearhead.generation.backend import Computed, full, memory_limit, refuse
 from clearhead.generation.cache import KVCache, frozen_copy, slot_bytes
 from clearhead.generation.trie import SlotFlags, TokenTrie
 from clearhead.models.decoder import Decoder
@@ -68,13 +67,9 @@ class TrieBackend:
         return self.trie.used + positions <= self.trie.most
 
     def need(self, positions: int) -> None:
-        """UserError where `make_room` fails."""
+        """NoRoom where `make_room` fails."""
         if not self.make_room(positions):
-            raise UserError(
-                f"the texts that are held fill {self.trie.used:,} of {self.trie.most:,} positions that fit into "
-                f"{size(self.limit)} of keys and values, and {positions:,} more are needed; release some, or raise "
-                "--kv-memory"
-            )
+            raise full(self.trie.used, self.trie.most, positions, self.limit)
 
     def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
         return self.cache.compute(seqs)

@@ -18,11 +18,11 @@ from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.learn import KEPT, learn, rounds_of
 from clearhead.pipeline.overoptimization import best_of_betas
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rewards import is_right, most
-from clearhead.pipeline.stages import Context
 from clearhead.reasoning.statistics import Interval, bootstrap_difference, bootstrap_mean
 from clearhead.tasks.task import Task
 from clearhead.text.prompt_format import steps_prompt
@@ -62,7 +62,7 @@ def compared(
         problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
         each = {}
         for key, decoder in (("before", before), ("after", after)):
-            engine = LocalEngine(decoder, tokenizer)
+            engine = LocalEngine(decoder, tokenizer, kv_memory=recipe.kv_bytes)
             each[key] = {
                 "greedy": scores(engine, task, problems, SamplingParams(0.0, max_tokens=most(recipe)), 1, recipe.seed),
                 "sampled": scores(

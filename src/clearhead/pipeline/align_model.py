@@ -39,6 +39,7 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.nn.lora import TARGETS, LoraConfig, resolved
 from clearhead.pipeline import tune
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.learn import FULL_LR, KEPT, LORA_LR, rounds_of
 from clearhead.pipeline.rewards import of_file
 from clearhead.pipeline.rundir import read_json
@@ -244,9 +245,9 @@ def _prompt(row: PromptRow, config: AlignModelConfig, loaded: LoadedModel, limit
     return Prompt(text, tokens, problem=str(row.messages[-1]["content"]))
 
 
-def align(prepared: Prepared, context: tune.Context) -> dict[str, Any]:
+def align(prepared: Prepared, context: Context) -> dict[str, Any]:
     """Measure, learn, measure again, and write the result, which is returned as plain data."""
-    config, folder = prepared.config, context.folder
+    config, folder = prepared.config, context.run.path
     if (folder / RESULT).is_file():
         context.say("done before")
         return cast(dict[str, Any], read_json(folder / RESULT))
@@ -292,7 +293,7 @@ def _meta(prepared: Prepared) -> dict[str, Any]:
     return {"digest": prepared.digest, "lora": None if prepared.config.full else to_dict(prepared.config.lora)}
 
 
-def _learn_from_pairs(prepared: Prepared, reference: Any, context: tune.Context, log: JsonlLog) -> None:
+def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
     parts = config.align.accumulate
     with context.progress("reference", 2) as done:
@@ -320,7 +321,7 @@ def _learn_from_pairs(prepared: Prepared, reference: Any, context: tune.Context,
     _train(prepared, prepared.loaded.decoder, batch, loss, context, log, on_eval, 4)
 
 
-def _learn_from_answers(prepared: Prepared, reference: Any, context: tune.Context, log: JsonlLog) -> None:
+def _learn_from_answers(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, decoder = prepared.config, prepared.loaded.decoder
     model: Any = decoder
     if config.align.critic:
@@ -339,7 +340,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, context: tune.Contex
     environment = Environment(stream, of_file(config.align.reward), max_tokens=config.max_tokens)
     rounds = Rounds(
         config.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
-        compute_dtype("auto", context.device), log, context.folder / KEPT,
+        compute_dtype("auto", context.device), log, context.run.path / KEPT,
     )  # fmt: skip
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
@@ -359,7 +360,7 @@ def likeliest(config: AlignModelConfig) -> SamplingParams:
 
 
 def _train(
-    prepared: Prepared, model: Any, batch: Callable[[int], Any], loss: Any, context: tune.Context, log: JsonlLog,
+    prepared: Prepared, model: Any, batch: Callable[[int], Any], loss: Any, context: Context, log: JsonlLog,
     on_eval: Callable[[Any, int], Mapping[str, Any]], prefetch: int,
 ) -> None:  # fmt: skip
     def note(event: Event) -> None:
@@ -369,12 +370,12 @@ def _train(
     model.train()
     with context.watch(f"align, {prepared.config.align.learns.label}") as watch:
         train(
-            prepared.training, model, batch, loss, checkpoint=context.folder / CHECKPOINT, log=log,
+            prepared.training, model, batch, loss, checkpoint=context.run.path / CHECKPOINT, log=log,
             callbacks=[watch, note], meta=_meta(prepared), on_eval=on_eval, prefetch=prefetch,
         )  # fmt: skip
 
 
-def measured(prepared: Prepared, decoder: Any, reference: Any, context: tune.Context) -> dict[str, Any]:
+def measured(prepared: Prepared, decoder: Any, reference: Any, context: Context) -> dict[str, Any]:
     """What a model makes of the held-out rows, as plain data: scores by row, and its answers in words."""
     config = prepared.config
     if config.of_pairs:

@@ -1,12 +1,12 @@
 """Strategies of one's choice on problems of one's choice, with the models of a finished run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.answer import AT_ONCE, prediction
+from clearhead.pipeline.context import Progress
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
@@ -19,8 +19,6 @@ from clearhead.tasks.file import FileTask
 from clearhead.tasks.labeled import labeled
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 USUAL = (AUTO, "greedy", "self-consistency", "best-of-n-joint", "beam:4", "mcts-puct")
 TEST_PROBLEMS = 100  # of the test split, where no file of problems is given
@@ -60,10 +58,10 @@ def evaluate(
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, judged=context.scorer is not None, measured=context.choice is not None)
+    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
-    units: list[EvalResult] = []
+    results: list[EvalResult] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
@@ -72,19 +70,19 @@ def evaluate(
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
                 made = answered(piece.strategies, context, readable, piece.budget, piece.seed) if readable else {}
-                for strategy, attempts in found.items():
-                    attempts += _in_order(chunk, made.get(strategy, []))
+                for strategy, traces in found.items():
+                    traces += _in_order(chunk, made.get(strategy, []))
                 advance(len(chunk))
-            units += [grade(task, strategy, piece.seed, piece.budget, attempts) for strategy, attempts in found.items()]
-    return units
+            results += [grade(task, strategy, piece.seed, piece.budget, traces) for strategy, traces in found.items()]
+    return results
 
 
-def _in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
-    """An attempt at each problem; at those that have none nothing was tried."""
-    made = {attempt.problem: attempt for attempt in attempts}
+def _in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
+    """A trace for each problem; at those that have none nothing was tried."""
+    made = {trace.problem: trace for trace in traces}
     return [made.get(problem) or Trace(problem, (CostPoint(0, 0, 0.0, None),)) for problem in problems]
 
 
-def lines(units: Sequence[EvalResult]) -> list[dict[str, Any]]:
+def lines(results: Sequence[EvalResult]) -> list[dict[str, Any]]:
     """A prediction for every problem, strategy, budget and seed."""
-    return [prediction(unit, entry, checked=True) for unit in units for entry in unit["problems"]]
+    return [prediction(result, entry, checked=True) for result in results for entry in result["problems"]]

@@ -76,8 +76,8 @@ def document(tokenizer: Tokenizer, source: Source, most: int, rng: random.Random
         if len(drawn.prompt) + len(drawn.solution) <= most:
             return drawn
     raise UserError(
-        f"{PATIENCE:,} documents in a row are longer than {most} tokens; raise data.max_length and "
-        "model.max_positions, or give shorter problems"
+        f"{PATIENCE:,} documents in a row are longer than {most} tokens; give shorter problems, or raise "
+        "data.max_length and, of a model that is made here, model.max_positions"
     )
 
 

@@ -14,9 +14,10 @@ from clearhead.checkpoints import own
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import pretrained
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rewards import environment
-from clearhead.pipeline.stages import Context, first_try
+from clearhead.pipeline.rewards import HOLDERS, environment
+from clearhead.pipeline.stages import first_try
 from clearhead.tasks.task import Task
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.jsonl_log import Event, JsonlLog, read
@@ -39,12 +40,15 @@ def learn(
     rounds = Rounds(
         config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, recipe.reward.seq_len,
         recipe.seed, compute_dtype("auto", context.device), log, run.path / KEPT,
+        recipe.kv_part(HOLDERS),
     )  # fmt: skip
     loss, warned = loss_of(config), set[str]()
     asked = {key: task.problems("valid", WATCHED, recipe.seed) for key, task in tasks.items()}
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
-        found = first_try(policy_of(trained), tokenizer, tasks, asked, recipe.search.solution_tokens)
+        found = first_try(
+            policy_of(trained), tokenizer, tasks, asked, recipe.search.solution_tokens, recipe.kv_part(HOLDERS)
+        )
         told = rounds_of(log)
         if told:
             context.say(round_line(told[-1], found["first_try"]))

@@ -14,16 +14,18 @@ from typing import Any
 import torch
 
 from clearhead.checkpoints.load import LoadedModel
+from clearhead.errors import UserError
+from clearhead.generation.backend import size
+from clearhead.generation.cache import slot_bytes
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
-from clearhead.kernels.machine import cores
-from clearhead.models.decoder import Decoder
+from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.pipeline import few_rows, pretrained, sizes, unseen
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import train_tokenizer
-from clearhead.pipeline.workers import MOST
-from clearhead.reasoning.samples import SAMPLED, SINGLE
+from clearhead.pipeline.workers import at_once
+from clearhead.reasoning.samples import SAMPLED, SAMPLES_AT_ONCE, SINGLE
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.rows import told as intake_lines
@@ -83,8 +85,12 @@ def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
 
 
 def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
-    """Everything as plain data. Training steps and generation are timed for a moment on the device."""
+    """Everything as plain data. Training steps and generation are timed for a moment on the device.
+
+    UserError where the recipe leaves keys and values too little memory for its longest texts.
+    """
     recipe, vocab = found.recipe, found.tokenizer.vocab_size
+    _check_memory(recipe, recipe.decoder(vocab), device)
     seconds = estimate(found, tasks, device)
     return {
         "tasks": {name: task_facts(found, name, task) for name, task in tasks.items()},
@@ -98,6 +104,17 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
         "seconds": seconds | {"all": sum(seconds.values())},
         "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
     }  # fmt: skip
+
+
+def _check_memory(recipe: Recipe, config: DecoderConfig, device: torch.device) -> None:
+    """Each worker holds a policy and a reward model, and each of these the texts of one problem at the least."""
+    positions = SAMPLES_AT_ONCE * config.max_positions + max(recipe.evaluation.budgets)
+    needed = 2 * at_once(device) * positions * slot_bytes(config, torch.float32)
+    if recipe.kv_bytes is not None and recipe.kv_bytes < needed:
+        raise UserError(
+            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with two models each may "
+            f"need {size(needed)} for the keys and values of one problem; raise it, or leave it out"
+        )
 
 
 def _few(found: Survey, tasks: Mapping[str, Task]) -> list[str]:
@@ -211,12 +228,11 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
     others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
-    workers = min(cores(), MOST) if device.type == "cpu" else 1
-    a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)
+    a_token = token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe)
     drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
     read = a_step / (recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate)
     return {
-        "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / workers,
+        "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device),
         "align": align_tokens(found) * (a_token + (recipe.align.updates + READS) * read),
     }  # fmt: skip
 

@@ -17,10 +17,11 @@ from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
 from clearhead.generation.local import LocalEngine
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import POOL
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.stages import Context, load_reward, strategy_context
-from clearhead.reasoning.strategies import attempt, known
+from clearhead.pipeline.stages import load_reward, strategy_context
+from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
 from clearhead.tasks.userfile import UserFile
@@ -28,6 +29,7 @@ from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import join_steps, solution_tokens, split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
+HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
 HEADS = {"outcome": OUTCOME, "process": PROCESS}
 REWARD_SECONDS = 60.0  # that a user's reward may take for a round's answers
 
@@ -49,12 +51,14 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
                 return Prompt(text, tuple(ids), name, problem)
 
     def search(prompts: Sequence[Prompt], seed: int) -> list[list[Answer]]:
-        engine = LocalEngine(policy_of(model), tokenizer)
+        engine = LocalEngine(policy_of(model), tokenizer, kv_memory=recipe.kv_part(HOLDERS))
         budget, found = config.budget or max(recipe.evaluation.budgets), dict[Prompt, list[Answer]]()
         for name, task in tasks.items():
             some = [prompt for prompt in prompts if prompt.task == name]
-            bench = strategy_context(engine, scorer, task, recipe.search)
-            traces = attempt([config.search], bench, [p.problem for p in some], budget, seed)[0] if some else {}
+            context = strategy_context(engine, scorer, task, recipe.search)
+            traces = (
+                run_strategies([config.search], context, [p.problem for p in some], budget, seed)[0] if some else {}
+            )
             for asked, trace in zip(some, traces.get(config.search, ()), strict=True):
                 steps = trace.marks[-1].steps
                 found[asked] = [] if steps is None else [written(tokenizer, steps)]
@@ -62,9 +66,9 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
 
     finds = config.learns.learns == "finds"
     reward = load_reward(context.run, context.device) if config.reward in HEADS or finds else None
-    scorer = None if reward is None else LocalScorer(reward, tokenizer)
+    scorer = None if reward is None else LocalScorer(reward, tokenizer, kv_memory=recipe.kv_part(HOLDERS))
     if finds:
-        known([config.search], judged=scorer is not None, measured=False)
+        known([config.search], has_reward_model=scorer is not None, measured=False)
     if config.reward == "checker":
         return Environment(
             lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if finds else None,

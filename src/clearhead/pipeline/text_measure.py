@@ -16,12 +16,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.files import write_json
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import TextModel, continuations, load_kind
+from clearhead.pipeline.text_models import TextModel, continuations
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
-from clearhead.pipeline.text_stages import TextContext
 from clearhead.text.packing import IGNORE_INDEX, Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards
@@ -33,29 +35,30 @@ ROWS = 32
 REACH_WINDOWS = 64  # of held-out text, from whose last loss a gradient is followed back
 
 
-def evaluation_stage(context: TextContext) -> None:
+def evaluation_stage(context: Context) -> None:
     """Every model that has no file yet."""
-    recipe, run, tokenizer = context.recipe, context.run, load_tokenizer(context.run)
+    recipe, run, tokenizer = context.run.text_recipe(), context.run, load_tokenizer(context.run)
     prompts, length = recipe.evaluation.prompts, recipe.pretrain.seq_len
     for kind in recipe.kinds:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
             continue
-        model = load_kind(run, recipe, kind, context.device)
-        written = continuations(model, tokenizer, recipe.evaluation, prompts)
+        model = own.load_model(run.model(kind), context.device)
+        written = continuations(model, tokenizer, recipe.evaluation, prompts, memory_of(recipe.kv_memory))
         found = {
             **measure(context, kind, model, tokenizer),
             "parameters": model.config.parameters,
-            "reach": reach(model, context.shards(), length),
+            "reach": reach(model, Shards(context.run.tokens), length),
             "samples": [{"prompt": p, "text": text} for p, text in zip(prompts, written, strict=True)],
         }
         write_json(path, found)
 
 
 @torch.no_grad()
-def measure(context: TextContext, kind: str, model: TextModel, tokenizer: Tokenizer) -> dict[str, Any]:
+def measure(context: Context, kind: str, model: TextModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
-    shards, length, config = context.shards(), context.recipe.pretrain.seq_len, context.recipe.evaluation
+    recipe, shards = context.run.text_recipe(), Shards(context.run.tokens)
+    length, config = recipe.pretrain.seq_len, recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
     sizes, sums, counts = token_bytes(tokenizer), np.zeros(length), np.zeros(length, np.int64)
     measured, every = batches(shards, rows, length, config)

@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -31,19 +31,19 @@ from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
 from clearhead.errors import UserError
 from clearhead.files import write_bytes, write_json
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
+from clearhead.pipeline.context import Context, Progress
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
-from clearhead.text.sft_data import Example, Row, Turn, examples, read_rows, turns
+from clearhead.text.sft_data import ChatRow, Example, Turn, examples, read_rows, turns
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.training.jsonl_log import Callback, JsonlLog
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
 from clearhead.training.step import mean_loss
 
@@ -54,7 +54,7 @@ SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
-Encoded = tuple[Row, list[Example]]
+Encoded = tuple[ChatRow, list[Example]]
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,6 @@ class BadRows(UserError):
         self.lines = list(lines)
 
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
 @contextmanager
 def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Progress that nobody looks at."""
@@ -241,7 +238,7 @@ def read(
     return found
 
 
-def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
+def encoded(row: ChatRow, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
     """What is learned from a row; UserError if that is nothing, or too long."""
     made = examples(row, loaded.tokenizer, loaded.template, control_tokens)
     longest = max(len(example.tokens) for example in made) - 1
@@ -250,17 +247,6 @@ def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = Fa
     if not all(any(example.loss_mask[1:]) for example in made):
         raise UserError("the chat template leaves nothing of the answer to learn; use another")
     return made
-
-
-@dataclass(frozen=True)
-class Context:
-    """Where results go and who watches."""
-
-    folder: Path
-    device: torch.device
-    say: Callable[[str], None]
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    progress: Progress
 
 
 def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, verb: str = "tune") -> None:
@@ -285,7 +271,7 @@ def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, v
 
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
-    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.folder
+    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.run.path
     if (folder / RESULT).is_file():
         context.say("done before")
         return cast(dict[str, Any], read_json(folder / RESULT))

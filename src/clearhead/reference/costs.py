@@ -45,7 +45,7 @@ class Architecture:
 
     @property
     def kv_width(self) -> int:
-        """G C: all key heads side by side, or all value heads."""
+        """G C: all KV heads side by side, or all value heads."""
         return self.n_kv_heads * self.head_dim
 
 
@@ -204,9 +204,9 @@ def generation_flops_without_cache(a: Architecture, tokens: int) -> float:
 
 
 def kv_cache_bytes_per_token(a: Architecture, width: int = 2) -> int:
-    """2 L G C · width: a key and a value for each key head of each layer; the query heads do not count.
+    """2 L G C · width: a key and a value for each KV head of each layer; the query heads do not count.
 
-    >>> kv_cache_bytes_per_token(PRESETS["llama-2-70b"])  # 8 key heads; with a key head for each query head 2,621,440
+    >>> kv_cache_bytes_per_token(PRESETS["llama-2-70b"])  # 8 KV heads; with a KV head for each query head 2,621,440
     327680
 
     Shazeer 2019, section 2.4; Ainslie et al. 2023, section 2.2.

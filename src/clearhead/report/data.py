@@ -110,11 +110,15 @@ class Training:
 
 @dataclass(frozen=True)
 class Limit:
-    """A setting of the recipe by its name, "search.step_tokens", its value, and the longest of the data it holds."""
+    """A setting of the recipe by its name, "search.step_tokens", its value, and the longest of the data it holds.
+
+    `fixed`: it is a checkpoint's, and cannot be raised.
+    """
 
     setting: str = ""
     value: float = NAN
     longest: float = NAN
+    fixed: bool = False
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def cut_findings(strategies: Sequence[StrategyInfo]) -> list[Finding]:
         if cut_share(s) > 0:
             by_limit.setdefault(limit_names(s), []).append(s)
     findings: list[Finding] = []
-    for names, cut in by_limit.items():
+    for cut in by_limit.values():
         worst = max(cut, key=cut_share)
         others = {1: "", 2: ", and some of one other strategy"}.get(len(cut), f", and some of {len(cut) - 1} others")
         told = (
@@ -83,7 +83,7 @@ def cut_findings(strategies: Sequence[StrategyInfo]) -> list[Finding]:
             verdict = ": the model rambles on" if cut_share(worst) >= MUCH_CUT else ""
             findings.append((kind, f"{told}, more than any solution of the data needs{verdict}."))
         elif cut_share(worst) >= MUCH_CUT:
-            findings.append(("bad", f"{told}: raise {names}."))
+            findings.append(("bad", f"{told}: {remedy(worst)}."))
         else:
             findings.append(("plain", f"{told}."))
     return findings
@@ -110,8 +110,16 @@ def rambles(limits: Sequence[Limit]) -> bool:
 
 
 def limit_names(s: StrategyInfo) -> str:
-    """Which settings to raise; where none was named, the one that bounds a solution or a step."""
+    """Which settings cut off; where none was named, the one that bounds a solution or a step."""
     return listing([limit.setting for limit in s.limits] or [f"search.{s.cut_unit}_tokens"])
+
+
+def remedy(s: StrategyInfo) -> str:
+    """What to do against limits that cut off too much: raise those that can be raised."""
+    if not any(limit.fixed for limit in s.limits):
+        return f"raise {limit_names(s)}"
+    to_raise = [f"raise {limit.setting}" for limit in s.limits if not limit.fixed]
+    return listing([*to_raise, "give shorter problems or start from a model with a longer context"])
 
 
 def judged(s: StrategyInfo) -> bool:

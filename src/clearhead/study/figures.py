@@ -156,7 +156,7 @@ def cache(name: str) -> str:
     for heads in (64, 8, 1):
         grouped = replace(a, n_kv_heads=heads)
         sizes = [kv_cache_bytes(grouped, 1, n) / 2**30 for n in tokens]
-        lines.append(line(f"{heads} key head{'s' if heads > 1 else ''}", tokens, sizes, marks=True))
+        lines.append(line(f"{heads} KV head{'s' if heads > 1 else ''}", tokens, sizes, marks=True))
     return chart(lines, Axis("tokens", log=True), Axis("GiB for one text", log=True, low=0.01, high=1000), name)
 
 

@@ -16,7 +16,7 @@ from clearhead.text.begin import prompt_tokens
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.control import chat_read
 from clearhead.text.protocol import Tokenizer
-from clearhead.text.sft_data import Message, Row, examples, fields_of, framed, messages_of, text_of
+from clearhead.text.sft_data import ChatRow, Message, examples, fields_of, framed, messages_of, text_of
 from clearhead.text.subword import SubwordTokenizer
 
 LIKE_PAIRS = "{'prompt': ..., 'chosen': ..., 'rejected': ...}"
@@ -27,8 +27,8 @@ Tokens = tuple[int, ...]
 class PairRow(NamedTuple):
     """Two chats that differ in the assistant's last message alone."""
 
-    chosen: Row
-    rejected: Row
+    chosen: ChatRow
+    rejected: ChatRow
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def pair_row(number: int, line: str) -> PairRow:
     (one, tools), (other, _) = found
     if one[:-1] != other[:-1] or len(one) < 2:
         raise UserError("chosen and rejected do not share their prompt: they must differ in the last message alone")
-    return PairRow(Row(number, tuple(one), tools), Row(number, tuple(other), tools))
+    return PairRow(ChatRow(number, tuple(one), tools), ChatRow(number, tuple(other), tools))
 
 
 def prompt_row(number: int, line: str) -> PromptRow:
@@ -110,7 +110,7 @@ def pair_tokens(
 
 
 def last_answer(
-    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+    row: ChatRow, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
 ) -> tuple[Tokens, Tokens]:
     """A chat's tokens before the assistant's last message, and those of the message."""
     example = examples(row, tokenizer, template, control_tokens)[-1]

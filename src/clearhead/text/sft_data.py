@@ -30,7 +30,7 @@ Span = tuple[int, int]
 
 
 @dataclass(frozen=True)
-class Row:
+class ChatRow:
     """One line of a file: a chat, whose last message is the assistant's, and the tools that it was told of."""
 
     line: int
@@ -55,7 +55,7 @@ class Example(NamedTuple):
     loss_mask: list[bool]
 
 
-def read_rows(path: Path) -> tuple[list[Row], list[str]]:
+def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
     """The rows of a JSONL file, and one line of complaint for each that cannot be used."""
     return read_lines(path, row_of, "{'prompt': ..., 'response': ...}")
 
@@ -85,7 +85,7 @@ def read_lines(path: Path, row_of: Callable[[int, str], T], like: str) -> tuple[
     return rows, wrong
 
 
-def row_of(number: int, line: str) -> Row:
+def row_of(number: int, line: str) -> ChatRow:
     """The row that a line of JSON holds; UserError, without the place, for what cannot be learned from."""
     fields = fields_of(line, "{'messages': [...]} or {'prompt': ..., 'response': ...}")
     if "messages" in fields:
@@ -95,7 +95,7 @@ def row_of(number: int, line: str) -> Row:
         messages = [{"role": "user", "content": text_of(fields, "prompt")}]
         messages.append({"role": "assistant", "content": text_of(fields, answer)})
     messages, tools = framed(fields, messages)
-    return Row(number, tuple(messages), tools)
+    return ChatRow(number, tuple(messages), tools)
 
 
 def fields_of(line: str, like: str) -> dict[str, Any]:
@@ -157,7 +157,7 @@ def _up_to_an_answer(given: list[Message]) -> list[Message]:
 
 
 def examples(
-    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+    row: ChatRow, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
 ) -> list[Example]:
     """The row as tokens: one example, or one for each answer where the template rewrites earlier turns.
 
@@ -183,7 +183,7 @@ def examples(
     return found
 
 
-def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
+def plain_example(row: ChatRow, tokenizer: Tokenizer) -> Example:
     """Prompt and response one after the other, as the model sees them when it is asked to go on."""
     if [message["role"] for message in row.messages] != ["user", "assistant"]:
         raise UserError(
@@ -196,7 +196,7 @@ def plain_example(row: Row, tokenizer: Tokenizer) -> Example:
     return Example([*prompt, *response], [False] * len(prompt) + [True] * len(response))
 
 
-def answers(template: ChatTemplate, row: Row) -> list[tuple[str, list[Span]]]:
+def answers(template: ChatTemplate, row: ChatRow) -> list[tuple[str, list[Span]]]:
     """Texts to train on, and where in each the assistant writes.
 
     A template that marks it with {% generation %} is believed. Else an answer is what rendering the chat with it adds
@@ -283,7 +283,7 @@ class Turn(NamedTuple):
 
 
 def turns(
-    row: Row, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
+    row: ChatRow, tokenizer: Tokenizer, template: ChatTemplate | None, control_tokens: bool = False
 ) -> Iterator[Turn]:
     """One for each answer of the row."""
     for i, message in enumerate(row.messages):
