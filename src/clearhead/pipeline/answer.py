@@ -151,7 +151,8 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
 
 def about(run: RunDir, solver: Solver, typed: Sequence[str], task_name: str | None) -> dict[str, Any]:
     """All that predictions depend on: two calls with equal facts would make the same."""
-    models = b"".join(path.read_bytes() for path in (run.policy, run.reward, run.auto) if path.is_file())
+    made = (run.policy, run.aligned, run.reward, run.auto)
+    models = b"".join(path.read_bytes() for path in made if path.is_file())
     return {
         "models": sha256(models).hexdigest(), "problems": sha256(json.dumps(typed).encode()).hexdigest(),
         "task": task_name, "strategy": solver.strategy, "budget": solver.budget, "seed": solver.seed,

@@ -13,7 +13,7 @@ from clearhead.report.learning import bucketed, samples_figure
 from clearhead.report.parts import Column, figure, notes, section, table
 from clearhead.report.summary import task_info
 
-POINTS = 60  # of a drawn curve: single rounds jump with the problems that they happen to ask
+POINTS = 40  # of a drawn curve: single rounds jump with the problems that they happen to ask
 PAID_BY = {
     "checker": "the task's own check, right or wrong",
     "outcome": "the outcome head of the reward model",
@@ -31,7 +31,7 @@ def alignment_section(report: Report) -> Html | None:
         f"{count(len(found.rounds))} rounds it answered problems, the answers were rewarded by {paid}, and what earned "
         "more than its neighbors became likelier. The test problems were never among them."
     )
-    drawn = [chart for chart in (_reward_figure(found), _distance_figure(found), _entropy_figure(found)) if chart]
+    drawn = [chart for chart in (_reward_figure(found), _distance_figure(found), *_course_figures(found)) if chart]
     return section(
         "alignment",
         "What it learned from its own answers",
@@ -118,14 +118,24 @@ def _distance_figure(found: Alignment) -> Html | None:
     return figure(svg, caption) if svg else None
 
 
-def _entropy_figure(found: Alignment) -> Html | None:
-    series = [_series(found.rounds, "entropy", "entropy", 3)]
-    svg = _chart(series, "nats a token", "Entropy by round")
-    caption = (
-        "How undecided the policy is at a token. It falls as the policy learns; once it is 0, all answers to a problem "
-        "are the same and there is nothing left to compare."
-    )
-    return figure(svg, caption) if svg else None
+def _course_figures(found: Alignment) -> list[Html]:
+    """Entropy and length by round."""
+    told = (
+        (
+            "entropy", "nats a token", 3,
+            "How undecided the policy is at a token. It falls as the policy learns; once it is 0, all answers to a "
+            "problem are the same and there is nothing left to compare.",
+        ),
+        (
+            "length", "tokens an answer", 4,
+            "How much it writes. A reward that says nothing of length may still teach to ramble on, or to be short.",
+        ),
+    )  # fmt: skip
+    charts = []
+    for key, unit, color, caption in told:
+        svg = _chart([_series(found.rounds, key, key, color)], unit, f"{key.capitalize()} by round")
+        charts += [figure(svg, caption)] if svg else []
+    return charts
 
 
 def _chart(series: Sequence[Series | None], unit: str, name: str, high: float | None = None) -> Html | None:
