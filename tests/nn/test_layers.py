@@ -9,7 +9,7 @@ from torch import Tensor
 from clearhead.nn import functional as fn
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
-NORM = partial(fn.rms_norm, eps=1e-6)
+NORM = partial(fn.rms_norm, weight=None, eps=1e-6)
 
 
 def test_attention_hands_over_grouped_heads() -> None:

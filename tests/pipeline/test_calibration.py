@@ -12,7 +12,7 @@ from clearhead.reasoning.strategies import strategy_of
 
 
 def test_candidates_that_share_samples_are_tried_together() -> None:
-    judged, alone = together_tried(judged=True), together_tried(judged=False)
+    judged, alone = together_tried(has_reward_model=True), together_tried(has_reward_model=False)
     assert sorted(name for group in judged for name in group) == sorted(CANDIDATES)
     assert all(len({strategy_of(name).needs_reward_model for name in group}) == 1 for group in judged), (
         "tokens of the reward model are paid"
@@ -37,6 +37,6 @@ def test_a_run_leaves_a_file_for_each_group_and_one_for_all(tiny_run: Path) -> N
         assert entry["calibration"] == fitted and build(Calibration, fitted)
         pieces = [*(tiny_run / "calibration").glob(f"{task}-*.json")]
         scores = merged(json.loads(path.read_text()) for path in pieces)
-        assert len(pieces) == len(together_tried(judged=True)) and list(scores) == list(CANDIDATES)
+        assert len(pieces) == len(together_tried(has_reward_model=True)) and list(scores) == list(CANDIDATES)
         assert {len(each) for by_budget in scores.values() for each in by_budget.values()} == {entry["problems"]}
         assert chosen(scores, fitted) == entry
