@@ -141,7 +141,7 @@ def wrong_tree(root: Path, files: dict[str, str]) -> Path:
         ("doctor/probe.py", "from clearhead.training.loop import train"),  # only the record
         ("doctor/probe.py", "from clearhead.training import loop"),
         ("doctor/probe.py", "import clearhead.training"),
-        ("doctor/probe.py", "from clearhead.training.records import x"),  # a longer name is another module
+        ("doctor/probe.py", "from clearhead.training.jsonl_logs import x"),  # a longer name is another module
         ("report/page.py", "from clearhead.pipeline import run"),
         ("server/api.py", "from clearhead.report import page"),
         ("nn/layers.py", "from clearhead.reference import attention"),  # the oracle
