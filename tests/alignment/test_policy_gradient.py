@@ -235,6 +235,10 @@ def test_rewards_of_any_kind_of_number() -> None:
         ({"samples": 1}, "at least 2"), ({"beta": -0.1}, "beta = -0.1"), ({"method": "dpo", "beta": 0.0}, "beta = 0"),
         ({"temperature": 0.0}, "temperature"), ({"gamma": 1.5}, "gamma"), ({"rounds": 0}, "rounds"),
         ({"method": "dr-grpo", "target_kl": 1.0}, "adapts beta"),
+        ({"method": "grpo", "lam": 0.5}, "lam = 0.5 would change nothing: grpo has no use for it"),
+        ({"method": "grpo", "search": "beam"}, "no use for it"), ({"method": "dpo", "clip_low": 0.1}, "no use for it"),
+        ({"method": "none", "rounds": 9}, "set method as well"),
+        ({"method": "expert-iteration", "beta": 0.1}, "no use for it"),
         ({"method": "grpo", "target_kl": 1.0}, "in the reward"),
     ],
 )  # fmt: skip
