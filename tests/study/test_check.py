@@ -40,14 +40,14 @@ def test_what_is_found_and_where() -> None:
 
 
 ASKED = {  # in other words and in American spelling -> chapter and number
-    "Regularization For what reason is dropout useful?": ("Regularisation", 3),
-    "Optimizers Explain Adam": ("Optimisation in practice", 3),
-    "Tokenizers Explain byte pair encoding, step by step": ("Tokenisation", 2),
-    "LSTM What are its gates for?": ("Recurrent networks", 4),
-    "Decoding What do top-k and nucleus sampling do?": ("From one sequence to another", 3),
+    "Regularization For what reason is dropout useful?": ("Regularization", 3),
+    "Optimizers Explain Adam": ("Optimization algorithms", 3),
+    "Tokenizers Explain byte pair encoding, step by step": ("Tokenization", 2),
+    "LSTM What are its gates for?": ("RNNs and LSTMs", 4),
+    "Decoding What do top-k and nucleus sampling do?": ("Sequence-to-sequence models", 3),
     "Flash Attention How can tiles do when the softmax needs a whole row?": ("FlashAttention", 2),
-    "KV cache How much memory does it need?": ("The key-value cache", 2),
-    "Calculus prove the chain rule": ("Calculus and optimisation", 2),
+    "KV cache How much memory does it need?": ("The KV cache", 2),
+    "Calculus prove the chain rule": ("Calculus and optimization", 2),
 }
 ELSEWHERE = (
     "Sourdough How long does a dough rest?",
