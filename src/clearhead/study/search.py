@@ -28,10 +28,12 @@ DEFINES = 0.5  # of a field's weight more: who types a term alone asks what it i
 SHARE = 0.5  # of the best coverage of a query: below it a question is not listed
 CLEAR = 1.25  # the best is the answer where it scores this many times the second
 TYPO = 0.8  # alike enough to be a slip of the finger
-STOPPED = """a an and are as at be by can could did do does for from give has have how i in into is it its me my of
-    on one or out should so than that the their them then there they this to us was we what when where which while who why
-    will with would you your explain derive describe prove show define difference between question basic high level
-    knowledge"""
+STOPPED = """
+    a an and are as at be by can could did do does for from give has have how i in into is it its me my of on
+    one or out should so than that the their them then there they this to us was we what when where which while
+    who why will with would you your explain derive describe prove show define difference between question basic
+    high level knowledge
+"""
 STOP = frozenset(STOPPED.split())
 # Names of one thing. A query that has one of them is looked for by all.
 ALIASES: tuple[tuple[str, ...], ...] = (
