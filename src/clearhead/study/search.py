@@ -259,6 +259,35 @@ class Index:
         return (0.5 + 0.5 * early if early else 0.0) + DEFINES * (not first and self.defines[i]), heading, answer
 
 
+def web_index(entries: Sequence[Entry]) -> dict[str, object]:
+    """What a page needs to search without Python: for each spoken word its stem, the names of each term, and for each
+    stem the entries with a weight, by field and rarity."""
+    index = Index(entries)
+    weights: dict[str, dict[int, float]] = {}
+    total = len(entries)
+    for i in range(total):
+        title, heading, answer = set(index.titles[i]), set(index.headings[i]), Counter(index.answers[i])
+        long = 1 - B + B * len(index.answers[i]) / index.mean_length
+        for word in title | heading | answer.keys():
+            count = TITLE * (word in title) + HEADING * (word in heading) + ANSWER * answer[word] / long
+            if count > 1.5:  # once in passing is not worth a line
+                weights.setdefault(word, {})[i] = _saturated(count)
+    for word, found in weights.items():
+        rare = log(1 + (total - len(found) + 0.5) / (len(found) + 0.5))
+        weights[word] = {i: round(rare * weight, 1) for i, weight in found.items()}
+    texts = " ".join(part for entry in entries for part in (entry.question, *entry.headings, entry.answer))
+    names = " ".join(name for group in ALIASES for name in group)
+    words = {word: stem(word) for word in _words(texts + " " + names) if word not in STOP}
+    groups = [[" ".join(stems(name)) for name in group] for group in ALIASES]
+    return {
+        "stems": {word: one for word, one in sorted(words.items()) if one != word},
+        "terms": groups,
+        "stop": sorted(STOP),
+        "weights": weights,
+        "titles": [" ".join(title) for title in index.titles],
+    }
+
+
 def is_clear(scores: Sequence[float]) -> bool:
     """Whether the best of descending scores leads far enough to be the answer."""
     return len(scores) == 1 or (len(scores) > 1 and scores[0] >= CLEAR * scores[1])
