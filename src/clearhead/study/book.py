@@ -61,7 +61,7 @@ def find(chapters: Sequence[Chapter], topic: str) -> list[Found]:
     if chapter := _named(chapters, topic):
         return all_of(chapter)
     everything = [one for chapter in chapters for one in all_of(chapter)]
-    index = _index(tuple(_entry(one) for one in everything))
+    index = _index(tuple(entry_of(one) for one in everything))
     found = index.search(topic)
     if not found:
         near = index.nearest(topic)
@@ -78,9 +78,14 @@ def _named(chapters: Sequence[Chapter], topic: str) -> Chapter | None:
             return chapter
     named = set(concepts(stems(topic)))
     for chapter in chapters:
-        if named and any(named == set(concepts(stems(part))) for part in (chapter.name, *chapter.title.split(": "))):
+        if named and any(named == set(concepts(stems(name))) for name in names_of(chapter)):
             return chapter
     return None
+
+
+def names_of(chapter: Chapter) -> tuple[str, ...]:
+    """What a chapter is called: as its file, and by each part of a title with a colon."""
+    return (chapter.name, *chapter.title.split(": "))
 
 
 @lru_cache(maxsize=1)
@@ -88,7 +93,8 @@ def _index(entries: tuple[Entry, ...]) -> Index:
     return Index(entries)
 
 
-def _entry(one: Found) -> Entry:
+def entry_of(one: Found) -> Entry:
+    """What is looked through of a question."""
     return Entry(one.item.question, (one.chapter.title, *one.item.section[1:]), one.item.answer)
 
 

@@ -227,16 +227,20 @@ class Index:
             has = [any(count) for count in counts[i]]
             coverage = sum(weight for weight, there in zip(rare, has, strict=True) if there) / whole
             if coverage:
-                long = 1 - B + B * len(self.answers[i]) / self.mean_length
+                long = self.lengthy(i)
                 score = sum(
                     weight * _saturated(TITLE * title + HEADING * bool(heading) + ANSWER * answer / long)
                     for weight, (title, heading, answer) in zip(rare, counts[i], strict=True)
                 )
                 together = _pairs(words) & _pairs(self.titles[i])
-                found.append((i, coverage, score * coverage * (1 + 0.2 * len(together))))
+                found.append((i, coverage, score * coverage**2 * (1 + 0.2 * len(together))))
         best = max((coverage for _, coverage, _ in found), default=0.0)
         ranked = [(i, score) for i, coverage, score in found if coverage >= SHARE * best]
         return sorted(ranked, key=lambda pair: (-pair[1], pair[0]))
+
+    def lengthy(self, i: int) -> float:
+        """By how much counts of an answer are held to be its length's."""
+        return 1 - B + B * len(self.answers[i]) / self.mean_length
 
     def nearest(self, query: str) -> list[str]:
         """Words of the questions that look like one of the query's."""
@@ -260,31 +264,27 @@ class Index:
 
 
 def web_index(entries: Sequence[Entry]) -> dict[str, object]:
-    """What a page needs to search without Python: for each spoken word its stem, the names of each term, and for each
-    stem the entries with a weight, by field and rarity."""
+    """What a page needs to search as `Index` does: stems of the words spoken, the names of each term, and the fields.
+
+    Of answers it holds for each stem the entries and how often it stands there, for their length.
+    """
     index = Index(entries)
-    weights: dict[str, dict[int, float]] = {}
-    total = len(entries)
-    for i in range(total):
-        title, heading, answer = set(index.titles[i]), set(index.headings[i]), Counter(index.answers[i])
-        long = 1 - B + B * len(index.answers[i]) / index.mean_length
-        for word in title | heading | answer.keys():
-            count = TITLE * (word in title) + HEADING * (word in heading) + ANSWER * answer[word] / long
-            if count > 1.5:  # once in passing is not worth a line
-                weights.setdefault(word, {})[i] = _saturated(count)
-    for word, found in weights.items():
-        rare = log(1 + (total - len(found) + 0.5) / (len(found) + 0.5))
-        weights[word] = {i: round(rare * weight, 1) for i, weight in found.items()}
+    answers: dict[str, dict[int, float]] = {}
+    for i, words in enumerate(index.answers):
+        for word, count in Counter(words).items():
+            answers.setdefault(word, {})[i] = round(count / index.lengthy(i), 1)
     texts = " ".join(part for entry in entries for part in (entry.question, *entry.headings, entry.answer))
     names = " ".join(name for group in ALIASES for name in group)
-    words = {word: stem(word) for word in _words(texts + " " + names) if word not in STOP}
-    groups = [[" ".join(stems(name)) for name in group] for group in ALIASES]
+    spoken = {word: stem(word) for word in _words(texts + " " + names) if word not in STOP}
     return {
-        "stems": {word: one for word, one in sorted(words.items()) if one != word},
-        "terms": groups,
+        "stems": {word: one for word, one in sorted(spoken.items()) if one != word},
+        "terms": [[" ".join(stems(name)) for name in group] for group in ALIASES],
         "stop": sorted(STOP),
-        "weights": weights,
-        "titles": [" ".join(title) for title in index.titles],
+        "titles": [" ".join(words) for words in index.titles],
+        "headings": [" ".join(words) for words in index.headings],
+        "defines": [int(one) for one in index.defines],
+        "answers": answers,
+        "weights": [TITLE, HEADING, ANSWER, K1, DEFINES, SHARE],
     }
 
 

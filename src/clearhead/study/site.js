@@ -1,52 +1,84 @@
 "use strict";
-// Narrows the list of all questions to those that speak of what is typed. Words are looked up by their stems.
+// Narrows the list of all questions to those that speak of what is typed: the same rules as in search.py.
 const index = INDEX;
+const [TITLE, HEADING, ANSWER, K1, DEFINES, SHARE] = index.weights;
 const stop = new Set(index.stop);
 const input = document.getElementById("search");
 const list = document.getElementById("all");
 const told = document.getElementById("told");
 const rows = Array.from(list.children);
+const total = rows.length;
+const titles = index.titles.map((words) => " " + words + " ");
+const headings = index.headings.map((words) => " " + words + " ");
 
-function stem(word) {
-  return index.stems[word] || word;
+function stem(word) { // British spelling too, where only the American one was spoken
+  const american = word.replace(/is(?=(e[drs]?|ers|ing|ations?)$)/, "iz").replace(/our(?=s?$)/, "or");
+  return index.stems[word] || index.stems[american] || word;
 }
 
 function forms(word) { // a word that is not finished yet stands for all that begin with it
-  if (word in index.weights || word in index.stems) return [stem(word)];
+  const known = stem(word);
+  if (known in index.answers || word.length < 3) return [known];
   const begun = Object.keys(index.stems).filter((one) => one.startsWith(word)).map(stem);
-  return begun.concat(Object.keys(index.weights).filter((one) => one.startsWith(word)));
+  return [...new Set(begun.concat(Object.keys(index.answers).filter((one) => one.startsWith(word))))];
 }
 
-function concepts(words) { // the longest names first; each is a list of names, which are lists of stems
-  const found = [];
+function concepts(words) { // the longest names first; each has a key, and its names, which are lists of stems
+  const found = new Map();
   for (let at = 0; at < words.length; ) {
-    let length = Math.min(4, words.length - at), group = null;
+    let length = Math.min(4, words.length - at), group;
     for (; length > 0; length--) {
       const phrase = words.slice(at, at + length).map(stem).join(" ");
       group = index.terms.find((names) => names.includes(phrase));
       if (group) break;
     }
-    found.push(group ? group.map((name) => name.split(" ")) : forms(words[at]).map((one) => [one]));
+    if (group) found.set("= " + group[0], group);
+    else found.set(stem(words[at]), forms(words[at]));
     at += Math.max(1, length);
   }
   return found;
 }
 
-function score(i, names) { // of the best name: all its words must be there, and together where they are in the question
-  let best = 0;
+function counts(i, names) { // how early in the question, and how often in the headings and in the answer
+  const words = index.titles[i].split(" ");
+  let first = words.length, heading = 0, answer = 0;
   for (const name of names) {
-    let sum = 0, whole = true;
-    for (const word of name) {
-      const weight = (index.weights[word] || {})[i];
-      if (weight === undefined) { whole = false; break; }
-      sum += weight;
-    }
-    if (!whole) continue;
-    const at = (" " + index.titles[i] + " ").indexOf(" " + name.join(" ") + " ");
-    if (name.length > 1 && at < 0) sum /= 2 * name.length;
-    best = Math.max(best, sum * (at < 0 ? 1 : 2 - at / index.titles[i].length));
+    const parts = name.split(" ");
+    const at = titles[i].indexOf(" " + name + " ");
+    if (at >= 0) first = Math.min(first, titles[i].slice(1, at + 1).split(" ").length - 1);
+    if (headings[i].includes(" " + name + " ")) heading = 1;
+    const each = parts.map((part) => (index.answers[part] || {})[i] || 0);
+    answer += Math.min(...each) / (parts.length > 1 ? 2 : 1); // that they stand together there is not known
   }
-  return best;
+  const early = 1 - first / words.length;
+  return [early ? 0.5 + 0.5 * early + (first === 0 && index.defines[i] ? DEFINES : 0) : 0, heading, answer];
+}
+
+function search(words) {
+  const wanted = [...concepts(words).entries()];
+  const keys = new Set(wanted.map(([key]) => key));
+  const same = (name) => {
+    const named = new Set(concepts(name.split(" ")).keys());
+    return named.size === keys.size && [...keys].every((key) => named.has(key));
+  };
+  const chapter = index.chapters.map((names) => names.some(same));
+  const found = rows.map((row, i) => wanted.map(([, names]) => counts(i, names)));
+  const rare = wanted.map((_, c) => {
+    const n = found.filter((each) => each[c].some((count) => count > 0)).length;
+    return n ? Math.log(1 + (total - n + 0.5) / (n + 0.5)) : Math.log(1 + total);
+  });
+  const whole = rare.reduce((a, b) => a + b, 0);
+  return rows.map((row, i) => {
+    let coverage = 0, score = 0;
+    found[i].forEach(([title, heading, answer], c) => {
+      if (!(title || heading || answer)) return;
+      const count = TITLE * title + HEADING * heading + ANSWER * answer;
+      coverage += rare[c] / whole;
+      score += rare[c] * count * (K1 + 1) / (count + K1);
+    });
+    const pairs = words.slice(1).filter((word, k) => titles[i].includes(" " + stem(words[k]) + " " + stem(word) + " "));
+    return { row, i, coverage, score: (chapter[i] ? 1000 : 0) + score * coverage ** 2 * (1 + 0.2 * pairs.length) };
+  });
 }
 
 function narrow() {
@@ -54,20 +86,15 @@ function narrow() {
   const words = (typed.match(/[a-z0-9]+/g) || []).filter((word) => !stop.has(word));
   if (!words.length) {
     rows.forEach((row) => { row.hidden = false; list.append(row); });
-    told.textContent = rows.length + " questions";
+    told.textContent = total + " questions";
     return;
   }
-  const wanted = concepts(words);
-  const scored = rows.map((row, i) => {
-    const each = wanted.map((names) => score(i, names));
-    const share = each.filter((one) => one > 0).length / wanted.length;
-    return { row, share, score: share * each.reduce((a, b) => a + b, 0) };
-  });
-  const most = Math.max(...scored.map((one) => one.share));
-  scored.sort((a, b) => b.score - a.score);
+  const found = search(words);
+  const most = Math.max(...found.map((one) => one.coverage));
+  found.sort((a, b) => b.score - a.score || a.i - b.i);
   let shown = 0;
-  for (const one of scored) {
-    one.row.hidden = !(one.share > 0 && one.share >= most / 2);
+  for (const one of found) {
+    one.row.hidden = !(one.coverage > 0 && one.coverage >= SHARE * most) && one.score < 1000;
     shown += !one.row.hidden;
     list.append(one.row);
   }
@@ -76,5 +103,4 @@ function narrow() {
 
 document.getElementById("searching").hidden = false;
 input.addEventListener("input", narrow);
-if (location.hash.startsWith("#?")) input.value = decodeURIComponent(location.hash.slice(2));
 narrow();

@@ -28,11 +28,11 @@ from pygments.util import ClassNotFound
 
 from clearhead.charts import svg as charts
 from clearhead.errors import UserError
-from clearhead.study.book import Chapter, Found, all_of
+from clearhead.study.book import Chapter, Found, all_of, entry_of, names_of
 from clearhead.study.figures import FIGURES
 from clearhead.study.markdown import ELSEWHERE, FIGURE, PLACE, tokens
 from clearhead.study.mathtext import plain
-from clearhead.study.search import Entry, web_index
+from clearhead.study.search import stems, web_index
 from clearhead.study.view import one_line
 
 PACKAGE = "latex2mathml"
@@ -312,8 +312,10 @@ def _all_questions(chapters: Sequence[Chapter]) -> str:
 def _index(chapters: Sequence[Chapter]) -> str:
     """What the script searches in, as JSON that cannot end a script."""
     found = [one for chapter in chapters for one in all_of(chapter)]
-    entries = [Entry(one.item.question, (one.chapter.title, *one.item.section[1:]), one.item.answer) for one in found]
-    return json.dumps(web_index(entries), separators=(",", ":"), ensure_ascii=True).replace("</", "<\\/")
+    entries = [entry_of(one) for one in found]
+    names = [[" ".join(stems(name)) for name in names_of(one.chapter)] for one in found]
+    whole = {**web_index(entries), "chapters": names}
+    return json.dumps(whole, separators=(",", ":"), ensure_ascii=True).replace("</", "<\\/")
 
 
 def _chapter(chapter: Chapter, before: Chapter | None, after: Chapter | None, places: Mapping[str, str]) -> str:
