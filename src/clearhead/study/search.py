@@ -210,9 +210,7 @@ class Index:
         Concepts are weighed by how rare they are. Entries that have less than half of what the best one has of the
         query are left out. A word that stands nowhere, beside others that do, is taken for the nearest one that does.
         """
-        words = stems(query)
-        if any(map(self._known, words)):  # what else it names says that it is of this subject
-            words = [word if self._known(word) else self._nearest(word) for word in words]
+        words = self._spelled(stems(query))
         wanted = concepts(words)
         if not wanted:
             return []
@@ -245,6 +243,17 @@ class Index:
     def nearest(self, query: str) -> list[str]:
         """Words of the questions that look like one of the query's."""
         return [near for word in _words(query) for near in difflib.get_close_matches(word, self.spoken, 1, 0.7)]
+
+    def spelled(self, text: str) -> str:
+        """The text with words that stand nowhere as the nearest one that does, if others are known."""
+        words = [word for word in _words(text) if word not in STOP]
+        right = self._spelled([stem(word) for word in words])
+        return " ".join(word if stem(word) == one else one for word, one in zip(words, right, strict=True))
+
+    def _spelled(self, words: Sequence[str]) -> list[str]:
+        if not any(map(self._known, words)):  # what else it names says that it is of this subject
+            return list(words)
+        return [word if self._known(word) else self._nearest(word) for word in words]
 
     def _known(self, word: str) -> bool:
         return word in self.vocabulary or any(word in name for name in _aliases())
