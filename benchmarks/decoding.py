@@ -42,7 +42,7 @@ def pair(dtype: torch.dtype) -> tuple[Decoder, LlamaForCausalLM]:
     )  # fmt: skip
     with torch.no_grad():
         peer.model.embed_tokens.weight.copy_(decoder.embed.weight)
-        sizes = (config.d_model, config.n_kv_heads * config.channels, config.n_kv_heads * config.channels)
+        sizes = (config.d_model, config.n_kv_heads * config.dim_per_head, config.n_kv_heads * config.dim_per_head)
         for ours, theirs in zip(decoder.blocks, peer.model.layers, strict=True):
             attention = theirs.self_attn
             for layer, rows in zip(

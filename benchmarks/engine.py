@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from clearhead.pipeline.model import load_model
 
+from clearhead.checkpoints.load import load_model
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import SamplingParams

@@ -1,4 +1,4 @@
-"""Every generator of the package reasoning-gym through a small run: trained, labelled, searched, reported.
+"""Every generator of the package reasoning-gym through a small run: trained, labeled, searched, reported.
 
     python benchmarks/gym.py                         # all of them, about half a minute each
     python benchmarks/gym.py maze sudoku --out FILE  # some, with a line of JSON each in FILE

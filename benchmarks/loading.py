@@ -1,4 +1,4 @@
-"""Seconds and memory to load SmolLM2-135M from its GGUF file of quantised weights, against `transformers`.
+"""Seconds and memory to load SmolLM2-135M from its GGUF file of quantized weights, against `transformers`.
 
 Each contender loads in processes of its own, taking turns; imports are not counted, nor what they take of memory. Both
 end with the whole model in float32, which is checked tensor by tensor: the same numbers to the bit. `make models`

@@ -25,7 +25,7 @@ from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import encode, load_tasks, source
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.tokens import train_tokenizer
-from clearhead.text.packing import NO_TARGET, Batch, PackedStream, waste
+from clearhead.text.packing import IGNORE_INDEX, Batch, PackedStream, waste
 from clearhead.training.optim import Optimizer
 from clearhead.training.step import Gradients, clip, compute_dtype, keep_freed_memory, language_model_loss, to_tensors
 
@@ -83,7 +83,7 @@ def peer(vocab: int, length: int, autocast: bool) -> Step:
         with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
             logits = model(input_ids=tensors.tokens, position_ids=tensors.positions, use_cache=False).logits
         loss = torch.nn.functional.cross_entropy(
-            logits.float().flatten(0, 1), tensors.targets.flatten(), ignore_index=NO_TARGET
+            logits.float().flatten(0, 1), tensors.targets.flatten(), ignore_index=IGNORE_INDEX
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -18,9 +18,8 @@ from torch import Tensor
 from clearhead.checkpoints.export import write_folder, write_model
 from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.errors import UserError
-from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
@@ -36,8 +35,8 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import train_tokenizer
 from clearhead.training import loop
+from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Callback
 
 Text = str | Sequence[int]
 """A text, or the ids of its tokens."""
@@ -47,7 +46,7 @@ def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = Non
     """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
 
     dtype None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
-    what is missing or cannot be honoured.
+    what is missing or cannot be honored.
     """
     return Model(load_model(str(name), choose_device(device), dtype))
 

@@ -31,7 +31,10 @@ RECIPES = (
 )
 
 
-RENAMED = {"rows": "batch_size", "tokens": "seq_len", "decay_from": "decay_start"}  # settings of training, by old names
+RENAMED = {  # settings of training and of models, by old names
+    "rows": "batch_size", "tokens": "seq_len", "decay_from": "decay_start", "gain": "norm_weight",
+    "head_channels": "head_dim",
+}  # fmt: skip
 
 
 def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
@@ -64,6 +67,11 @@ def build(cls: type[T], data: Mapping[str, Any], where: str = "") -> T:
         if named and named[1] in fields:
             raise UserError(_join(where, str(error))) from None
         raise
+
+
+def renamed(section: Mapping[str, Any]) -> dict[str, Any]:
+    """What an older version wrote, under the names of today."""
+    return {RENAMED.get(name, name): value for name, value in section.items()}
 
 
 def to_dict(obj: Any) -> dict[str, Any]:
@@ -118,6 +126,19 @@ def override(data: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]
                 raise UserError(f"{setting!r}: {'.'.join(tables[:depth])} is {table!r}, not a table; set it by itself")
         table[key] = _value(value.strip())
     return result
+
+
+def parse_bytes(text: str) -> int:
+    """A number of bytes, as people write it.
+
+    >>> parse_bytes("64MiB"), parse_bytes("1.5 GiB"), parse_bytes("200MB")
+    (67108864, 1610612736, 200000000)
+    """
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if found is None:
+        raise UserError(f"{text!r:.60} is no size; write it like 64MiB or 1.5GiB")
+    number, unit, binary = found.groups()
+    return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
 
 
 def find_recipe(name: str | Path) -> Path:

@@ -45,7 +45,7 @@ def test_what_chooses_worse_than_a_plainer_set_gives_way() -> None:
     assert (scores[:, 0] > scores[:, 1]).sum() >= 30
 
 
-def test_how_easy_problems_are_does_not_pass_for_judgement() -> None:
+def test_how_easy_problems_are_does_not_pass_for_judgment() -> None:
     """A voice that only knows which problems are easy has a fine AUC over all of them, and no say within one."""
     rng = np.random.default_rng(1)
     problem = np.repeat(np.arange(300), 10)

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from clearhead.alignment.labels import (
-    Epochs,
     RewardBatch,
+    RewardEpochs,
     by_problem,
     pack_groups,
     reward_model_loss,
@@ -18,14 +18,14 @@ from clearhead.alignment.labels import (
     split_paths,
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel, pair_loss, reward_loss, scored_document
-from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import END, CharTokenizer
 
 TOKENIZER = CharTokenizer("\n+12=")
-NONE = UNLABELLED
-DONE = LabelledPath("1+1", ("1=1", "=2"), True, (0.5, 0.75, 1.0))
-CUT = LabelledPath("2+1", ("2",), False, (NONE, 0.25))
+NONE = UNLABELED
+DONE = LabeledPath("1+1", ("1=1", "=2"), True, (0.5, 0.75, 1.0))
+CUT = LabeledPath("2+1", ("2",), False, (NONE, 0.25))
 
 
 def test_labels_stand_at_the_ends_of_prompt_and_steps() -> None:
@@ -47,7 +47,7 @@ def test_an_unfinished_solution_has_no_outcome() -> None:
 
 
 def test_a_model_that_ends_at_once_has_written_one_empty_step() -> None:
-    document = scored_document(TOKENIZER, LabelledPath("1+1", ("",), True, (0.5, 0.0)))
+    document = scored_document(TOKENIZER, LabeledPath("1+1", ("",), True, (0.5, 0.0)))
     assert document.tokens == [*TOKENIZER.encode("1+1\n"), END]
     assert document.process[-2:] == [0.5, 0.0]
     assert document.outcome[-1] == 0.0
@@ -85,13 +85,13 @@ def test_a_pair_costs_what_bradley_and_terry_say() -> None:
     assert pair_loss(logits, pairs, weights).item() == pytest.approx(expected, rel=1e-6)
 
 
-RIGHT = LabelledPath("1+1", ("1=1", "=2"), True, (0.5, 0.75, 1.0))
-WRONG = LabelledPath("1+1", ("1=1", "=1"), True, (0.5, 0.75, 0.0))
-ELSEWHERE = LabelledPath("1+1", ("2",), False, (0.5, 0.25))
-OTHER = LabelledPath("2+1", ("=2",), True, (1.0, 0.0))
+RIGHT = LabeledPath("1+1", ("1=1", "=2"), True, (0.5, 0.75, 1.0))
+WRONG = LabeledPath("1+1", ("1=1", "=1"), True, (0.5, 0.75, 0.0))
+ELSEWHERE = LabeledPath("1+1", ("2",), False, (0.5, 0.25))
+OTHER = LabeledPath("2+1", ("=2",), True, (1.0, 0.0))
 
 
-def packed(*groups: list[LabelledPath], rows: int = 3, length: int = 24) -> RewardBatch:
+def packed(*groups: list[LabeledPath], rows: int = 3, length: int = 24) -> RewardBatch:
     documents = [[scored_document(TOKENIZER, path) for path in group] for group in groups]
     return pack_groups(documents, rows, length, random.Random(0))
 
@@ -132,8 +132,8 @@ def test_pairs_are_of_one_problem_and_as_many_steps_and_the_better_comes_first()
 
 
 def test_more_pairs_than_places_keep_their_weight_on_average() -> None:
-    wrong = [LabelledPath("1+1", (f"={i:b}".replace("0", "2"),), True, (0.5, 0.0)) for i in range(40)]
-    right = [LabelledPath("1+1", (f"1={i:b}".replace("0", "2"),), True, (0.5, 1.0)) for i in range(40)]
+    wrong = [LabeledPath("1+1", (f"={i:b}".replace("0", "2"),), True, (0.5, 0.0)) for i in range(40)]
+    right = [LabeledPath("1+1", (f"1={i:b}".replace("0", "2"),), True, (0.5, 1.0)) for i in range(40)]
     documents = [scored_document(TOKENIZER, path) for path in [*right, *wrong]]
     totals = [pack_groups([documents], 50, 24, random.Random(i)).weights.sum() for i in range(5)]
     assert np.mean(totals) == pytest.approx(2, rel=0.05)
@@ -141,14 +141,14 @@ def test_more_pairs_than_places_keep_their_weight_on_average() -> None:
 
 def test_a_batch_depends_on_seed_and_index_alone_and_an_epoch_shows_every_problem_once() -> None:
     asked = ["".join(letters) for letters in itertools.product("12+", repeat=2)]
-    paths = [LabelledPath("=" + problem, ("=2",), True, (1.0, 1.0)) for problem in asked]
+    paths = [LabeledPath("=" + problem, ("=2",), True, (1.0, 1.0)) for problem in asked]
     problems = by_problem(TOKENIZER, paths, 24)
-    epochs = Epochs(problems, rows=1, length=24, seed=3)
+    epochs = RewardEpochs(problems, rows=1, length=24, seed=3)
     assert epochs.at_once == 3
     shown = [sorted(i for at in range(3) for i in epochs._drawn(3 * epoch + at)) for epoch in range(2)]
     assert shown == [list(range(9))] * 2
-    assert (epochs.batch(4).tokens == Epochs(problems, 1, 24, 3).batch(4).tokens).all()
-    assert any((epochs.batch(i).tokens != Epochs(problems, 1, 24, 4).batch(i).tokens).any() for i in range(5))
+    assert (epochs.batch(4).tokens == RewardEpochs(problems, 1, 24, 3).batch(4).tokens).all()
+    assert any((epochs.batch(i).tokens != RewardEpochs(problems, 1, 24, 4).batch(i).tokens).any() for i in range(5))
 
 
 def test_a_document_too_long_for_a_row_is_left_out() -> None:
@@ -156,7 +156,7 @@ def test_a_document_too_long_for_a_row_is_left_out() -> None:
 
 
 def test_held_out_paths_share_no_problem_with_the_rest() -> None:
-    paths = [LabelledPath(str(i % 20), ("1",), True, (0.5, 1.0)) for i in range(60)]
+    paths = [LabeledPath(str(i % 20), ("1",), True, (0.5, 1.0)) for i in range(60)]
     train, held_out = split_paths(paths, 0.25, 100, seed=0)
     assert len({p.problem for p in held_out}) == 5
     assert not {p.problem for p in held_out} & {p.problem for p in train}
@@ -177,8 +177,8 @@ def test_a_new_model_says_one_half(model: RewardModel) -> None:
 def test_it_learns_which_step_is_good(model: RewardModel) -> None:
     """Two steps that differ in one character, always followed by success and failure: values must part."""
     paths = [
-        LabelledPath("1+1", ("1=1",), False, (NONE, 1.0)),
-        LabelledPath("1+1", ("1=2",), False, (NONE, 0.0)),
+        LabeledPath("1+1", ("1=1",), False, (NONE, 1.0)),
+        LabeledPath("1+1", ("1=2",), False, (NONE, 0.0)),
     ]
     held_out = [packed(paths, rows=1, length=16)]
     batch = RewardBatch(*(torch.from_numpy(array) for array in held_out[0]))  # type: ignore[arg-type]

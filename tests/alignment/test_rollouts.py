@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from clearhead.alignment.rollouts import UNLABELLED, Ending, RolloutConfig, collect, label_paths, labelled_states
+from clearhead.alignment.rollouts import UNLABELED, Ending, RolloutConfig, collect, label_paths, labeled_states
 from clearhead.errors import UserError
 from clearhead.generation.language_model import Tally
 from clearhead.generation.local import LocalEngine
@@ -38,14 +38,14 @@ class Sums:
         return sum(map(int, answer)) == int(problem)
 
     def check_step(self, problem: str, steps: Sequence[str]) -> bool:
-        raise AssertionError("the truth about a step was asked for while labelling")
+        raise AssertionError("the truth about a step was asked for while labeling")
 
 
 def labels_of(endings: Sequence[Ending]) -> dict[tuple[str, ...], float]:
     found: dict[tuple[str, ...], float] = {}
     for path in label_paths(Sums(), "3", endings):
         for length, label in enumerate(path.labels):
-            if label != UNLABELLED:
+            if label != UNLABELED:
                 assert found.setdefault(path.steps[:length], label) == label, "a state has one label on every path"
     return found
 
@@ -99,7 +99,7 @@ CONFIG = RolloutConfig(
 
 def test_collect_labels_explored_states_and_leaves_nothing_held(engine: LocalEngine) -> None:
     paths = list(collect(engine, Sums(), [str(i) for i in range(10)], CONFIG, seed=0))
-    labels = [label for path in paths for label in path.labels if label != UNLABELLED]
+    labels = [label for path in paths for label in path.labels if label != UNLABELED]
     assert {path.problem for path in paths} == {str(i) for i in range(10)}
     assert all(len(path.labels) == len(path.steps) + 1 for path in paths)
     assert all(0 <= label <= 1 for label in labels)
@@ -135,7 +135,7 @@ def test_completions_that_a_limit_cuts_off_are_counted(engine: LocalEngine) -> N
 
 def test_a_state_that_several_paths_pass_is_counted_once() -> None:
     paths = label_paths(Sums(), "3", [Ending(0, ("a", "3"), True), Ending(0, ("a", "4"), True)])
-    assert labelled_states(paths) == {
+    assert labeled_states(paths) == {
         ("3", (), False): 0.5, ("3", ("a",), False): 0.5, ("3", ("a", "3"), True): 1.0, ("3", ("a", "4"), True): 0.0,
     }  # fmt: skip
 
@@ -154,7 +154,7 @@ class Chained(Sums):
         return ["0" + problem, problem]
 
 
-def test_right_solutions_and_near_misses_of_them_are_labelled_by_the_checker(engine: LocalEngine) -> None:
+def test_right_solutions_and_near_misses_of_them_are_labeled_by_the_checker(engine: LocalEngine) -> None:
     paths = list(collect(engine, Chained(), ["12", "23", "34"], CONFIG, seed=0))
     for problem in ("12", "23", "34"):
         ends = {path.steps: path.labels[-1] for path in paths if path.done and path.problem == problem}
@@ -170,5 +170,5 @@ def test_right_solutions_and_near_misses_of_them_are_labelled_by_the_checker(eng
 def test_a_begun_near_miss_is_completed_by_the_model_and_not_judged_by_its_looks(engine: LocalEngine) -> None:
     config = RolloutConfig(widths=(), completions=2, whole=1, misses=2, max_tokens=8, at_once=4)
     paths = list(collect(engine, Chained(), ["12"], config, seed=0))
-    begun = {path.steps[0] for path in paths if len(path.steps) > 1 and path.labels[1] != UNLABELLED}
+    begun = {path.steps[0] for path in paths if len(path.steps) > 1 and path.labels[1] != UNLABELED}
     assert begun - {"012"}, "the first step was edited, and went on from there"

@@ -1,4 +1,4 @@
-"""Packed examples: what is a target, that neighbours do not matter, and that every example has its turn."""
+"""Packed examples: what is a target, that neighbors do not matter, and that every example has its turn."""
 
 import random
 from collections import Counter
@@ -12,7 +12,7 @@ from clearhead.alignment.sft import Epochs, answer_loss, pack_examples
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.text.turns import Example
+from clearhead.text.sft_data import Example
 from clearhead.training.step import language_model_loss, mean_loss, to_tensors
 
 CPU = torch.device("cpu")
@@ -30,8 +30,8 @@ def noisy(seed: int = 1) -> Decoder:
 
 def example(rng: random.Random, longest: int = 14) -> Example:
     tokens = [rng.randrange(2, 50) for _ in range(rng.randint(3, longest))]
-    learned = [False] + [rng.random() < 0.5 for _ in tokens[2:]] + [True]
-    return Example(tokens, learned)
+    loss_mask = [False] + [rng.random() < 0.5 for _ in tokens[2:]] + [True]
+    return Example(tokens, loss_mask)
 
 
 def some(n: int, seed: int = 0) -> list[Example]:
@@ -48,12 +48,12 @@ def test_a_position_learns_the_token_after_it_where_that_is_the_assistants() -> 
     assert batch.segments.tolist() == [[1, 1, 1, 1, 2, 0]]
 
 
-def test_a_token_does_not_see_its_neighbours_in_the_row() -> None:
+def test_a_token_does_not_see_its_neighbors_in_the_row() -> None:
     decoder = noisy()
     first, *others = some(4)
     rows = []
-    for neighbours in (others, [Example([e.tokens[0] ^ 1, *e.tokens[1:]], e.learned) for e in others]):
-        batch = to_tensors(pack_examples([first, *neighbours], 64), CPU)
+    for neighbors in (others, [Example([e.tokens[0] ^ 1, *e.tokens[1:]], e.loss_mask) for e in others]):
+        batch = to_tensors(pack_examples([first, *neighbors], 64), CPU)
         assert batch.tokens.shape[0] == 1
         with torch.no_grad():
             rows.append((batch, decoder.logits(decoder(batch.tokens, batch.positions, causal_attend(batch.segments)))))
@@ -88,7 +88,7 @@ def test_the_mean_counts_every_token_alike() -> None:
         with torch.no_grad():
             hidden = decoder(tokens, torch.arange(tokens.shape[1])[None], causal_attend())
             log_p = F.log_softmax(decoder.logits(hidden)[0], -1)
-        for i, on in enumerate(e.learned[1:]):
+        for i, on in enumerate(e.loss_mask[1:]):
             total -= on * log_p[i, e.tokens[i + 1]].item()
             count += on
     assert mean_loss(decoder, batches, answer_loss, CPU) == pytest.approx(total / count, rel=1e-5)

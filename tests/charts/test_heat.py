@@ -49,7 +49,7 @@ def test_maps_name_their_tokens_and_escape_them():
     assert "data:image/png;base64," in small_map(CAUSAL, "layer 1")
 
 
-def test_a_heat_map_holds_its_numbers_as_colours():
+def test_a_heat_map_holds_its_numbers_as_colors():
     svg = signed_map([[-1.0, 0.0, 1.0], [0.5, 0.0, 9.0]], Axis("x"), Axis("y"), 640.0, 300.0, "name")
     ElementTree.fromstring(svg)
     data = base64.b64decode(re.search(r'base64,([^"]*)"', svg)[1])

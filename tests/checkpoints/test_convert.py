@@ -50,7 +50,7 @@ def run(source: Path, target: Path, dtype: str | None = None, force: bool = Fals
 
 
 def write(path: Path, family: str, dtype: torch.dtype = torch.float32) -> Path:
-    """A tiny model as transformers saves it, gains and biases drawn as well."""
+    """A tiny model as transformers saves it, norm weights and biases drawn as well."""
     import transformers
 
     torch.manual_seed(0)
@@ -90,7 +90,7 @@ def test_folder_file_folder_is_the_same_bits(family: str, tmp_path: Path) -> Non
     run(tmp_path / "x.gguf", tmp_path / "back")
     back = load_file(tmp_path / "back" / "model.safetensors")
     assert back.keys() == before.keys()
-    gains = family.startswith("Gemma")  # the file holds 1 + gain, which rounds
+    gains = family.startswith("Gemma")  # the file holds 1 + weight, which rounds
     for key, tensor in before.items():
         same = (1 + tensor) - 1 if gains and "norm" in key else tensor
         assert torch.equal(back[key], same), key
@@ -251,7 +251,7 @@ def another(run: Path, folder: Path, **model: Any) -> Path:
 def test_a_run_for_other_programs(
     kind: str, model: dict[str, Any], text: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """What a decoder of ours lacks is written as what changes nothing: gains of 1, a gate that is the up projection."""
+    """What a decoder of ours lacks is written as what changes nothing: norm weights of 1, a gate that is `up`."""
     import transformers
 
     made = another(request.getfixturevalue("tiny_run" if kind == "tasks" else "text_run"), tmp_path / "run", **model)

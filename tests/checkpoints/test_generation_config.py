@@ -11,8 +11,7 @@ from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, 
 from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import UserError
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.local import LocalEngine
 from clearhead.generation.request import Request

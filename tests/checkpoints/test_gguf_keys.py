@@ -18,7 +18,7 @@ from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
-from clearhead.generation.backends import backend_for
+from clearhead.generation.engine import backend_for
 from clearhead.models.gguf import HARMLESS
 from clearhead.text.gguf_vocab import load_gguf
 from clearhead.text.training import train_tokenizer

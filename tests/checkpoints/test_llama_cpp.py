@@ -15,8 +15,7 @@ from decoding import events
 
 from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.request import Request
 from clearhead.pipeline.rundir import RunDir

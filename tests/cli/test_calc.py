@@ -33,7 +33,7 @@ def test_grouped_heads_need_an_eighth_of_the_cache(capsys: Capture) -> None:
 def test_a_shape_of_ones_own_takes_the_usual_proportions(capsys: Capture) -> None:
     own = numbers(capsys, "params", "--vocab", "32000", "--d-model", "512", "--n-layers", "8")
     assert own["attention"] == 8 * 4 * 512**2 and own["mlp"] == 8 * 3 * 512 * 2048
-    wide = numbers(capsys, "params", "--vocab", "9", "--d-model", "96", "--n-layers", "1", "--channels", "32", "--tied")
+    wide = numbers(capsys, "params", "--vocab", "9", "--d-model", "96", "--n-layers", "1", "--head-dim", "32", "--tied")
     assert wide["attention"] == 4 * 96**2 and "head" not in wide
 
 
@@ -62,7 +62,7 @@ def test_people_read_units(capsys: Capture) -> None:
     [
         (["params"], "--vocab, --d-model, --n-layers"),
         (["params", "gtp2"], "did you mean 'gpt2'"),
-        (["params", "--vocab", "9", "--d-model", "100", "--n-layers", "1", "--n-heads", "3"], "--channels"),
+        (["params", "--vocab", "9", "--d-model", "100", "--n-layers", "1", "--n-heads", "3"], "--head-dim"),
         (["kv-cache", "gpt2", "--n-kv-heads", "5"], "multiple of n_kv_heads = 5"),
         (["kv-cache", "gpt2", "--tokens", "0"], "0 is not in the range"),
         (["params", "gpt2", "--mlp", "relu"], "relu"),

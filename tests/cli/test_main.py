@@ -83,7 +83,7 @@ def test_every_verb_has_examples(name: str, capsys: Capture) -> None:
     ("args", "told"),
     [
         (["slove"], f"error: no verb 'slove'; did you mean 'solve'? There are: {', '.join(sorted(VERBS))}\n"),
-        (["--colour"], "error: No such option '--colour'.\n"),
+        (["--color"], "error: No such option '--color'.\n"),
         (["tasks", "--jsn"], "error: No such option '--jsn'. Did you mean '--json'?\n"),
         (["tasks", "game24"], "error: Got unexpected extra argument (game24)\n"),
     ],

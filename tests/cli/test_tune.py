@@ -43,9 +43,9 @@ def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
     args = ["tune", "model", "--data", "data.jsonl", "--out", "half", *QUICK, "--set", "steps=4000"]
     args = [arg for i, arg in enumerate(args) if arg not in ("--steps", "8")]
     process = start(*args, cwd=place)
-    record = place / "half" / "tune.jsonl"
+    log = place / "half" / "tune.jsonl"
     deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and not (record.is_file() and record.read_text().count('"step"') > 3):
+    while time.monotonic() < deadline and not (log.is_file() and log.read_text().count('"step"') > 3):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=100)

@@ -13,7 +13,7 @@ import pytest
 from tiny import clearhead, start, write_recipe
 
 from clearhead.cli.display import Display
-from clearhead.reasoning.evaluate import Row
+from clearhead.reasoning.evaluate import EvalRow
 from clearhead.reasoning.strategies import STRATEGIES
 
 
@@ -54,6 +54,17 @@ def test_solve_greedy_is_the_policy_alone(tiny_run: Path, tmp_path: Path) -> Non
     data = json.loads(out)
     assert data["reward"] == 0
     assert data["correct"] == (data["answer"] == "bcd")
+
+
+def test_memory_for_keys_and_values_changes_no_answer_and_too_little_is_refused(tiny_run: Path, tmp_path: Path) -> None:
+    about = ("--run", tiny_run, "--task", "letters", "--json")
+    (tmp_path / "words.txt").write_text("abc\nfed\ncab\nfab\n", encoding="utf-8")
+    solve = ("solve", "words.txt", *about[:-1], "--strategy", "self-consistency", "--budget", "100")
+    plenty, tight = (predictions(clearhead(*solve, *more, cwd=tmp_path)[0]) for more in ((), ("--kv-memory", "900KB")))
+    assert [{**entry, "seconds": 0} for entry in tight] == [{**entry, "seconds": 0} for entry in plenty]
+    for verb in (solve, ("eval", *about, "--strategies", "mcts-puct", "--limit", "2", "--seeds", "1")):
+        assert "--kv-memory" in one_line(clearhead(*verb, "--kv-memory", "20KiB", cwd=tmp_path, expect=2)[1])
+    assert "is no size" in clearhead(*solve, "--kv-memory", "much", cwd=tmp_path, expect=2)[1]
 
 
 LONG = "a" * 200  # more than the model's context holds
@@ -188,7 +199,7 @@ def test_data_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_table_tells_what_limits_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
-    row = Row("mcts-puct", "MCTS", 300, 0.5, 0.4, 0.6, 100.0, 100.0, 0.1, 37, 1200, ("search.step_tokens",))
+    row = EvalRow("mcts-puct", "MCTS", 300, 0.5, 0.4, 0.6, 100.0, 100.0, 0.1, 37, 1200, ("search.step_tokens",))
     Display().table([row._replace(strategy="greedy", cut=0, limits=()), row, row._replace(budget=600)])
     (line,) = [line for line in capsys.readouterr().out.splitlines() if "cut off" in line]
     assert line.startswith("mcts-puct: 37 of the 1,200 texts it drew were cut off by search.step_tokens: raise it")

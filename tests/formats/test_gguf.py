@@ -62,7 +62,7 @@ def test_plain_tensors_are_the_same_bits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_quantised_tensors_are_the_package_s(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quantized_tensors_are_the_package_s(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clearhead.formats.gguf.AT_ONCE", 1024)  # in several parts
     data = blocks(kind, 7)
     file = GGUF(write(tmp_path / "x.gguf", {"a": np.ones((1, 2), np.float32), "w": (kind, data)}))

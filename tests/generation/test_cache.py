@@ -21,7 +21,7 @@ EXACT = {"rtol": 1e-5, "atol": 1e-5}  # float32 rounding over two layers
 
 def write(trie: TokenTrie, *texts: list[int]) -> np.ndarray:
     slots = trie.insert(np.full(len(texts), ROOT), texts)
-    trie.hold(slots)
+    trie.acquire(slots)
     return slots
 
 
@@ -38,8 +38,8 @@ def random_texts(rng: np.random.Generator, n: int, longest: int) -> list[list[in
         {"n_heads": 4, "n_kv_heads": 2, "positions": "learned", "norm": "layer", "mlp": "swiglu"},
         {"positions": "sinusoidal", "qk_norm": False, "tied": True, "mlp": "gelu"},
         {"window": 5, "global_every": 2, "rope_local_theta": 20.0, "attention_softcap": 2.0, "n_layers": 3},
-        {"block": "sandwich", "gain": "one_plus", "bias": "qkv", "head_channels": 6, "attention_scale": 0.3},
-        {"block": "post", "gain": "plain", "bias": "all", "norm": "layer", "positions": "learned", "window": 3},
+        {"block": "sandwich", "norm_weight": "one_plus", "bias": "qkv", "head_dim": 6, "attention_scale": 0.3},
+        {"block": "post", "norm_weight": "plain", "bias": "all", "norm": "layer", "positions": "learned", "window": 3},
     ],
 )
 def test_hidden_states_are_those_of_a_causal_pass(

@@ -26,9 +26,9 @@ CHANGES = [
     {}, {"n_heads": 4, "n_kv_heads": 4}, {"n_heads": 4, "n_kv_heads": 2, "qk_norm": False, "mlp": "swiglu"},
     {"positions": "learned", "tied": True, "norm": "layer"}, {"positions": "sinusoidal"},
     {"window": 4}, {"window": 3, "global_every": 2, "rope_local_theta": 10.0, "attention_softcap": 2.0},
-    {"gain": "plain", "bias": "all", "norm": "layer", "mlp": "gelu", "positions": "learned", "block": "post"},
-    {"gain": "one_plus", "block": "sandwich", "embed_scale": True, "logit_softcap": 3.0, "attention_scale": 0.2},
-    {"head_channels": 4, "bias": "qkv", "rope_scaling": "llama3", "rope_factor": 8.0, "rope_original": 16},
+    {"norm_weight": "plain", "bias": "all", "norm": "layer", "mlp": "gelu", "positions": "learned", "block": "post"},
+    {"norm_weight": "one_plus", "block": "sandwich", "embed_scale": True, "logit_softcap": 3.0, "attention_scale": 0.2},
+    {"head_dim": 4, "bias": "qkv", "rope_scaling": "llama3", "rope_factor": 8.0, "rope_original": 16},
 ]  # fmt: skip
 
 
@@ -101,10 +101,10 @@ def test_only_what_differs_is_computed(make_decoder: MakeDecoder, full_forward: 
     backend, total = ContiguousBackend(decoder), 0
     for text, computed in (([3, 4, 5], 3), ([3, 4, 5, 6, 7], 5), ([3, 4, 8], 6), ([3, 4, 8], 7), ([3, 4], 8)):
         want = decoder.logits(full_forward(decoder, text)[-1])
-        place = backend.open(text, 1, 0)
-        total += len(backend.compute(np.array([place])).by)
-        torch.testing.assert_close(backend.logits(np.array([place]))[0], want, rtol=1e-4, atol=1e-4)
-        backend.release([place])
+        seq = backend.open(text, 1, 0)
+        total += len(backend.compute(np.array([seq])).by)
+        torch.testing.assert_close(backend.logits(np.array([seq]))[0], want, rtol=1e-4, atol=1e-4)
+        backend.release([seq])
         assert (backend.tokens, total) == (text, computed)
 
 

@@ -8,9 +8,8 @@ import pytest
 import torch
 
 from clearhead.errors import UserError
-from clearhead.generation.backends import backend_for
 from clearhead.generation.conversation import Conversation
-from clearhead.generation.engine import Engine, banned_tokens
+from clearhead.generation.engine import Engine, backend_for, banned_tokens
 from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.sampling import cumulative, draw, uniforms

@@ -135,7 +135,7 @@ def test_a_step_that_fails_can_be_taken_again(
         if failed < 4:
             failed += 1
             with monkeypatch.context() as patch:
-                patch.setattr(engine.backend, "logits", lambda places: logits(places) * float("nan"))
+                patch.setattr(engine.backend, "logits", lambda seqs: logits(seqs) * float("nan"))
                 with pytest.raises(UserError, match="not finite"):
                     engine.step()
         got += engine.step()
@@ -215,7 +215,7 @@ def test_pools_grow_one_after_the_other(make_decoder: MakeDecoder, monkeypatch: 
     cache = KVCache(decoder, trie)
     watched = Watched(cache, monkeypatch)
     for length in (30, 60, 99):  # 32, 64 and 100 slots
-        trie.hold(slots := trie.insert(np.array([ROOT], np.int32), [[2] * length]))
+        trie.acquire(slots := trie.insert(np.array([ROOT], np.int32), [[2] * length]))
         cache.compute(slots)
     assert len(cache._hidden) == 100
     assert watched.most <= 100 * slot_bytes(decoder.config, torch.float32)
@@ -263,7 +263,7 @@ def test_texts_that_are_held_are_never_taken_away(make_decoder: MakeDecoder, tok
     backend = TrieBackend(decoder, torch.float32, 40 * slot_bytes(decoder.config, torch.float32))
     engine = Engine(backend, tokenizer)
     held = backend.trie.insert(np.array([ROOT], np.int32), [[2] * 30])
-    backend.trie.hold(held)
+    backend.trie.acquire(held)
     engine.add(Request([3] * 5, SamplingParams(max_tokens=20)))
     with pytest.raises(UserError, match="beside the texts that are held"):
         engine.step()
@@ -281,9 +281,9 @@ def test_recurrent_states_have_a_limit_too(tokenizer: CharTokenizer, monkeypatch
 
     def added(text: object) -> int:
         nonlocal most
-        place = add(text)  # type: ignore[arg-type]
+        seq = add(text)  # type: ignore[arg-type]
         most = max(most, len(backend._texts))
-        return place
+        return seq
 
     monkeypatch.setattr(backend, "_add", added)
     engine = Engine(backend, tokenizer)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from clearhead.errors import UserError
+from clearhead.generation.backend import NoRoom
 from clearhead.generation.cache import REACH
 from clearhead.generation.language_model import GREEDY, Continuation, SamplingParams, Usage
 from clearhead.generation.local import LocalEngine
@@ -621,3 +622,20 @@ def test_a_repetition_penalty_counts_prompt_and_text(make_decoder: MakeDecoder, 
             logits[token] *= 1.7 if logits[token] < 0 else 1 / 1.7
         text.append(int(logits.argmax()))
     assert engine.tokens(drawn[0][0].node) == text
+
+
+def test_prompts_that_do_not_fit_together_are_written_in_halves(decoder: Decoder, tokenizer: CharTokenizer) -> None:
+    prompts, seeds = ["0+1", "6", "3210+", "4"], [1, 2, 3, 4]
+    plenty = LocalEngine(decoder, tokenizer, dtype=torch.float32)
+    each = plenty.backend.limit // plenty.trie.most  # bytes of a position
+    tight = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=20 * each)
+    with pytest.raises(NoRoom):
+        tight.extend(roots := tight.open(prompts), 1, PLAIN, seeds, stop=None)
+    tight.close(roots)
+    wanted = plenty.generate(prompts, PLAIN, 1, seeds)
+    for (got,), (want,) in zip(tight.generate(prompts, PLAIN, 1, seeds), wanted, strict=True):
+        assert (got.text, got.logprob, got.tokens) == (want.text, want.logprob, want.tokens)
+    assert tight.trie.most == 20 and tight.trie.used == 1, "only the root is left"
+    least = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=5 * each)
+    with pytest.raises(NoRoom, match="--kv-memory"):
+        least.generate(prompts, PLAIN, 1, seeds)

@@ -197,7 +197,7 @@ def test_uniforms_are_the_hash_of_their_keys() -> None:
 
 
 @pytest.mark.parametrize("axis", ["seed", "sample", "position"])
-def test_uniforms_of_neighbours_are_independent(axis: str) -> None:
+def test_uniforms_of_neighbors_are_independent(axis: str) -> None:
     """Pairs (u of key i, u of key i + 1) fill an 8 x 8 grid evenly."""
     n = 20_000
     keys = {"seed": np.full(n + 1, 3), "sample": np.full(n + 1, 4), "position": np.full(n + 1, 5)}

@@ -19,7 +19,7 @@ BYTES.backend.decoder = tokenizers.decoders.ByteLevel()
 
 
 def fallback_tokenizer() -> SubwordTokenizer:
-    """As Llama 2 has it: words begin with ▁, and what has no word is spelt in bytes."""
+    """As Llama 2 has it: words begin with ▁, and what has no word is spelled in bytes."""
     words = ["<unk>", *(f"<0x{i:02X}>" for i in range(256)), "▁a", "▁", "b", "▁été"]
     backend = tokenizers.Tokenizer(
         tokenizers.models.BPE({w: i for i, w in enumerate(words)}, [], byte_fallback=True, unk_token="<unk>")
@@ -61,7 +61,7 @@ def test_any_bytes_are_the_text_of_the_whole(ids: list[int]) -> None:
 
 
 @given(st.lists(st.sampled_from([*range(256, 261), *(1 + byte for byte in "é👋".encode())])))
-def test_words_and_bytes_that_depend_on_their_neighbours(ids: list[int]) -> None:
+def test_words_and_bytes_that_depend_on_their_neighbors(ids: list[int]) -> None:
     whole = FALLBACK.decode(ids)
     streamed = "".join(pieces(FALLBACK, ids))
     if "\ufffd" not in whole:

@@ -8,9 +8,8 @@ import tokenizers
 import torch
 
 from clearhead.errors import UserError
-from clearhead.generation.backends import backend_for
 from clearhead.generation.cache import slot_bytes
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import GREEDY, SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import Text, TextStream, generate

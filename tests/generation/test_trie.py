@@ -13,7 +13,7 @@ Text = tuple[int, ...]
 
 def write(trie: TokenTrie, text: Text, parent: int = ROOT) -> int:
     (slot,) = trie.insert(np.array([parent]), [text]).tolist()
-    trie.hold(np.array([slot]))
+    trie.acquire(np.array([slot]))
     return slot
 
 
@@ -69,7 +69,7 @@ def check(trie: TokenTrie, held: dict[Text, int], counts: Counter[Text]) -> None
     assert len(set(slot_of.values())) == len(slot_of) == len(beginnings) == trie.used - 1
     children = Counter(text[:-1] for text in beginnings)
     for text, slot in slot_of.items():
-        assert trie.holds[slot] == counts[text] + children[text]
+        assert trie.refcount[slot] == counts[text] + children[text]
 
 
 @pytest.mark.parametrize("vocab", [3, TABLE_UP_TO + 1])  # children in a table, in a dictionary
@@ -82,7 +82,7 @@ def test_random_operations_against_sets_of_texts(vocab: int, seed: int) -> None:
     held: dict[Text, int] = {}
     counts: Counter[Text] = Counter()
     for _ in range(150):
-        before = {slot: tuple(trie.tokens(slot)) for slot in range(1, trie.slots) if trie.holds[slot] > 0}
+        before = {slot: tuple(trie.tokens(slot)) for slot in range(1, trie.slots) if trie.refcount[slot] > 0}
         freed.clear()
         if counts and rng.random() < 0.45:
             gone = rng.sample(sorted(counts.elements()), k=min(3, counts.total()))
@@ -97,7 +97,7 @@ def test_random_operations_against_sets_of_texts(vocab: int, seed: int) -> None:
             new = [start + tuple(rng.choices(range(3), k=rng.randrange(1, 7))) for _ in range(rng.randrange(1, 4))]
             parents = np.full(len(new), held[start] if start else ROOT)
             slots = trie.insert(parents, [text[len(start) :] for text in new])
-            trie.hold(slots)
+            trie.acquire(slots)
             held.update(zip(new, slots.tolist(), strict=True))
             counts.update(new)
             assert not freed

@@ -21,11 +21,11 @@ OPTIONS = [
 
 
 OPTIONS += [
-    replace(CONFIG, gain="plain", bias="qkv", head_channels=10, rope_scaling="llama3", rope_factor=4.0),
-    replace(CONFIG, norm="layer", gain="plain", bias="all", block="post", positions="learned"),
+    replace(CONFIG, norm_weight="plain", bias="qkv", head_dim=10, rope_scaling="llama3", rope_factor=4.0),
+    replace(CONFIG, norm="layer", norm_weight="plain", bias="all", block="post", positions="learned"),
     replace(
-        CONFIG, gain="one_plus", block="sandwich", mlp="geglu", embed_scale=True, n_layers=3, window=4, global_every=2,
-        rope_local_theta=50.0, attention_scale=0.4, attention_softcap=3.0, logit_softcap=2.0,
+        CONFIG, norm_weight="one_plus", block="sandwich", mlp="geglu", embed_scale=True, n_layers=3, window=4,
+        global_every=2, rope_local_theta=50.0, attention_scale=0.4, attention_softcap=3.0, logit_softcap=2.0,
     ),
 ]  # fmt: skip
 
@@ -44,8 +44,8 @@ def run(model: Decoder, rows: list[list[int]], segments: list[list[int]] | None 
     tokens = torch.tensor(rows)
     seg = torch.ones_like(tokens) if segments is None else torch.tensor(segments)
     starts = torch.cat((torch.ones_like(seg[:, :1]), (seg[:, 1:] != seg[:, :-1]).long()), 1)
-    place = torch.arange(tokens.shape[1]).expand_as(tokens)
-    positions = place - torch.where(starts.bool(), place, 0).cummax(1).values
+    pos_embed = torch.arange(tokens.shape[1]).expand_as(tokens)
+    positions = pos_embed - torch.where(starts.bool(), pos_embed, 0).cummax(1).values
     with torch.no_grad():
         return model.logits(model(tokens, positions, causal_attend(seg)))
 

@@ -12,10 +12,10 @@ from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.gguf import config_from, fill, metadata_of, tensors_to
 from clearhead.models.huggingface import FAMILIES
-from clearhead.models.sources import halves_from_pairs, pairs_from_halves
+from clearhead.models.weight_map import halves_from_pairs, pairs_from_halves
 
 SIZES = {"vocab": 61, "d_model": 32, "n_layers": 3, "n_heads": 4, "n_kv_heads": 2, "d_ff": 48, "max_positions": 64}
-SANDWICH = {"window": 7, "attention_softcap": 5.0, "logit_softcap": 3.0, "head_channels": 16, "attention_scale": 0.25}
+SANDWICH = {"window": 7, "attention_softcap": 5.0, "logit_softcap": 3.0, "head_dim": 16, "attention_scale": 0.25}
 CONFIGS: dict[str, dict[str, Any]] = {
     "llama": {**FAMILIES["llama"], "rope_scaling": "llama3", "rope_factor": 32.0, "rope_theta": 5e5},
     "llama of a short context": {
@@ -27,7 +27,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     },
     "llama, linear": {**FAMILIES["llama"], "tied": True, "rope_scaling": "linear", "rope_factor": 2.0},
     "qwen2": FAMILIES["qwen2"],
-    "qwen3": {**FAMILIES["qwen3"], "head_channels": 16},
+    "qwen3": {**FAMILIES["qwen3"], "head_dim": 16},
     "gemma": {**FAMILIES["gemma"], "tied": True},
     "gemma2": {**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "tied": True},
     "gemma3": {
@@ -77,7 +77,7 @@ def test_there_and_back_is_the_same_bits(name: str) -> None:
     again, _ = there_and_back(decoder)
     assert torch.equal(logits(again), logits(decoder))
     gemma = name.startswith("gemma")
-    expected = replace(decoder.config, gain="plain") if gemma else decoder.config  # 1 + gain is what the file holds
+    expected = replace(decoder.config, norm_weight="plain") if gemma else decoder.config  # the file holds 1 + weight
     assert again.config == expected
     for key, value in again.state_dict().items():
         same = decoder.state_dict()[key]

@@ -59,7 +59,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
 
 @cache
 def peer(name: str) -> Any:
-    """A model of the library whose every tensor matters, gains and biases too."""
+    """A model of the library whose every tensor matters, norm weights and biases too."""
     import transformers
 
     kind, sizes = MODELS[name]
@@ -153,7 +153,7 @@ def test_what_no_family_has_is_named() -> None:
 
 @pytest.mark.parametrize("mlp", ["swiglu", "geglu", "reglu", "relu2"])
 def test_neutral_gains_and_a_doubled_gate_say_the_same(mlp: Any) -> None:
-    """Decoders of ours without gains, and without a gate, are Qwen 3 to the library; read back they stay the same."""
+    """Decoders of ours without norm weights, and without a gate, are Qwen 3 to the library, and the same read back."""
     import transformers
 
     config = DecoderConfig(vocab=61, **PRESETS["tiny"], mlp=mlp)  # type: ignore[arg-type]

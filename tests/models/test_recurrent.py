@@ -32,9 +32,9 @@ def test_it_is_a_stream_of_cells(config: RecurrentConfig) -> None:
     model, tokens = woken(config), torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(0))
     x = model.embed.weight[tokens]
     for layer in model.cells:
-        x = x + run_by_definition(layer, rms_norm(x, 1e-6), None)[0]
-    torch.testing.assert_close(model(tokens), rms_norm(x, 1e-6))
-    torch.testing.assert_close(model.logits(model(tokens)), rms_norm(x, 1e-6) @ model.head.weight.mT)
+        x = x + run_by_definition(layer, rms_norm(x, None, 1e-6), None)[0]
+    torch.testing.assert_close(model(tokens), rms_norm(x, None, 1e-6))
+    torch.testing.assert_close(model.logits(model(tokens)), rms_norm(x, None, 1e-6) @ model.head.weight.mT)
 
 
 @pytest.mark.parametrize("config", TINY, ids=lambda config: config.cell)

@@ -10,9 +10,9 @@ from clearhead.nn import functional as fn
 
 def test_norms_by_hand() -> None:
     x = torch.tensor([[3.0, 4.0, 0.0, 5.0]], dtype=torch.float64)
-    torch.testing.assert_close(fn.rms_norm(x, 0.0), x / math.sqrt(12.5))
-    torch.testing.assert_close(fn.layer_norm(x, 0.0), (x - 3) / math.sqrt(3.5))
-    assert fn.rms_norm(torch.zeros(1, 4), 1e-6).tolist() == [[0.0] * 4]  # eps keeps zero from dividing by zero
+    torch.testing.assert_close(fn.rms_norm(x, None, 0.0), x / math.sqrt(12.5))
+    torch.testing.assert_close(fn.layer_norm(x, None, None, 0.0), (x - 3) / math.sqrt(3.5))
+    assert fn.rms_norm(torch.zeros(1, 4), None, 1e-6).tolist() == [[0.0] * 4]  # eps keeps zero from dividing by zero
 
 
 def test_activations_by_hand() -> None:
@@ -68,9 +68,9 @@ def test_frequencies_are_the_library_s_bits(kind: str) -> None:
 
     told = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
     extra = {"default": {}, "linear": {"factor": 3.0}, "llama3": told}[kind]
-    for channels, base in [(64, 10_000.0), (128, 500_000.0), (96, 1e6), (256, 10_000.0)]:
+    for head_dim, base in [(64, 10_000.0), (128, 500_000.0), (96, 1e6), (256, 10_000.0)]:
         rope = {"rope_type": kind, "rope_theta": base, **extra}
-        config = transformers.LlamaConfig(hidden_size=channels, num_attention_heads=1, rope_parameters=rope)
-        mine = fn.frequencies(channels, base)
-        mine = {"default": mine, "linear": mine / 3.0, "llama3": fn.stretched(mine, 8.0, 1.0, 4.0, 8192)}[kind]
+        config = transformers.LlamaConfig(hidden_size=head_dim, num_attention_heads=1, rope_parameters=rope)
+        mine = fn.frequencies(head_dim, base)
+        mine = {"default": mine, "linear": mine / 3.0, "llama3": fn.llama3_rope(mine, 8.0, 1.0, 4.0, 8192)}[kind]
         assert torch.equal(mine, LlamaRotaryEmbedding(config).inv_freq)

@@ -19,13 +19,13 @@ def test_attention_hands_over_grouped_heads() -> None:
         seen.append((q.shape, k.shape, v.shape))
         return q
 
-    layer = Attention(width=24, n_heads=6, n_kv_heads=2, channels=4, qk_norm=(NORM, NORM))
+    layer = Attention(width=24, n_heads=6, n_kv_heads=2, head_dim=4, qk_norm=(NORM, NORM))
     assert layer(torch.randn(3, 5, 24), None, attend).shape == (3, 5, 24)
     assert seen == [((3, 5, 6, 4), (3, 5, 2, 4), (3, 5, 2, 4))]
 
 
 def test_attention_splits_norms_and_turns_in_this_order() -> None:
-    layer = Attention(width=4, n_heads=1, n_kv_heads=1, channels=4, qk_norm=(NORM, NORM))
+    layer = Attention(width=4, n_heads=1, n_kv_heads=1, head_dim=4, qk_norm=(NORM, NORM))
     with torch.no_grad():
         layer.qkv.weight.copy_(torch.cat([torch.eye(4), 2 * torch.eye(4), 3 * torch.eye(4)]))
         layer.out.weight.copy_(torch.eye(4))

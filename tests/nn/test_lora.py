@@ -8,7 +8,7 @@ from torch import nn
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.nn.lora import TARGETS, LoraConfig, LoraLinear, add_lora, low_rank, merge, merged, places
+from clearhead.nn.lora import TARGETS, LoraConfig, LoraLinear, add_lora, low_rank, merge, merged, target_modules
 from clearhead.reference import low_rank as reference
 
 CONFIG = DecoderConfig(vocab=17, **{**PRESETS["tiny"], "mlp": "swiglu", "bias": "all"})  # type: ignore[arg-type]
@@ -67,13 +67,13 @@ def test_training_starts_at_the_frozen_model_and_only_the_updates_are_trained() 
 @pytest.mark.parametrize("targets", [("q",), ("k", "v"), ("up",), ("gate", "o", "down"), TARGETS])
 def test_each_part_changes_its_own_rows_alone(targets: tuple[str, ...]) -> None:
     decoder = tuned(LoraConfig(rank=2, alpha=6.0, targets=targets))
-    before = {place.name: getattr(place.module, place.attribute).weight.clone() for place in places(decoder)}
+    before = {t.name: getattr(t.module, t.attribute).weight.clone() for t in target_modules(decoder)}
     by_module = logits(decoder)
     merge(decoder)
-    for place in places(decoder):
-        weight = getattr(place.module, place.attribute).weight
-        for name, rows in place.rows.items():
-            assert torch.equal(weight[rows], before[place.name][rows]) == (name not in targets), (place.name, name)
+    for target in target_modules(decoder):
+        weight = getattr(target.module, target.attribute).weight
+        for name, rows in target.rows.items():
+            assert torch.equal(weight[rows], before[target.name][rows]) == (name not in targets), (target.name, name)
     assert not any(isinstance(module, LoraLinear) for module in decoder.modules())
     torch.testing.assert_close(logits(decoder), by_module, rtol=1e-4, atol=1e-4)
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from clearhead.pipeline import few_rows
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import create
-from clearhead.pipeline.stages import Context, pretrain_stage, tokenizer_stage
+from clearhead.pipeline.stages import pretrain_stage, tokenizer_stage
 from clearhead.tasks import load
 from clearhead.training import checkpoint
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 LEFT_OPEN = {"tasks": {"mine": {"source": "game24"}}, "pretrain": {"steps": 500, "eval_every": 10}}
 
@@ -102,7 +103,7 @@ def test_a_run_that_learns_by_heart_says_so_and_keeps_the_best_weights(tmp_path:
     context = Context(run, torch.device("cpu"), lambda label: display, said.append, lambda label, n: nullcontext(print))
     tokenizer_stage(context)
     pretrain_stage(context)
-    events = read(run.record("pretrain"))
+    events = read(run.log("pretrain"))
     evals = [event for event in events if event["kind"] == "eval"]
     assert evals[-1]["held_out_loss"] > 2 * evals[-1]["seen_loss"]
     found = [event for event in events if event["kind"] == "memorizes"]

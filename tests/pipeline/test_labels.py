@@ -16,7 +16,7 @@ from clearhead.models.decoder import Decoder
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import RunDir, create
-from clearhead.pipeline.stages import _labeller
+from clearhead.pipeline.stages import _labeler
 from clearhead.pipeline.workers import do_jobs
 from clearhead.tasks import knows
 from clearhead.tasks.task import Task
@@ -72,13 +72,13 @@ def solutions(task: Task, problem: str) -> list[tuple[str, ...]]:
 
 def label_given(path: Path, job: tuple[str, list[str]]) -> list[tuple[str, tuple[str, ...], float]]:
     """What a worker makes of solutions that it is given, in place of those that its model would write."""
-    _, tasks, _ = _labeller(path, "cpu")
+    _, tasks, _ = _labeler(path, "cpu")
     name, problems = job
-    labelled = []
+    labeled = []
     for problem in problems:
         endings = [Ending(0, steps, True) for steps in solutions(tasks[name], problem)]
-        labelled += [(problem, p.steps, p.labels[-1]) for p in label_paths(tasks[name], problem, endings)]
-    return labelled
+        labeled += [(problem, p.steps, p.labels[-1]) for p in label_paths(tasks[name], problem, endings)]
+    return labeled
 
 
 def test_labels_of_workers_agree_with_the_checker_here(run: RunDir, tmp_path: Path, monkeypatch) -> None:
@@ -91,12 +91,12 @@ def test_labels_of_workers_agree_with_the_checker_here(run: RunDir, tmp_path: Pa
     ]
     do_jobs(jobs, partial(label_given, run.path), torch.device("cpu"), lambda n: None)
     for path, (name, problems) in jobs:
-        task, labelled = tasks[name], json.loads(path.read_text())
-        assert {problem for problem, _, _ in labelled} == set(problems)
-        for problem, steps, label in labelled:
+        task, labeled = tasks[name], json.loads(path.read_text())
+        assert {problem for problem, _, _ in labeled} == set(problems)
+        for problem, steps, label in labeled:
             answer = task.answer(problem, steps)
             assert label == float(answer is not None and task.check(problem, answer)), (task.name, problem, steps)
-        assert {label for _, _, label in labelled} == {0.0, 1.0}, f"{task.name}: some right, some wrong"
+        assert {label for _, _, label in labeled} == {0.0, 1.0}, f"{task.name}: some right, some wrong"
 
 
 def test_a_task_that_is_loaded_later_checks_the_same(run: RunDir) -> None:

@@ -18,8 +18,7 @@ from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
 from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import GGUF, write
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream, generate

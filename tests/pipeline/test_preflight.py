@@ -9,7 +9,7 @@ import torch
 from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.preflight import FEW, MANY_TIMES, expectation, facts, lines, survey, times_seen
-from clearhead.pipeline.recipe import Recipe, parse
+from clearhead.pipeline.recipe import Recipe, parse, to_plain
 
 TINY = {"model": {"preset": "tiny"}, "pretrain": {"steps": 100}}
 
@@ -44,8 +44,11 @@ def test_a_file_is_described_by_its_rows(tmp_path: Path) -> None:
     assert any(line.startswith(f"mine: {train} problems to train on") and "memorized" in line for line in text)
     assert any(line.startswith("mine: longest problem 4 tokens") for line in text)
     assert any(line.startswith("model: ") and "context 64" in line for line in text)
-    assert set(found["seconds"]) == {"policy", "others", "reward", "answers", "all"}
+    assert set(found["seconds"]) == {"policy", "others", "reward", "answers", "align", "all"}
     assert all(found["seconds"][part] for part in ("policy", "reward", "answers"))
+    assert found["seconds"]["align"] == 0 and not any("its own answers" in line for line in text)
+    aligned = told(parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "align": {"method": "grpo"}}))
+    assert aligned["seconds"]["align"] > 0 and any("its own answers" in line for line in lines(aligned))
     assert found["seconds"]["all"] == pytest.approx(sum(v for k, v in found["seconds"].items() if k != "all"))
 
 
@@ -73,3 +76,15 @@ def test_a_tight_limit_is_among_the_lines_and_a_wrong_size_an_error(tmp_path: Pa
     wrong = parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "pretrain": {"seq_len": 8}})
     with pytest.raises(UserError, match=r"pretrain.seq_len = 8 is too short a row for texts of 12 tokens"):
         survey(wrong, load_tasks(wrong))
+
+
+def test_too_little_memory_for_keys_and_values_is_told_before_training() -> None:
+    about = {**TINY, "tasks": {"multiplication": {}}}
+    with pytest.raises(UserError, match=r"kv_memory = '64KiB' is too little: .* need [\d,.]+ MiB"):
+        told(parse({**about, "kv_memory": "64KiB"}))
+    with pytest.raises(UserError, match="kv_memory = 'much' is no size"):
+        parse({**about, "kv_memory": "much"})
+    recipe = parse({**about, "kv_memory": "1GiB"})
+    assert recipe.kv_bytes == 1 << 30 and recipe.kv_part(4) == 1 << 28 and parse(about).kv_part(4) is None
+    assert parse(to_plain(recipe)) == recipe and "kv_memory" not in to_plain(parse(about))
+    assert told(recipe)["model"]["context"]

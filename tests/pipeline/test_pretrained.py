@@ -17,7 +17,7 @@ from clearhead.pipeline import recipe as recipes
 from clearhead.pipeline.pretrained import readings
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_reward
-from clearhead.text.documents import step_tokens
+from clearhead.text.prompt_format import step_tokens
 
 CPU = torch.device("cpu")
 

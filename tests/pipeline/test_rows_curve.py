@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from clearhead.pipeline import few_rows, layout, rows_curve
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import parse
-from clearhead.pipeline.rows_curve import Point, advice, extrapolated, point, rows_curve_stage
+from clearhead.pipeline.rows_curve import RowsPoint, advice, extrapolated, point, rows_curve_stage
 from clearhead.pipeline.rundir import create, read_json
-from clearhead.pipeline.stages import Context, pretrain_stage, tokenizer_stage
+from clearhead.pipeline.stages import pretrain_stage, tokenizer_stage
 
 
-def curve(*accuracies: float, tried: int = 300) -> list[Point]:
+def curve(*accuracies: float, tried: int = 300) -> list[RowsPoint]:
     return [point(600 * 2**i, round(a * tried), tried) for i, a in enumerate(accuracies)]
 
 

@@ -21,7 +21,7 @@ from clearhead.pipeline.rundir import RunDir, differences
 from clearhead.pipeline.stages import load_policy, load_reward
 from clearhead.pipeline.summary import report_data
 from clearhead.pipeline.text_recipe import parse_any, plain
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 
 def results(run: Path) -> dict[str, object]:
@@ -109,7 +109,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     assert run.recipe().seed == 5 and run.recipe().pretrain.steps == 150
     assert {"abc", "fed"} == set(load_tasks(run.recipe())["letters"].problems("test", 9, 0))
     took = {stage["name"]: stage["seconds"] for stage in run.read_state()["stages"]}
-    trained = [event["seconds"] for event in read(run.record("pretrain")) if event["kind"] == "step"]
+    trained = [event["seconds"] for event in read(run.log("pretrain")) if event["kind"] == "step"]
     assert took["pretrain"] >= max(spent, sum(trained))
 
 
@@ -119,7 +119,7 @@ def test_a_run_goes_on_from_another_ones_stages(tiny_run: Path, tmp_path: Path) 
     old, new = RunDir(tiny_run), RunDir(tmp_path / "new")
     assert new.policy.read_bytes() == old.policy.read_bytes()
     assert [path.name for path in new.rollouts.iterdir()] == [path.name for path in old.rollouts.iterdir()]
-    assert read(new.record("reward"))[-1]["step"] == 12
+    assert read(new.log("reward"))[-1]["step"] == 12
     assert new.reward.read_bytes() != old.reward.read_bytes()
     took = [{stage["name"]: stage["seconds"] for stage in run.read_state()["stages"]} for run in (old, new)]
     assert took[0].keys() == took[1].keys()

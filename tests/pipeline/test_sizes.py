@@ -3,16 +3,17 @@
 import random
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pytest
 import torch
-from scripted import ScriptedJudge, ScriptedModel
+from scripted import ScriptedModel, ScriptedRewardModel
 
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline import stages
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.rundir import RunDir, create, read_json
 from clearhead.pipeline.sizes import (
@@ -27,7 +28,7 @@ from clearhead.pipeline.sizes import (
     told,
     too_tight,
 )
-from clearhead.pipeline.stages import Context, pretrain_stage, reward_stage, tokenizer_stage
+from clearhead.pipeline.stages import pretrain_stage, reward_stage, tokenizer_stage
 from clearhead.reasoning.searches import searched
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.text.tokenizer import CharTokenizer
@@ -157,6 +158,18 @@ def test_a_cut_off_is_told_with_the_setting_to_raise() -> None:
     assert cut_off_line("mcts-puct", 1, 2, ("search.step_tokens",), found, sizes([LONG])).endswith("raise it")
 
 
+def test_the_context_of_a_checkpoint_is_not_to_be_raised() -> None:
+    made = filled(recipe(), sizes([LONG]))
+    based = replace(made, model={**asdict(made.decoder(vocab=8)), "from": "smollm2"})
+    line = cut_off_line("greedy", 1, 2, ("model.max_positions",), based)
+    assert line.endswith(": give shorter problems, or start from a model with a longer context")
+    line = cut_off_line("greedy", 1, 2, ("model.max_positions", "search.solution_tokens"), based)
+    assert "raise search.solution_tokens and give shorter problems" in line and "raise model" not in line
+    low = replace(based, model={**based.model, "max_positions": 20})
+    (told,) = (line for line in too_tight(low, sizes([LONG])) if line.startswith("model.max_positions"))
+    assert "give shorter problems" in told and "raise" not in told and "set 0" not in told
+
+
 JSON = '{"time": "2024-05-17T12:00:01", "level": "error", "host": "db-3", "event": "disk full", "free": 0.2}'
 SOLUTIONS = {"log": [JSON], "count": [str(i) for i in range(12)]}
 
@@ -178,7 +191,7 @@ def test_search_with_the_settings_of_the_data_reaches_the_end(problem: str, stra
     def answer(config: SearchConfig) -> tuple[list[str] | None, int]:
         model = ScriptedModel(script(problem, SOLUTIONS[problem]), found.model["max_positions"])
         ((attempt,), _) = searched(
-            strategy, StrategyContext(model, ScriptedJudge({}), config, task.answer), [problem], 9999, 0
+            strategy, StrategyContext(model, ScriptedRewardModel({}), config, task.answer), [problem], 9999, 0
         )
         steps = attempt.marks[-1].steps
         return None if steps is None else list(steps), attempt.cut
@@ -241,7 +254,7 @@ def test_documents_beyond_the_limit_are_left_out_of_training(tmp_path: Path, mon
     assert asked == [210]
 
 
-def test_labelled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> None:
+def test_labeled_solutions_beyond_the_context_are_left_out(tmp_path: Path) -> None:
     """They break off at the context, with a last token that has no position; a row may be longer than the context."""
     rows = "".join(f'{{"problem": "{i}", "answer": "{i % 7}"}}\n' for i in range(40))
     (tmp_path / "short.jsonl").write_text(rows, encoding="utf-8")

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead.checkpoints import own
 from clearhead.kernels.attention import causal_attend
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
 from clearhead.pipeline.text_measure import (
@@ -23,9 +25,7 @@ from clearhead.pipeline.text_measure import (
     token_bytes,
     whole_windows,
 )
-from clearhead.pipeline.text_models import load_kind
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
-from clearhead.pipeline.text_stages import TextContext
 from clearhead.text.corpus import documents, held_out
 from clearhead.text.shards import Shards
 from clearhead.training.step import hidden_states, to_tensors
@@ -91,7 +91,7 @@ def test_the_gradient_at_an_embedding_by_differences(text_run: Path, kind: str) 
     run, cpu = RunDir(text_run), torch.device("cpu")
     recipe = run.any_recipe()
     assert isinstance(recipe, TextRecipe)
-    model = load_kind(run, recipe, kind, cpu).double()
+    model = own.load_model(run.model(kind), cpu).double()
     windows = whole_windows(Shards(run.tokens), 12, 4)
     assert windows is not None
     batch = to_tensors(windows, cpu)
@@ -116,7 +116,7 @@ def test_reach_begins_at_the_last_token(text_run: Path) -> None:
     run = RunDir(text_run)
     recipe = run.any_recipe()
     assert isinstance(recipe, TextRecipe)
-    model = load_kind(run, recipe, "rnn", torch.device("cpu"))
+    model = own.load_model(run.model("rnn"), torch.device("cpu"))
     places = reach(model, Shards(run.tokens), 12)
     assert places[0] == {"distance": 0.0, "share": 1.0}
     assert [place["distance"] for place in places] == sorted(place["distance"] for place in places)
@@ -130,9 +130,9 @@ def test_bytes_of_a_part_are_those_of_its_targets(text_run: Path, monkeypatch: p
     part = replace(recipe, evaluation=TextEvaluationConfig(tokens=400))
     quiet = nullcontext(lambda count: None)
     monkeypatch.setattr(RunDir, "text_recipe", lambda run: part)
-    context = TextContext(run, cpu, lambda label: quiet, print, lambda label, total: quiet)
+    context = Context(run, cpu, lambda label: quiet, print, lambda label, total: quiet)
     tokenizer, shards = load_tokenizer(run), Shards(run.tokens)
-    found = measure(context, "rnn", load_kind(run, recipe, "rnn", cpu), tokenizer)
+    found = measure(context, "rnn", own.load_model(run.model("rnn"), cpu), tokenizer)
     every = batches(shards, 32, 48, part.evaluation)[1]
     picked = list(shards.windows("held", 32, 48))[::every]
     learned = np.concatenate([batch.targets[batch.targets != -1] for batch in picked])

@@ -13,17 +13,18 @@ import torch
 from tiny import clearhead, start
 from tiny_text import write_text_recipe
 
+from clearhead.checkpoints import own
 from clearhead.cli.main import main
 from clearhead.errors import UserError
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_policy, load_tokenizer
-from clearhead.pipeline.text_models import continuations, load_kind, opening
+from clearhead.pipeline.text_models import continuations, opening
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.pipeline.text_stages import held_batches
 from clearhead.text.corpus import documents, held_out
-from clearhead.text.packing import NO_TARGET
+from clearhead.text.packing import IGNORE_INDEX
 from clearhead.text.shards import Shards
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 
 def results(run: Path) -> dict[str, object]:
@@ -51,7 +52,7 @@ def test_the_kinds_are_as_large_as_each_other(text_run: Path) -> None:
     run = RunDir(text_run)
     recipe = run.any_recipe()
     assert isinstance(recipe, TextRecipe)
-    sizes = [load_kind(run, recipe, kind, torch.device("cpu")).config.parameters for kind in recipe.kinds]
+    sizes = [own.load_model(run.model(kind), torch.device("cpu")).config.parameters for kind in recipe.kinds]
     assert recipe.kinds == ("decoder", "lstm", "rnn")
     assert max(sizes) < 1.1 * min(sizes), "within a whole channel, of which so small a model has few"
 
@@ -201,7 +202,7 @@ def test_what_is_watched_is_spread_over_the_held_out_text(text_run: Path) -> Non
     some = held_batches(shards, 2, 10, 8)
     at = [i for batch in some for i, other in enumerate(every) if np.array_equal(batch.tokens, other.tokens)]
     assert 6 <= len(some) <= 8 and at[0] == 0 and at[-1] > 0.7 * len(every)
-    assert sum(int((b.targets != NO_TARGET).sum()) for b in held_batches(shards, 2, 10, 10**6)) == sum(
+    assert sum(int((b.targets != IGNORE_INDEX).sum()) for b in held_batches(shards, 2, 10, 10**6)) == sum(
         tokens - 1 for tokens in shards.index.held.shards
     )
 

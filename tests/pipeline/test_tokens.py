@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clearhead.alignment.reward import scored_document
-from clearhead.alignment.rollouts import LabelledPath
+from clearhead.alignment.rollouts import LabeledPath
 from clearhead.pipeline.data import Solved, respell
 from clearhead.pipeline.tokens import (
     common_share,
@@ -23,7 +23,7 @@ from clearhead.pipeline.tokens import (
     train_tokenizer,
 )
 from clearhead.tasks import load
-from clearhead.text.documents import step_tokens
+from clearhead.text.prompt_format import step_tokens
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import END, CharTokenizer
 
@@ -78,7 +78,7 @@ def test_the_reward_model_reads_where_a_step_ends(tokenizer) -> None:
     assert pieces[2][-1] == END
     written = tokenizer.encode("How many boxes?\nkept 3 boxes\nkept=4")
     assert [token for piece in pieces for token in piece] == [*written, END]
-    scored = scored_document(tokenizer, LabelledPath("How many boxes?", steps, True, (0.25, 0.5, 1.0)))
+    scored = scored_document(tokenizer, LabeledPath("How many boxes?", steps, True, (0.25, 0.5, 1.0)))
     assert [scored.tokens[i] for i in np.flatnonzero(np.array(scored.process) >= 0)] == [
         tokenizer.encode("\n")[0],
         tokenizer.encode("\n")[0],

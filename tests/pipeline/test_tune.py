@@ -18,19 +18,20 @@ from clearhead.checkpoints.load import load_model
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.adapter import CONFIG, TENSORS, apply_adapter
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.tune import (
     BEFORE,
-    RECORD,
+    LOG,
     RESULT,
     SETTINGS,
     BadRows,
-    Context,
     TuneConfig,
     open_folder,
     prepare,
     tune,
 )  # fmt: skip
-from clearhead.training.record import Event, read
+from clearhead.training.jsonl_log import Event, read
 
 CPU = torch.device("cpu")
 
@@ -68,7 +69,7 @@ def run(config: TuneConfig, folder: Path, resume: bool = False, stop_at: int = 0
 
     prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=told.append)
     open_folder(folder, config, resume)
-    return tune(prepared, Context(folder, CPU, told.append, watch, progress)), told
+    return tune(prepared, Context(RunDir(folder), CPU, watch, told.append, progress)), told
 
 
 @pytest.fixture(scope="module")
@@ -87,10 +88,10 @@ def test_the_held_out_loss_falls_and_the_figures_are_told(tuned: tuple[Path, dic
     first = result["answers"][0]
     assert first["answer"] in ("red", "blue", "green", "tall", "small", "old", "new", "soft")
     assert first["before"] != first["after"]
-    assert {p.name for p in folder.iterdir()} == {SETTINGS, BEFORE, RESULT, RECORD, TENSORS, CONFIG}
+    assert {p.name for p in folder.iterdir()} == {SETTINGS, BEFORE, RESULT, LOG, TENSORS, CONFIG}
     again, told = run(settings(folder.parent), folder, resume=True)
     assert again == result and told == ["done before"]
-    evaluated = [event["held_out_loss"] for event in read(folder / RECORD) if event["kind"] == "eval"]
+    evaluated = [event["held_out_loss"] for event in read(folder / LOG) if event["kind"] == "eval"]
     assert evaluated[-1] == pytest.approx(result["held_out_loss"]["after"], rel=1e-6)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clearhead.pipeline.unseen import Lookups, Row, Unseen, told, unseen
+from clearhead.pipeline.unseen import Lookups, Unseen, UnseenRow, told, unseen
 from clearhead.tasks import load
 from clearhead.tasks.task import Task
 
@@ -73,10 +73,10 @@ def test_the_line_says_how_many_would_do(tmp_path: Path) -> None:
 
 
 def test_what_a_word_is() -> None:
-    rows = [Row(f"{i} x{i % 3}", (f"sum {i + 1000}", f"kind {'abc'[i % 3] * 2}")) for i in range(60)]
+    rows = [UnseenRow(f"{i} x{i % 3}", (f"sum {i + 1000}", f"kind {'abc'[i % 3] * 2}")) for i in range(60)]
     known = Lookups(rows)
     assert known.form == {"sum", "kind", "aa", "bb", "cc"}
     assert known.made(rows[5], 0) == {"1005"} and known.made(rows[5], 1) == set()
     assert known.worked_out(rows[5]) == {("sum", "1005")}
-    months = [Row(f"{i} {MONTHS[i % 12]}", (f"month {i % 12 + 21}",)) for i in range(120)]
+    months = [UnseenRow(f"{i} {MONTHS[i % 12]}", (f"month {i % 12 + 21}",)) for i in range(120)]
     assert Lookups(months).worked_out(months[7]) == set()  # Aug is always 28

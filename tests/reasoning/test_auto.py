@@ -3,19 +3,19 @@
 import numpy as np
 import pytest
 
-from clearhead.reasoning.auto import Choice, Stage, ahead, choose
+from clearhead.reasoning.auto import AutoStage, Choice, ahead, choose
 
 GOOD, MIDDLING, BAD = [1.0] * 30 + [0.0] * 10, [1.0] * 20 + [0.0] * 20, [1.0] * 10 + [0.0] * 30
 
 
 def test_the_best_at_each_budget() -> None:
     scores = {"greedy": {100: MIDDLING, 900: MIDDLING}, "mcts-puct": {100: BAD, 900: GOOD}}
-    assert choose(scores).stages == (Stage(100, "greedy", 100, 0.5), Stage(900, "mcts-puct", 900, 0.75))
+    assert choose(scores).stages == (AutoStage(100, "greedy", 100, 0.5), AutoStage(900, "mcts-puct", 900, 0.75))
 
 
 def test_what_gets_worse_with_more_tokens_is_stopped_where_it_was_best() -> None:
     scores = {"greedy": {100: BAD, 900: BAD}, "odds-vote": {100: GOOD, 900: MIDDLING}}
-    assert choose(scores).at(900) == Stage(900, "odds-vote", 100, 0.75)
+    assert choose(scores).at(900) == AutoStage(900, "odds-vote", 100, 0.75)
 
 
 def test_in_doubt_the_cheaper_one() -> None:
@@ -26,12 +26,12 @@ def test_in_doubt_the_cheaper_one() -> None:
 
 
 def test_a_budget_below_all_stages_takes_the_first() -> None:
-    assert Choice((Stage(100, "greedy", 100, 0.5),)).at(1).strategy == "greedy"
+    assert Choice((AutoStage(100, "greedy", 100, 0.5),)).at(1).strategy == "greedy"
 
 
 def test_accuracies_that_fall_are_no_choice() -> None:
     with pytest.raises(AssertionError):
-        Choice((Stage(100, "greedy", 100, 0.5), Stage(200, "odds-vote", 200, 0.4)))
+        Choice((AutoStage(100, "greedy", 100, 0.5), AutoStage(200, "odds-vote", 200, 0.4)))
 
 
 def test_ahead_is_a_paired_comparison() -> None:

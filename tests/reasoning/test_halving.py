@@ -66,7 +66,7 @@ def test_a_limit_makes_the_same_schedule_as_simulations(branching, watched):
     space, log = watched(replace(ranked_arms(branching), limit=1 + 25 * 8, expansion_cost=8))
     halving.search(space, simulations=10_000)
     assert pulls(log) == [7, 7, 3, 3, 1, 1, 1, 1]
-    space, log = watched(replace(ranked_arms(branching), limit=1 + 25 * 8))  # the price is learnt from the first
+    space, log = watched(replace(ranked_arms(branching), limit=1 + 25 * 8))  # the price is learned from the first
     halving.search(space, simulations=10_000)
     assert pulls(log) == [7, 7, 3, 3, 1, 1, 1, 1]
 

@@ -11,7 +11,7 @@ from clearhead.reasoning.tree import best_value
 from clearhead.reasoning.votes import minimum, product
 
 SEARCHES = {
-    "ucb": partial(mcts.search, simulations=15, rule=mcts.ucb(0.5)),
+    "ucb": partial(mcts.search, simulations=15, rule=mcts.ucb1(0.5)),
     "puct, three leaves": partial(mcts.search, simulations=8, rule=mcts.puct(), leaves_per_simulation=3),
     "best first": partial(mcts.search, simulations=15, rule=mcts.greedy(), q_value=best_value),
     "halving": partial(halving.search, simulations=17, actions=4),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clearhead.reasoning.lockstep import most_visited_done
-from clearhead.reasoning.mcts import greedy, puct, search, select, ucb
+from clearhead.reasoning.mcts import greedy, puct, search, select, ucb1
 from clearhead.reasoning.tree import ROOT, add_children, backup, best_value, mean_value, new_tree
 
 PRODUCT = {
@@ -18,7 +18,7 @@ PRODUCT = {
 
 
 def test_the_walk_of_17_times_24(written_out):
-    """Five simulations by hand, with ucb(0.9). The root is worth 0.5 by itself; N visits, W sum of values.
+    """Five simulations by hand, with ucb1(0.9). The root is worth 0.5 by itself; N visits, W sum of values.
 
     1  the root is expanded: A 0.9, B 0.2.                         root N 3, W 1.6
     2  A 0.9 + 0.9 √ln 3 = 1.84 beats B 1.14; A gives A1, A2.      A N 3, W 2.1       root N 5, W 2.8
@@ -31,7 +31,7 @@ def test_the_walk_of_17_times_24(written_out):
        B 0.3 + 0.9 √(ln 7 / 2) = 1.188; nothing is open under A1,
        so A2; it gives A2a, finished.                              A2 N 2, W 0.4      A N 5, W 3.15   root N 8, W 4.25
     """
-    result = search(written_out(**PRODUCT), simulations=5, rule=ucb(0.9))
+    result = search(written_out(**PRODUCT), simulations=5, rule=ucb1(0.9))
     tree = result.tree
     nodes = {state: i for i, state in enumerate(tree.states[0])}
     assert list(nodes) == ["root", "A", "B", "A1", "A2", "A1a", "B1", "A2a"]
@@ -96,7 +96,7 @@ class Listing:
 
 
 def ours(space, simulations, **rest):
-    return search(space, simulations=simulations, rule=rest.pop("rule", ucb(1.4)), **rest)
+    return search(space, simulations=simulations, rule=rest.pop("rule", ucb1(1.4)), **rest)
 
 
 def faultless(log):
@@ -151,7 +151,7 @@ def test_a_dead_end_is_tried_once(written_out, watched):
         "values": {"root": 0.5, "stuck": 0.9, "way": 0.1, "end": 0.6},
     }
     space, log = watched(written_out(**game, done="end"))
-    result = ours(space, 9, rule=ucb(0.1))
+    result = ours(space, 9, rule=ucb1(0.1))
     assert result.answer(0) == "end" and not faultless(log)[0]
     space, log = watched(written_out(**game, done="end"))
     assert Listing(space, 9, c=0.1).answer() == "stuck"
@@ -204,14 +204,14 @@ def test_no_roots_no_simulations(written_out):
 
 def test_ucb_by_hand():
     # 0.5 + 2 √(ln 8 / 4) = 0.5 + 2 · 0.721013 = 1.942027
-    scores = ucb(2.0)(np.array([[8]]), np.array([[4, 0]]), np.array([[0.5, 0.0]]), None)
+    scores = ucb1(2.0)(np.array([[0.5, 0.0]]), np.array([[4, 0]]), None, np.array([[8]]))
     assert scores[0, 0] == pytest.approx(1.942027, abs=1e-6)
     assert scores[0, 1] == np.inf
 
 
 def test_puct_by_hand():
     # 0.5 + 2 · 0.25 · √9 / (1 + 2) = 1.0;  0.1 + 2 · 0.75 · 3 / (1 + 0) = 4.6
-    scores = puct(2.0)(np.array([[9]]), np.array([[2, 0]]), np.array([[0.5, 0.1]]), np.array([[0.25, 0.75]]))
+    scores = puct(2.0)(np.array([[0.5, 0.1]]), np.array([[2, 0]]), np.array([[0.25, 0.75]]), np.array([[9]]))
     assert scores[0] == pytest.approx([1.0, 4.6])
 
 
@@ -221,7 +221,7 @@ def pulls(rule, chances, rounds, priors=None, seed=0):
     n, wins = np.zeros(len(chances), int), np.zeros(len(chances))
     p = np.full(len(chances), 1 / len(chances)) if priors is None else np.array(priors)
     for _ in range(rounds):
-        arm = int(rule(n.sum(), n, wins / np.maximum(n, 1), p).argmax())
+        arm = int(rule(wins / np.maximum(n, 1), n, p, n.sum()).argmax())
         n[arm] += 1
         wins[arm] += rng.random() < chances[arm]
     return n.tolist()
@@ -230,7 +230,7 @@ def pulls(rule, chances, rounds, priors=None, seed=0):
 @pytest.mark.parametrize("seed", range(5))
 def test_ucb_finds_the_best_arm_of_a_bandit(seed):
     chances = [0.2, 0.8, 0.4, 0.3]
-    n = pulls(ucb(math.sqrt(2)), chances, 2000, seed=seed)
+    n = pulls(ucb1(math.sqrt(2)), chances, 2000, seed=seed)
     assert n[1] > 1700
     # every arm goes on being tried, about (c² ln N) / gap² times: 2 · 7.6 / 0.36 = 42 for a gap of 0.6
     assert min(n) > 15
@@ -270,7 +270,7 @@ def fan(values):
 def test_leaves_chosen_at_once_differ_and_best_come_first():
     tree = fan([0.3, 0.9, 0.6, 0.1])
     visits = tree.visits.copy()
-    leaves = select(tree, np.zeros(4, int), np.zeros(4, int), ucb(0.1), mean_value)
+    leaves = select(tree, np.zeros(4, int), np.zeros(4, int), ucb1(0.1), mean_value)
     assert leaves.tolist() == [2, 3, 1, 4]
     assert np.array_equal(tree.visits, visits)  # pending visits are not values: nothing stays
 
@@ -282,15 +282,15 @@ def test_pending_visits_spread_over_subtrees():
         half = np.array([0.5, 0.5])
         tree = add_children(tree, 0, node, ["x", "y"], half, half, half, half < 0)
         backup(tree, np.array([0]), np.array([node]))
-    leaves = select(tree, np.zeros(2, int), np.zeros(2, int), ucb(1.0), mean_value)
+    leaves = select(tree, np.zeros(2, int), np.zeros(2, int), ucb1(1.0), mean_value)
     assert tree.parent[0, leaves].tolist() == [1, 2]
     # and when only one subtree has leaves left, all of them are found there
     assert sorted(select(tree, np.zeros(4, int), np.zeros(4, int), greedy(), best_value).tolist()) == [3, 4, 5, 6]
 
 
 def test_many_leaves_reach_what_one_reaches(needle):
-    one = search(needle(8, 0.1, range(20)), simulations=48, rule=ucb(0.2))
-    four = search(needle(8, 0.1, range(20)), simulations=13, rule=ucb(0.2), leaves_per_simulation=4)
+    one = search(needle(8, 0.1, range(20)), simulations=48, rule=ucb1(0.2))
+    four = search(needle(8, 0.1, range(20)), simulations=13, rule=ucb1(0.2), leaves_per_simulation=4)
     assert sum(a[-1].value == b[-1].value == 0.95 for a, b in zip(one.curves, four.curves, strict=True)) >= 18
     assert max(len(states) for states in four.tree.states) <= 1 + 2 * (1 + 2 + 4 * 11)
 
@@ -301,11 +301,11 @@ def test_many_leaves_reach_what_one_reaches(needle):
 @pytest.mark.parametrize("q_value", [mean_value, best_value])
 def test_the_needle_is_found_in_a_fraction_of_the_tree(needle, q_value):
     """256 leaves, one wins; 40 expansions of 255. Chance alone would find it in 40 / 255 of the games."""
-    found = search(needle(8, 0.1, range(20)), simulations=40, rule=ucb(0.2), q_value=q_value)
+    found = search(needle(8, 0.1, range(20)), simulations=40, rule=ucb1(0.2), q_value=q_value)
     assert sum(curve[-1].value == 0.95 for curve in found.curves) >= 18
     # without values to go by it is hopeless, so they are what finds it
     space = replace(needle(8, 0.1, range(20)), value=lambda states: np.full(len(states), 0.5))
-    blind = search(space, simulations=40, rule=ucb(0.2), q_value=q_value)
+    blind = search(space, simulations=40, rule=ucb1(0.2), q_value=q_value)
     assert sum(blind.answer(row) == found.answer(row) for row in range(20)) <= 6
 
 
@@ -315,7 +315,7 @@ def test_the_fewest_coins_are_found(coins):
     for total in range(1, max(amounts) + 1):
         fewest[total] = 1 + min(fewest[total - coin] for coin in (4, 3, 1) if coin <= total)
     best_first = search(coins(amounts, (4, 3, 1)), simulations=40, rule=greedy(), q_value=best_value)
-    tried = search(coins(amounts, (4, 3, 1)), simulations=120, rule=ucb(0.3))
+    tried = search(coins(amounts, (4, 3, 1)), simulations=120, rule=ucb1(0.3))
     for row, amount in enumerate(amounts):
         assert len(best_first.answer(row)[1:]) == len(tried.answer(row)[1:]) == fewest[amount]
 
@@ -349,8 +349,8 @@ def test_the_most_visited_walk(written_out):
         | {"A3": 0.6, "B1": 0.8},
         "done": "A1 A3 B1",
     }
-    best = search(written_out(**game), simulations=4, rule=ucb(5.0))
-    walked = search(written_out(**game), simulations=4, rule=ucb(5.0), choose=most_visited_done)
+    best = search(written_out(**game), simulations=4, rule=ucb1(5.0))
+    walked = search(written_out(**game), simulations=4, rule=ucb1(5.0), choose=most_visited_done)
     assert best.tree.visits[0, 1:4].tolist() == [4, 2, 5]
     assert best.answer(0) == "B1" and best.curves[0][-1].value == 0.8
     assert walked.answer(0) == "A3" and walked.curves[0][-1].value == 0.6  # C has more visits, but nothing finished

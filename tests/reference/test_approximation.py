@@ -6,7 +6,7 @@ from against import close
 
 from clearhead.reference.approximation import error_by_width, evaluate, interpolate
 from clearhead.reference.dense import Network, train
-from clearhead.reference.initialisation import he
+from clearhead.reference.initialization import he
 
 RNG = np.random.default_rng(1)
 PLACES = np.sort(RNG.normal(size=12))

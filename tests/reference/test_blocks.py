@@ -71,7 +71,7 @@ def torchs(w, layer: torch.nn.Module) -> dict[str, torch.Tensor]:
         "linear2.weight": w.mlp.w_2.T, "linear2.bias": w.mlp.b_2,
     }  # fmt: skip
     for i, n in enumerate(norms, 1):
-        named |= {f"norm{i}.weight": n.gain, f"norm{i}.bias": n.bias}
+        named |= {f"norm{i}.weight": n.weight, f"norm{i}.bias": n.bias}
     if hasattr(w, "cross"):
         named |= attention("multihead_attn", w.cross)
     assert set(named) == {name for name, _ in layer.named_parameters()}
@@ -128,7 +128,7 @@ def test_sublayers_that_write_nothing_leave_the_stream_alone() -> None:
     assert pre_ln_block(X, silent).tolist() == X.tolist()
     dx, _ = pre_ln_block_vjp(X, silent, None, X)
     assert dx.tolist() == X.tolist()
-    assert np.abs(post_ln_block(X, silent) - X).max() > 0.1  # post-LN normalises the stream itself
+    assert np.abs(post_ln_block(X, silent) - X).max() > 0.1  # post-LN normalizes the stream itself
 
 
 def test_the_stream_grows_under_pre_ln_and_not_under_post_ln() -> None:

@@ -75,7 +75,7 @@ def config(name: str, a: Architecture) -> PreTrainedConfig:
     kind = {"ll": LlamaConfig, "sm": LlamaConfig, "ti": LlamaConfig, "mi": MistralConfig}.get(name[:2])
     return (kind or (Qwen3Config if "qwen3" in name else Qwen2Config))(
         vocab_size=a.vocab, hidden_size=a.d_model, intermediate_size=a.d_ff, num_hidden_layers=a.n_layers,
-        num_attention_heads=a.n_heads, num_key_value_heads=a.n_kv_heads, head_dim=a.channels, **ids,
+        num_attention_heads=a.n_heads, num_key_value_heads=a.n_kv_heads, head_dim=a.head_dim, **ids,
     )  # fmt: skip
 
 
@@ -166,7 +166,7 @@ def test_kv_cache() -> None:
     a = PRESETS["llama-2-70b"]
     full = replace(a, n_kv_heads=64)
     assert kv_cache_bytes_per_token(full) == 2_621_440  # 80 layers, 64 heads of 128, 16 bits
-    assert kv_cache_bytes_per_token(a) == 2_621_440 // 8 == 327_680  # but its key heads are 8
+    assert kv_cache_bytes_per_token(a) == 2_621_440 // 8 == 327_680  # but its KV heads are 8
     assert kv_cache_bytes_per_token(replace(a, n_kv_heads=1), 4) == 2_621_440 // 32
     assert kv_cache_bytes(full, 1, 4096) == 10 * 2**30  # 10.7 GB, and 1.3 GB as it is
     assert kv_cache_bytes(a, 3, 4096) == 3 * 10 * 2**27
@@ -227,7 +227,7 @@ def test_activations_are_what_autograd_keeps(mlp: str, G: int) -> None:
     for w in (*ws, w_gate, head):
         kept.pop(w.untyped_storage().data_ptr(), None)
     statistics = 3 * 2 * B * T * 4  # mean and deviation of each row of the three norms
-    repeated = 2 * B * T * (H - G) * C * 4 if G < H else 0  # torch's products want a key head for every query head
+    repeated = 2 * B * T * (H - G) * C * 4 if G < H else 0  # torch's products want a KV head for every query head
     want = activation_bytes(a, B, T, 4) + attention_matrix_bytes(a, B, T, 4) + statistics + repeated
     kept.pop(targets.untyped_storage().data_ptr(), None)
     assert abs(sum(kept.values()) - want) <= 64  # and a number or two of the loss

@@ -18,7 +18,7 @@ from clearhead.reference.dense import (
     two_layer,
     two_layer_backward,
 )
-from clearhead.reference.initialisation import he
+from clearhead.reference.initialization import he
 from clearhead.reference.logistic import logistic_descent
 from clearhead.reference.regression import predict, ridge
 

@@ -1,4 +1,4 @@
-"""Word vectors against torch, gradient descent, and the tables that they factorise."""
+"""Word vectors against torch, gradient descent, and the tables that they factorize."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from clearhead.reference.graph import (
     largest_vjp,
     message_passing,
     message_passing_vjp,
-    normalised_adjacency,
+    normalized_adjacency,
     smoothing,
     spread,
     summed,
@@ -24,7 +24,7 @@ from clearhead.reference.graph import (
 RNG = np.random.default_rng(1)
 CLUB = networkx.karate_club_graph()
 A = networkx.to_numpy_array(CLUB, weight=None)
-HAT = normalised_adjacency(A)
+HAT = normalized_adjacency(A)
 X = RNG.normal(size=(34, 3))
 
 
@@ -52,7 +52,7 @@ def test_messages() -> None:
 
 
 def test_what_is_gathered_and_what_is_lost() -> None:
-    """Every way against a loop over neighbours; a mean cannot count, a maximum cannot even tell shares."""
+    """Every way against a loop over neighbors; a mean cannot count, a maximum cannot even tell shares."""
     for gather, numpy in ((summed, np.sum), (averaged, np.mean), (largest, np.max)):
         found = message_passing(A, X, lambda x, y: y, lambda x, m: m, gather)
         close(found, np.stack([numpy(X[sorted(CLUB[node])], axis=0) for node in CLUB]))
@@ -157,8 +157,8 @@ def test_spread_is_the_energy() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: normalised_adjacency(np.triu(np.ones((3, 3)))), "symmetric"),
-        (lambda: normalised_adjacency(-np.ones((2, 2))), "at least 0"),
+        (lambda: normalized_adjacency(np.triu(np.ones((3, 3)))), "symmetric"),
+        (lambda: normalized_adjacency(-np.ones((2, 2))), "at least 0"),
         (lambda: spread(A, 0 * X), "no spread"),
     ],
 )

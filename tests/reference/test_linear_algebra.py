@@ -20,8 +20,8 @@ from clearhead.reference.linear_algebra import (
     matmul_vjp,
     norm,
     norm_vjp,
-    normalise,
-    normalise_vjp,
+    normalize,
+    normalize_vjp,
     projection,
     projection_vjp,
     scalar_projection,
@@ -39,7 +39,7 @@ def unit(x):
 def test_values_and_gradients() -> None:
     check_vjp(dot, dot_vjp, A, B, peer=lambda a, b: (a * b).sum(-1))
     check_vjp(cosine, cosine_vjp, A, B, peer=lambda a, b: torch.cosine_similarity(a, b, -1))
-    check_vjp(normalise, normalise_vjp, A, peer=unit)
+    check_vjp(normalize, normalize_vjp, A, peer=unit)
     check_vjp(scalar_projection, scalar_projection_vjp, A, B, peer=lambda a, b: (a * unit(b)).sum(-1))
     check_vjp(projection, projection_vjp, A, B, peer=lambda a, b: (a * unit(b)).sum(-1, keepdim=True) * unit(b))
     check_vjp(matmul, matmul_vjp, A, RNG.normal(size=(2, 4, 5)), peer=torch.matmul)
@@ -91,7 +91,7 @@ def test_costs() -> None:
     [
         (lambda: norm(A, 0.5), "p = 0.5"),
         (lambda: cosine(A, np.zeros_like(A)), "no direction"),
-        (lambda: normalise(np.zeros(2)), "no direction"),
+        (lambda: normalize(np.zeros(2)), "no direction"),
         (lambda: projection(A, np.zeros_like(A)), "no direction"),
         (lambda: matmul_cost(2, -1, 3), "2, -1, 3"),
         (lambda: chain_cost([4]), "no matrix"),

@@ -46,7 +46,7 @@ def test_no_matrix_of_the_same_rank_is_nearer(r: int) -> None:
         u, s, v = scipy.sparse.linalg.svds(A, k=r, rng=0)
         close((u * s) @ v, nearest, 1e-9)
         close(np.linalg.norm(A - nearest, 2), svd(A).s[r])
-        for _ in range(20):  # neighbours of rank r, and others
+        for _ in range(20):  # neighbors of rank r, and others
             other = (nearest + 0.1 * RNG.normal(size=A.shape)) @ (q := np.linalg.qr(RNG.normal(size=(4, r)))[0]) @ q.T
             assert np.linalg.norm(A - other) > error
 

@@ -14,7 +14,7 @@ from clearhead.reference.minibatch import (
     variance_with_replacement,
     variance_without_replacement,
 )
-from clearhead.reference.optimisers import adam, adam_start, sgd
+from clearhead.reference.optimizers import adam, adam_start, sgd
 
 RNG = np.random.default_rng(1)
 G = RNG.normal(size=(5, 2)) * [1.0, 1e6] + [0.3, -4.0]

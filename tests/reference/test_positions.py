@@ -36,7 +36,7 @@ def llama(x, positions, base):
 
 
 def meta(x: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """The rotation as the paper and Meta's Llama have it: neighbours are the parts of a complex number."""
+    """The rotation as the paper and Meta's Llama have it: neighbors are the parts of a complex number."""
     theta = torch.tensor(positions[..., None] * 10_000.0 ** (-np.arange(0, 8, 2) / 8))
     z = torch.view_as_complex(torch.tensor(x).reshape(*x.shape[:-1], 4, 2))
     return torch.view_as_real(z * torch.polar(torch.ones_like(theta), theta)).flatten(-2).numpy()

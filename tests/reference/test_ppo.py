@@ -17,8 +17,8 @@ from clearhead.reference.ppo import (
     kl_k2_vjp,
     kl_k3,
     kl_k3_vjp,
-    penalised_reward,
-    penalised_reward_vjp,
+    penalized_reward,
+    penalized_reward_vjp,
     ppo_loss,
     ppo_loss_vjp,
 )
@@ -64,20 +64,20 @@ def test_values_and_gradients() -> None:
     )
     check_vjp(grpo_loss, grpo_loss_vjp, LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN, 0.2, 0.3, peer=torch_grpo)
 
-    def torch_penalised(score, p, q, beta):
+    def torch_penalized(score, p, q, beta):
         last = torch.zeros(4, dtype=torch.float64)
         last[-1] = 1
         return -beta * (p - q) + score[..., None] * last
 
-    check_vjp(penalised_reward, penalised_reward_vjp, GROUP, LOG_P, LOG_REF, 0.3, peer=torch_penalised)
+    check_vjp(penalized_reward, penalized_reward_vjp, GROUP, LOG_P, LOG_REF, 0.3, peer=torch_penalized)
 
 
 def test_any_number_of_batch_axes() -> None:
     check_batched(group_advantages, GROUP)
     check_batched(group_advantages_vjp, GROUP, A[..., 0])
-    check_batched(lambda s, p, q: penalised_reward(s, p, q, 0.3), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0])
+    check_batched(lambda s, p, q: penalized_reward(s, p, q, 0.3), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0])
     check_batched(
-        lambda s, p, q, dr: penalised_reward_vjp(s, p, q, 0.3, dr), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0], A[:, 0]
+        lambda s, p, q, dr: penalized_reward_vjp(s, p, q, 0.3, dr), GROUP[:, 0], LOG_P[:, 0], LOG_REF[:, 0], A[:, 0]
     )
     grpo = (LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN)
     check_batched(lambda *args: grpo_loss(*args, 0.2, 0.3), *grpo)
@@ -181,8 +181,8 @@ def test_without_a_penalty_the_reference_is_not_read() -> None:
     ("call", "message"),
     [
         (lambda: ppo_loss(LOG_P, LOG_OLD, A, -0.1), "epsilon = -0.1"),
-        (lambda: penalised_reward(GROUP, LOG_P, LOG_REF, -0.1), "beta = -0.1"),
-        (lambda: penalised_reward(GROUP, np.zeros((2, 3, 0)), np.zeros((2, 3, 0)), 0.1), "without tokens"),
+        (lambda: penalized_reward(GROUP, LOG_P, LOG_REF, -0.1), "beta = -0.1"),
+        (lambda: penalized_reward(GROUP, np.zeros((2, 3, 0)), np.zeros((2, 3, 0)), 0.1), "without tokens"),
         (lambda: group_advantages(np.zeros((2, 0))), "at least one"),
         (lambda: group_advantages(np.array([1.0, np.nan])), "finite"),
         (lambda: group_advantages(np.ones(2), 2), "ddof = 2"),

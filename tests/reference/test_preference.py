@@ -1,4 +1,4 @@
-"""Comparisons and best-of-N against torch, SciPy's optimiser, and every outcome of every draw."""
+"""Comparisons and best-of-N against torch, SciPy's optimizer, and every outcome of every draw."""
 
 import itertools
 
@@ -26,8 +26,8 @@ from clearhead.reference.preference import (
     optimal_policy_vjp,
     preference_probability,
     preference_probability_vjp,
-    regularised_reward,
-    regularised_reward_vjp,
+    regularized_reward,
+    regularized_reward_vjp,
     reward_loss,
     reward_loss_vjp,
 )
@@ -66,9 +66,9 @@ def test_gradients_on_the_simplex() -> None:
     p, ref, r = (torch.tensor(x, requires_grad=True) for x in (P, REF, REWARD))
     dy = np.array([1.0, -2.0, 0.5])
     value = (p * r).sum(-1) - 0.3 * (p * (p / ref).log()).sum(-1)
-    close(regularised_reward(P, REF, REWARD, 0.3), value.detach().numpy())
+    close(regularized_reward(P, REF, REWARD, 0.3), value.detach().numpy())
     theirs = torch.autograd.grad(value, [p, ref, r], torch.tensor(dy))
-    for got, want in zip(regularised_reward_vjp(P, REF, REWARD, 0.3, dy), theirs, strict=True):
+    for got, want in zip(regularized_reward_vjp(P, REF, REWARD, 0.3, dy), theirs, strict=True):
         close(got, want.numpy())
 
     p, r = p[0], r[0]
@@ -86,8 +86,8 @@ def test_gradients_on_the_simplex() -> None:
 
 def test_any_number_of_batch_axes() -> None:
     dy = np.array([1.0, -2.0, 0.5])
-    check_batched(lambda p, ref, r: regularised_reward(p, ref, r, 0.3), P, REF, REWARD)
-    check_batched(lambda p, ref, r, dy: regularised_reward_vjp(p, ref, r, 0.3, dy), P, REF, REWARD, dy)
+    check_batched(lambda p, ref, r: regularized_reward(p, ref, r, 0.3), P, REF, REWARD)
+    check_batched(lambda p, ref, r, dy: regularized_reward_vjp(p, ref, r, 0.3, dy), P, REF, REWARD, dy)
     check_batched(lambda ref, r: optimal_policy(ref, r, 0.3), REF, REWARD)
     check_batched(lambda ref, r, dp: optimal_policy_vjp(ref, r, 0.3, dp), REF, REWARD, P)
 
@@ -108,18 +108,18 @@ def test_only_the_difference_of_rewards_matters() -> None:
 def test_the_optimal_policy_is_the_maximum() -> None:
     beta = 0.7
     best = optimal_policy(REF, REWARD, beta)
-    top = regularised_reward(best, REF, REWARD, beta)
+    top = regularized_reward(best, REF, REWARD, beta)
     close(top, beta * np.log((REF * np.exp(REWARD / beta)).sum(-1)))
     for other in (P, REF):
-        close(top - regularised_reward(other, REF, REWARD, beta), beta * kl(other, best), 1e-11)
+        close(top - regularized_reward(other, REF, REWARD, beta), beta * kl(other, best), 1e-11)
     found = scipy.optimize.minimize(
-        lambda z: -float(regularised_reward(scipy.special.softmax(z), REF[0], REWARD[0], beta)), np.zeros(5), tol=1e-12
+        lambda z: -float(regularized_reward(scipy.special.softmax(z), REF[0], REWARD[0], beta)), np.zeros(5), tol=1e-12
     )
     close(scipy.special.softmax(found.x), best[0], 1e-5)  # a minimum to a tolerance in its gradient
     close(optimal_policy(REF, REWARD, 1e6), REF, 1e-5)  # β → ∞ stays at ref, up to r / β
     assert (optimal_policy(REF, REWARD, 1e-4).argmax(-1) == REWARD.argmax(-1)).all()
-    assert regularised_reward(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 2.0]), 0.0) == 2
-    assert regularised_reward(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 2.0]), 0.1) == -np.inf
+    assert regularized_reward(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 2.0]), 0.0) == 2
+    assert regularized_reward(np.array([0.0, 1.0]), np.array([1.0, 0.0]), np.array([0.0, 2.0]), 0.1) == -np.inf
 
 
 def test_implicit_rewards_give_the_reward_back() -> None:
@@ -187,8 +187,8 @@ def test_the_expected_best_of_n() -> None:
         (lambda: implicit_reward(A, B, -0.1), "beta = -0.1"),
         (lambda: optimal_policy(REF, REWARD, 0.0), "beta = 0.0"),
         (lambda: optimal_policy(-REF, REWARD, 1.0), "0 or more"),
-        (lambda: regularised_reward(P, REF, REWARD, -1.0), "beta = -1.0"),
-        (lambda: regularised_reward(P * 2, REF, REWARD, 1.0), "sum to 1"),
+        (lambda: regularized_reward(P, REF, REWARD, -1.0), "beta = -1.0"),
+        (lambda: regularized_reward(P * 2, REF, REWARD, 1.0), "sum to 1"),
         (lambda: best_of_n(P[0], REWARD[0], 0), "n = 0"),
         (lambda: best_of_n(P[0] * 2, REWARD[0], 2), "sum to 1"),
         (lambda: best_of_n_kl_bound(0), "n = 0"),

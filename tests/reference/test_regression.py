@@ -46,7 +46,7 @@ def test_how_much_of_the_diabetes_data_a_line_explains() -> None:
     close(1 - squared_error(x, y, line.w, np.array(line.b)) / y.var(), 0.5177, 1e-3)
 
 
-def test_the_bias_is_a_weight_on_ones_and_is_not_penalised() -> None:
+def test_the_bias_is_a_weight_on_ones_and_is_not_penalized() -> None:
     line = ridge(X, Y)
     close(np.linalg.lstsq(bias_trick(X), Y, rcond=None)[0], [*line.w, line.b], 1e-9)
     close(ridge(X, Y + 100, 1e6).b, Y.mean() + 100, 1e-4)  # the weights vanish, the mean stays

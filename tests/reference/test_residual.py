@@ -5,7 +5,7 @@ import pytest
 import torch
 from against import check_vjp, close
 
-from clearhead.reference.initialisation import through_depth
+from clearhead.reference.initialization import through_depth
 from clearhead.reference.residual import (
     Branch,
     branch,

@@ -16,11 +16,11 @@ STEPS = 40
 
 def rates(make: Callable[[torch.optim.Optimizer], Any]) -> list[float]:
     """A scheduler's rate at t = 0 .. STEPS + 5, from a peak of 1."""
-    optimiser = torch.optim.SGD([torch.zeros(1, dtype=torch.float64, requires_grad=True)], lr=1.0)
-    scheduler, found = make(optimiser), []
+    optimizer = torch.optim.SGD([torch.zeros(1, dtype=torch.float64, requires_grad=True)], lr=1.0)
+    scheduler, found = make(optimizer), []
     for _ in range(STEPS + 6):
         found.append(scheduler.get_last_lr()[0])
-        optimiser.step()
+        optimizer.step()
         scheduler.step()
     return found
 

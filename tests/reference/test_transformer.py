@@ -33,7 +33,7 @@ IDS = np.array([[3, 1, 4, 1, 5, 9], [2, 6, 5, 3, 5, 8]])
 
 
 def random(model: torch.nn.Module) -> torch.nn.Module:
-    """The model in float64, with every weight random: gains and biases too."""
+    """The model in float64, with every weight random: norm weights and biases too."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, weight in model.double().named_parameters():

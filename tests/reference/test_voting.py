@@ -88,12 +88,12 @@ def test_vote_distribution_by_scipys_multinomial() -> None:
         close(vote_distribution(np.array([0.7, 0.3]), n)[0], majority_probability(np.array(0.7), n))
 
 
-def test_the_vote_tends_to_the_favourite_right_or_wrong() -> None:
+def test_the_vote_tends_to_the_favorite_right_or_wrong() -> None:
     right_but_rare = [float(vote_distribution(np.array([0.3, 0.2, 0.2, 0.15, 0.15]), n)[0]) for n in (1, 5, 15)]
     assert right_but_rare == sorted(right_but_rare)
     assert right_but_rare[-1] > 0.49 and majority_probability(np.array(0.3), 15) < 0.06
-    favourite_mistake = [float(vote_distribution(np.array([0.4, 0.6]), n)[0]) for n in (1, 5, 15)]
-    assert favourite_mistake == sorted(favourite_mistake, reverse=True)
+    favorite_mistake = [float(vote_distribution(np.array([0.4, 0.6]), n)[0]) for n in (1, 5, 15)]
+    assert favorite_mistake == sorted(favorite_mistake, reverse=True)
 
 
 def test_mistakes_made_together_do_not_cancel() -> None:

@@ -170,7 +170,7 @@ def strategies(top: float, gain: float, cost: float, seed: int, n: int = 200) ->
 
 
 def attention_maps(text: str, layers: int, heads: int, seed: int) -> list[Any]:
-    """Maps of the kinds that trained heads show: tokens at a distance, equal ones, the first, digits, neighbours."""
+    """Maps of the kinds that trained heads show: tokens at a distance, equal ones, the first, digits, neighbors."""
     rng = random.Random(seed)
     T = len(text)
 

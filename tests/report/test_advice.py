@@ -4,17 +4,17 @@ from clearhead.charts.wording import NARROW
 from clearhead.report.advice import advice
 from clearhead.report.data import (
     CurvePoint,
-    Difference,
+    DifferenceInfo,
     EvalPoint,
     Evaluation,
     Labels,
     Limit,
-    Point,
+    PointInfo,
     Report,
     Reward,
     RowsCurve,
     RowsPoint,
-    Strategy,
+    StrategyInfo,
     TaskInfo,
     Training,
 )
@@ -36,14 +36,14 @@ def evals(losses, shares):
 def test_a_run_in_which_nothing_is_wrong_gets_no_advice():
     training = Training(curve(2.0, 0.4), evals((2.0, 0.41, 0.4, 0.4), (0.1, 0.97, 0.97, 0.97)))
     reward = Reward(curve(0.7, 0.3), evals((0.7, 0.4), (0.0, 0.0)))
-    fine = Strategy("greedy", points=[Point(accuracy=0.97, generated=30.0)], cut=1.0, drawn=200.0)
+    fine = StrategyInfo("greedy", points=[PointInfo(accuracy=0.97, generated=30.0)], cut=1.0, drawn=200.0)
     evaluation = Evaluation(problems=100.0, strategies=[fine])
     assert told(training=training, reward=reward, evaluation={"t": evaluation}) == []
     assert told() == []
 
 
 def limited(name, amount):
-    return Strategy(name, cut=amount, drawn=100.0, limits=[Limit("search.solution_tokens", 160.0)])
+    return StrategyInfo(name, cut=amount, drawn=100.0, limits=[Limit("search.solution_tokens", 160.0)])
 
 
 def test_a_limit_that_cuts_off_is_to_be_raised_by_the_strategy_it_hit_most():
@@ -57,7 +57,7 @@ def test_a_limit_that_cuts_off_is_to_be_raised_by_the_strategy_it_hit_most():
 
 def test_a_model_that_rambles_on_is_to_be_trained_longer():
     def rambling(amount):
-        return Strategy("greedy", cut=amount, drawn=100.0, limits=[Limit("search.solution_tokens", 160.0, 96.0)])
+        return StrategyInfo("greedy", cut=amount, drawn=100.0, limits=[Limit("search.solution_tokens", 160.0, 96.0)])
 
     assert told(evaluation={"t": Evaluation(strategies=[rambling(12.0)])}) == [
         "Train longer (pretrain.steps): 12.0 % of the solutions of greedy were cut off at 160 tokens, more than any "
@@ -131,13 +131,13 @@ def test_a_reward_model_that_overfits_calls_for_rollouts():
 
 
 def chooser(name, accuracy, high):
-    estimate = Difference(accuracy - 0.9, -1.0, high)
-    return Strategy(name, points=[Point(1.0, accuracy, generated=9.0, reward=9.0)], against_first=estimate)
+    estimate = DifferenceInfo(accuracy - 0.9, -1.0, high)
+    return StrategyInfo(name, points=[PointInfo(1.0, accuracy, generated=9.0, reward=9.0)], against_first=estimate)
 
 
 def test_where_choosing_spoils_answers_the_best_other_way_is_named():
-    greedy = Strategy("greedy", "Greedy", points=[Point(accuracy=0.9, generated=9.0)])
-    vote = Strategy("vote", "Majority vote", points=[Point(accuracy=0.94, generated=90.0)])
+    greedy = StrategyInfo("greedy", "Greedy", points=[PointInfo(accuracy=0.9, generated=9.0)])
+    vote = StrategyInfo("vote", "Majority vote", points=[PointInfo(accuracy=0.94, generated=90.0)])
     evaluation = Evaluation(problems=100.0, strategies=[greedy, vote, chooser("a", 0.3, -0.4), chooser("b", 0.2, -0.5)])
     assert told(evaluation={"t": evaluation}) == [
         "Answer Dates with majority vote (94.0 %): of the strategies that choose by the reward model, 2 are below the "

@@ -2,7 +2,7 @@ import re
 
 from clearhead.reasoning import mistakes
 from clearhead.report import answers, render
-from clearhead.report.answers import KINDS, LONGEST
+from clearhead.report.answers import CELL_CHARS, KINDS
 
 
 def page(shown, counts, **more):
@@ -61,7 +61,7 @@ def test_a_task_that_shows_no_right_answers_has_no_column_for_them():
 
 def test_a_long_text_is_shortened():
     ((row,),) = groups(page([answer("p" * 999, "a", "b", "wrong")], {"wrong": 1})).values()
-    assert row[0] == "p" * LONGEST + "…"
+    assert row[0] == "p" * CELL_CHARS + "…"
 
 
 def test_the_kinds_of_each_strategy_are_counted():

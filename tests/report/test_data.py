@@ -4,7 +4,7 @@ import math
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.report.data import Point, read
+from clearhead.report.data import PointInfo, read
 
 
 def test_nothing_is_a_report():
@@ -43,6 +43,6 @@ def test_a_mistake_names_its_place(data, place):
 
 
 def test_a_point_costs_all_its_tokens():
-    assert Point(generated=10.0, reward=5.0).tokens == 15
-    assert Point(generated=10.0).tokens == 10  # no reward model was asked
-    assert math.isnan(Point().tokens)
+    assert PointInfo(generated=10.0, reward=5.0).tokens == 15
+    assert PointInfo(generated=10.0).tokens == 10  # no reward model was asked
+    assert math.isnan(PointInfo().tokens)

@@ -5,11 +5,11 @@ from clearhead.report.data import (
     Auto,
     AutoChoice,
     Comparison,
-    Difference,
+    DifferenceInfo,
     Evaluation,
     Limit,
-    Point,
-    Strategy,
+    PointInfo,
+    StrategyInfo,
 )
 from clearhead.report.findings import (
     FEW,
@@ -25,10 +25,10 @@ from clearhead.report.findings import (
 
 def strategy(name, *points, half=0.02):
     """A strategy from (tokens, accuracy) pairs."""
-    return Strategy(
+    return StrategyInfo(
         name,
         points=[
-            Point(float(i), accuracy, accuracy - half, accuracy + half, tokens, 0.0)
+            PointInfo(float(i), accuracy, accuracy - half, accuracy + half, tokens, 0.0)
             for i, (tokens, accuracy) in enumerate(points)
         ],
     )
@@ -111,7 +111,7 @@ def test_the_comparison_is_judged_by_its_interval_and_its_cost(comparison, kind,
 
 def test_nothing_measured_nothing_found():
     assert search_findings(Evaluation()) == []
-    assert search_findings(Evaluation(strategies=[Strategy("a", points=[Point()])])) == []
+    assert search_findings(Evaluation(strategies=[StrategyInfo("a", points=[PointInfo()])])) == []
 
 
 def plain(findings):
@@ -119,7 +119,7 @@ def plain(findings):
 
 
 def cut(name, amount, drawn, *limits, unit="solution"):
-    return Strategy(name, cut=amount, drawn=drawn, cut_unit=unit, limits=[Limit(*limit) for limit in limits])
+    return StrategyInfo(name, cut=amount, drawn=drawn, cut_unit=unit, limits=[Limit(*limit) for limit in limits])
 
 
 SOLUTIONS = ("search.solution_tokens", 160.0)
@@ -132,6 +132,14 @@ def test_what_a_limit_cut_off_is_told_with_the_limit_to_raise():
             "12.0 % of the solutions of greedy (12 of 100) were cut off at 160 tokens: raise search.solution_tokens.",
         )
     ]
+
+
+def test_a_limit_that_is_a_checkpoint_s_is_not_to_be_raised():
+    context = ("model.max_positions", 64.0, 90.0, True)
+    (one,) = cut_findings([cut("Greedy", 12.0, 100.0, context)])
+    assert one[1].endswith(": give shorter problems or start from a model with a longer context.")
+    (both,) = cut_findings([cut("Greedy", 12.0, 100.0, context, SOLUTIONS)])
+    assert "raise search.solution_tokens and give shorter" in both[1] and "raise model" not in both[1]
 
 
 @pytest.mark.parametrize(("amount", "kind"), [(0.0, None), (9.0, "plain"), (10.0, "bad"), (1000.0, "bad")])
@@ -150,7 +158,7 @@ def test_each_limit_has_one_sentence_about_whom_it_hit_most():
             cut("mcts", 20.0, 100.0, steps, unit="step"),
             cut("beam", 60.0, 100.0, depth, steps, unit="step"),
             cut("direct", 0.0, 100.0),
-            Strategy("older"),
+            StrategyInfo("older"),
         ]
     )
     assert [text.replace(NARROW, " ") for _, text in found] == [
@@ -182,19 +190,19 @@ def test_a_limit_that_no_one_named_is_guessed_from_what_was_cut():
 
 
 def changed(name, *, gain=None, first=None, reward=50.0, budgets=((100.0, 0.725), (1000.0, 0.2))):
-    points = [Point(budget, accuracy, 0.0, 1.0, budget, reward) for budget, accuracy in budgets]
-    return Strategy(
+    points = [PointInfo(budget, accuracy, 0.0, 1.0, budget, reward) for budget, accuracy in budgets]
+    return StrategyInfo(
         name,
         unit="tokens",
         points=points,
-        gain=None if gain is None else Difference(*gain),
-        against_first=None if first is None else Difference(*first),
+        gain=None if gain is None else DifferenceInfo(*gain),
+        against_first=None if first is None else DifferenceInfo(*first),
     )
 
 
 def measured_on(n, *strategies):
     return Evaluation(
-        problems=n, strategies=[Strategy("greedy", points=[Point(accuracy=0.9, generated=9.0)]), *strategies]
+        problems=n, strategies=[StrategyInfo("greedy", points=[PointInfo(accuracy=0.9, generated=9.0)]), *strategies]
     )
 
 
@@ -270,7 +278,7 @@ def test_a_fall_is_told_once():
     ],
 )  # fmt: skip
 def test_what_auto_does_is_one_line(auto, kind, words):
-    found = auto_finding(Evaluation(auto=auto, strategies=[Strategy("mcts", "Tree search")]))
+    found = auto_finding(Evaluation(auto=auto, strategies=[StrategyInfo("mcts", "Tree search")]))
     assert (found and found[0]) == kind
     assert not found or words in found[1].replace(NARROW, " ")
     assert auto_finding(Evaluation()) is None

@@ -54,7 +54,7 @@ def test_nothing_measured_nothing_found():
         ([3.0, 1.0, 0.5, 0.9], "bad", "memorize"),
         ([0.501, 0.5, 0.5], "bad", "hardly fell: from 0.501 to 0.5"),
         ([3.0, 1.0, 0.5], "plain", "still falling"),
-        ([3.0, 0.5, 0.5, 0.498], "good", "from 3 to 0.498 and levelled off"),
+        ([3.0, 0.5, 0.5, 0.498], "good", "from 3 to 0.498 and leveled off"),
     ],
 )
 def test_the_end_of_training_is_judged(held_out, kind, words):

@@ -15,7 +15,7 @@ from clearhead.report import render, write
 from clearhead.report.data import read
 from clearhead.report.page import CONTENTS, HERE
 from clearhead.report.parts import FIRST, SEARCH
-from clearhead.report.results import strategy_colours
+from clearhead.report.results import strategy_colors
 
 EVIL = "</code></script><script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 
@@ -59,23 +59,23 @@ class Page(HTMLParser):
         return " ".join(self.words)
 
 
-def linear(colour):
+def linear(color):
     """The linear RGB channels of #rrggbb."""
-    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    channels = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     return [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
 
 
 def contrast(one, other):
-    """WCAG 2 contrast ratio of two #rrggbb colours."""
+    """WCAG 2 contrast ratio of two #rrggbb colors."""
 
     weights = (0.2126, 0.7152, 0.0722)
-    luminance = [sum(w * v for w, v in zip(weights, linear(colour), strict=True)) for colour in (one, other)]
+    luminance = [sum(w * v for w, v in zip(weights, linear(color), strict=True)) for color in (one, other)]
     dark, light = sorted(luminance)
     return (light + 0.05) / (dark + 0.05)
 
 
 def themes():
-    """The colours of the light and of the dark page."""
+    """The colors of the light and of the dark page."""
     css = (HERE / "style.css").read_text(encoding="utf-8")
     return [
         dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", css, re.S)[:2]
@@ -268,14 +268,14 @@ def many_strategies(n):
     return {"evaluation": {"t": {"first": "s0", "search": "s3", "comparison": {"b": "s1"}, "strategies": strategies}}}
 
 
-def test_many_strategies_share_no_colour():
+def test_many_strategies_share_no_color():
     report = read(many_strategies(11))
-    colours = strategy_colours(report.evaluation)
-    assert colours == {"s3": SEARCH, "s0": FIRST, "s1": 1, "s10": 2, "s9": 3, "s8": 4}
+    colors = strategy_colors(report.evaluation)
+    assert colors == {"s3": SEARCH, "s0": FIRST, "s1": 1, "s10": 2, "s9": 3, "s8": 4}
     html = render(many_strategies(11))
     assert html.count('class="s5 stroke line quiet"') == 2 * 5  # on the wide drawing and on the narrow one
     assert html.count('class="s5 label quiet"') == 5  # there is no room for their names on the narrow one
-    assert "thin grey lines" in html and "thin grey lines" not in render(many_strategies(6))
+    assert "thin gray lines" in html and "thin gray lines" not in render(many_strategies(6))
 
 
 def test_the_table_puts_the_best_first():
@@ -365,12 +365,12 @@ def test_every_letter_is_legible_in_light_and_dark():
     light, dark = themes()
     assert light["paper"] != dark["paper"]
     for theme in (light, dark):
-        for colour in ("ink", "soft", "good", "bad", "s0", "s1", "s2", "s3", "s4", "s5"):
+        for color in ("ink", "soft", "good", "bad", "s0", "s1", "s2", "s3", "s4", "s5"):
             for ground in ("paper", "raised", "pick"):
-                assert contrast(theme[colour], theme[ground]) >= 4.5, (
-                    colour,
+                assert contrast(theme[color], theme[ground]) >= 4.5, (
+                    color,
                     ground,
-                    contrast(theme[colour], theme[ground]),
+                    contrast(theme[color], theme[ground]),
                 )
 
 
@@ -401,7 +401,7 @@ def oklab(rgb):
 
 
 @pytest.mark.parametrize("eye", BLIND)
-def test_lines_differ_to_colour_blind_eyes(eye):
+def test_lines_differ_to_color_blind_eyes(eye):
     for theme in themes():
         seen = {}
         for name in ("s0", "s1", "s2", "s3", "s4", "s5"):

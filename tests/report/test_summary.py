@@ -4,25 +4,27 @@ from clearhead.charts.wording import NARROW
 from clearhead.report.data import (
     Comparison,
     Evaluation,
-    LanguageModel,
-    Machine,
-    Model,
-    Point,
+    LanguageModelInfo,
+    MachineInfo,
+    ModelInfo,
+    PointInfo,
     Report,
-    Run,
-    Strategy,
+    RunInfo,
+    StrategyInfo,
     TaskInfo,
-    Text,
+    TextInfo,
 )
-from clearhead.report.summary import cheapest, dearest, headline, task_info, training_seconds, with_search
+from clearhead.report.summary import cheapest, headline, most_expensive, task_info, training_seconds, with_search
 
-MODEL = Model(parameters=1_843_200.0, training_seconds=361.0)
+MODEL = ModelInfo(parameters=1_843_200.0, training_seconds=361.0)
 
 
 def strategies(first, search, label="Tree search"):
     return [
-        Strategy("greedy", points=[Point(1.0, first, generated=30.0)]),
-        Strategy("mcts", label, points=[Point(4.0, 0.5, generated=90.0), Point(64.0, search, generated=900.0)]),
+        StrategyInfo("greedy", points=[PointInfo(1.0, first, generated=30.0)]),
+        StrategyInfo(
+            "mcts", label, points=[PointInfo(4.0, 0.5, generated=90.0), PointInfo(64.0, search, generated=900.0)]
+        ),
     ]
 
 
@@ -37,7 +39,7 @@ def plain(sentence):
 
 
 def test_the_run_in_one_sentence():
-    run = Run(machine=Machine(cores=8.0, device="cpu"))
+    run = RunInfo(machine=MachineInfo(cores=8.0, device="cpu"))
     assert (
         plain(headline(report(*strategies(0.31, 0.88), run=run)))
         == "A transformer of 1.8 million parameters, trained in 6 minutes on 8 processor cores, solves 31.0 % of 200"
@@ -47,23 +49,26 @@ def test_the_run_in_one_sentence():
 
 
 def test_a_run_on_text_in_one_sentence():
-    text = Text(models=[LanguageModel("decoder", bits_per_byte=1.68134)])
+    text = TextInfo(models=[LanguageModelInfo("decoder", bits_per_byte=1.68134)])
     told = " needs 1.68 bits for a byte of text that it has never seen."
     assert plain(headline(report(text=text))).startswith(
         "A transformer of 1.8 million parameters, trained in 6 minutes"
     )
     assert headline(report(text=text)).endswith(told)
-    assert headline(report(text=text, model=Model(config={"cell": "lstm"}))) == f"An LSTM{told}"
+    assert headline(report(text=text, model=ModelInfo(config={"cell": "lstm"}))) == f"An LSTM{told}"
 
 
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"run": Run(machine=Machine(device="cuda:0"))}, "on one GPU,"),
-        ({"run": Run(machine=Machine(cores=1.0))}, "on 1 processor core,"),
+        ({"run": RunInfo(machine=MachineInfo(device="cuda:0"))}, "on one GPU,"),
+        ({"run": RunInfo(machine=MachineInfo(cores=1.0))}, "on 1 processor core,"),
         ({}, "on one computer,"),
         ({"model": None}, "A transformer solves"),
-        ({"model": Model(training_tokens=1200.0, tokens_per_second=10.0)}, "A transformer, trained in 2 minutes on"),
+        (
+            {"model": ModelInfo(training_tokens=1200.0, tokens_per_second=10.0)},
+            "A transformer, trained in 2 minutes on",
+        ),
     ],
 )
 def test_what_is_unknown_is_left_out(more, words):
@@ -92,7 +97,7 @@ def test_the_first_measured_task_is_the_headlines():
 
 
 def test_which_strategy_speaks_for_search():
-    vote = Strategy("vote", points=[Point(9.0, 0.95, generated=10.0)])
+    vote = StrategyInfo("vote", points=[PointInfo(9.0, 0.95, generated=10.0)])
     found = [*strategies(0.31, 0.88), vote]
     assert with_search(Evaluation(strategies=found))[0].name == "vote"  # the best one
     assert with_search(Evaluation(strategies=found, comparison=Comparison("mcts", "vote")))[0].name == "mcts"
@@ -102,15 +107,17 @@ def test_which_strategy_speaks_for_search():
 
 
 def test_a_strategy_is_quoted_at_its_largest_budget_not_at_its_best():
-    s = Strategy("a", points=[Point(4.0, 0.9, generated=40.0), Point(8.0, 0.7, generated=80.0), Point(16.0)])
-    assert dearest(s).accuracy == 0.7 and cheapest(s).accuracy == 0.9
-    uncounted = Strategy("a", points=[Point(8.0, 0.7), Point(4.0, 0.9)])
-    assert dearest(uncounted).accuracy == 0.7
+    s = StrategyInfo(
+        "a", points=[PointInfo(4.0, 0.9, generated=40.0), PointInfo(8.0, 0.7, generated=80.0), PointInfo(16.0)]
+    )
+    assert most_expensive(s).accuracy == 0.7 and cheapest(s).accuracy == 0.9
+    uncounted = StrategyInfo("a", points=[PointInfo(8.0, 0.7), PointInfo(4.0, 0.9)])
+    assert most_expensive(uncounted).accuracy == 0.7
 
 
 def test_training_time():
     assert training_seconds(MODEL) == 361
-    assert training_seconds(Model()) != training_seconds(Model())  # not known
+    assert training_seconds(ModelInfo()) != training_seconds(ModelInfo())  # not known
 
 
 def test_an_unnamed_task_goes_by_its_name():

@@ -1,11 +1,11 @@
 import re
 
-from clearhead.report.data import Node, Tree
+from clearhead.report.data import Node, TreeInfo
 from clearhead.report.tree import DEEPEST, WIDEST, size, tree_figure
 
 
 def tree(root):
-    return tree_figure(Tree("t", "17 × 24", "search", "408", root))
+    return tree_figure(TreeInfo("t", "17 × 24", "search", "408", root))
 
 
 def node(text, visits, *children, **more):

@@ -46,10 +46,10 @@ def test_what_is_found_and_where() -> None:
     assert "cannot be read" in found[5].text and "never ends" in found[6].text
 
 
-ASKED = {  # in other words and in American spelling -> chapter and number
-    "Regularization For what reason is dropout useful?": ("Regularization", 3),
-    "Optimizers Explain Adam": ("Optimization algorithms", 3),
-    "Tokenizers Explain byte pair encoding, step by step": ("Tokenization", 2),
+ASKED = {  # in other words and in British spelling -> chapter and number
+    "Regularisation For what reason is dropout useful?": ("Regularization", 3),
+    "Optimisers Explain Adam": ("Optimization algorithms", 3),
+    "Tokenisers Explain byte pair encoding, step by step": ("Tokenization", 2),
     "LSTM What are its gates for?": ("RNNs and LSTMs", 4),
     "Decoding What do top-k and nucleus sampling do?": ("Sequence-to-sequence models", 3),
     "Flash Attention How can tiles do when the softmax needs a whole row?": ("FlashAttention", 2),
@@ -60,7 +60,7 @@ ELSEWHERE = (
     "Sourdough How long does a dough rest?",
     "Rome Who was the first emperor?",
     "Biology What is the function of mitochondria?",
-    "Databases What is the difference between snapshot isolation and serialisability?",
+    "Databases What is the difference between snapshot isolation and serializability?",
     "this wants a better example",
 )
 

@@ -45,8 +45,8 @@ def test_figures_show_what_their_answers_say() -> None:
 
 
 def test_a_page_has_its_figures_with_their_words() -> None:
-    pages = site.pages([chapter for chapter in read(GUIDE) if chapter.name == "optimisers"])
-    page = pages["10-optimisers.html"]
+    pages = site.pages([chapter for chapter in read(GUIDE) if chapter.name == "optimizers"])
+    page = pages["10-optimizers.html"]
     assert page.count("<figure><svg ") == page.count("<figcaption>") == 3
     assert "<p><figure" not in page and "figure:" not in page
     assert len(re.findall(r'clipPath id="([^"]*)"', page)) == len(set(re.findall(r'clipPath id="([^"]*)"', page)))

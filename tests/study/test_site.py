@@ -108,7 +108,7 @@ def test_signs_and_names_are_spaced_as_tex_does() -> None:
     assert '<mo form="prefix">' not in site.mathml("(a - x)", display=False)
 
 
-def test_code_is_coloured_and_its_output_marked() -> None:
+def test_code_is_colored_and_its_output_marked() -> None:
     found = site.written('```python\nprint("a")\n```\n```output\na < b\n```\n')
     assert '<span class="s2">"a"</span>' in found
     assert '<pre class="output">a &lt; b\n</pre>' in found

@@ -47,9 +47,9 @@ def test_long_formulas_are_cut_before_relations() -> None:
     assert "".join(folded("x + y = " * 30, 25)).replace(" ", "") == ("x + y = " * 30).replace(" ", "")
 
 
-def test_colours_only_where_they_are_wanted() -> None:
+def test_colors_only_where_they_are_wanted() -> None:
     assert "\x1b[" not in printed(ANSWER, 60)
-    assert "\x1b[" in printed(ANSWER, 60, colour=True)
+    assert "\x1b[" in printed(ANSWER, 60, color=True)
 
 
 def test_a_question_is_one_line() -> None:
@@ -61,5 +61,5 @@ def test_a_figure_is_its_words_here() -> None:
 
 
 def test_links_within_clearhead_are_their_words() -> None:
-    found = printed("See [19.4](guide:19.4) and exercise [softmax](practice:softmax).", 60, colour=True)
+    found = printed("See [19.4](guide:19.4) and exercise [softmax](practice:softmax).", 60, color=True)
     assert found == "See 19.4 and exercise softmax."

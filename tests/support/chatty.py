@@ -48,7 +48,7 @@ def write_model(folder: Path, chats: bool = True) -> Path:
     vocab = Tokenizer.from_str(tokenizer_json()).get_vocab_size()
     config = DecoderConfig(
         vocab=vocab, d_model=32, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=48, max_positions=128, mlp="swiglu",
-        qk_norm=False, gain="plain", rope_theta=10_000.0, tied=True,
+        qk_norm=False, norm_weight="plain", rope_theta=10_000.0, tied=True,
     )  # fmt: skip
     decoder = Decoder(config, seed=1)
     generator = torch.Generator().manual_seed(2)

@@ -81,19 +81,21 @@ class ScriptedModel:
 
 
 @dataclass
-class ScriptedJudge:
-    """Values by a table on (problem, steps); each text is read once, a character a token. Unknown drafts get ½."""
+class ScriptedRewardModel:
+    """Values by a table on (problem, steps); each text is read once, a character a token. Unknown ones get ½."""
 
     process: Mapping[tuple[str, ...], float]
     outcome: Mapping[tuple[str, ...], float] = field(default_factory=dict)
     read: dict[str, set[tuple[str, ...]]] = field(default_factory=dict)
 
-    def values(self, drafts: Sequence) -> np.ndarray:
-        for draft in drafts:
-            self.read.setdefault(draft.problem, set()).update(
-                draft.steps[:length] for length in range(1, len(draft.steps) + 1)
+    def values(self, solutions: Sequence) -> np.ndarray:
+        for solution in solutions:
+            self.read.setdefault(solution.problem, set()).update(
+                solution.steps[:length] for length in range(1, len(solution.steps) + 1)
             )
-        rows = [(self.outcome.get(draft.steps, 0.5), self.process.get(draft.steps, 0.5)) for draft in drafts]
+        rows = [
+            (self.outcome.get(solution.steps, 0.5), self.process.get(solution.steps, 0.5)) for solution in solutions
+        ]
         return np.array(rows, float).reshape(-1, 2)
 
     def tokens(self, problem: str) -> int:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clearhead.errors import UserError
 from clearhead.text.corpus import (
     DOCUMENT,
-    LONGEST,
+    MAX_DOCUMENT,
     default_corpus,
     docstrings,
     documents,
@@ -40,14 +40,14 @@ def test_no_document_is_longer_than_the_longest(tmp_path_factory: pytest.TempPat
     path.write_text(text, encoding="utf-8", newline="")
     found = list(documents([path]))
     assert "".join(found).rstrip() == text.rstrip()  # a last document of white space alone is none
-    assert all(len(document) < LONGEST + DOCUMENT for document in found)
+    assert all(len(document) < MAX_DOCUMENT + DOCUMENT for document in found)
 
 
 def test_one_long_line_is_many_documents(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("é" * 500_000, encoding="utf-8")
     found = list(documents([tmp_path / "a.txt"]))
     assert "".join(found) == "é" * 500_000
-    assert max(map(len, found)) < LONGEST + DOCUMENT
+    assert max(map(len, found)) < MAX_DOCUMENT + DOCUMENT
 
 
 def test_jsonl_and_parquet_have_a_document_a_row(tmp_path: Path) -> None:

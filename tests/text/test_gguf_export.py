@@ -41,8 +41,10 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
     assert (again.end_id, again.pad_id) == (tokenizer.end_id, tokenizer.pad_id)
     assert set(tokenizer.specials.values()) <= set(again.specials.values())
     for text in AWKWARD:
-        for frame in (False, True):
-            assert again.encode(text, frame=frame) == tokenizer.encode(text, frame=frame)
+        for add_special_tokens in (False, True):
+            assert again.encode(text, add_special_tokens=add_special_tokens) == tokenizer.encode(
+                text, add_special_tokens=add_special_tokens
+            )
         ids = tokenizer.encode(text + "<|im_start|>user", special=True)
         assert again.encode(text + "<|im_start|>user", special=True) == ids
         assert again.decode(ids) == tokenizer.decode(ids)
@@ -85,7 +87,7 @@ def test_sentencepiece(spaced: bool) -> None:
     assert told["tokenizer.ggml.token_type"][:5] == [2, 3, 3, 6, 6]
     again = from_metadata(told)
     for text in [*AWKWARD, "the cat", "thecat the  cat"]:
-        assert again.encode(text, frame=True) == tokenizer.encode(text, frame=True)
+        assert again.encode(text, add_special_tokens=True) == tokenizer.encode(text, add_special_tokens=True)
         assert again.decode(again.encode(text)) == tokenizer.decode(tokenizer.encode(text))
 
 

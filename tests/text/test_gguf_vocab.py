@@ -90,7 +90,7 @@ def test_byte_level_ids(bpe_file: Path) -> None:
     @settings(deadline=None)
     def agree(text: str) -> None:
         assert loaded.encode(text) == BPE.encode(text)
-        assert loaded.encode(text, frame=True) == [1, *BPE.encode(text)]
+        assert loaded.encode(text, add_special_tokens=True) == [1, *BPE.encode(text)]
         assert loaded.decode(BPE.encode(text)) == text
 
     agree()
@@ -116,13 +116,13 @@ def test_the_manner_of_llama_3(tmp_path: Path) -> None:
     tokens = [*fields["token_list"], "zebra"]  # type: ignore[misc]
     fields |= {"token_list": tokens, "token_types": [*fields["token_types"], NORMAL]}  # type: ignore[misc]
     llama = load_gguf(write(tmp_path / "llama.gguf", fields | {"tokenizer_pre": "llama-bpe"}))
-    assert llama.encode("zebra") == [500] and llama.encode("zebra", frame=True) == [1, 500]
+    assert llama.encode("zebra") == [500] and llama.encode("zebra", add_special_tokens=True) == [1, 500]
     other = load_gguf(write(tmp_path / "other.gguf", fields))
-    assert other.encode("zebra", frame=True) == BPE.encode("zebra") != [500]
+    assert other.encode("zebra", add_special_tokens=True) == BPE.encode("zebra") != [500]
 
 
 def greedy(text: str, scores: Mapping[str, float], unknown: int, ids: Mapping[str, int]) -> list[int]:
-    """SentencePiece's BPE by its definition: the pair of neighbours whose whole has the best score, leftmost first."""
+    """SentencePiece's BPE by its definition: the pair of neighbors whose whole has the best score, leftmost first."""
     parts = list("▁" + text.replace(" ", "▁")) if text else []
     while True:
         wholes = [(-scores[a + b], i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in scores]
@@ -156,7 +156,7 @@ def test_sentencepiece_merges_by_score_and_spells_bytes(tmp_path: Path) -> None:
     @settings(deadline=None)
     def agree(text: str) -> None:
         assert loaded.encode(text) == greedy(text, by_token, 0, ids)
-        assert loaded.encode(text, frame=True) == [1, *loaded.encode(text)]
+        assert loaded.encode(text, add_special_tokens=True) == [1, *loaded.encode(text)]
         assert loaded.decode(loaded.encode(text)) == text.replace("▁", " ")
 
     agree()
@@ -182,7 +182,7 @@ def test_wordpiece_ids(tmp_path: Path) -> None:
     def agree(text: str) -> None:
         ids = backend.encode(text, add_special_tokens=False).ids
         assert loaded.encode(text) == ids
-        assert loaded.encode(text, frame=True) == [0, *ids, 1]
+        assert loaded.encode(text, add_special_tokens=True) == [0, *ids, 1]
 
     agree()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clearhead.errors import UserError
-from clearhead.text.packing import NO_TARGET, Batch, Document, PackedStream, fill_rows, pack, waste
+from clearhead.text.packing import IGNORE_INDEX, Batch, Document, PackedStream, fill_rows, pack, waste
 
 LENGTHS = [44, 42, 46, 45, 48, 36, 43, 39, 47, 40, 41, 50, 38, 49, 51, 54, 52, 53, 57, 60]  # of Game of 24 solutions
 
@@ -24,7 +24,7 @@ def unpack(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     """(inputs, targets) of every document, read back from the rows."""
     found = []
     for tokens, positions, segments, targets in zip(*batch, strict=True):
-        assert np.all(tokens[segments == 0] == 0) and np.all(targets[segments == 0] == NO_TARGET)
+        assert np.all(tokens[segments == 0] == 0) and np.all(targets[segments == 0] == IGNORE_INDEX)
         for segment in range(1, segments.max(initial=0) + 1):
             where = np.flatnonzero(segments == segment)
             assert np.array_equal(where, np.arange(where[0], where[-1] + 1)), "a document is torn"
@@ -38,7 +38,7 @@ def expected(documents: list[Document]) -> list[tuple[tuple[int, ...], tuple[int
     for prompt, solution in documents:
         text = [*prompt, *solution]
         hidden = max(len(prompt) - 1, 0)
-        pairs.append((tuple(text[:-1]), (NO_TARGET,) * hidden + tuple(text[1:][hidden:])))
+        pairs.append((tuple(text[:-1]), (IGNORE_INDEX,) * hidden + tuple(text[1:][hidden:])))
     return sorted(pairs)
 
 

@@ -83,7 +83,7 @@ def test_the_ids_of_transformers(case: str, bos: bool, tmp_path: Path) -> None:
     assert isinstance(ours, SubwordTokenizer)
     for text in TEXTS:
         assert ours.encode(text, special=True) == theirs.encode(text, add_special_tokens=False), text
-        assert ours.encode(text, special=True, frame=True) == theirs.encode(text), text
+        assert ours.encode(text, special=True, add_special_tokens=True) == theirs.encode(text), text
     if theirs.eos_token_id is not None:
         assert ours.end_id == theirs.eos_token_id
     assert set(theirs.all_special_ids) <= set(ours.specials)

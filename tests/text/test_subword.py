@@ -45,7 +45,7 @@ def test_ids_and_text_are_those_of_transformers(tokenizer: SubwordTokenizer, tmp
     def agree(text: str) -> None:
         ids = peer.encode(text, add_special_tokens=False)
         assert tokenizer.encode(text, special=True) == ids
-        assert tokenizer.encode(text, special=True, frame=True) == peer.encode(text)
+        assert tokenizer.encode(text, special=True, add_special_tokens=True) == peer.encode(text)
         assert tokenizer.decode(ids, special=True) == peer.decode(ids)
         assert tokenizer.decode(ids) == peer.decode(ids, skip_special_tokens=True)
 
@@ -54,7 +54,7 @@ def test_ids_and_text_are_those_of_transformers(tokenizer: SubwordTokenizer, tmp
 
 @given(TEXTS)
 @settings(deadline=None, max_examples=50)
-def test_text_spelt_like_a_special_token_is_text(text: str) -> None:
+def test_text_spelled_like_a_special_token_is_text(text: str) -> None:
     ids = BPE.encode(f"{text}<end>")
     assert 1 not in ids and BPE.decode(ids) == f"{text}<end>"
     assert BPE.encode("a<end>", special=True)[-1] == 1
@@ -91,7 +91,10 @@ def test_bytes_have_the_characters_of_gpt2() -> None:
 
 def test_many_texts_are_each_alone() -> None:
     assert BPE.encode_many(AWKWARD) == [BPE.encode(text) for text in AWKWARD]
-    assert FRAMED.encode_many(["a", "<end>"], special=True, frame=True) == [[1, *FRAMED.encode("a")], [1, 1]]
+    assert FRAMED.encode_many(["a", "<end>"], special=True, add_special_tokens=True) == [
+        [1, *FRAMED.encode("a")],
+        [1, 1],
+    ]
 
 
 def test_pieces_cover_the_text() -> None:

@@ -24,7 +24,7 @@ def test_any_text_comes_back_with_bytes(text: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.text())
-def test_a_character_is_spelt_the_same_wherever_it_stands(a: str, b: str) -> None:
+def test_a_character_is_spelled_the_same_wherever_it_stands(a: str, b: str) -> None:
     assert WITH_BYTES.encode(a + "\n" + b) == WITH_BYTES.encode(a) + WITH_BYTES.encode("\n") + WITH_BYTES.encode(b)
 
 

@@ -20,8 +20,8 @@ from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.nn.lora import LoraConfig, add_lora
 from clearhead.text.packing import Batch, Document, PackedStream
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Record, read
 from clearhead.training.schedule import lr_multiplier
 
 MODEL = DecoderConfig(vocab=13, **PRESETS["tiny"])  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def run(
 ) -> Decoder:
     model = Decoder(MODEL, seed=1)
     held_out = [stream(config, seed=9).batch(0)]
-    options = {"checkpoint": folder / "c", "record": Record(folder / "r.jsonl"), "held_out": held_out} | more
+    options = {"checkpoint": folder / "c", "log": JsonlLog(folder / "r.jsonl"), "held_out": held_out} | more
     train(config, model, batches or stream(config).batch, **options)
     return model
 
@@ -362,7 +362,7 @@ def test_a_measure_that_nobody_gives_is_told(tmp_path: Path) -> None:
 def test_dropout_resumes_to_the_same_bits(tmp_path: Path) -> None:
     def thinned(folder: Path, batches: Callable[[int], Any]) -> None:
         model = Decoder(replace(MODEL, dropout=0.2), seed=1)
-        train(CONFIG, model, batches, checkpoint=folder / "c", record=Record(folder / "r.jsonl"))
+        train(CONFIG, model, batches, checkpoint=folder / "c", log=JsonlLog(folder / "r.jsonl"))
 
     def until(i: int) -> Batch:
         if i == 7:
@@ -581,7 +581,7 @@ def test_frozen_weights_are_left_alone_and_out_of_the_checkpoint(tmp_path: Path)
     def tuned(folder: Path, batches: Callable[[int], Any]) -> Decoder:
         model = lora()
         config = replace(CONFIG, optimizer="adamw")
-        train(config, model, batches, checkpoint=folder / "c", record=Record(folder / "r.jsonl"), held_out=held_out)
+        train(config, model, batches, checkpoint=folder / "c", log=JsonlLog(folder / "r.jsonl"), held_out=held_out)
         return model
 
     whole = tuned(tmp_path / "a", stream().batch)

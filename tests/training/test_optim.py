@@ -101,10 +101,10 @@ def test_betas_and_epsilon_are_those_given() -> None:
     torch.testing.assert_close(model.weight.data, theirs.data, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize("channels", [16, 12])  # as many as the width has for each of 2 heads, and fewer
+@pytest.mark.parametrize("head_dim", [16, 12])  # as many as the width has for each of 2 heads, and fewer
 @pytest.mark.parametrize("rule", ["muon", "adamw"])
-def test_each_parameter_gets_its_rule(rule: str, channels: int) -> None:
-    model = Decoder(replace(CONFIG, head_channels=channels), seed=1).double()
+def test_each_parameter_gets_its_rule(rule: str, head_dim: int) -> None:
+    model = Decoder(replace(CONFIG, head_dim=head_dim), seed=1).double()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     gradients = {name: matrices(*p.shape, seed=i) for i, (name, p) in enumerate(before.items())}
     optimizer = Optimizer(model, rule, lr=0.02, adam_lr=0.003, decay=0.5, dtype=torch.float64)
@@ -114,7 +114,7 @@ def test_each_parameter_gets_its_rule(rule: str, channels: int) -> None:
         decay = 0.5 if "blocks" in name else 0.0
         expected = adamw(w, g, zero, zero, 1, 0.5 * 0.003, decay)[0]
         if rule == "muon" and "blocks" in name:
-            c = channels
+            c = head_dim
             parts = [(0, 2 * c), (2 * c, 3 * c), (3 * c, 4 * c)] if "qkv" in name else [(0, len(w))]  # 2 heads, 1 group
             expected = torch.cat([
                 muon(w[None, a:b], g[None, a:b], zero[None, a:b], 0.5 * 0.02, decay, torch.float64)[0][0]

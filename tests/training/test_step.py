@@ -79,7 +79,7 @@ def test_gradients_are_those_of_the_masters_in_float32() -> None:
     gradients([batch()])
     with torch.no_grad():
         for p in model.parameters():
-            p.add_(0.01)  # as an optimiser would
+            p.add_(0.01)  # as an optimizer would
     loss, found = gradients([batch()])
     expected = language_model_loss(model, to_tensors(batch(), CPU))
     expected.backward()
@@ -168,7 +168,7 @@ def test_equal_presets_learn_the_same_whatever_the_type_says() -> None:
     model = Decoder(replace(CONFIG, tied=True, positions="learned"))
     _, found = Gradients(model, language_model_loss, torch.bfloat16, compiled=False)([batch()])
     assert found.keys() == dict(model.named_parameters()).keys()
-    assert found["place.weight"].abs().max() >= 0 and found["embed.weight"].abs().max() > 0
+    assert found["pos_embed.weight"].abs().max() >= 0 and found["embed.weight"].abs().max() > 0
 
 
 class Half(nn.Module):

@@ -1,7 +1,7 @@
-"""Labelled paths as training batches for the reward model: problem by problem, so that its solutions can be compared.
+"""Labeled paths as training batches for the reward model: problem by problem, so that its solutions can be compared.
 
 A batch holds all that it compares: some right and some wrong solutions of each of its problems. Which pairs are
-compared is decided here, as places in the flat batch, so that the loss has one shape for every batch.
+compared is decided here, as positions in the flat batch, so that the loss has one shape for every batch.
 """
 
 import random
@@ -18,24 +18,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from clearhead.alignment.reward import OUTCOME, PROCESS, Scored, pair_loss, reward_loss, scored_document
-from clearhead.alignment.rollouts import UNLABELLED, LabelledPath, labelled_states
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath, labeled_states
 from clearhead.kernels.attention import causal_attend
-from clearhead.text.packing import NO_TARGET, Document, fill_rows, lay_out
+from clearhead.text.packing import IGNORE_INDEX, Document, fill_rows, lay_out
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import PAD
 from clearhead.training.step import to_tensors
 
 SOLUTIONS = 8  # of one problem in one batch, as many right as wrong ones where there are enough
 FULL = 0.9  # of a batch, on average: what does not fit its rows is left out
-PAIRS_PER_TOKEN = 1 / 8  # places for pairs in a batch; more than there are, except where solutions are very short
+PAIRS_PER_TOKEN = 1 / 8  # pairs in a batch; more than there are, except where solutions are very short
 
 
 class RewardBatch(NamedTuple):
-    """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELLED elsewhere.
+    """Packed rows (see text.packing.Batch) with the labels of both heads where a step ends, UNLABELED elsewhere.
 
     Targets are the tokens of right solutions, which the model goes on learning to write.
-    `pairs[p]` are two places in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]` is
-    what the pair counts for: 0 where it stands for none.
+    `pairs[p]` are two positions in the flat logits "B*T*2", of which the first has the higher label, and `weights[p]`
+    is what the pair counts for: 0 where it stands for none.
     """
 
     tokens: Int[np.ndarray, "B T"]
@@ -48,7 +48,7 @@ class RewardBatch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Epochs:
+class RewardEpochs:
     """`batch(i)`: some solutions of the i-th handful of problems; depends on seed and i alone.
 
     The problems of an epoch are shuffled; each time a problem comes up, its solutions are drawn anew.
@@ -96,17 +96,17 @@ def _chosen(documents: Sequence[Scored], rng: random.Random) -> list[Scored]:
 
 
 def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng: random.Random) -> RewardBatch:
-    """The documents of each problem in `rows` rows of `length` tokens; what finds no place is left out.
+    """The documents of each problem in `rows` rows of `length` tokens; what does not fit is left out.
 
-    A state that several documents of a problem share is labelled in the first of them alone, so that a shared
+    A state that several documents of a problem share is labeled in the first of them alone, so that a shared
     beginning does not count twice.
     """
     documents = [(problem, document) for problem, group in enumerate(groups) for document in group]
     placed = fill_rows([len(d.tokens) for _, d in documents], length, rows)
     kept = [(problem, d, row) for (problem, d), row in zip(documents, placed, strict=True) if row >= 0]
     packed = lay_out([Document(d.tokens, [PAD]) for _, d, _ in kept], [row for *_, row in kept], rows, length)
-    targets = np.full((rows, length), NO_TARGET)
-    labels = np.full((rows, length, 2), UNLABELLED, np.float32)
+    targets = np.full((rows, length), IGNORE_INDEX)
+    labels = np.full((rows, length, 2), UNLABELED, np.float32)
     used, seen, states = [0] * rows, set[tuple[int, tuple[int, ...]]](), list[_State]()
     for problem, d, row in kept:
         start, used[row], depth = used[row], used[row] + len(d.tokens), 0
@@ -116,11 +116,11 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
             if d.ends[at]:
                 depth += 1
                 key = (problem, tuple(d.tokens[: at + 1]))
-                if key not in seen and pair != (UNLABELLED, UNLABELLED):
+                if key not in seen and pair != (UNLABELED, UNLABELED):
                     seen.add(key)
                     labels[row, start + at] = pair
-                    place, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELLED
-                    states.append(_State(problem, 0 if last else depth, place, pair))
+                    position, last = row * length + start + at, at == len(d.tokens) - 1 and d.outcome[-1] != UNLABELED
+                    states.append(_State(problem, 0 if last else depth, position, pair))
     pairs, weights = choose_pairs(states, max(1, round(rows * length * PAIRS_PER_TOKEN)), rng)
     return RewardBatch(packed.tokens, packed.positions, packed.segments, targets, labels, pairs, weights)
 
@@ -128,17 +128,17 @@ def pack_groups(groups: Sequence[Sequence[Scored]], rows: int, length: int, rng:
 class _State(NamedTuple):
     problem: int
     depth: int  # 0 for a finished solution: all of a problem are compared, however long they are
-    place: int
+    position: int
     labels: tuple[float, float]
 
 
 def choose_pairs(
-    states: Sequence[_State], places: int, rng: random.Random
+    states: Sequence[_State], n_pairs: int, rng: random.Random
 ) -> tuple[Int[np.ndarray, "P 2"], Float[np.ndarray, "P"]]:
     """Pairs that search compares: finished solutions of a problem, or its states after as many steps.
 
     A pair counts by how far its labels are apart, and every problem counts alike for each head. Where there are more
-    pairs than places, a random part of them stands for all.
+    pairs than `n_pairs`, a random part of them stands for all.
     """
     alike: dict[tuple[int, int], list[_State]] = defaultdict(list)
     for state in states:
@@ -146,28 +146,28 @@ def choose_pairs(
     found: dict[tuple[int, int], list[tuple[int, int, float]]] = defaultdict(list)
     for (problem, _), group in alike.items():
         for head in (OUTCOME, PROCESS):
-            ranked = sorted((s for s in group if s.labels[head] != UNLABELLED), key=lambda s: -s.labels[head])
+            ranked = sorted((s for s in group if s.labels[head] != UNLABELED), key=lambda s: -s.labels[head])
             for i, better in enumerate(ranked):
                 for worse in ranked[i + 1 :]:
                     gap = better.labels[head] - worse.labels[head]
                     if gap > 0:
-                        found[head, problem].append((2 * better.place + head, 2 * worse.place + head, gap))
+                        found[head, problem].append((2 * better.position + head, 2 * worse.position + head, gap))
     problems = {head: sum(1 for h, _ in found if h == head) for head in (OUTCOME, PROCESS)}
     weighed = [
         (better, worse, gap / sum(gap for *_, gap in pairs) / problems[head])
         for (head, _), pairs in found.items()
         for better, worse, gap in pairs
     ]
-    if len(weighed) > places:
-        share = places / len(weighed)
-        weighed = [(better, worse, weight / share) for better, worse, weight in rng.sample(weighed, places)]
-    pairs, weights = np.zeros((places, 2), np.int64), np.zeros(places, np.float32)
+    if len(weighed) > n_pairs:
+        share = n_pairs / len(weighed)
+        weighed = [(better, worse, weight / share) for better, worse, weight in rng.sample(weighed, n_pairs)]
+    pairs, weights = np.zeros((n_pairs, 2), np.int64), np.zeros(n_pairs, np.float32)
     for p, (first, second, weight) in enumerate(weighed):
         pairs[p], weights[p] = (first, second), weight
     return pairs, weights
 
 
-def by_problem(tokenizer: Tokenizer, paths: Sequence[LabelledPath], length: int) -> list[list[Scored]]:
+def by_problem(tokenizer: Tokenizer, paths: Sequence[LabeledPath], length: int) -> list[list[Scored]]:
     """The documents of each problem that a row of `length` tokens holds, in the order of the paths."""
     groups: dict[str, list[Scored]] = defaultdict(list)
     for path in paths:
@@ -178,8 +178,8 @@ def by_problem(tokenizer: Tokenizer, paths: Sequence[LabelledPath], length: int)
 
 
 def split_paths(
-    paths: Sequence[LabelledPath], held_out: float, most: int, seed: int
-) -> tuple[list[LabelledPath], list[LabelledPath]]:
+    paths: Sequence[LabeledPath], held_out: float, most: int, seed: int
+) -> tuple[list[LabeledPath], list[LabeledPath]]:
     """(train, held out), by problem, so that no state of a held-out problem is learned; at most `most` are held out."""
     problems = sorted({path.problem for path in paths})
     random.Random(seed).shuffle(problems)
@@ -196,8 +196,8 @@ def reward_model_loss(model: Any, batch: Any) -> Tensor:
 def sparse_reward_model_loss(model: Any, batch: Any) -> Tensor:
     """The same, with logits of the tokens of right solutions alone: for many tokens, where nothing is compiled."""
     hidden = model.decoder(batch.tokens, batch.positions, causal_attend(batch.segments))
-    learned = batch.targets != NO_TARGET
-    return _values_loss(model, hidden, batch) + _written_loss(model, hidden[learned], batch.targets[learned])
+    is_target = batch.targets != IGNORE_INDEX
+    return _values_loss(model, hidden, batch) + _written_loss(model, hidden[is_target], batch.targets[is_target])
 
 
 def _values_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
@@ -208,8 +208,8 @@ def _values_loss(model: Any, hidden: Tensor, batch: Any) -> Tensor:
 def _written_loss(model: Any, hidden: Float[Tensor, "N D"], targets: Int[Tensor, "N"]) -> Tensor:
     """Mean of -log p over the targets, 0 where there is none."""
     logits = model.decoder.logits(hidden).float()
-    return F.cross_entropy(logits, targets, ignore_index=NO_TARGET, reduction="sum") / (
-        (targets != NO_TARGET).sum().clamp(min=1)
+    return F.cross_entropy(logits, targets, ignore_index=IGNORE_INDEX, reduction="sum") / (
+        (targets != IGNORE_INDEX).sum().clamp(min=1)
     )
 
 
@@ -230,13 +230,13 @@ def share_ranked(model: Any, batches: Sequence[RewardBatch], head: int) -> float
     return won / total if total else float("nan")
 
 
-def share_positive(paths: Sequence[LabelledPath]) -> tuple[int, float]:
-    """How many states are labelled, and the mean of their labels."""
-    labels = list(labelled_states(paths).values())
+def share_positive(paths: Sequence[LabeledPath]) -> tuple[int, float]:
+    """How many states are labeled, and the mean of their labels."""
+    labels = list(labeled_states(paths).values())
     return len(labels), float(np.mean(labels)) if labels else float("nan")
 
 
 def held_out_batches(problems: Sequence[Sequence[Scored]], rows: int, length: int, seed: int) -> list[RewardBatch]:
     """All problems once."""
-    epochs = Epochs(problems, rows, length, seed)
+    epochs = RewardEpochs(problems, rows, length, seed)
     return [epochs.batch(i) for i in range(-(-len(problems) // epochs.at_once))] if problems else []

@@ -49,7 +49,7 @@ def right_first(
 
 
 def brier(scores: Float[np.ndarray, "N"], truth: Bool[np.ndarray, "N"]) -> float:
-    """Mean squared distance between the promised chance and what came true (Brier 1950)."""
+    """Mean squared distance between the promised probability and what came true (Brier 1950)."""
     return float(np.mean((scores - truth) ** 2))
 
 

@@ -13,17 +13,17 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from clearhead.alignment.rollouts import UNLABELLED, LabelledPath
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath
 from clearhead.kernels.attention import Attend
 from clearhead.models.decoder import Decoder
-from clearhead.text.documents import step_tokens
+from clearhead.text.prompt_format import step_tokens
 from clearhead.text.protocol import Tokenizer
 
 OUTCOME, PROCESS = 0, 1
 
 
 class RewardModel(nn.Module):
-    """hidden state at the end of a step -> logits of (outcome, process). The head starts at zero: every chance is ½."""
+    """Hidden state at the end of a step -> logits of (outcome, process). It starts at zero: every probability is ½."""
 
     def __init__(self, decoder: Decoder) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class RewardModel(nn.Module):
 class Scored(NamedTuple):
     """Token ids, and for each token whether it ends a step, with the labels of (outcome, process) there.
 
-    UNLABELLED elsewhere, and where there is no label.
+    UNLABELED elsewhere, and where there is no label.
     """
 
     tokens: list[int]
@@ -52,8 +52,8 @@ class Scored(NamedTuple):
     process: list[float]
 
 
-def scored_document(tokenizer: Tokenizer, path: LabelledPath) -> Scored:
-    """The text of a labelled path with its labels at the ends of the steps.
+def scored_document(tokenizer: Tokenizer, path: LabeledPath) -> Scored:
+    """The text of a labeled path with its labels at the ends of the steps.
 
     The outcome label is that of a finished solution, at its last token.
     """
@@ -62,16 +62,16 @@ def scored_document(tokenizer: Tokenizer, path: LabelledPath) -> Scored:
     for piece, label in zip(pieces, path.labels, strict=True):
         tokens += piece
         ends += [False] * (len(piece) - 1) + [True]
-        process += [UNLABELLED] * (len(piece) - 1) + [label]
-        outcome += [UNLABELLED] * len(piece)
+        process += [UNLABELED] * (len(piece) - 1) + [label]
+        outcome += [UNLABELED] * len(piece)
     if path.done:
         outcome[-1] = path.labels[-1]
     return Scored(tokens, len(pieces[0]), ends, outcome, process)
 
 
 def reward_loss(logits: Float[Tensor, "*B 2"], labels: Float[Tensor, "*B 2"]) -> Float[Tensor, ""]:
-    """Cross-entropy -[y ln p + (1-y) ln(1-p)]: each head's mean over its labelled positions, and the two summed."""
-    known = labels != UNLABELLED
+    """Cross-entropy -[y ln p + (1-y) ln(1-p)]: each head's mean over its labeled positions, and the two summed."""
+    known = labels != UNLABELED
     each = F.binary_cross_entropy_with_logits(logits.float(), labels.clamp(min=0), reduction="none") * known
     return (each.flatten(0, -2).sum(0) / known.flatten(0, -2).sum(0).clamp(min=1)).sum()
 

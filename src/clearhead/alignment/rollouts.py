@@ -1,6 +1,6 @@
 """Step labels without a teacher: complete a half-written solution a few times and see how often it ends right.
 
-The value of a state is the chance that the model itself finishes it correctly, estimated from samples and judged by
+The value of a state is the probability that the model itself finishes it correctly, estimated from samples, judged by
 the final answer only (Wang et al. 2024, Math-Shepherd, section 3.2). A reward model fed only on what the model does
 anyway hardly sees a failure, so states are first *explored*: decisions drawn with a high temperature, from the tokens
 that the model itself finds possible (`min_p`), which changes what is tried but not how carefully it is carried out.
@@ -19,12 +19,13 @@ from typing import Literal
 
 from clearhead.alignment.near_misses import near_misses
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.tasks.task import Task
-from clearhead.text.documents import STEP_END, join_steps, split_steps, steps_prompt
+from clearhead.text.prompt_format import STEP_END, join_steps, split_steps, steps_prompt
 
 State = tuple[str, ...]  # the steps written so far
-UNLABELLED = -1.0
+UNLABELED = -1.0
 MAX_TOKENS = "rollouts.max_tokens"
 
 
@@ -66,11 +67,11 @@ class RolloutConfig:
 
 
 @dataclass(frozen=True)
-class LabelledPath:
+class LabeledPath:
     """A written solution with the value of each state on its way; `done` when the model closed it itself.
 
     `labels[i]` belongs to the state after `steps[:i]` (so there are len(steps) + 1): the share of its completions that
-    ended right, or UNLABELLED. Paths that begin alike have the same labels there.
+    ended right, or UNLABELED. Paths that begin alike have the same labels there.
     """
 
     problem: str
@@ -86,8 +87,8 @@ def collect(
     config: RolloutConfig,
     seed: int,
     tally: Tally | None = None,
-) -> Iterator[LabelledPath]:
-    """Explore and complete every problem; yield labelled paths, a few problems at a time.
+) -> Iterator[LabeledPath]:
+    """Explore and complete every problem; yield labeled paths, a few problems at a time.
 
     The completions are counted in `tally`. A problem too long for the context has none.
     """
@@ -95,19 +96,34 @@ def collect(
     problems = [problem for problem in problems if model.fits(steps_prompt(problem))]
     for start in range(0, len(problems), config.at_once):
         batch = problems[start : start + config.at_once]
-        nodes = model.open([steps_prompt(problem) for problem in batch])
-        explored = _explore(model, batch, nodes, config, seed)
-        known = [_known(task, problem, config.misses, seed) for problem in batch]
+        for paths, counted in in_halves(lambda some: [_labeled(model, task, some, config, seed)], batch):
+            yield from paths
+            tally.drawn += counted.drawn
+            tally.cuts += counted.cuts
+
+
+def _labeled(
+    model: LanguageModel, task: Task, problems: Sequence[str], config: RolloutConfig, seed: int
+) -> tuple[list[LabeledPath], Tally]:
+    """The same of a few problems at once."""
+    tally, paths = Tally(), []
+    nodes = model.open([steps_prompt(problem) for problem in problems])
+    try:
+        explored = _explore(model, problems, nodes, config, seed)
+        known = [_known(task, problem, config.misses, seed) for problem in problems]
         begun = [(i, steps) for i, (_, starts) in enumerate(known) for steps in starts if steps not in explored[i]]
-        texts = [steps_prompt(batch[i]) + join_steps(steps) + STEP_END for i, steps in begun]
+        texts = [steps_prompt(problems[i]) + join_steps(steps) + STEP_END for i, steps in begun]
         begun = [start for start, text in zip(begun, texts, strict=True) if model.fits(text)]
         opened = model.open([text for text in texts if model.fits(text)])
+        nodes += opened
         for (i, steps), node in zip(begun, opened, strict=True):
             explored[i][steps] = _Explored(node, False)
-        endings = _complete(model, batch, explored, config, seed, tally)
-        for problem, (whole, _), found in zip(batch, known, endings, strict=True):
-            yield from label_paths(task, problem, [*found, *(Ending(len(steps), steps, True) for steps in whole)])
-        model.close([*nodes, *opened])
+        endings = _complete(model, problems, explored, config, seed, tally)
+    finally:
+        model.close(nodes)
+    for problem, (whole, _), found in zip(problems, known, endings, strict=True):
+        paths += label_paths(task, problem, [*found, *(Ending(len(steps), steps, True) for steps in whole)])
+    return paths, tally
 
 
 def _known(task: Task, problem: str, misses: int, seed: int) -> tuple[list[State], list[State]]:
@@ -189,7 +205,7 @@ def _complete(
     return endings
 
 
-def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[LabelledPath]:
+def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[LabeledPath]:
     """Turn completions into labels. A completion started at a state is a fair sample for that state and for every
     state that it passes afterwards, not for the ones before: those were left by a bold choice, not by the model's own.
     """
@@ -204,18 +220,18 @@ def label_paths(task: Task, problem: str, endings: Sequence[Ending]) -> list[Lab
     paths = []
     for steps, done in sorted({(e.steps, e.done) for e in endings}, key=lambda path: (-len(path[0]), path)):
         states = _states(steps, done)
-        labels = tuple(wins[state] / trials[state] if trials[state] else UNLABELLED for state in states)
-        paths.append(LabelledPath(problem, steps, done, labels))
+        labels = tuple(wins[state] / trials[state] if trials[state] else UNLABELED for state in states)
+        paths.append(LabeledPath(problem, steps, done, labels))
     return paths
 
 
-def labelled_states(paths: Sequence[LabelledPath]) -> dict[tuple[str, State, bool], float]:
+def labeled_states(paths: Sequence[LabeledPath]) -> dict[tuple[str, State, bool], float]:
     """The label of each (problem, steps, closed or not) that has one, once however many paths pass it."""
     return {
         (path.problem, *state): label
         for path in paths
         for state, label in zip(_states(path.steps, path.done), path.labels, strict=True)
-        if label != UNLABELLED
+        if label != UNLABELED
     }
 
 

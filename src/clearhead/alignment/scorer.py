@@ -12,15 +12,16 @@ from jaxtyping import Float
 
 from clearhead.alignment.calibration import Calibration
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
-from clearhead.generation.cache import KVCache, frozen_copy
+from clearhead.generation.backend import full, memory_limit
+from clearhead.generation.cache import KVCache, frozen_copy, slot_bytes
 from clearhead.generation.trie import ROOT, TokenTrie
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import step_tokens, steps_prompt
+from clearhead.text.prompt_format import step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 
 
-class PartialSolution(Protocol):
-    """What is judged: a problem and its solution as far as it is written."""
+class Scorable(Protocol):
+    """What is scored: a problem and its solution as far as it is written."""
 
     @property
     def problem(self) -> str: ...
@@ -33,54 +34,60 @@ class PartialSolution(Protocol):
 
 
 class Reading(NamedTuple):
-    """What a reward model makes of N drafts: the logits of its heads, and log p of the steps as it would write them."""
+    """What a reward model makes of N solutions: the logits of its heads, and log p of the steps as its own."""
 
     z: Float[np.ndarray, "N 2"]
     likelihood: Float[np.ndarray, "N"]
 
 
 @dataclass
-class _Place:
-    """Where a draft ends in the trie, and how likely its steps are; NaN until that is asked for."""
+class _Node:
+    """Where a partial solution ends in the trie, and how likely its steps are; NaN until that is asked for."""
 
     slot: int
     likelihood: float
 
 
 class LocalScorer:
-    """Values of a reward model on this machine, read from the hidden state at the end of a draft's last step.
+    """Values of a reward model on this machine, read from the hidden state at the end of a solution's last step.
 
-    Draft by draft the text grows by a step, so a draft's slot is found from that of the draft one step shorter.
+    Keys, values and hidden states never take more than `kv_memory` bytes: NoRoom where more would be needed.
+    The text grows step by step, so a solution's slot is found from that of the solution one step shorter.
     """
 
-    def __init__(self, model: RewardModel, tokenizer: Tokenizer, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self, model: RewardModel, tokenizer: Tokenizer, dtype: torch.dtype | None = None, kv_memory: int | None = None
+    ) -> None:
         self.tokenizer = tokenizer
         self.head = model.head
         self.max_positions = model.decoder.config.max_positions
-        self.trie = TokenTrie(model.decoder.config.vocab)
-        self.cache = KVCache(frozen_copy(model.decoder, dtype), self.trie)
-        self._places: dict[str, dict[tuple[tuple[str, ...], bool], _Place]] = defaultdict(dict)
+        frozen = frozen_copy(model.decoder, dtype)
+        self.limit = memory_limit(frozen.embed.weight.device, kv_memory)
+        most = self.limit // slot_bytes(frozen.config, frozen.dtype)
+        self.trie = TokenTrie(model.decoder.config.vocab, most=max(2, most))
+        self.cache = KVCache(frozen, self.trie)
+        self._nodes: dict[str, dict[tuple[tuple[str, ...], bool], _Node]] = defaultdict(dict)
         self._tokens: dict[str, set[int]] = defaultdict(set)  # slots: what other problems have read is charged again
 
-    def values(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
-        """The model's own probabilities (outcome, process) of each draft, as it was trained."""
-        return sigmoid(self.read(drafts).z)
+    def values(self, solutions: Sequence[Scorable]) -> Float[np.ndarray, "N 2"]:
+        """The model's own probabilities (outcome, process) of each partial solution, as it was trained."""
+        return sigmoid(self.read(solutions).z)
 
     @torch.inference_mode()
-    def read(self, drafts: Sequence[PartialSolution]) -> Reading:
-        """Every draft, each token once; minus infinity for one too long for the model's context: it cannot end."""
-        found = [self._place(draft) for draft in drafts]
-        reading = Reading(np.full((len(drafts), 2), -np.inf), np.full(len(drafts), -np.inf))
-        fits = [row for row, place in enumerate(found) if place is not None]
-        places = [place for place in found if place is not None]
+    def read(self, solutions: Sequence[Scorable]) -> Reading:
+        """Every solution, each token once; minus infinity for one too long for the model's context: it cannot end."""
+        found = [self._node(solution) for solution in solutions]
+        reading = Reading(np.full((len(solutions), 2), -np.inf), np.full(len(solutions), -np.inf))
+        fits = [row for row, node in enumerate(found) if node is not None]
+        nodes = [node for node in found if node is not None]
         if fits:
-            slots = np.array([place.slot for place in places], np.int32)
+            slots = np.array([node.slot for node in nodes], np.int32)
             self.cache.compute(slots)
             for row, slot in zip(fits, slots.tolist(), strict=True):
-                self._tokens[drafts[row].problem].update(self.trie.paths[slot, : self.trie.depth[slot] + 1].tolist())
+                self._tokens[solutions[row].problem].update(self.trie.paths[slot, : self.trie.depth[slot] + 1].tolist())
             reading.z[fits] = self.head(self.cache.hidden(slots).float()).double().cpu().numpy()
-            self._weigh([drafts[row] for row in fits], places)
-            reading.likelihood[fits] = [place.likelihood for place in places]
+            self._weigh([solutions[row] for row in fits], nodes)
+            reading.likelihood[fits] = [node.likelihood for node in nodes]
         return reading
 
     def tokens(self, problem: str) -> int:
@@ -89,48 +96,51 @@ class LocalScorer:
 
     def forget(self, problems: Sequence[str]) -> None:
         for problem in problems:
-            slots = [place.slot for place in self._places.pop(problem, {}).values()]
+            slots = [node.slot for node in self._nodes.pop(problem, {}).values()]
             self.trie.release(np.array(slots, np.int32))
             self._tokens.pop(problem, None)
 
-    def _place(self, draft: PartialSolution) -> _Place | None:
-        known = self._places[draft.problem]
-        key = (draft.steps, draft.done)
+    def _node(self, solution: Scorable) -> _Node | None:
+        known = self._nodes[solution.problem]
+        key = (solution.steps, solution.done)
         if key not in known:
-            shorter = known.get((draft.steps[:-1], False)) if draft.steps else None
-            pieces = step_tokens(self.tokenizer, draft.problem, draft.steps, draft.done)
+            shorter = known.get((solution.steps[:-1], False)) if solution.steps else None
+            pieces = step_tokens(self.tokenizer, solution.problem, solution.steps, solution.done)
             if sum(map(len, pieces)) > self.max_positions:
                 return None
             parent, text = (ROOT, [t for p in pieces for t in p]) if shorter is None else (shorter.slot, pieces[-1])
+            if self.trie.used + len(text) > self.trie.most:
+                raise full(self.trie.used, self.trie.most, len(text), self.limit)
             slots = self.trie.insert(np.array([parent], np.int32), [text])
-            self.trie.hold(slots)
-            known[key] = _Place(int(slots[0]), math.nan if draft.steps else 0.0)
+            self.trie.acquire(slots)
+            known[key] = _Node(int(slots[0]), math.nan if solution.steps else 0.0)
         return known[key]
 
-    def _weigh(self, drafts: Sequence[PartialSolution], places: Sequence[_Place]) -> None:
-        """Σ log p(token | tokens before it) over the steps of the places that do not know it yet."""
+    def _weigh(self, solutions: Sequence[Scorable], nodes: Sequence[_Node]) -> None:
+        """Σ log p(token | tokens before it) over the steps of the nodes that do not know it yet."""
         new = {
-            place.slot: (draft, place)
-            for draft, place in zip(drafts, places, strict=True)
-            if math.isnan(place.likelihood)
+            node.slot: (solution, node)
+            for solution, node in zip(solutions, nodes, strict=True)
+            if math.isnan(node.likelihood)
         }
         if not new:
             return
         asked = {
-            draft.problem: len(prompt_tokens(self.tokenizer, steps_prompt(draft.problem))) for draft, _ in new.values()
+            solution.problem: len(prompt_tokens(self.tokenizer, steps_prompt(solution.problem)))
+            for solution, _ in new.values()
         }
         paths = [
-            self.trie.paths[slot, asked[draft.problem] - 1 : self.trie.depth[slot] + 1]
-            for slot, (draft, _) in new.items()
+            self.trie.paths[slot, asked[solution.problem] - 1 : self.trie.depth[slot] + 1]
+            for slot, (solution, _) in new.items()
         ]
-        after = np.unique(np.concatenate([path[1:] for path in paths]))  # every token once, though many drafts share it
+        after = np.unique(np.concatenate([path[1:] for path in paths]))  # every token once, though many share it
         before = self.trie.parent[after]
         rows, where = np.unique(before, return_inverse=True)
         log_p = self.cache.decoder.logits(self.cache.hidden(rows)).float().log_softmax(-1)
         token = torch.from_numpy(self.trie.token[after]).long().to(log_p.device)
         each = log_p[torch.from_numpy(where).to(log_p.device), token].double().cpu().numpy()
-        for path, (_, place) in zip(paths, new.values(), strict=True):
-            place.likelihood = float(each[np.searchsorted(after, path[1:])].sum())
+        for path, (_, node) in zip(paths, new.values(), strict=True):
+            node.likelihood = float(each[np.searchsorted(after, path[1:])].sum())
 
 
 @dataclass(frozen=True)
@@ -140,11 +150,11 @@ class CalibratedScorer:
     scorer: LocalScorer
     calibration: Calibration
 
-    def values(self, drafts: Sequence[PartialSolution]) -> Float[np.ndarray, "N 2"]:
-        z, likelihood = self.scorer.read(drafts)
+    def values(self, solutions: Sequence[Scorable]) -> Float[np.ndarray, "N 2"]:
+        z, likelihood = self.scorer.read(solutions)
         fits = np.flatnonzero(~np.isneginf(likelihood)).tolist()
-        logprob = np.array([drafts[row].logprob for row in fits], float)
-        done = np.array([drafts[row].done for row in fits], bool)
+        logprob = np.array([solutions[row].logprob for row in fits], float)
+        done = np.array([solutions[row].done for row in fits], bool)
         heads, values = self.calibration, np.zeros_like(z)
         outcome, process, likelihood = z[fits, OUTCOME], z[fits, PROCESS], likelihood[fits]
         values[fits, OUTCOME] = sigmoid(heads.outcome.logit(outcome, likelihood, logprob))

@@ -1,6 +1,6 @@
 """Supervised fine-tuning: batches of packed examples, epoch after epoch, and the loss on the answers in them.
 
-Deliberately not here: chats and which of their tokens are answers (text.turns), and the loop.
+Deliberately not here: chats and which of their tokens are answers (text.sft_data), and the loop.
 """
 
 import random
@@ -15,15 +15,15 @@ from torch import Tensor
 
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
-from clearhead.text.packing import NO_TARGET, Batch, Document, fill_rows, lay_out, sizes
-from clearhead.text.turns import Example
+from clearhead.text.packing import IGNORE_INDEX, Batch, Document, fill_rows, lay_out, sizes
+from clearhead.text.sft_data import Example
 
 
 def lay_out_examples(examples: Sequence[Example], placed: Sequence[int], rows: int, length: int) -> Batch:
     """The rows, each example in the row that `placed` says; a token is a target where it is learned."""
     batch = lay_out([Document([], e.tokens) for e in examples], placed, rows, length)
-    marks = lay_out([Document([], [int(on) for on in e.learned]) for e in examples], placed, rows, length)
-    batch.targets[marks.targets != 1] = NO_TARGET  # the mark of the next token, or of none
+    marks = lay_out([Document([], [int(on) for on in e.loss_mask]) for e in examples], placed, rows, length)
+    batch.targets[marks.targets != 1] = IGNORE_INDEX  # the mark of the next token, or of none
     return batch
 
 
@@ -83,5 +83,5 @@ class Epochs:
 def answer_loss(model: Any, batch: Any) -> Tensor:
     """Mean of -log p(token | what the example says before it) over the answers' tokens; no other logit is computed."""
     hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
-    learned = batch.targets != NO_TARGET
-    return F.cross_entropy(model.logits(hidden[learned]).float(), batch.targets[learned])
+    is_target = batch.targets != IGNORE_INDEX
+    return F.cross_entropy(model.logits(hidden[is_target]).float(), batch.targets[is_target])

@@ -96,7 +96,7 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
     """
     gap = min(gap, (high - low) / max(1, len(wanted) - 1))
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    # Neighbours that collide form a group centered on its members' mean; groups merge until none collide.
+    # Neighbors that collide form a group centered on its members' mean; groups merge until none collide.
     groups: list[list[float]] = []  # [center, size]
     for i in order:
         groups.append([min(max(wanted[i], low), high), 1])

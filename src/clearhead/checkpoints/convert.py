@@ -48,7 +48,7 @@ class Converted:
 def convert(source: str, target: Path, dtype: str | None, force: bool, progress: Progress) -> Converted:
     """Write the model `source` to `target`, a GGUF file if it is called so, else a folder.
 
-    `dtype` None: the type that all tensors are stored in, float32 where they have several or are quantised, so that
+    `dtype` None: the type that all tensors are stored in, float32 where they have several or are quantized, so that
     nothing is lost.
     """
     to_file = target.suffix == ".gguf"

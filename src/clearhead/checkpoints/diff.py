@@ -112,15 +112,15 @@ def encoded(model: LoadedModel, prompt: str) -> list[int] | None:
 
 
 def settings(decoder: Decoder) -> dict[str, Any]:
-    """A gain stored as what is added to 1 is the same gain."""
+    """A norm weight stored as what is added to 1 is the same weight."""
     config = decoder.config
-    return asdict(replace(config, gain="plain") if config.gain == "one_plus" else config)
+    return asdict(replace(config, norm_weight="plain") if config.norm_weight == "one_plus" else config)
 
 
 def weights(decoder: Decoder) -> tuple[dict[str, tuple[int, ...]], Read]:
-    """Shapes, and how to get a tensor, gains as they act."""
+    """Shapes, and how to get a tensor, norm weights as they act."""
     state = {name: weight.detach() for name, weight in decoder.named_parameters()}
-    one_plus = decoder.config.gain == "one_plus"
+    one_plus = decoder.config.norm_weight == "one_plus"
 
     def read(name: str) -> Tensor:
         return 1 + state[name] if one_plus and name.endswith("norm.weight") else state[name]

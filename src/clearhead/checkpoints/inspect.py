@@ -87,7 +87,7 @@ def cache_bytes(config: DecoderConfig, tokens: int, width: int) -> int:
         tokens if config.is_global(layer) or not config.window else min(tokens, config.window)
         for layer in range(config.n_layers)
     )
-    return 2 * config.n_kv_heads * config.channels * width * sum(held)
+    return 2 * config.n_kv_heads * config.dim_per_head * width * sum(held)
 
 
 def inspect(name: str) -> Inspection:
@@ -217,8 +217,8 @@ def as_json(found: Inspection, tensors: bool) -> dict[str, Any]:
     if config := found.config:
         plain["shape"] = {
             "layers": config.n_layers, "width": config.d_model, "heads": config.n_heads,
-            "kv_heads": config.n_kv_heads, "channels": config.channels, "mlp": config.d_ff, "vocabulary": config.vocab,
-            "context": config.max_positions, "window": config.window, "tied": config.tied,
+            "kv_heads": config.n_kv_heads, "head_dim": config.dim_per_head, "mlp": config.d_ff,
+            "vocabulary": config.vocab, "context": config.max_positions, "window": config.window, "tied": config.tied,
         }  # fmt: skip
         plain["kv_cache_bytes"] = {
             "per_token_bfloat16": cache_bytes(config, 1, 2), "per_token_float32": cache_bytes(config, 1, 4),
@@ -242,7 +242,7 @@ def lines(found: Inspection) -> Iterable[tuple[str, str]]:
     if config:
         groups = f", {config.n_kv_heads} for keys" if config.n_kv_heads != config.n_heads else ""
         yield "shape", f"{config.n_layers} layers of width {config.d_model}"
-        yield "heads", f"{config.n_heads} of {config.channels} channels{groups}"
+        yield "heads", f"{config.n_heads} of {config.dim_per_head} channels{groups}"
         yield "MLP", f"{config.d_ff} wide, {config.mlp}"
     yield "parameters", f"{found.parameters:,}"
     for dtype, (tensors, nbytes) in found.dtypes.items():

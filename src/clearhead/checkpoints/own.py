@@ -1,6 +1,7 @@
 """A model as a run of ours leaves it: a folder with weights that say their own configuration, and a tokenizer.
 
 policy.safetensors    a decoder, of which this is the name in every run
+aligned.safetensors   what it became by learning from its own answers, where it did: then this is the run's model
 lstm.safetensors      a recurrent model, beside it or alone; rnn.safetensors the same
 tokenizer.json        what all of them read
 """
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clearhead.config import build
+from clearhead.config import build, renamed
 from clearhead.errors import UserError
 from clearhead.files import write_text
 from clearhead.models.decoder import Decoder, DecoderConfig
@@ -24,12 +25,14 @@ from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training import checkpoint
 
 TOKENIZER = "tokenizer.json"
+ALIGNED = "aligned.safetensors"
 FILES = {"decoder": "policy.safetensors", "lstm": "lstm.safetensors", "rnn": "rnn.safetensors"}
 
 
 def models_in(folder: Path) -> dict[str, Path]:
     """The files of the language models that are there, by their kinds."""
-    return {kind: folder / name for kind, name in FILES.items() if (folder / name).is_file()}
+    found = {kind: folder / name for kind, name in FILES.items() if (folder / name).is_file()}
+    return found | ({"decoder": folder / ALIGNED} if (folder / ALIGNED).is_file() else {})
 
 
 def is_own(folder: Path) -> bool:
@@ -60,15 +63,15 @@ def _stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
     stated = described.get("model")
     if not isinstance(stated, dict):
         raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
-    return stated
+    return renamed(stated)
 
 
 def load_decoder(folder: Path, device: torch.device) -> Decoder:
     """The folder's decoder; UserError where it has none."""
-    file, found = folder / FILES["decoder"], models_in(folder)
+    found = models_in(folder)
     if "decoder" not in found and found:
         raise UserError(f"{folder} has trained recurrent models alone; this needs a run whose model.kind has decoder")
-    return load_file(file).to(device)
+    return load_file(found.get("decoder", folder / FILES["decoder"])).to(device)
 
 
 def load_model(path: Path, device: torch.device) -> Decoder | Recurrent:
@@ -78,7 +81,7 @@ def load_model(path: Path, device: torch.device) -> Decoder | Recurrent:
         files = ", ".join(str(file) for file in found.values())
         raise UserError(f"{path} has several recurrent models and no decoder; name one of the files: {files}")
     file = path if path.is_file() else next(iter(found.values()), path / FILES["decoder"])
-    return (load_file(file) if file.name == FILES["decoder"] else load_recurrent(file)).to(device)
+    return (load_file(file) if file.name in (FILES["decoder"], ALIGNED) else load_recurrent(file)).to(device)
 
 
 def load_recurrent(file: Path) -> Recurrent:

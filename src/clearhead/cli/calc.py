@@ -58,10 +58,10 @@ def _completed(known: dict[str, Any]) -> dict[str, Any]:
         wanted = ", ".join("--" + name.replace("_", "-") for name in missing)
         raise UserError(f"name a preset ({', '.join(costs.PRESETS)}), or give at least {wanted}")
     width = known["d_model"]
-    heads = known.get("n_heads") or max(1, width // known.get("channels", PER_HEAD))
-    if "channels" not in known and width % heads:
-        raise UserError(f"--d-model {width} is not a multiple of --n-heads {heads}; give --channels")
-    usual = {"n_heads": heads, "n_kv_heads": heads, "channels": width // heads, "d_ff": 4 * width, "context": 1024}
+    heads = known.get("n_heads") or max(1, width // known.get("head_dim", PER_HEAD))
+    if "head_dim" not in known and width % heads:
+        raise UserError(f"--d-model {width} is not a multiple of --n-heads {heads}; give --head-dim")
+    usual = {"n_heads": heads, "n_kv_heads": heads, "head_dim": width // heads, "d_ff": 4 * width, "context": 1024}
     return usual | known
 
 
@@ -105,7 +105,7 @@ def command() -> None:
 
 
 def _shape(a: "Architecture", preset: str | None) -> str:
-    return f"{preset or 'decoder'}: {a.n_layers} layers of width {a.d_model}, {a.n_heads} heads of {a.channels}"
+    return f"{preset or 'decoder'}: {a.n_layers} layers of width {a.d_model}, {a.n_heads} heads of {a.head_dim}"
 
 
 TOKENS = click.option("--tokens", type=click.IntRange(min=1), help="Of each text. Default: the context.")

@@ -82,9 +82,8 @@ def command(
     that the template writes, such as <think>, is read as text, and that is said; --control-tokens reads it as such.
     """
     from clearhead.checkpoints.load import load_model
-    from clearhead.generation.backends import backend_for
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.engine import Engine
+    from clearhead.generation.engine import Engine, backend_for
     from clearhead.kernels.machine import choose_device
 
     sampling = checked(given, tokens)
@@ -99,7 +98,7 @@ def command(
     if loaded.template is None:
         raise UserError(
             f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "
-            "let it go on with a text, or `clearhead solve` for the problems of a run"
+            "complete a prompt, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
     engine = Engine(backend_for(loaded.model, kv_memory=kv_memory), loaded.tokenizer)

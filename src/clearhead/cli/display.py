@@ -10,16 +10,16 @@ from rich.table import Column, Table
 
 from clearhead.console import SafeConsole
 from clearhead.terminal import echo, echo_json
+from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
-from clearhead.training.record import Callback
 
 if TYPE_CHECKING:
-    from clearhead.reasoning.evaluate import Row
+    from clearhead.reasoning.evaluate import EvalRow
 
 PLAIN_LINES = 10  # of a stage with many pieces, where there is no terminal to draw a bar on
 
 
-def cut_off(rows: "Sequence[Row]") -> list[str]:
+def cut_off(rows: "Sequence[EvalRow]") -> list[str]:
     """A line for each strategy of a table that limits cut off, naming the settings; of its rows the last counts."""
     cut = {row.strategy: row for row in rows if row.cut}
     return [
@@ -63,7 +63,7 @@ class Display:
             task = bar.add_task(label, total=total)
             yield lambda count: bar.advance(task, count)
 
-    def table(self, rows: "Sequence[Row]") -> None:
+    def table(self, rows: "Sequence[EvalRow]") -> None:
         """Strategies, what they reach and what they cost."""
         columns = ("strategy", "budget", "accuracy", "95% interval", "generated", "reward", "seconds")
         drawn = Table(*(Column(name, no_wrap=True) for name in columns), box=SIMPLE)

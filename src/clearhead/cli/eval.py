@@ -7,6 +7,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, parse_columns, trust_option
 from clearhead.cli.options import device_option, json_option, run_option, set_option, skip_bad_option
+from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo_json
 
@@ -38,13 +39,14 @@ from clearhead.terminal import echo_json
 @click.option("--limit", type=click.IntRange(min=1), help="How many problems at most. Default: a whole file, else 100.")
 @set_option("search.KEY")
 @click.option("--out", type=click.Path(path_type=Path), help="Write every answer there, one JSON object a line.")
+@kv_memory_option
 @device_option
 @trust_option
 @json_option
 def command(
     directory: Path, task_name: str | None, file: Path | None, data: Path | None, columns: str | None, skip_bad: bool,
     strategies: str | None, budgets: tuple[int, ...], seeds: int, limit: int | None, settings: tuple[str, ...],
-    out: Path | None, device: str, trust: bool, as_json: bool,
+    out: Path | None, kv_memory: int | None, device: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
@@ -81,20 +83,20 @@ def command(
         task = compare.with_labels(task, data, parse_columns(columns) if columns else {}, skip_bad)
     many = limit or (MOST if file or data else compare.TEST_PROBLEMS)
     problems = compare.chosen_problems(task, file, many, recipe.seed)
-    engine, scorer = engine_and_scorer(run, choose_device(device))
+    engine, scorer = engine_and_scorer(run, choose_device(device), recipe.kv_bytes if kv_memory is None else kv_memory)
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
-    bench = run_strategy_context(run, name, task, engine, scorer, search)
-    chosen = named or compare.usual(bench)
+    context = run_strategy_context(run, name, task, engine, scorer, search)
+    chosen = named or compare.usual(context)
     unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
     if unread:
         first = next(iter(unread.values()))
         display.say(f"{len(unread)} of {len(problems)} problems cannot be read and count as unanswered: {first}")
-    units = compare.evaluate(
-        bench, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
+    results = compare.evaluate(
+        context, name, task, problems, chosen, sorted(budgets), seeds, display.progress, unread
     )  # fmt: skip
     if out:
-        write_whole(out, "".join(map(line, compare.lines(units))))
-    rows = table(units, sorted(budgets))
+        write_whole(out, "".join(map(line, compare.lines(results))))
+    rows = table(results, sorted(budgets))
     if as_json:
         echo_json([row._asdict() for row in rows])
         return

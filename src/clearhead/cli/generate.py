@@ -1,4 +1,4 @@
-"""`clearhead generate`: a model goes on with a text, shown while it is written, or sampled several times."""
+"""`clearhead generate`: a model completes a prompt, shown while it is written, or sampled several times."""
 
 import sys
 import time
@@ -44,7 +44,7 @@ SHOWN = 4  # of the likeliest tokens at each place
 @sampling_seed_option
 @click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
 @click.option("--beams", type=click.IntRange(min=1), help="Search for the likeliest texts with so many beams.")
-@click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favours longer texts. Default: 0.6.")
+@click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favors longer texts. Default: 0.6.")
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @kv_memory_option
 @dtype_option
@@ -55,14 +55,13 @@ def command(
     length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
     **given: float | None,
 ) -> None:  # fmt: skip
-    """Let MODEL go on with PROMPT, which is read from standard input if it is `-`.
+    """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text.
     """
     from clearhead.checkpoints.load import load_model
-    from clearhead.generation.backends import backend_for
-    from clearhead.generation.engine import Engine
+    from clearhead.generation.engine import Engine, backend_for
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
     from clearhead.kernels.machine import choose_device
@@ -177,12 +176,12 @@ def show_tokens(tokens: "tuple[Token, ...]", tokenizer: "Tokenizer") -> None:
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("likeliest in its place")
     for token in tokens:
-        others = "  ".join(f"{spelt(tokenizer, i)} {exp(log_p):.1%}" for i, log_p in token.likeliest)
-        table.add_row(spelt(tokenizer, token.id), f"{exp(token.logprob):.2%}", others)
+        others = "  ".join(f"{visible(tokenizer, i)} {exp(log_p):.1%}" for i, log_p in token.likeliest)
+        table.add_row(visible(tokenizer, token.id), f"{exp(token.logprob):.2%}", others)
     SafeConsole(markup=False, highlight=False).print(table)
 
 
-def spelt(tokenizer: "Tokenizer", token: int) -> str:
+def visible(tokenizer: "Tokenizer", token: int) -> str:
     """A token as a person can tell it from others: spaces as ␣, what cannot be seen as its code."""
     text = tokenizer.decode([token]) or f"<{token}>"
     return "".join(

@@ -27,6 +27,11 @@ def command(directory: Path, trust: bool, as_json: bool) -> None:
     from clearhead.cli.display import Display
     from clearhead.pipeline.rundir import RunDir
 
+    if (directory / "align.toml").is_file():
+        from clearhead.cli import align
+
+        align.report_again(directory, as_json)
+        return
     if (directory / "tune.toml").is_file():
         from clearhead.cli import tune
 

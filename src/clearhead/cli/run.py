@@ -38,6 +38,10 @@ if TYPE_CHECKING:
         ("clearhead run my-task.toml --dry-run", "what the data are and about how long it takes, without a run"),
         ("clearhead run --resume runs/demo", "go on where a stopped run was"),
         ("clearhead run --from runs/demo --redo reward --set reward.steps=900", "a new run from an old one's stages"),
+        (
+            "clearhead run --from runs/demo --redo align --set align.method=grpo",
+            "its policy learns from its own answers",
+        ),
     )
 )
 @click.argument("recipe", required=False)
@@ -68,8 +72,9 @@ def command(
 
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
 
-    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text. A file of
-    problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the recipe own-task.
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text,
+    overoptimization. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the
+    recipe own-task.
 
     With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
     --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.
@@ -100,6 +105,7 @@ def command(
     from clearhead.cli.report import write_report
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import run as pipeline
+    from clearhead.pipeline.context import Context
     from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
 
@@ -116,13 +122,12 @@ def command(
         run = pipeline.begin_from(old, redo, place, wanted, facts) if old and redo else create(place, wanted, facts)
     display = Display()
     display.say(f"run directory: {run.path}")
-    resolved, shown = run.any_recipe(), (run, chosen, display.watch, display.say, display.progress)
+    resolved, context = run.any_recipe(), Context(run, chosen, display.watch, display.say, display.progress)
     based = isinstance(resolved, Recipe) and resolved.base
     if not based and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
         display.say(f"export: {missing}")
     try:
-        kind = kind_of(resolved)
-        pipeline.go(kind.context(*shown), kind.stages)
+        pipeline.go(context, kind_of(resolved).stages)
     except KeyboardInterrupt:
         display.say(f"stopped; go on with: {run.resume_command}" + ("" if device == "auto" else f" --device {device}"))
         raise
@@ -154,7 +159,7 @@ def _check_together(recipe: str | None, resume: bool, source: Path | None, redo:
     if (source is None) != (redo is None):
         raise UserError("--from RUN and --redo STAGE go together: which run, and from which stage on anew")
     if not (recipe or resume or source):
-        raise UserError("name a RECIPE: demo, game24, own-task, text, or a TOML file")
+        raise UserError("name a RECIPE: demo, game24, own-task, text, overoptimization, or a TOML file")
 
 
 def _given(

@@ -1,11 +1,12 @@
 """The options by which verbs draw tokens, and what they mean where they are not given."""
 
-import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from clearhead.errors import UserError
 
 if TYPE_CHECKING:
     from clearhead.checkpoints.load import LoadedModel
@@ -38,11 +39,12 @@ class Bytes(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", value, re.IGNORECASE)
-        if found is None:
-            self.fail(f"{value!r} is no size; write it like 64MiB or 1.5GiB", param, ctx)
-        number, unit, binary = found.groups()
-        return int(float(number) * (1024 if binary else 1000) ** " kmgt".index(unit.lower() or " "))
+        from clearhead.config import parse_bytes
+
+        try:
+            return parse_bytes(value)
+        except UserError as error:
+            self.fail(str(error), param, ctx)
 
 
 def kv_memory_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -11,11 +11,12 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, trust_option
 from clearhead.cli.options import device_option, json_option, run_option, sampling_seed_option, set_option
+from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from clearhead.pipeline.answer import Answer, Solver
+    from clearhead.pipeline.answer import Solver, SolveResult
     from clearhead.pipeline.rundir import RunDir
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")  # of what is meant as a file, though it is not there
@@ -24,7 +25,7 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 
 @click.command(
     epilog=examples(
-        ('clearhead solve "What is 17 × 24?" --run runs/demo', "the task is recognised from the problem"),
+        ('clearhead solve "What is 17 × 24?" --run runs/demo', "the task is recognized from the problem"),
         ('clearhead solve "4 5 6 10" --run runs/demo --strategy mcts-puct --tree', "show the search tree"),
         ('clearhead solve "4 5 6 10" --run runs/demo --task game24 --budget 300 --json', "for a program"),
         ("clearhead solve problems.txt --run runs/demo --out predictions.jsonl", "a file of problems, one a line"),
@@ -48,13 +49,14 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 @click.option(
     "--tree", "show_tree", is_flag=True, help="Print the search tree of one problem, by default that of mcts-puct."
 )
+@kv_memory_option
 @device_option
 @trust_option
 @json_option
 def command(
     problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
-    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, device: str,
-    trust: bool, as_json: bool,
+    settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, kv_memory: int | None,
+    device: str, trust: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run.
 
@@ -79,7 +81,7 @@ def command(
     if not many and problem.endswith(ENDINGS) and " " not in problem:
         raise UserError(f"there is no file {problem[:60]}; name a file of problems, or type a problem")
     typed = read_typed(problem, columns) if many else []
-    ready = solver(run, strategy, budget, seed, settings, choose_device(device))
+    ready = solver(run, strategy, budget, seed, settings, choose_device(device), kv_memory)
     if many:
         return _solve_many(run, ready, typed, task_name, out, as_json)
     _solve_one(ready, problem, task_name, show_tree, as_json)
@@ -157,7 +159,7 @@ def _solve_many(
 def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: bool, as_json: bool) -> None:
     from clearhead.pipeline.answer import solve
 
-    solved: Answer = solve(ready, problem, task_name)
+    solved: SolveResult = solve(ready, problem, task_name)
     if show_tree and solved.tree is None:
         raise UserError(f"strategy {solved.strategy!r} builds no tree; leave out --tree, or use --strategy mcts-puct")
     if as_json:
@@ -177,7 +179,7 @@ def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: 
 
 
 def print_tree(root: dict[str, Any]) -> None:
-    """The tree as indented lines, the chosen path in bold; values are the reward model's chance of success."""
+    """The tree as indented lines, the chosen path in bold; values are the reward model's probability of success."""
     from rich.text import Text
     from rich.tree import Tree
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from clearhead.text.compare import Cost
     from clearhead.text.subword import SubwordTokenizer
 
-LARGEST = 1 << 25  # characters of a text to cut or compare; training has no such limit
+MAX_TEXT_CHARS = 1 << 25  # characters of a text to cut or compare; training has no such limit
 SHOWN = 400  # pieces drawn before the rest is only counted
 KINDS = ("word", "char", "wordpiece", "bpe")
 
@@ -110,8 +110,8 @@ def _texts(text: str | None, files: Sequence[Path], languages: bool, wanted: boo
         for document in documents([file]):
             parts.append(document)
             size += len(document)
-            if size > LARGEST:
-                raise UserError(f"{file} has more than {LARGEST:,} characters; give a part of it")
+            if size > MAX_TEXT_CHARS:
+                raise UserError(f"{file} has more than {MAX_TEXT_CHARS:,} characters; give a part of it")
         found[str(file)] = "".join(parts)
     return found
 
@@ -168,15 +168,15 @@ def _show(tokenizer: "SubwordTokenizer", text: str, special: bool, as_json: bool
 
     text = readable(text)
     pieces = tokenizer.pieces(text, special)
-    spelt = [_spelt(tokenizer, piece.id, piece.token) for piece in pieces]
+    spelled = [_spelled(tokenizer, piece.id, piece.token) for piece in pieces]
     size = len(text.encode())
     if as_json:
-        rows = [{**piece._asdict(), "text": shown} for piece, shown in zip(pieces, spelt, strict=True)]
+        rows = [{**piece._asdict(), "text": shown} for piece, shown in zip(pieces, spelled, strict=True)]
         summary = {"tokens": len(pieces), "bytes": size, "vocabulary": tokenizer.vocab_size, "pieces": rows}
         echo_json(summary)
         return
     drawn = Text()
-    for i, (piece, shown) in enumerate(list(zip(pieces, spelt, strict=True))[:SHOWN]):
+    for i, (piece, shown) in enumerate(list(zip(pieces, spelled, strict=True))[:SHOWN]):
         drawn.append(shown, style="black on cyan" if i % 2 else "black on yellow").append(f" {piece.id}  ", style="dim")
     if len(pieces) > SHOWN:
         drawn.append(f"and {len(pieces) - SHOWN:,} more")
@@ -188,7 +188,7 @@ def _show(tokenizer: "SubwordTokenizer", text: str, special: bool, as_json: bool
     )
 
 
-def _spelt(tokenizer: "SubwordTokenizer", token_id: int, token: str) -> str:
+def _spelled(tokenizer: "SubwordTokenizer", token_id: int, token: str) -> str:
     """A token as a person can read it: a space as ␣, what is no whole character or cannot be seen as its bytes."""
     if not tokenizer.is_byte_level:
         plain = token

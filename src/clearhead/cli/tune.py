@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def command(
     from clearhead.cli.display import Display
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline import tune as pipeline
+    from clearhead.pipeline.context import Context
+    from clearhead.pipeline.rundir import RunDir
 
     config = build(pipeline.TuneConfig, override(plain, settings))
     if (config.model, config.data) != (model, data):
@@ -97,10 +100,10 @@ def command(
     display = Display()
     chosen = choose_device(device)
     folder = out or default_folder(model, resume)
-    prepared = prepare(config, model, chosen, skip_bad, display)
+    prepared = told_bad_rows(lambda: prepare(config, model, chosen, skip_bad, display), display)
     pipeline.open_folder(folder, config, resume)
     display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
-    context = pipeline.Context(folder, chosen, display.say, display.watch, display.progress)
+    context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
     try:
         result = pipeline.tune(prepared, context)
     except KeyboardInterrupt:
@@ -116,16 +119,23 @@ def command(
 
 
 def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) -> Any:
-    """The model and its examples; each bad row is told in a line."""
+    """The model and its examples."""
     import torch
 
     from clearhead.checkpoints.load import load_model
     from clearhead.pipeline import tune as pipeline
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
+    return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress)
+
+
+def told_bad_rows(prepare: Callable[[], Any], display: Any) -> Any:
+    """What `prepare` gives; where rows cannot be used, each of them is told in a line."""
+    from clearhead.pipeline.tune import BadRows
+
     try:
-        return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress)
-    except pipeline.BadRows as bad:
+        return prepare()
+    except BadRows as bad:
         for line in bad.lines[:SHOWN_ROWS]:
             display.say(line)
         if len(bad.lines) > SHOWN_ROWS:
@@ -133,18 +143,17 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
         raise
 
 
-def default_folder(model: str, resume: bool) -> Path:
-    """runs/tune-NAME, or the first free name after it; with `resume`, the newest of them."""
+def default_folder(model: str, resume: bool, verb: str = "tune", settings: str = "tune.toml") -> Path:
+    """runs/VERB-NAME, or the first free name after it; with `resume`, the newest that has the file `settings`."""
     from clearhead.pipeline.rundir import free_path
-    from clearhead.pipeline.tune import SETTINGS
 
-    parent, name = Path("runs"), f"tune-{Path(model).name or 'model'}"
+    parent, name = Path("runs"), f"{verb}-{Path(model).name or 'model'}"
     if not resume:
         return free_path(parent, name)
-    found = [path for path in parent.glob(f"{name}*") if (path / SETTINGS).is_file()]
+    found = [path for path in parent.glob(f"{name}*") if (path / settings).is_file()]
     if not found:
         raise UserError(f"there is no run {name} in {parent}/ to resume; leave out --resume, or name it with --out")
-    return max(found, key=lambda path: (path / SETTINGS).stat().st_mtime)
+    return max(found, key=lambda path: (path / settings).stat().st_mtime)
 
 
 def report_again(folder: Path, as_json: bool) -> None:
@@ -165,11 +174,11 @@ def report_again(folder: Path, as_json: bool) -> None:
 def write_report(folder: Path) -> None:
     """report.html, from what the directory holds."""
     from clearhead.pipeline.rundir import read_json
-    from clearhead.pipeline.tune import RECORD, REPORT, RESULT
+    from clearhead.pipeline.tune import LOG, REPORT, RESULT
     from clearhead.report.tuning import render
-    from clearhead.training.record import read
+    from clearhead.training.jsonl_log import read
 
-    write_whole(folder / REPORT, render(read_json(folder / RESULT), read(folder / RECORD)))
+    write_whole(folder / REPORT, render(read_json(folder / RESULT), read(folder / LOG)))
 
 
 def show(result: dict[str, Any], folder: Path) -> None:

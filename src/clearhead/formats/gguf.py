@@ -1,7 +1,7 @@
 """GGUF files: names and values, then the tensors, each read from the mapped file when it is asked for.
 
 Every size in the file is checked against what the file still holds before it is believed. A list of text or numbers
-is read at once: the vocabulary of a real model takes a moment, where the gguf package takes seconds. What quantised
+is read at once: the vocabulary of a real model takes a moment, where the gguf package takes seconds. What quantized
 blocks stand for is the package's business. Format: ggml/docs/gguf.md, versions 2 and 3, little-endian.
 """
 
@@ -217,7 +217,7 @@ def is_gguf(path: Path) -> bool:
 
 
 def _package() -> ModuleType:
-    """The gguf package, which is an extra: for quantised tensors, and to write."""
+    """The gguf package, which is an extra: for quantized tensors, and to write."""
     try:
         importlib.import_module(f"{PACKAGE}.quants")
         return importlib.import_module(PACKAGE)

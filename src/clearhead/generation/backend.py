@@ -4,9 +4,9 @@ Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.p
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,11 @@ from torch import Tensor
 
 from clearhead.errors import UserError
 
+T = TypeVar("T")
+U = TypeVar("U")
+
 LEAST_ROWS = 16  # smaller products take other paths through the libraries and round differently; fillers do not count
+SETTING = "--kv-memory (in a recipe: kv_memory)"
 SHARE_OF_FREE = 0.5  # of the memory that is free when a backend is made
 
 
@@ -26,8 +30,13 @@ class Computed(NamedTuple):
     unique: Bool[np.ndarray, "N"]
 
 
+class NoRoom(UserError):
+    """Keys and values would take more memory than they may have; fewer texts at a time may fit."""
+
+
 class Backend(Protocol):
-    """Texts and what a model computed along them. A place, a whole number, is the end of one text; it counts its holds.
+    """Texts and what a model computed along them. A sequence, a whole number, stands for one text by its end;
+    references to it are counted.
 
     A text is computed when it is asked for, each position once however many texts begin with it.
     """
@@ -41,38 +50,57 @@ class Backend(Protocol):
         ...
 
     def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
-        """The place after a prompt, held n times; None if there is no room now for it and for `room` tokens more.
+        """The sequence of a prompt, acquired n times; None if there is no room now for it and for `room` tokens more.
 
-        `at` is that place where the caller holds it already.
+        `at` is that sequence where the caller has it already.
         """
         ...
 
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
         """Everything that the logits after these texts need."""
         ...
 
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
         """Of the token after each text, in float32 at least. A row's bits do not depend on the other rows."""
         ...
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-        """The places one token further, each held once more, and which of them no sample had reached before."""
+        """The sequences one token longer, each acquired once more, and which of them no sample had reached before."""
         ...
 
-    def release(self, places: Sequence[int]) -> None:
-        """Take back one hold for each entry; what nobody holds is forgotten."""
+    def release(self, seqs: Sequence[int]) -> None:
+        """Give back one reference for each entry; what nobody refers to is forgotten."""
         ...
 
-    def retain(self, places: Sequence[int]) -> None:
-        """The same, but what nobody holds may be kept as long as nothing else needs its memory."""
+    def retain(self, seqs: Sequence[int]) -> None:
+        """The same, but what nobody refers to may be kept as long as nothing else needs its memory."""
         ...
 
 
-def at_least(rows: int, places: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
+def in_halves(do: Callable[[Sequence[T]], list[U]], items: Sequence[T]) -> list[U]:
+    """do(items); where there is no room for all of them at once, what it makes of one half and then of the other.
+
+    >>> def few(items):
+    ...     if len(items) > 2:
+    ...         raise NoRoom(f"{len(items)} are too many")
+    ...     return [2 * item for item in items]
+    >>> in_halves(few, [1, 2, 3, 4, 5])
+    [2, 4, 6, 8, 10]
+    """
+    try:
+        return do(items)
+    except NoRoom:
+        if len(items) < 2:
+            raise
+    middle = len(items) // 2
+    return [*in_halves(do, items[:middle]), *in_halves(do, items[middle:])]
+
+
+def at_least(rows: int, seqs: Int[np.ndarray, "N"]) -> Int[np.ndarray, "M"]:
     """The last slot once more until there are enough, unless there is none."""
-    return np.concatenate((places, np.repeat(places[-1:], max(0, rows - len(places)))))
+    return np.concatenate((seqs, np.repeat(seqs[-1:], max(0, rows - len(seqs)))))
 
 
 def memory_limit(device: torch.device, limit: int | None) -> int:
@@ -92,11 +120,19 @@ def free_memory(device: torch.device) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
-def refuse(n: int, tokens: int, needed: int, limit: int) -> UserError:
+def refuse(n: int, tokens: int, needed: int, limit: int) -> NoRoom:
     """The error for what can never fit: n texts of so many tokens each, and bytes."""
-    return UserError(
+    return NoRoom(
         f"{n:,} text{'s' if n > 1 else ''} of up to {tokens:,} tokens, written together, can need {size(needed)} of "
-        f"keys and values, and at most {size(limit)} are theirs; ask for fewer or shorter ones, or raise --kv-memory"
+        f"keys and values, and at most {size(limit)} are theirs; ask for fewer or shorter ones, or raise {SETTING}"
+    )
+
+
+def full(held: int, most: int, more: int, limit: int) -> NoRoom:
+    """The error where so many positions more do not fit beside those that are held."""
+    return NoRoom(
+        f"the texts that are held fill {held:,} of {most:,} positions that fit into {size(limit)} of keys and values, "
+        f"and {more:,} more are needed; ask for less at a time, or raise {SETTING}"
     )
 
 

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clearhead.generation.request import FinishReason
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import FinishReason
 
 
 class Hypothesis(NamedTuple):

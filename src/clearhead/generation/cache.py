@@ -41,7 +41,7 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
 
 def slot_bytes(config: DecoderConfig, dtype: torch.dtype) -> int:
     """Of keys, values and hidden state of one token, and what growing needs for a moment: one of these pools twice."""
-    row = config.n_kv_heads * config.channels
+    row = config.n_kv_heads * config.dim_per_head
     return (2 * config.n_layers * row + config.d_model + max(row, config.d_model)) * dtype.itemsize
 
 
@@ -71,7 +71,7 @@ class KVCache:
         self.dtype, self.device = weight.dtype, weight.device
         self.max_batch_tokens = max_batch_tokens
         self.computed = self.unique = 0
-        shape = (trie.slots, config.n_kv_heads, config.channels)
+        shape = (trie.slots, config.n_kv_heads, config.dim_per_head)
         self._keys = [self._empty(*shape) for _ in range(config.n_layers)]
         self._values = [self._empty(*shape) for _ in range(config.n_layers)]
         self._hidden = self._empty(trie.slots, config.d_model)
@@ -159,7 +159,7 @@ class KVCache:
         G, group = config.n_kv_heads, config.n_heads // config.n_kv_heads
         reach = (depth // REACH + 1) * REACH
         budget = GATHER_BYTES.get(self.device.type, GATHER_BYTES_ELSEWHERE)
-        row_bytes = G * config.channels * self.dtype.itemsize
+        row_bytes = G * config.dim_per_head * self.dtype.itemsize
         parts = []
         for S in np.unique(reach).tolist():
             first, end = np.searchsorted(reach, [S, S + 1]).tolist()

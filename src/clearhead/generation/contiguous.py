@@ -57,7 +57,7 @@ def inference_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[
 
 
 class ContiguousBackend:
-    """A decoder and the text that it has read or written last. There is one text at a time, so its place is always 0.
+    """A decoder and the text that it has read or written last. One text at a time, so its sequence is always 0.
 
     Only `tokens` says how much of the block is in use, and it is set when a step is done: one that is interrupted
     leaves the text as it was. What the next text has in common with it is not computed again. Weights of the right
@@ -71,10 +71,10 @@ class ContiguousBackend:
         self.vocab, self.max_positions = config.vocab, config.max_positions
         self.tokens: list[int] = []  # computed
         self._text: list[int] = []  # of the sample that is written
-        self._holds = 0
+        self._refcount = 0
         self._keys, self._values = [[self._empty(0) for _ in range(config.n_layers)] for _ in range(2)]
         self._last = torch.empty(0)  # the hidden state of the last token
-        row = config.n_kv_heads * config.channels * self.dtype.itemsize
+        row = config.n_kv_heads * config.dim_per_head * self.dtype.itemsize
         self._position_bytes, self._grown_bytes = 2 * config.n_layers * row, row  # growing, one layer is there twice
         self.limit = memory_limit(self.device, kv_memory)
 
@@ -84,37 +84,37 @@ class ContiguousBackend:
             raise refuse(1, length + new, (length + new) * (self._position_bytes + self._grown_bytes), self.limit)
 
     def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
-        if self._holds:
+        if self._refcount:
             return None
         assert at is None
         del self.tokens[common(self.tokens, ids[:-1]) :]
         self._make_room(len(ids) + room)
-        self._text, self._holds = list(ids), n
+        self._text, self._refcount = list(ids), n
         return 0
 
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
         start = len(self.tokens)
         for first in range(start, len(self._text), READ_AT_ONCE):
             self._last = self._read(self._text[first : first + READ_AT_ONCE])[-1:]
         n = len(self.tokens) - start
         return Computed(np.zeros(n, np.int64), np.ones(n, bool))
 
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
         logits = capped(self._head(self._last), self.config.logit_softcap)
         return logits.to(torch.promote_types(self.dtype, torch.float32))
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
         self._text.append(int(tokens[0]))
-        self._holds += 1
-        return places, np.ones(1, bool)
+        self._refcount += 1
+        return seqs, np.ones(1, bool)
 
-    def release(self, places: Sequence[int]) -> None:
-        self._holds -= len(places)
+    def release(self, seqs: Sequence[int]) -> None:
+        self._refcount -= len(seqs)
 
-    def retain(self, places: Sequence[int]) -> None:
-        self.release(places)  # the block stays as it is
+    def retain(self, seqs: Sequence[int]) -> None:
+        self.release(seqs)  # the block stays as it is
 
     def _read(self, tokens: list[int]) -> Float[Tensor, "T D"]:
         start, end = len(self.tokens), len(self.tokens) + len(tokens)
@@ -165,7 +165,7 @@ class ContiguousBackend:
 
     def _empty(self, room: int) -> Float[Tensor, "G S C"]:
         config = self.config
-        return torch.empty(config.n_kv_heads, room, config.channels, dtype=self.dtype, device=self.device)
+        return torch.empty(config.n_kv_heads, room, config.dim_per_head, dtype=self.dtype, device=self.device)
 
 
 def common(a: Sequence[int], b: Sequence[int]) -> int:

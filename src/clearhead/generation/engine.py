@@ -15,15 +15,19 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from clearhead.errors import UserError
-from clearhead.generation.backend import Backend, Computed
+from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import SamplingParams
-from clearhead.generation.request import FinishReason, Request, TokenEvent
-from clearhead.generation.sample import Group, Sample
+from clearhead.generation.recurrent import RecurrentBackend
+from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
-from clearhead.generation.stopping import StopRule
+from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
+from clearhead.generation.trie_backend import TrieBackend
 from clearhead.generation.usage import UsageCounter
+from clearhead.models.decoder import Decoder
+from clearhead.models.recurrent import Recurrent
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -48,9 +52,9 @@ class Engine:
         self.usage = UsageCounter()
         self.banned = banned_tokens(tokenizer, backend.vocab).to(backend.device)
         self._account = self.usage.open()
-        self._waiting: deque[Group] = deque()
-        self._running: dict[int, Group] = {}
-        self._ended: list[int] = []  # places of the samples that ended in the last step
+        self._waiting: deque[RequestGroup] = deque()
+        self._running: dict[int, RequestGroup] = {}
+        self._ended: list[int] = []  # sequences of the samples that ended in the last step
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._added = 0
 
@@ -68,7 +72,7 @@ class Engine:
         self.check(request)
         rule, filters = self.rule(request.stop), replace(request.sampling, max_tokens=1)
         account = self._account if account is None else account
-        group = Group(self._added, request, self._new(request), filters, rule, account, at)
+        group = RequestGroup(self._added, request, self._new(request), filters, rule, account, at)
         self._waiting.append(group)
         self._added += 1
         return group.id
@@ -92,7 +96,7 @@ class Engine:
         self._waiting = deque(group for group in self._waiting if group.id != request)
         group = self._running.pop(request, None)
         if group is not None:
-            self.backend.retain([sample.place for sample in group.samples])
+            self.backend.retain([sample.seq for sample in group.samples])
 
     def flush(self) -> None:
         """Let go of the samples that ended in the last step, as the next one would."""
@@ -110,14 +114,14 @@ class Engine:
         rows = [sample for group in self._running.values() for sample in group.samples]
         if not rows:
             return []
-        places = np.array([sample.place for sample in rows], np.int64)
-        unique, first, row_of = distinct(places)
+        seqs = np.array([sample.seq for sample in rows], np.int64)
+        unique, first, row_of = distinct(seqs)
         accounts = np.array([sample.group.account for sample in rows], np.int64)
         self._charge(self.backend.compute(unique), rows, first, accounts)
 
         parents, tokens, log_p = self._next(rows, unique, row_of)
-        at, new = self.backend.advance(places[parents], np.array([token.id for token in tokens], np.int64))
-        self.backend.release(places.tolist())
+        at, new = self.backend.advance(seqs[parents], np.array([token.id for token in tokens], np.int64))
+        self.backend.release(seqs.tolist())
         self.usage.add(accounts[parents], generated=new, reused=~new)
         longer = [grown(rows[row], *more) for row, *more in zip(parents, tokens, log_p, at.tolist(), strict=True)]
         for group in self._running.values():
@@ -130,13 +134,15 @@ class Engine:
         while self._waiting:
             group = self._waiting[0]
             room = promised + group.promised
-            place = self.backend.open(group.request.prompt_ids, group.width, room, group.at)
-            if place is None:
+            seq = self.backend.open(group.request.prompt_ids, group.width, room, group.at)
+            if seq is None:
                 if not self._running:
-                    raise UserError("there is no room for a request beside the texts that are held; release some first")
+                    raise NoRoom(
+                        f"there is no room for a request beside the texts that are held; close some, or raise {SETTING}"
+                    )
                 return
             self._running[group.id] = self._waiting.popleft()
-            group.begin(place)
+            group.begin(seq)
             promised = room
 
     def _charge(
@@ -184,13 +190,13 @@ class Engine:
                     total.append(text_log_p)
         return parents, tokens, total
 
-    def _logits(self, places: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
-        """The logits after the places, a few lines at a time, and which line is the first of them."""
+    def _logits(self, seqs: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
+        """The logits after the sequences, a few lines at a time, and which line is the first of them."""
         V = self.backend.vocab
         size = max(1, AT_ONCE // V)
         few = max(1, CACHED // V) if self.backend.device.type == "cpu" else size
-        for start in range(0, len(places), size):
-            logits = finite(self.backend.logits(places[start : start + size]))
+        for start in range(0, len(seqs), size):
+            logits = finite(self.backend.logits(seqs[start : start + size]))
             for first in range(0, len(logits), few):
                 yield start + first, logits[first : first + few]
 
@@ -235,14 +241,14 @@ class Engine:
         for sample, token, finish in zip(samples, tokens, self._finishes(samples), strict=True):
             group = sample.group
             if not group.request.beams:
-                events.append(TokenEvent(group.id, sample.index, token, finish, sample.place))
+                events.append(TokenEvent(group.id, sample.index, token, finish, sample.seq))
             if finish is None:
                 going[group.id].append(sample)
             elif group.request.beams:
                 group.found.append(hypothesis(sample.tokens, sample.log_p, finish, group.request.length_penalty))
-                self.backend.release([sample.place])
+                self.backend.release([sample.seq])
             else:
-                self._ended.append(sample.place)
+                self._ended.append(sample.seq)
         for group in list(self._running.values()):
             group.samples = going[group.id]
             if group.request.beams:
@@ -251,13 +257,13 @@ class Engine:
                 del self._running[group.id]
         return events
 
-    def _searched(self, group: Group) -> list[TokenEvent]:
+    def _searched(self, group: RequestGroup) -> list[TokenEvent]:
         """The texts of a beam search, if it is over."""
         request, log_p = group.request, [sample.log_p for sample in group.samples]
         group.found = sorted(group.found, key=lambda found: -found.score)[: request.beams]
         if not is_over(group.found, log_p, request.beams, group.new, request.length_penalty):
             return []
-        self.backend.release([sample.place for sample in group.samples])
+        self.backend.release([sample.seq for sample in group.samples])
         group.samples = []
         return [
             TokenEvent(group.id, i, token, found.finish if left == 0 else None, -1)
@@ -296,22 +302,31 @@ class Engine:
         return self._rules[stop]
 
 
-def grown(sample: Sample, token: Token, log_p: float, place: int) -> Sample:
+def backend_for(model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None) -> Backend:
+    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values."""
+    if isinstance(model, Recurrent):
+        return RecurrentBackend(model, kv_memory)
+    if texts == 1:
+        return ContiguousBackend(model, kv_memory=kv_memory)
+    return TrieBackend(model, model.dtype, kv_memory)
+
+
+def grown(sample: Sample, token: Token, log_p: float, seq: int) -> Sample:
     """The sample with one token more; a beam may grow into several, so it stays as it was."""
     if not sample.group.request.beams:
         sample.ids.append(token.id)
-        sample.place = place
+        sample.seq = seq
         return sample
-    return Sample(sample.group, 0, place, [*sample.ids, token.id], [*sample.tokens, token], log_p)
+    return Sample(sample.group, 0, seq, [*sample.ids, token.id], [*sample.tokens, token], log_p)
 
 
 def distinct(
-    places: Int[np.ndarray, "N"],
+    seqs: Int[np.ndarray, "N"],
 ) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "U"], Int[np.ndarray, "N"]]:
-    """The places without repetition, in order; where each is first met, and which of them each entry is."""
-    if len(places) == 1:  # one text at a time, without the price of sorting
-        return places, np.zeros(1, np.int64), np.zeros(1, np.int64)
-    return np.unique(places, return_index=True, return_inverse=True)
+    """The sequences without repetition, in order; where each is first met, and which of them each entry is."""
+    if len(seqs) == 1:  # one text at a time, without the price of sorting
+        return seqs, np.zeros(1, np.int64), np.zeros(1, np.int64)
+    return np.unique(seqs, return_index=True, return_inverse=True)
 
 
 def finite(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:

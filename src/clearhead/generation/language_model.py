@@ -56,7 +56,7 @@ GREEDY = SamplingParams(temperature=0.0)
 class Usage:
     """What was spent. `computed - unique` is the work done twice; a cache that keeps its promise leaves it at 0.
 
-    generated   distinct new tokens: one that several samples share at the same place counts once
+    generated   distinct new tokens: one that several samples share at the same position counts once
     computed    token positions pushed through the model
     unique      distinct positions (beginnings of texts) among those, counted apart from the cache's own book-keeping
     reused      tokens that an engine without sharing would have read or generated once more
@@ -123,7 +123,7 @@ class Tally:
 
 
 class LanguageModel(Protocol):
-    """Nodes are places in texts. Each node handed out is one reference, to be given back by `release`."""
+    """Nodes are ends of texts. Each node handed out is one reference, to be given back by `release`."""
 
     def fits(self, prompt: str) -> bool:
         """Does the context hold the prompt and a token more? One that does not fit cannot be opened or goes nowhere."""
@@ -134,7 +134,7 @@ class LanguageModel(Protocol):
         ...
 
     def fork(self, node: int) -> int:
-        """One more reference to the same place, released on its own."""
+        """One more reference to the same node, released on its own."""
         ...
 
     def extend(

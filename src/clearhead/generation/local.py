@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Int
 
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.engine import Engine, finite
 from clearhead.generation.language_model import Continuation, SamplingParams, Usage
-from clearhead.generation.nodes import Nodes, Place
-from clearhead.generation.request import FinishReason, Request
+from clearhead.generation.nodes import NodeRef, Nodes
+from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import FinishReason
 from clearhead.generation.trie import ROOT
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.models.decoder import Decoder
@@ -59,26 +61,26 @@ class LocalEngine:
                 self._check_length(self.tokenizer.decode(text[-40:]), len(text))
         self.backend.need(sum(map(len, texts)))
         slots = self.trie.insert(np.full(len(texts), ROOT), texts)
-        return self._nodes.give(slots.tolist(), [self._ledger.open() for _ in texts])
+        return self._nodes.acquire(slots.tolist(), [self._ledger.open() for _ in texts])
 
     def fork(self, node: int) -> int:
-        (place,) = self._nodes.find([node])
-        return self._nodes.give([place.slot], [place.tree])[0]
+        (ref,) = self._nodes.find([node])
+        return self._nodes.acquire([ref.slot], [ref.tree])[0]
 
     def release(self, nodes: Sequence[int]) -> None:
-        for tree in self._nodes.take(nodes):
+        for tree in self._nodes.release(nodes):
             self._ledger.close(tree)
 
     def close(self, nodes: Sequence[int]) -> None:
         """Release every reference to every node of the opened prompts that these nodes grew from."""
-        self.release(self._nodes.of_trees({place.tree for place in self._nodes.find(nodes)}))
+        self.release(self._nodes.of_trees({ref.tree for ref in self._nodes.find(nodes)}))
 
     def usage(self, node: int | None = None) -> Usage:
         return self._ledger.total if node is None else self._ledger.usage(self._nodes.find([node])[0].tree)
 
     def slots(self, nodes: Sequence[int]) -> Int[np.ndarray, "N"]:
         """Where the nodes lie in `trie`, for another model that reads the same texts."""
-        return np.array([place.slot for place in self._nodes.find(nodes)], np.int32)
+        return np.array([ref.slot for ref in self._nodes.find(nodes)], np.int32)
 
     def tokens(self, node: int) -> list[int]:
         """The whole text of a node, prompt included."""
@@ -96,7 +98,7 @@ class LocalEngine:
 
         With one seed, a text that is sampled in several steps is the text that it would have been in one.
         """
-        places, stops = self._unfinished(nodes), () if stop is None else (stop,) if isinstance(stop, str) else stop
+        refs, stops = self._unfinished(nodes), () if stop is None else (stop,) if isinstance(stop, str) else stop
         if n < 1:
             raise UserError(f"n = {n} samples cannot be drawn; n must be at least 1")
         if len(seeds) != len(nodes):
@@ -105,21 +107,21 @@ class LocalEngine:
         drawn: defaultdict[tuple[int, int], list[Token]] = defaultdict(list)
         texts: dict[tuple[int, int], Continuation] = {}
         try:
-            for entry, (place, seed) in enumerate(zip(places, seeds, strict=True)):
-                ids = self.trie.tokens(place.slot).tolist()
+            for entry, (ref, seed) in enumerate(zip(refs, seeds, strict=True)):
+                ids = self.trie.tokens(ref.slot).tolist()
                 if len(ids) < self.max_positions:
                     request = Request(ids, sampling, seed, stops, n)
-                    entry_of[self.engine.add(request, at=place.slot, account=place.tree)] = entry
+                    entry_of[self.engine.add(request, at=ref.slot, account=ref.tree)] = entry
                 else:
                     for sample in range(n):
-                        texts[entry, sample] = self._continuation(place, place.slot, [], "context", stops)
+                        texts[entry, sample] = self._continuation(ref, ref.slot, [], "context", stops)
             while self.engine.unfinished:
                 for event in self.engine.step():
                     key = entry_of[event.request], event.sample
                     drawn[key].append(event.token)
                     if event.finish is not None:
-                        place = places[key[0]]
-                        texts[key] = self._continuation(place, event.place, drawn.pop(key), event.finish, stops)
+                        ref = refs[key[0]]
+                        texts[key] = self._continuation(ref, event.seq, drawn.pop(key), event.finish, stops)
         except BaseException:
             for request_id in entry_of:
                 self.engine.cancel(request_id)
@@ -134,23 +136,27 @@ class LocalEngine:
         self, prompts: Sequence[str], sampling: SamplingParams, n: int, seeds: Sequence[int]
     ) -> list[list[Continuation]]:
         """n whole texts for each prompt; their nodes are released already."""
-        roots = self.open(prompts)
-        try:
-            return self.extend(roots, n, sampling, seeds, stop=None)
-        finally:
-            self.close(roots)
+
+        def written(some: Sequence[tuple[str, int]]) -> list[list[Continuation]]:
+            roots = self.open([prompt for prompt, _ in some])
+            try:
+                return self.extend(roots, n, sampling, [seed for _, seed in some], stop=None)
+            finally:
+                self.close(roots)
+
+        return in_halves(written, list(zip(prompts, seeds, strict=True)))
 
     @torch.inference_mode()
     def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:
-        places, tokens = self._unfinished(nodes), [self.tokenizer.encode_after(text) for text in texts]
-        at = np.array([place.slot for place in places], np.int32)
-        tree = np.array([place.tree for place in places], np.int64)
+        refs, tokens = self._unfinished(nodes), [self.tokenizer.encode_after(text) for text in texts]
+        at = np.array([ref.slot for ref in refs], np.int32)
+        tree = np.array([ref.tree for ref in refs], np.int64)
         before = self.trie.depth[at] + 1
         for text, ids, length in zip(texts, tokens, before.tolist(), strict=True):
             self._check_length(text, length + len(ids))
         self.backend.need(sum(map(len, tokens)))
         ends = self.trie.insert(at, [ids[:-1] for ids in tokens])  # the last token is predicted, not read
-        self.trie.hold(ends)
+        self.trie.acquire(ends)
         try:
             computed = self.cache.compute(ends)
             self._ledger.add(tree, reused=self.trie.depth[ends] + 1)
@@ -167,19 +173,19 @@ class LocalEngine:
         log_p = finite(self.cache.logits(slots)).log_softmax(-1)
         return log_p[range(len(tokens)), list(tokens)].double().sum().item()
 
-    def _unfinished(self, nodes: Sequence[int]) -> list[Place]:
-        places = self._nodes.find(nodes)
-        for node, place in zip(nodes, places, strict=True):
-            if place.slot != ROOT and int(self.trie.token[place.slot]) in self.tokenizer.end_ids:
+    def _unfinished(self, nodes: Sequence[int]) -> list[NodeRef]:
+        refs = self._nodes.find(nodes)
+        for node, ref in zip(nodes, refs, strict=True):
+            if ref.slot != ROOT and int(self.trie.token[ref.slot]) in self.tokenizer.end_ids:
                 raise UserError(f"the text of node {node} has ended; only a continuation that is not done can go on")
-        return places
+        return refs
 
     def _continuation(
-        self, root: Place, slot: int, tokens: Sequence[Token], finish: FinishReason, stop: tuple[str, ...]
+        self, root: NodeRef, slot: int, tokens: Sequence[Token], finish: FinishReason, stop: tuple[str, ...]
     ) -> Continuation:
         ids = [token.id for token in tokens]
         return Continuation(
-            node=self._nodes.give([slot], [root.tree])[0],
+            node=self._nodes.acquire([slot], [root.tree])[0],
             text=self.engine.text(ids, finish, stop),
             logprob=sum(token.logprob for token in tokens),
             tokens=len(ids),

@@ -19,7 +19,7 @@ class _Text:
     """Tokens that are not read yet and the states before them; the last hidden state once all are read."""
 
     unread: list[int]
-    holds: int
+    refcount: int
     states: list[State] | None = None
     hidden: Float[Tensor, "D"] | None = None
 
@@ -43,14 +43,14 @@ class RecurrentBackend:
 
     def open(self, ids: Sequence[int], n: int, room: int, at: int | None = None) -> int | None:
         assert at is None
-        if 2 * (sum(text.holds for text in self._texts.values()) + n) > self._most:
+        if 2 * (sum(text.refcount for text in self._texts.values()) + n) > self._most:
             return None
         return self._add(_Text(list(ids), n))
 
     @torch.inference_mode()
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
         """Prompts are read one by one and single tokens as one batch, so that no row's bits depend on its company."""
-        texts = [self._texts[place] for place in places.tolist()]
+        texts = [self._texts[seq] for seq in seqs.tolist()]
         by = np.repeat(np.arange(len(texts)), [len(text.unread) for text in texts])
         for text in texts:
             if text.states is None:
@@ -72,33 +72,33 @@ class RecurrentBackend:
         return Computed(by, np.ones(len(by), bool))
 
     @torch.inference_mode()
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        rows = [self._texts[place].hidden for place in at_least(LEAST_ROWS, places).tolist()]
-        logits = self.model.logits(torch.stack([row for row in rows if row is not None]))[: len(places)]
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        rows = [self._texts[seq].hidden for seq in at_least(LEAST_ROWS, seqs).tolist()]
+        logits = self.model.logits(torch.stack([row for row in rows if row is not None]))[: len(seqs)]
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
         """Equal samples stay one text."""
         made: dict[tuple[int, int], int] = {}
         at, new = [], []
-        for key in zip(places.tolist(), tokens.tolist(), strict=True):
+        for key in zip(seqs.tolist(), tokens.tolist(), strict=True):
             new.append(key not in made)
             if key not in made:
                 made[key] = self._add(_Text([key[1]], 0, self._texts[key[0]].states))
-            self._texts[made[key]].holds += 1
+            self._texts[made[key]].refcount += 1
             at.append(made[key])
         return np.array(at, np.int64), np.array(new)
 
-    def release(self, places: Sequence[int]) -> None:
-        for place in places:
-            self._texts[place].holds -= 1
-            if not self._texts[place].holds:
-                del self._texts[place]
+    def release(self, seqs: Sequence[int]) -> None:
+        for seq in seqs:
+            self._texts[seq].refcount -= 1
+            if not self._texts[seq].refcount:
+                del self._texts[seq]
 
-    def retain(self, places: Sequence[int]) -> None:
-        self.release(places)
+    def retain(self, seqs: Sequence[int]) -> None:
+        self.release(seqs)
 
     @property
     def _most(self) -> int:

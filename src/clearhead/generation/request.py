@@ -1,15 +1,17 @@
-"""What is asked of the engine and what it answers: a request, and an event for every token of every sample."""
+"""What is asked of the engine, what it remembers while it answers, and what it tells: an event for every token.
+
+`Request` and `TokenEvent` are for those who ask, `RequestGroup` and `Sample` the engine's own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from clearhead.errors import UserError
+from clearhead.generation.beam import Hypothesis
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.sampling import Token
-
-FinishReason = Literal["end", "stop", "tokens", "context"]
-"""The model's own end, a stop string, the number of tokens asked for, or the model's context."""
+from clearhead.generation.stopping import FinishReason, StopRule
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Request:
 class TokenEvent(NamedTuple):
     """One more token of a sample, and with the last one why it is the last.
 
-    `place` is where the text now ends in the engine's backend. The engine holds that of a finished sample until its
+    `seq` is where the text now ends in the engine's backend. The engine holds that of a finished sample until its
     next step: whoever needs it longer holds it too. Of a beam it is -1: those texts are let go of.
     """
 
@@ -53,4 +55,50 @@ class TokenEvent(NamedTuple):
     sample: int
     token: Token
     finish: FinishReason | None
-    place: int
+    seq: int
+
+
+@dataclass(eq=False)
+class Sample:
+    """A text while it is written: what came after the prompt, and where it ends in the backend."""
+
+    group: "RequestGroup"
+    index: int
+    seq: int
+    ids: list[int] = field(default_factory=list)
+    tokens: list[Token] = field(default_factory=list)  # of a beam, whose texts are told when the search is over
+    log_p: float = 0.0  # of a beam
+
+
+@dataclass(eq=False)
+class RequestGroup:
+    """The samples of one request that have not ended; all are `steps` tokens long."""
+
+    id: int
+    request: Request
+    new: int  # tokens at most
+    filters: SamplingParams  # without `max_tokens`: equal for all that draw alike
+    rule: StopRule
+    account: int
+    at: int | None
+    samples: list[Sample] = field(default_factory=list)
+    steps: int = 0
+    found: list[Hypothesis] = field(default_factory=list)  # by beams: the best texts that ended
+
+    @property
+    def width(self) -> int:
+        """Samples that it begins with."""
+        return 1 if self.request.beams else self.request.n
+
+    @property
+    def promised(self) -> int:
+        """Tokens that it may yet write."""
+        return (self.request.beams or len(self.samples) or self.request.n) * (self.new - self.steps)
+
+    @property
+    def length(self) -> int:
+        """Tokens of each text, prompt and all."""
+        return len(self.request.prompt_ids) + self.steps
+
+    def begin(self, seq: int) -> None:
+        self.samples = [Sample(self, index, seq) for index in range(self.width)]

@@ -147,7 +147,7 @@ def draw(cdf: Float[Tensor, "N V"], uniforms: Float[Tensor, "N"]) -> Int[Tensor,
 
 
 def mixed(x: UInt64[np.ndarray, "*N"]) -> UInt64[np.ndarray, "*N"]:
-    """A bijection of 64-bit numbers that looks random: the finaliser of SplitMix64. Steele et al. 2014, figure 17."""
+    """A bijection of 64-bit numbers that looks random: the finalizer of SplitMix64. Steele et al. 2014, figure 17."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -1,12 +1,16 @@
 """Stop strings: found in the text, not in the tokens, so one may span several tokens or end inside one."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
 
 from clearhead.errors import UserError
 from clearhead.text.protocol import Tokenizer
+
+FinishReason = Literal["end", "stop", "tokens", "context"]
+"""The model's own end, a stop string, the number of tokens asked for, or the model's context."""
 
 UNFINISHED = "\ufffd"  # what a decoder writes for a character whose bytes are not all there yet
 

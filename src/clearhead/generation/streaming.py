@@ -77,10 +77,10 @@ class StopStrings:
         if self.found is not None:
             return ""
         self._held += text
-        places = [(self._held.find(string), string) for string in self._strings if string in self._held]
-        if places:
-            place, self.found = min(places)
-            out, self._held = self._held[:place], ""
+        found = [(self._held.find(string), string) for string in self._strings if string in self._held]
+        if found:
+            at, self.found = min(found)
+            out, self._held = self._held[:at], ""
             return out
         keep = max((overlap(self._held, string) for string in self._strings), default=0)
         out, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]

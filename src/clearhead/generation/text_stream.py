@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clearhead.generation.engine import Engine
-from clearhead.generation.request import FinishReason, Request
+from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
+from clearhead.generation.stopping import FinishReason
 from clearhead.generation.streaming import Detokenizer, StopStrings
 
 

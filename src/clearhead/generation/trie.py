@@ -52,7 +52,7 @@ class Children:
 class TokenTrie:
     """Every token of every text that is in use has one slot, shared by all texts that begin alike.
 
-    `holds[s]` counts the references to s: its children, and those of `hold`. At 0 the slot is free for another token.
+    `refcount[s]` counts the references to s: its children, and those of `acquire`. At 0 the slot is free for another.
 
         "ab", "ac" held    root 0 - a 1 - b 2     paths[2] = 1 2 2 2 ...   (its ancestors, then itself to the end)
                                        \\ c 3     paths[3] = 1 3 3 3 ...
@@ -67,13 +67,13 @@ class TokenTrie:
         self.token = np.zeros(slots, np.int32)
         self.parent = np.zeros(slots, np.int32)
         self.depth = np.full(slots, -1, np.int32)
-        self.holds = np.zeros(slots, np.int32)
+        self.refcount = np.zeros(slots, np.int32)
         self.hash = np.zeros(slots, np.uint64)
         self.paths = np.zeros((slots, width), np.int32)
         self._children = Children(vocab, slots)
         self._free = np.arange(slots - 1, 0, -1, dtype=np.int32)  # a stack; the root is never on it
         self._n_free = slots - 1
-        self.holds[ROOT] = 1
+        self.refcount[ROOT] = 1
 
     @property
     def slots(self) -> int:
@@ -123,17 +123,17 @@ class TokenTrie:
         """The whole text that ends at a slot."""
         return self.token[self.paths[slot, : self.depth[slot] + 1]]
 
-    def hold(self, slots: Int[np.ndarray, "N"]) -> None:
-        np.add.at(self.holds, slots, 1)
+    def acquire(self, slots: Int[np.ndarray, "N"]) -> None:
+        np.add.at(self.refcount, slots, 1)
 
     def release(self, slots: Int[np.ndarray, "N"]) -> None:
         """Take back one reference for each entry; slots that nobody refers to any more are freed, from leaf to root."""
         while len(slots):
-            np.subtract.at(self.holds, slots, 1)
-            assert (self.holds[slots] >= 0).all(), "a slot was released more often than held"
-            dead = np.unique(slots[self.holds[slots] == 0])
-            for tell in self.on_free:
-                tell(dead)
+            np.subtract.at(self.refcount, slots, 1)
+            assert (self.refcount[slots] >= 0).all(), "a slot was released more often than held"
+            dead = np.unique(slots[self.refcount[slots] == 0])
+            for notify in self.on_free:
+                notify(dead)
             slots = self.parent[dead]
             self._children.clear(self._children.keys(slots, self.token[dead]))
             self._free[self._n_free : self._n_free + len(dead)] = dead
@@ -151,16 +151,16 @@ class TokenTrie:
         path = self.paths[parents]
         own = np.arange(path.shape[1]) >= depth[:, None]
         self.paths[new] = np.where(own, new[:, None], path)
-        self.token[new], self.parent[new], self.depth[new], self.holds[new] = tokens, parents, depth, 0
+        self.token[new], self.parent[new], self.depth[new], self.refcount[new] = tokens, parents, depth, 0
         self.hash[new] = chained(self.hash[parents], tokens)
-        np.add.at(self.holds, parents, 1)
+        np.add.at(self.refcount, parents, 1)
         return new
 
     def _grow(self) -> None:
         old, new = self.slots, min(2 * self.slots, self.most)
         assert new > old, "whoever limits the slots makes room first"
         self.token, self.parent = resized(self.token, new), resized(self.parent, new)
-        self.depth, self.holds = resized(self.depth, new), resized(self.holds, new)
+        self.depth, self.refcount = resized(self.depth, new), resized(self.refcount, new)
         self.hash, self.paths = resized(self.hash, new), resized(self.paths, new)
         self._free = resized(self._free, new)
         self._children.grow(new)

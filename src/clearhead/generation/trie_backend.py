@@ -10,15 +10,14 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from clearhead.errors import UserError
-from clearhead.generation.backend import Computed, memory_limit, refuse, size
+from clearhead.generation.backend import Computed, full, memory_limit, refuse
 from clearhead.generation.cache import KVCache, frozen_copy, slot_bytes
 from clearhead.generation.trie import SlotFlags, TokenTrie
 from clearhead.models.decoder import Decoder
 
 
 class TrieBackend:
-    """A decoder, frozen as it is now, and the trie of all texts in use; a place is a slot.
+    """A decoder, frozen as it is now, and the trie of all texts in use; a sequence is a slot.
 
     Keys, values and hidden states never take more than `kv_memory` bytes. Texts that ended stay, the one that was used
     last the longest, until a new one needs their slots.
@@ -51,12 +50,12 @@ class TrieBackend:
         """The part of the prompt that is known already is held first, so that making room does not take it away."""
         known = self.trie.longest(ids) if at is None else at
         rest = ids[int(self.trie.depth[known]) + 1 :]
-        self.trie.hold(np.array([known]))
+        self.trie.acquire(np.array([known]))
         try:
             if not self.make_room(len(rest) + room):
                 return None
             slots = self.trie.insert(np.array([known], np.int32), [rest])
-            self.trie.hold(slots.repeat(n))
+            self.trie.acquire(slots.repeat(n))
         finally:
             self.trie.release(np.array([known], np.int32))
         return int(slots[0])
@@ -68,45 +67,41 @@ class TrieBackend:
         return self.trie.used + positions <= self.trie.most
 
     def need(self, positions: int) -> None:
-        """UserError where `make_room` fails."""
+        """NoRoom where `make_room` fails."""
         if not self.make_room(positions):
-            raise UserError(
-                f"the texts that are held fill {self.trie.used:,} of {self.trie.most:,} positions that fit into "
-                f"{size(self.limit)} of keys and values, and {positions:,} more are needed; release some, or raise "
-                "--kv-memory"
-            )
+            raise full(self.trie.used, self.trie.most, positions, self.limit)
 
-    def compute(self, places: Int[np.ndarray, "N"]) -> Computed:
-        return self.cache.compute(places)
+    def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
+        return self.cache.compute(seqs)
 
-    def logits(self, places: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        return self.cache.logits(places)
+    def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
+        return self.cache.logits(seqs)
 
     def advance(
-        self, places: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
+        self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
-        slots = self.trie.children(places, tokens.astype(np.int32))
-        self.trie.hold(slots)
+        slots = self.trie.children(seqs, tokens.astype(np.int32))
+        self.trie.acquire(slots)
         new = np.zeros(len(slots), bool)
         reached, first = np.unique(slots, return_index=True)
         new[first] = ~self._reached[reached]
         self._reached.set(reached)
         return slots, new
 
-    def release(self, places: Sequence[int]) -> None:
-        self.trie.release(np.array(places, np.int32))
+    def release(self, seqs: Sequence[int]) -> None:
+        self.trie.release(np.array(seqs, np.int32))
 
-    def retain(self, places: Sequence[int]) -> None:
-        for place in places:
-            if place in self._kept:
-                self._forget(place)  # one hold is enough, and it is the youngest now
-            self._kept[place] = None
+    def retain(self, seqs: Sequence[int]) -> None:
+        for seq in seqs:
+            if seq in self._kept:
+                self._forget(seq)  # one hold is enough, and it is the youngest now
+            self._kept[seq] = None
 
     def forget(self) -> None:
         """All that is held for nobody."""
-        for place in list(self._kept):
-            self._forget(place)
+        for seq in list(self._kept):
+            self._forget(seq)
 
-    def _forget(self, place: int) -> None:
-        del self._kept[place]
-        self.release([place])
+    def _forget(self, seq: int) -> None:
+        del self._kept[seq]
+        self.release([seq])

@@ -19,8 +19,8 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.formats.safetensors import pickled
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.models.huggingface import family_of, sources
-from clearhead.nn.lora import LoraConfig, LoraLinear, merged, places
+from clearhead.models.huggingface import family_of, weight_map
+from clearhead.nn.lora import LoraConfig, LoraLinear, merged, target_modules
 
 TENSORS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
@@ -56,7 +56,7 @@ def family_or_llama(config: DecoderConfig) -> str:
 
 def their_parts(config: DecoderConfig, family: str, ours: str) -> Iterator[Theirs]:
     """The matrices that our matrix `ours`, such as blocks.0.attention.qkv, is made of."""
-    source = sources(config, family)[f"{ours}.weight"]
+    source = weight_map(config, family)[f"{ours}.weight"]
     names, sizes = source.names, source.rows
     if not config.gated and len(names) == 2:  # a Llama's gate, which this decoder does without
         names, sizes = names[1:], sizes[1:]
@@ -70,11 +70,11 @@ def tensors_of(decoder: Decoder) -> dict[str, Tensor]:
     """All updates under PEFT's names."""
     family = family_or_llama(decoder.config)
     found: dict[str, Tensor] = {}
-    for place in places(decoder):
-        layer = getattr(place.module, place.attribute)
+    for target in target_modules(decoder):
+        layer = getattr(target.module, target.attribute)
         if not isinstance(layer, LoraLinear):
             continue
-        for theirs in their_parts(decoder.config, family, place.name):
+        for theirs in their_parts(decoder.config, family, target.name):
             names = [n for n in layer.a if theirs.rows.start <= layer.rows[n].start < theirs.rows.stop]
             if names:
                 b = _placed([(layer.b[n].detach(), layer.rows[n]) for n in names], theirs.rows)
@@ -118,12 +118,12 @@ def apply_adapter(decoder: Decoder, folder: Path) -> None:
     updates = _read_updates(folder)
     weights, family = dict(decoder.named_parameters()), family_or_llama(decoder.config)
     new: list[tuple[Tensor, Tensor]] = []
-    for place in places(decoder):
-        for theirs in their_parts(decoder.config, family, place.name):
+    for target in target_modules(decoder):
+        for theirs in their_parts(decoder.config, family, target.name):
             if theirs.name not in updates:
                 continue
             a, b = updates.pop(theirs.name)
-            rows = weights[f"{place.name}.weight"].detach()[theirs.rows]
+            rows = weights[f"{target.name}.weight"].detach()[theirs.rows]
             if a.ndim != 2 or b.shape != (rows.shape[0], a.shape[0]) or a.shape[1] != rows.shape[1]:
                 raise UserError(
                     f"{folder}: the update of {theirs.name} is {tuple(b.shape)} x {tuple(a.shape)}, but the matrix is "
@@ -198,7 +198,7 @@ def _of_module(config: Mapping[str, Any], key: str, patterns: str, usual: int, n
 
 
 def _scale(config: Mapping[str, Any], name: str, rank: int) -> float:
-    """alpha / rank, or alpha / √rank for rank-stabilised updates (Kalajdzievski 2023); a pattern may set a module's."""
+    """alpha / rank, or alpha / √rank for rank-stabilized updates (Kalajdzievski 2023); a pattern may set a module's."""
     alpha, r = (
         _of_module(config, *keys, name) for keys in (("lora_alpha", "alpha_pattern", 8), ("r", "rank_pattern", 8))
     )

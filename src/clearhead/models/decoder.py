@@ -27,9 +27,9 @@ GATED = ("swiglu", "geglu", "reglu")
 Rotation = tuple[Tensor, Tensor]
 BLOCKS: dict[str, Callable[..., nn.Module]] = {"pre": PreNormBlock, "post": PostNormBlock, "sandwich": SandwichBlock}
 MOST_LAYERS = 10_000  # far above what there is, and far below what brings a computer down before a mistake is seen
-LARGEST = {
+MAX_SIZES = {
     "n_layers": MOST_LAYERS, "vocab": 1 << 24, "d_model": 1 << 20, "n_heads": 1 << 16, "n_kv_heads": 1 << 16,
-    "d_ff": 1 << 24, "head_channels": 1 << 16, "max_positions": 1 << 24, "window": 1 << 31, "global_every": 1 << 31,
+    "d_ff": 1 << 24, "head_dim": 1 << 16, "max_positions": 1 << 24, "window": 1 << 31, "global_every": 1 << 31,
     "rope_original": 1 << 31,
 }  # fmt: skip
 NORMS_OF = {"pre": 2, "post": 2, "sandwich": 4}
@@ -37,9 +37,9 @@ NORMS_OF = {"pre": 2, "post": 2, "sandwich": 4}
 
 @dataclass(frozen=True)
 class DecoderConfig:
-    """The shape of a decoder. The defaults are Qwen 3's without its gains, so that other programs can read it.
+    """The shape of a decoder. The defaults are Qwen 3's without its norm weights, so that other programs can read it.
 
-    The second half describes published families. 0 stands for "none", for `head_channels` "d_model / n_heads" and for
+    The second half describes published families. 0 stands for "none", for `head_dim` "d_model / n_heads" and for
     `attention_scale` "1/√C". With a window, every `global_every`-th layer sees everything, and turns by `rope_theta`
     and its scaling where the others, if `rope_local_theta` is given, turn by that, `rope_local_factor` times as slowly.
     """
@@ -59,9 +59,9 @@ class DecoderConfig:
     rope_theta: float = 100.0
     norm_eps: float = 1e-6
     block: Literal["pre", "post", "sandwich"] = "pre"
-    gain: Literal["none", "plain", "one_plus"] = "none"
+    norm_weight: Literal["none", "plain", "one_plus"] = "none"
     bias: Literal["none", "qkv", "all"] = "none"
-    head_channels: int = 0
+    head_dim: int = 0
     window: int = 0
     global_every: int = 0
     rope_local_theta: float = 0.0
@@ -81,27 +81,27 @@ class DecoderConfig:
         for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "d_ff", "max_positions"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name, most in LARGEST.items():
+        for name, most in MAX_SIZES.items():
             if getattr(self, name) > most:
                 raise UserError(f"{name} = {getattr(self, name)} is too large; at most {most} is possible")
         for name in ("rope_theta", "norm_eps"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be a number above 0")
         for name in (
-            "head_channels", "window", "global_every", "rope_local_theta", "attention_scale", "attention_softcap",
+            "head_dim", "window", "global_every", "rope_local_theta", "attention_scale", "attention_softcap",
             "logit_softcap",
         ):  # fmt: skip
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must not be negative; 0 means none")
         if not 0 <= self.dropout < 1:
             raise UserError(f"dropout = {self.dropout} must be at least 0 and below 1")
-        if self.d_model % self.n_heads and not self.head_channels:
+        if self.d_model % self.n_heads and not self.head_dim:
             raise UserError(f"d_model = {self.d_model} is not a multiple of n_heads = {self.n_heads}; change one")
         if self.n_heads % self.n_kv_heads:
             raise UserError(f"n_heads = {self.n_heads} is not a multiple of n_kv_heads = {self.n_kv_heads}; change one")
-        if self.positions == "rotary" and self.channels % 2:
+        if self.positions == "rotary" and self.dim_per_head % 2:
             raise UserError(
-                f"rotary positions turn pairs of channels, but d_model / n_heads = {self.channels} is odd; "
+                f"rotary positions turn pairs of channels, but d_model / n_heads = {self.dim_per_head} is odd; "
                 f"make it even or choose learned positions"
             )
         if self.positions == "sinusoidal" and self.d_model % 2:
@@ -123,9 +123,9 @@ class DecoderConfig:
             )
 
     @property
-    def channels(self) -> int:
-        """C: channels per head."""
-        return self.head_channels or self.d_model // self.n_heads
+    def dim_per_head(self) -> int:
+        """C, channels per head: `head_dim`, or what it stands for."""
+        return self.head_dim or self.d_model // self.n_heads
 
     @property
     def gated(self) -> bool:
@@ -141,16 +141,16 @@ class DecoderConfig:
     @property
     def matrix_parameters(self) -> int:
         """Weights that every token is multiplied by: all but the embeddings that are only looked up."""
-        D, F, C = self.d_model, self.d_ff, self.channels
+        D, F, C = self.d_model, self.d_ff, self.dim_per_head
         attention = D * (self.n_heads + 2 * self.n_kv_heads) * C + self.n_heads * C * D
         mlp = D * F * (3 if self.gated else 2)
         return self.n_layers * (attention + mlp) + self.vocab * D
 
     @property
     def vector_parameters(self) -> int:
-        """Biases and gains."""
-        D, C, qkv = self.d_model, self.channels, (self.n_heads + 2 * self.n_kv_heads) * self.channels
-        a_norm = (self.gain != "none") + (self.norm == "layer" and self.bias == "all")
+        """Biases and norm weights."""
+        D, C, qkv = self.d_model, self.dim_per_head, (self.n_heads + 2 * self.n_kv_heads) * self.dim_per_head
+        a_norm = (self.norm_weight != "none") + (self.norm == "layer" and self.bias == "all")
         biases = {"none": 0, "qkv": qkv, "all": qkv + D + self.d_ff * (2 if self.gated else 1) + D}[self.bias]
         layer = biases + NORMS_OF[self.block] * a_norm * D + (2 * a_norm * C if self.qk_norm else 0)
         return self.n_layers * layer + (0 if self.block == "post" else a_norm * D)
@@ -162,7 +162,7 @@ class DecoderConfig:
 
     def flops_per_token(self, keys: int) -> int:
         """A forward pass of a token that sees `keys` keys, two operations for a multiply-add; training costs three."""
-        return 2 * self.matrix_parameters + 4 * self.n_layers * self.n_heads * self.channels * keys
+        return 2 * self.matrix_parameters + 4 * self.n_layers * self.n_heads * self.dim_per_head * keys
 
 
 PRESETS: dict[str, dict[str, object]] = {
@@ -183,18 +183,18 @@ class Decoder(nn.Module):
         super().__init__()
         self.config = config
         self.embed = table(config.vocab, config.d_model)
-        self.place = table(config.max_positions, config.d_model) if config.positions == "learned" else None
+        self.pos_embed = table(config.max_positions, config.d_model) if config.positions == "learned" else None
         self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
         self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
-            initialise(self, seed)
+            initialize(self, seed)
         # No buffers: a decoder in half precision still turns by whole frequencies.
         self.frequencies = global_frequencies(config) if config.positions == "rotary" else None
         local = config.rope_local_theta
         self.local_frequencies = self.frequencies
         if local:
-            self.local_frequencies = functional.frequencies(config.channels, local) / config.rope_local_factor
+            self.local_frequencies = functional.frequencies(config.dim_per_head, local) / config.rope_local_factor
 
     def forward(
         self, tokens: Int[Tensor, "*B"], positions: Int[Tensor, "*B"] | None = None, attend: Attend | None = None
@@ -216,8 +216,8 @@ class Decoder(nn.Module):
         x = embedding(tokens, self.embed.weight).to(dtype)
         if config.embed_scale:
             x = x * torch.tensor(config.d_model**0.5, dtype=dtype, device=x.device)  # rounded, as Gemma was trained
-        if self.place is not None:
-            x = x + embedding(positions, self.place.weight).to(dtype)
+        if self.pos_embed is not None:
+            x = x + embedding(positions, self.pos_embed.weight).to(dtype)
         elif config.positions == "sinusoidal":
             x = x + functional.sinusoidal(positions, config.d_model).to(dtype)
         return nn.functional.dropout(x, config.dropout, self.training)
@@ -244,17 +244,17 @@ class Decoder(nn.Module):
 
 
 def table(rows: int, width: int) -> nn.Embedding:
-    """Not set to anything yet: `initialise` does that, or a file."""
+    """Not set to anything yet: `initialize` does that, or a file."""
     return nn.Embedding(rows, width, _weight=torch.empty(rows, width))
 
 
 def norm_of(config: DecoderConfig, width: int) -> Norm:
     bias = config.norm == "layer" and config.bias == "all"
-    return Norm(config.norm, width, config.norm_eps, config.gain, bias)
+    return Norm(config.norm, width, config.norm_eps, config.norm_weight, bias)
 
 
 def block_of(config: DecoderConfig) -> nn.Module:
-    C, D = config.channels, config.d_model
+    C, D = config.dim_per_head, config.d_model
     attention = Attention(
         D, config.n_heads, config.n_kv_heads, C,
         bias=(config.bias != "none", config.bias == "all"),
@@ -269,22 +269,22 @@ def block_of(config: DecoderConfig) -> nn.Module:
 
 def global_frequencies(config: DecoderConfig) -> Float[Tensor, "N"]:
     """How fast each pair of channels turns in layers that see everything, and in all layers without a local base."""
-    frequency = functional.frequencies(config.channels, config.rope_theta)
+    frequency = functional.frequencies(config.dim_per_head, config.rope_theta)
     if config.rope_scaling == "linear":  # positions are closer together. Chen et al. 2023, section 2.3
         return frequency / config.rope_factor
     if config.rope_scaling == "llama3":
-        return functional.stretched(
+        return functional.llama3_rope(
             frequency, config.rope_factor, config.rope_low, config.rope_high, config.rope_original
         )
     return frequency
 
 
 @torch.no_grad()
-def initialise(model: Decoder, seed: int) -> None:
+def initialize(model: Decoder, seed: int) -> None:
     """Uniform ±1/√fan_in for the matrices that read the stream, zero for those that write to it and for the head.
 
-    A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and gains have
-    their neutral values from the start.
+    A new pre-norm model is thus the identity between embedding and head, and every logit is 0. Biases and norm weights
+    have their neutral values from the start.
     """
     generator = torch.Generator().manual_seed(seed)
     for name, weight in model.named_parameters():
@@ -292,7 +292,7 @@ def initialise(model: Decoder, seed: int) -> None:
             continue
         if name.endswith(("out.weight", "down.weight", "head.weight")):
             weight.zero_()
-        elif name in ("embed.weight", "place.weight"):
+        elif name in ("embed.weight", "pos_embed.weight"):
             weight.normal_(std=1 / math.sqrt(model.config.d_model) if model.config.tied else 0.5, generator=generator)
         else:
             bound = 1 / math.sqrt(weight.shape[1])

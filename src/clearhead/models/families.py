@@ -10,9 +10,16 @@ from typing import Any
 from clearhead.config import nearest
 from clearhead.errors import UserError, warn
 
-LLAMA = {"norm": "rms", "positions": "rotary", "mlp": "swiglu", "qk_norm": False, "block": "pre", "gain": "plain"}
-GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "gain": "plain", "bias": "all"}
-GEMMA = {**LLAMA, "mlp": "geglu", "gain": "one_plus", "bias": "none", "embed_scale": True}
+LLAMA = {
+    "norm": "rms",
+    "positions": "rotary",
+    "mlp": "swiglu",
+    "qk_norm": False,
+    "block": "pre",
+    "norm_weight": "plain",
+}
+GPT = {"norm": "layer", "positions": "learned", "mlp": "gelu", "qk_norm": False, "norm_weight": "plain", "bias": "all"}
+GEMMA = {**LLAMA, "mlp": "geglu", "norm_weight": "one_plus", "bias": "none", "embed_scale": True}
 FAMILIES: dict[str, dict[str, Any]] = {  # what of a DecoderConfig is the same in all models of a family
     "gpt2": {**GPT, "block": "pre"},
     "openai-gpt": {**GPT, "block": "post"},

@@ -1,7 +1,7 @@
 """What llama.cpp calls the parts of a decoder: the metadata of a GGUF file <-> DecoderConfig, its tensors <-> ours.
 
 Names come from llama.cpp's gguf-py/gguf/constants.py, and what its converter does to weights is undone: queries and
-keys of the architecture "llama" have their rotary pairs side by side, Gemma's gains have 1 added.
+keys of the architecture "llama" have their rotary pairs side by side, Gemma's norm weights have 1 added.
 Deliberately not here: the file (formats.gguf) and the tokenizer in it (text.gguf_vocab).
 """
 
@@ -19,7 +19,7 @@ from clearhead.config import nearest
 from clearhead.errors import UserError, warn
 from clearhead.models import huggingface
 from clearhead.models.decoder import Decoder, DecoderConfig, global_frequencies
-from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
+from clearhead.models.weight_map import MappedTensor, ReadTensor, Shape, check_shapes, copy_in, cut_out
 
 ARCHITECTURES = {
     "llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3", "gemma": "gemma", "gemma2": "gemma2",
@@ -61,7 +61,7 @@ def as_tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
 
 
-def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
+def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: ReadTensor) -> DecoderConfig:
     """The decoder that a file describes. UserError names the first thing in it that we do not have.
 
     What the file leaves out is as llama.cpp's load_hparams has it, and so is what depends on the number of layers.
@@ -91,16 +91,16 @@ def config_from(metadata: Mapping[str, Any], shapes: Mapping[str, Shape], read: 
     gpt = family == "gpt2"
     sizes["norm_eps"] = keys.number("attention.layer_norm_epsilon" if gpt else "attention.layer_norm_rms_epsilon")
     if not gpt:
-        channels = keys.whole("attention.key_length", sizes["d_model"] // max(heads, 1))
+        head_dim = keys.whole("attention.key_length", sizes["d_model"] // max(heads, 1))
         for key in ("attention.value_length", "rope.dimension_count", *SAME_IN_WINDOWS):
-            if keys.whole(key, channels) != channels:
-                raise UserError(f"{arch}.{key} = {keys.whole(key)} cannot be honored; only {channels} can, as for keys")
-        sizes["head_channels"] = 0 if channels * heads == sizes["d_model"] else channels
+            if keys.whole(key, head_dim) != head_dim:
+                raise UserError(f"{arch}.{key} = {keys.whole(key)} cannot be honored; only {head_dim} can, as for keys")
+        sizes["head_dim"] = 0 if head_dim * heads == sizes["d_model"] else head_dim
         sizes |= _rotary(keys)
     if family in ("gemma2", "gemma3_text"):
-        sizes |= _gemma(keys, family, sizes, channels)
+        sizes |= _gemma(keys, family, sizes, head_dim)
     keys.check_rest()
-    fixed = {**huggingface.FAMILIES[family], "gain": "plain"}
+    fixed = {**huggingface.FAMILIES[family], "norm_weight": "plain"}
     config = DecoderConfig(**{**fixed, **sizes})
     if ROPE_FREQS not in shapes:
         return config
@@ -154,12 +154,12 @@ def _rotary(keys: _Keys) -> dict[str, Any]:
     return found if kind == "none" or factor == 1 else found | {"rope_scaling": "linear", "rope_factor": factor}
 
 
-def _gemma(keys: _Keys, family: str, sizes: Mapping[str, Any], channels: int) -> dict[str, Any]:
+def _gemma(keys: _Keys, family: str, sizes: Mapping[str, Any], head_dim: int) -> dict[str, Any]:
     """Windows, soft caps and scales of Gemma 2 and 3."""
     second = family == "gemma2"
     layers = sizes["n_layers"]
     found: dict[str, Any] = {
-        "attention_scale": gemma_scale(family, layers, sizes["d_model"], sizes["n_heads"], channels)
+        "attention_scale": gemma_scale(family, layers, sizes["d_model"], sizes["n_heads"], head_dim)
     }
     found["logit_softcap"] = keys.number("final_logit_softcapping", 30.0 if second else 0.0)
     if second:
@@ -189,9 +189,9 @@ def _gemma(keys: _Keys, family: str, sizes: Mapping[str, Any], channels: int) ->
     return found | {"rope_local_theta": local}
 
 
-def gemma_scale(family: str, layers: int, width: int, heads: int, channels: int) -> float:
+def gemma_scale(family: str, layers: int, width: int, heads: int, head_dim: int) -> float:
     """What q · k is multiplied by: llama.cpp knows the largest models, which differ, by their number of layers."""
-    return (width // heads if layers == GEMMA_LARGEST[family] else channels) ** -0.5
+    return (width // heads if layers == GEMMA_LARGEST[family] else head_dim) ** -0.5
 
 
 def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> DecoderConfig:
@@ -199,7 +199,7 @@ def with_factors(config: DecoderConfig, factors: Tensor, original: int) -> Decod
 
     The slowest frequency is divided by the whole factor. `original` is the context before it was stretched.
     """
-    if factors.shape == (config.channels // 2,) and factors.isfinite().all() and factors.max() >= 1:
+    if factors.shape == (config.dim_per_head // 2,) and factors.isfinite().all() and factors.max() >= 1:
         factor = float(f"{factors.max():.6g}")
         scaled = replace(config, rope_scaling="llama3", rope_factor=factor, rope_original=original)
         if torch.allclose(rope_factors(scaled), factors.float(), 1e-4):
@@ -224,8 +224,8 @@ def architecture_of(config: DecoderConfig) -> str:
             f"mlp = {config.mlp!r} has no form in GGUF; write a Hugging Face folder, or train with mlp = {usual!r}"
         )
     if family in GEMMA_LARGEST:
-        scale = gemma_scale(family, config.n_layers, config.d_model, config.n_heads, config.channels)
-        if abs((config.attention_scale or config.channels**-0.5) / scale - 1) > 1e-6:
+        scale = gemma_scale(family, config.n_layers, config.d_model, config.n_heads, config.dim_per_head)
+        if abs((config.attention_scale or config.dim_per_head**-0.5) / scale - 1) > 1e-6:
             raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only {scale:.4g} has")
     if config.rope_local_factor != 1:
         raise UserError(
@@ -254,8 +254,8 @@ def metadata_of(config: DecoderConfig) -> dict[str, Any]:
     }  # fmt: skip
     if not gpt:
         found |= {
-            "rope.freq_base": config.rope_theta, "rope.dimension_count": config.channels,
-            "attention.key_length": config.channels, "attention.value_length": config.channels,
+            "rope.freq_base": config.rope_theta, "rope.dimension_count": config.dim_per_head,
+            "attention.key_length": config.dim_per_head, "attention.value_length": config.dim_per_head,
         }  # fmt: skip
     if config.rope_scaling == "linear":
         found |= {"rope.scaling.type": "linear", "rope.scaling.factor": config.rope_factor}
@@ -273,13 +273,13 @@ def metadata_of(config: DecoderConfig) -> dict[str, Any]:
     return {"general.architecture": arch} | {f"{arch}.{key}": value for key, value in found.items()}
 
 
-def sources(config: DecoderConfig, arch: str) -> dict[str, Source]:
+def weight_map(config: DecoderConfig, arch: str) -> dict[str, MappedTensor]:
     """For each tensor of a decoder, where a GGUF file keeps it."""
     table = NAMES | (SANDWICH if config.block == "sandwich" else {})
     found = {}
-    for ours, source in huggingface.sources(config, ARCHITECTURES[arch]).items():
-        turned = (config.n_heads, config.n_kv_heads, 0) if arch == "llama" and "qkv" in ours else ()
-        found[ours] = Source(tuple(_name(name, table) for name in source.names), source.rows, False, turned)
+    for ours, source in huggingface.weight_map(config, ARCHITECTURES[arch]).items():
+        interleaved = (config.n_heads, config.n_kv_heads, 0) if arch == "llama" and "qkv" in ours else ()
+        found[ours] = MappedTensor(tuple(_name(name, table) for name in source.names), source.rows, False, interleaved)
     return found
 
 
@@ -292,14 +292,14 @@ def _name(theirs: str, table: Mapping[str, str]) -> str:
     return f"{table[stem]}.{kind}"
 
 
-def fill(decoder: Decoder, arch: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
+def fill(decoder: Decoder, arch: str, shapes: Mapping[str, Shape], read: ReadTensor, where: str) -> None:
     """Copy a file's tensors into our decoder; UserError as `copy_in`."""
-    copy_in(decoder, sources(decoder.config, arch), _weights(shapes), read, where)
+    copy_in(decoder, weight_map(decoder.config, arch), _weights(shapes), read, where)
 
 
 def check(decoder: Decoder, arch: str, shapes: Mapping[str, Shape], where: str) -> None:
     """UserError unless a file's tensors would fill our decoder, which may be without memory."""
-    check_shapes(decoder, sources(decoder.config, arch), _weights(shapes), where)
+    check_shapes(decoder, weight_map(decoder.config, arch), _weights(shapes), where)
 
 
 def _weights(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -308,7 +308,7 @@ def _weights(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 def tensors_to(decoder: Decoder, arch: str) -> dict[str, Tensor]:
     """A file's tensors, cut from ours."""
-    found = cut_out(decoder, sources(decoder.config, arch), "plain")
+    found = cut_out(decoder, weight_map(decoder.config, arch), "plain")
     if decoder.config.rope_scaling == "llama3":
         found[ROPE_FREQS] = rope_factors(decoder.config)
     return found

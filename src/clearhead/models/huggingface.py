@@ -15,7 +15,7 @@ from torch import Tensor
 from clearhead.errors import UserError, warn
 from clearhead.models.decoder import MOST_LAYERS, Decoder, DecoderConfig
 from clearhead.models.families import ARCHITECTURES, DEFAULTS, FAMILIES, cannot, filled
-from clearhead.models.sources import Read, Shape, Source, check_shapes, copy_in, cut_out
+from clearhead.models.weight_map import MappedTensor, ReadTensor, Shape, check_shapes, copy_in, cut_out
 
 GATES = {"silu": "swiglu", "relu": "reglu", "gelu_pytorch_tanh": "geglu"}  # hidden_act -> the gated MLP it makes
 TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
@@ -46,8 +46,8 @@ def config_from(plain: Mapping[str, Any]) -> DecoderConfig:
         if isinstance(layers, int | float) and not layers <= MOST_LAYERS:
             raise UserError(f"{layers} layers are too many; {MOST_LAYERS} are possible")
         sizes = _gpt_sizes(told) if family in ("gpt2", "openai-gpt") else _llama_sizes(told, family)
-        if sizes.get("head_channels", 0) * sizes["n_heads"] == sizes["d_model"]:
-            sizes["head_channels"] = 0  # as it would be without being said
+        if sizes.get("head_dim", 0) * sizes["n_heads"] == sizes["d_model"]:
+            sizes["head_dim"] = 0  # as it would be without being said
         return DecoderConfig(**{**FAMILIES[family], **sizes})
     except UserError as wrong:  # what a setting cannot be, and what cannot be honored
         raise UserError(f"config.json: {wrong}") from None
@@ -81,7 +81,7 @@ def _llama_sizes(told: Mapping[str, Any], family: str) -> dict[str, Any]:
         "vocab": int(told["vocab_size"]), "d_model": int(told["hidden_size"]), "n_layers": layers, "n_heads": heads,
         "n_kv_heads": int(told["num_key_value_heads"] or heads), "d_ff": int(told["intermediate_size"]),
         "max_positions": int(told["max_position_embeddings"]), "mlp": gate, "norm_eps": float(told["rms_norm_eps"]),
-        "head_channels": int(told["head_dim"] or 0), "tied": bool(told["tie_word_embeddings"]),
+        "head_dim": int(told["head_dim"] or 0), "tied": bool(told["tie_word_embeddings"]),
     }  # fmt: skip
     if "query_pre_attn_scalar" in told and family in ("gemma2", "gemma3_text"):
         scalar = float(told["query_pre_attn_scalar"])
@@ -205,8 +205,8 @@ def _fills(config: DecoderConfig, key: str, value: Any) -> bool:
     """Whether neutral values stand for what our decoder does not have, or other values say the same."""
     if key == "mlp":
         return value == "swiglu" and config.mlp in (*GATES.values(), "relu2")
-    if key == "gain":
-        return value in ("plain", "one_plus") and (config.gain == "none" or value == "one_plus")
+    if key == "norm_weight":
+        return value in ("plain", "one_plus") and (config.norm_weight == "none" or value == "one_plus")
     return key == "bias" and config.bias == "none"
 
 
@@ -225,7 +225,7 @@ def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
         "attention_scale": ("scale", config.attention_scale),
         "attention_softcap": ("softcap", config.attention_softcap), "logit_softcap": ("softcap", config.logit_softcap),
         "rope_scaling": ("rope", "" if config.rope_scaling == "none" else config.rope_scaling),
-        "head_channels": ("", config.head_channels * gpt * (config.head_channels * config.n_heads != config.d_model)),
+        "head_dim": ("", config.head_dim * gpt * (config.head_dim * config.n_heads != config.d_model)),
         "n_kv_heads": ("", config.n_kv_heads * gpt * (config.n_kv_heads != config.n_heads)),
         "embed_scale": ("", config.embed_scale and not family.startswith("gemma")),
     }  # fmt: skip
@@ -260,7 +260,8 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
     act = next(act for act, gated in GATES.items() if gated == _gated(config).mlp)
     plain |= {
         "vocab_size": config.vocab, "hidden_size": config.d_model, "num_hidden_layers": config.n_layers,
-        "num_attention_heads": config.n_heads, "num_key_value_heads": config.n_kv_heads, "head_dim": config.channels,
+        "num_attention_heads": config.n_heads, "num_key_value_heads": config.n_kv_heads,
+        "head_dim": config.dim_per_head,
         "intermediate_size": config.d_ff, "max_position_embeddings": config.max_positions,
         "rms_norm_eps": config.norm_eps, "tie_word_embeddings": config.tied, "hidden_act": act,
         "rope_theta": config.rope_theta,
@@ -269,7 +270,7 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
         plain["hidden_activation"] = act
     if family in ("gemma2", "gemma3_text"):
         plain |= {
-            "query_pre_attn_scalar": _whole((config.attention_scale or config.channels**-0.5) ** -2),
+            "query_pre_attn_scalar": _whole((config.attention_scale or config.dim_per_head**-0.5) ** -2),
             "attn_logit_softcapping": config.attention_softcap or None,
             "final_logit_softcapping": config.logit_softcap or None,
         }
@@ -304,23 +305,27 @@ def _whole(x: float) -> int | float:
     return round(x) if abs(x - round(x)) < 1e-6 * abs(x) else x
 
 
-def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
+def weight_map(config: DecoderConfig, family: str) -> dict[str, MappedTensor]:
     """For each tensor of a decoder of this family, in the order of its state, where Hugging Face keeps it."""
     D, F = config.d_model, config.d_ff
-    qkv = tuple(heads * config.channels for heads in (config.n_heads, config.n_kv_heads, config.n_kv_heads))
+    qkv = tuple(heads * config.dim_per_head for heads in (config.n_heads, config.n_kv_heads, config.n_kv_heads))
     gpt = family in ("gpt2", "openai-gpt")
-    found: dict[str, Source] = {}
+    found: dict[str, MappedTensor] = {}
 
-    def put(ours: str, theirs: str | tuple[str, ...], rows: int | tuple[int, ...], kinds: str, turned: bool) -> None:
+    def put(
+        ours: str, theirs: str | tuple[str, ...], rows: int | tuple[int, ...], kinds: str, interleaved: bool
+    ) -> None:
         for kind in kinds.split():
             names = (theirs,) if isinstance(theirs, str) else theirs
             sizes = (rows,) if isinstance(rows, int) else rows
-            found[f"{ours}.{kind}"] = Source(tuple(f"{n}.{kind}" for n in names), sizes, turned and kind == "weight")
+            found[f"{ours}.{kind}"] = MappedTensor(
+                tuple(f"{n}.{kind}" for n in names), sizes, interleaved and kind == "weight"
+            )
 
     if gpt:
         words, places = ("wte", "wpe") if family == "gpt2" else ("tokens_embed", "positions_embed")
         put("embed", f"transformer.{words}", config.vocab, "weight", False)
-        put("place", f"transformer.{places}", config.max_positions, "weight", False)
+        put("pos_embed", f"transformer.{places}", config.max_positions, "weight", False)
     else:
         put("embed", "model.embed_tokens", config.vocab, "weight", False)
     for i in range(config.n_layers):
@@ -336,8 +341,8 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
             continue
         theirs = f"model.layers.{i}"
         if config.qk_norm:
-            put(f"{ours}.attention.q_norm", f"{theirs}.self_attn.q_norm", config.channels, "weight", False)
-            put(f"{ours}.attention.k_norm", f"{theirs}.self_attn.k_norm", config.channels, "weight", False)
+            put(f"{ours}.attention.q_norm", f"{theirs}.self_attn.q_norm", config.dim_per_head, "weight", False)
+            put(f"{ours}.attention.k_norm", f"{theirs}.self_attn.k_norm", config.dim_per_head, "weight", False)
         names = tuple(f"{theirs}.self_attn.{x}_proj" for x in "qkv")
         put(f"{ours}.attention.qkv", names, qkv, "weight bias" if family == "qwen2" else "weight", False)
         put(f"{ours}.attention.out", f"{theirs}.self_attn.o_proj", D, "weight", False)
@@ -360,18 +365,18 @@ def sources(config: DecoderConfig, family: str) -> dict[str, Source]:
     return found
 
 
-def with_own_head(config: DecoderConfig, family: str, shapes: Mapping[str, Shape], read: Read) -> DecoderConfig:
+def with_own_head(config: DecoderConfig, family: str, shapes: Mapping[str, Shape], read: ReadTensor) -> DecoderConfig:
     """The configuration, untied if the file has a head that is not the embedding: what is in it is not dropped."""
     if not config.tied or HEAD not in shapes:
         return config
-    (embed,) = sources(config, family)["embed.weight"].names
+    (embed,) = weight_map(config, family)["embed.weight"].names
     embed = embed if embed in shapes else _bare(embed)
     if shapes.get(embed) == shapes[HEAD] and torch.equal(read(embed).float(), read(HEAD).float()):
         return config
     return replace(config, tied=False)
 
 
-def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: Read, where: str) -> None:
+def fill(decoder: Decoder, family: str, shapes: Mapping[str, Shape], read: ReadTensor, where: str) -> None:
     """Copy their tensors into our decoder; UserError as `copy_in`."""
     copy_in(decoder, *_plan(decoder.config, family, shapes, where), read, where)
 
@@ -383,12 +388,12 @@ def check(decoder: Decoder, family: str, shapes: Mapping[str, Shape], where: str
 
 def _plan(
     config: DecoderConfig, family: str, shapes: Mapping[str, Shape], where: str
-) -> tuple[dict[str, Source], dict[str, Shape]]:
+) -> tuple[dict[str, MappedTensor], dict[str, Shape]]:
     """Which tensor goes where, and the shapes of those that matter. Files of a model without its head lack a prefix."""
     for prefix, why in FOREIGN.items():
         if foreign := next((name for name in shapes if name.startswith(prefix)), None):
             raise UserError(f"{where} calls a tensor {foreign}: {why}; take {prefix!r} off the names, or save it anew")
-    mapping = sources(config, family)
+    mapping = weight_map(config, family)
     if not any(name.startswith(PREFIXES) for name in shapes):
         mapping = {ours: replace(source, names=tuple(map(_bare, source.names))) for ours, source in mapping.items()}
     needless = {name for name in shapes if SILENT.search(name)} | ({HEAD} & shapes.keys())  # the head is the embedding
@@ -401,8 +406,8 @@ def _bare(name: str) -> str:
 
 
 def tensors_to(decoder: Decoder, family: str) -> dict[str, Tensor]:
-    """Their tensors, cut from ours; neutral gains and biases where our decoder has none."""
-    return cut_out(as_gated(decoder), sources(decoder.config, family), FAMILIES[family]["gain"])
+    """Their tensors, cut from ours; neutral norm weights and biases where our decoder has none."""
+    return cut_out(as_gated(decoder), weight_map(decoder.config, family), FAMILIES[family]["norm_weight"])
 
 
 def _gated(config: DecoderConfig) -> DecoderConfig:

@@ -71,7 +71,7 @@ class Recurrent(nn.Module):
         self.embed = nn.Embedding(config.vocab, config.d_model)
         self.cells = nn.ModuleList(layer_of(config.cell, config.d_model) for _ in range(config.n_layers))
         self.head = nn.Linear(config.d_model, config.vocab, bias=False)
-        initialise(self, seed)
+        initialize(self, seed)
 
     @property
     def layers(self) -> list[nn.RNNBase]:
@@ -88,17 +88,17 @@ class Recurrent(nn.Module):
         x = embedding(tokens, self.embed.weight).to(weights_of(self.layers[0]).w.dtype)
         after = []
         for i, layer in enumerate(self.layers):
-            y, state = run(layer, rms_norm(x, self.config.norm_eps), states[i] if states else None)
+            y, state = run(layer, rms_norm(x, None, self.config.norm_eps), states[i] if states else None)
             x = x + y
             after.append(state)
-        return rms_norm(x, self.config.norm_eps), after
+        return rms_norm(x, None, self.config.norm_eps), after
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         return nn.functional.linear(hidden, self.head.weight.to(hidden.dtype))
 
 
 @torch.no_grad()
-def initialise(model: Recurrent, seed: int) -> None:
+def initialize(model: Recurrent, seed: int) -> None:
     """Uniform ±1/√fan_in for what reads the stream, orthogonal for what turns a state into the next, zero for the head
     and the biases, one for the bias of the forget gate. Saxe et al. 2014; Jozefowicz et al. 2015, section 2.2.
     """

@@ -13,30 +13,30 @@ from torch import Tensor
 from clearhead.kernels.rotation import rotation
 
 
-def rms_norm(x: Float[Tensor, "*B D"], eps: float, gain: Float[Tensor, "D"] | None = None) -> Float[Tensor, "*B D"]:
-    """gain · x / √(mean(x²) + eps); no gain means 1. Zhang and Sennrich 2019, equation 4."""
-    return F.rms_norm(x, x.shape[-1:], gain, eps)
+def rms_norm(x: Float[Tensor, "*B D"], weight: Float[Tensor, "D"] | None, eps: float) -> Float[Tensor, "*B D"]:
+    """weight · x / √(mean(x²) + eps); no weight means 1. Zhang and Sennrich 2019, equation 4."""
+    return F.rms_norm(x, x.shape[-1:], weight, eps)
 
 
 def layer_norm(
     x: Float[Tensor, "*B D"],
+    weight: Float[Tensor, "D"] | None,
+    bias: Float[Tensor, "D"] | None,
     eps: float,
-    gain: Float[Tensor, "D"] | None = None,
-    bias: Float[Tensor, "D"] | None = None,
 ) -> Float[Tensor, "*B D"]:
-    """gain · (x - mean(x)) / √(var(x) + eps) + bias; none of them means 1 and 0. Ba et al. 2016, equation 4."""
-    return F.layer_norm(x, x.shape[-1:], gain, bias, eps)
+    """weight · (x - mean(x)) / √(var(x) + eps) + bias; none of them means 1 and 0. Ba et al. 2016, equation 4."""
+    return F.layer_norm(x, x.shape[-1:], weight, bias, eps)
 
 
-def frequencies(channels: int, base: float) -> Float[Tensor, "{channels}//2"]:
-    """1 / base^(2i/channels) for i = 0 .. channels/2 - 1: radians a position. Vaswani et al. 2017, section 3.5.
+def frequencies(dim: int, base: float) -> Float[Tensor, "{dim}//2"]:
+    """1 / base^(2i/dim) for i = 0 .. dim/2 - 1: radians a position. Vaswani et al. 2017, section 3.5.
 
     Rounded as the code that published models were trained with rounds: far from the beginning an ulp is an angle.
     """
-    return 1 / base ** (torch.arange(0, channels, 2, dtype=torch.float32, device="cpu") / channels)
+    return 1 / base ** (torch.arange(0, dim, 2, dtype=torch.float32, device="cpu") / dim)
 
 
-def stretched(
+def llama3_rope(
     frequency: Float[Tensor, "N"], factor: float, low: float, high: float, original: int
 ) -> Float[Tensor, "N"]:
     """Frequencies for a context `factor` times the `original`, as Llama 3.1 and later have them.
@@ -74,9 +74,9 @@ def rotary(
     return torch.cat((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)
 
 
-def sinusoidal(positions: Int[Tensor, "*B"], channels: int) -> Float[Tensor, "*B D"]:
+def sinusoidal(positions: Int[Tensor, "*B"], d_model: int) -> Float[Tensor, "*B D"]:
     """Sine and cosine in turn of the angles with base 10,000. Vaswani et al. 2017, section 3.5."""
-    theta = angles(positions, frequencies(channels, 10_000.0))
+    theta = angles(positions, frequencies(d_model, 10_000.0))
     return torch.stack((theta.sin(), theta.cos()), -1).flatten(-2)
 
 

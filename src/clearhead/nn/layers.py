@@ -19,22 +19,22 @@ AttendHere = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Norm(nn.Module):
-    """RMSNorm or LayerNorm with its gain. `one_plus`: the gain is 1 + weight, so that decay pulls it to 1 (Gemma)."""
+    """RMSNorm or LayerNorm with its weight. `one_plus`: it scales by 1 + weight, which decay pulls to 1 (Gemma)."""
 
     def __init__(
-        self, kind: Literal["rms", "layer"], width: int, eps: float, gain: Literal["none", "plain", "one_plus"],
+        self, kind: Literal["rms", "layer"], width: int, eps: float, weight: Literal["none", "plain", "one_plus"],
         bias: bool,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.kind, self.eps, self.one_plus = kind, eps, gain == "one_plus"
-        self.weight = None if gain == "none" else nn.Parameter(torch.full((width,), 0.0 if self.one_plus else 1.0))
+        self.kind, self.eps, self.one_plus = kind, eps, weight == "one_plus"
+        self.weight = None if weight == "none" else nn.Parameter(torch.full((width,), 0.0 if self.one_plus else 1.0))
         self.bias = nn.Parameter(torch.zeros(width)) if bias else None
 
     def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B D"]:
-        gain = 1 + self.weight if self.one_plus and self.weight is not None else self.weight
+        weight = 1 + self.weight if self.one_plus and self.weight is not None else self.weight
         if self.kind == "rms":
-            return rms_norm(x, self.eps, gain)
-        return layer_norm(x, self.eps, gain, self.bias)
+            return rms_norm(x, weight, self.eps)
+        return layer_norm(x, weight, self.bias, self.eps)
 
 
 class Attention(nn.Module):
@@ -45,25 +45,25 @@ class Attention(nn.Module):
     """
 
     def __init__(
-        self, width: int, n_heads: int, n_kv_heads: int, channels: int,
+        self, width: int, n_heads: int, n_kv_heads: int, head_dim: int,
         bias: tuple[bool, bool] = (False, False), qk_norm: tuple[Elementwise, Elementwise] | None = None,
         q_scale: float = 1.0, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.channels = channels
+        self.head_dim = head_dim
         self.heads = (n_heads, n_kv_heads)
         self.q_scale = q_scale
         self.dropout = dropout
         self.q_norm: Elementwise | None = qk_norm and qk_norm[0]
         self.k_norm: Elementwise | None = qk_norm and qk_norm[1]
-        self.qkv = nn.Linear(width, (n_heads + 2 * n_kv_heads) * channels, bias=bias[0])
-        self.out = nn.Linear(n_heads * channels, width, bias=bias[1])
+        self.qkv = nn.Linear(width, (n_heads + 2 * n_kv_heads) * head_dim, bias=bias[0])
+        self.out = nn.Linear(n_heads * head_dim, width, bias=bias[1])
 
     def forward(
         self, x: Float[Tensor, "*B D"], rotation: tuple[Tensor, Tensor] | None, attend: AttendHere
     ) -> Float[Tensor, "*B D"]:
         H, G = self.heads
-        qk, v = self.qkv(x).unflatten(-1, (-1, self.channels)).split((H + G, G), -2)  # *B H+G C, *B G C
+        qk, v = self.qkv(x).unflatten(-1, (-1, self.head_dim)).split((H + G, G), -2)  # *B H+G C, *B G C
         if self.q_norm is not None and self.k_norm is not None:
             qk = self.normed(qk)
         if rotation is not None:
@@ -74,7 +74,7 @@ class Attention(nn.Module):
         return F.dropout(self.out(attend(q, k, v).flatten(-2)), self.dropout, self.training)
 
     def normed(self, qk: Float[Tensor, "*B N C"]) -> Float[Tensor, "*B N C"]:
-        """The heads of q and k, each normed; norms without a gain are one function and need one call."""
+        """The heads of q and k, each normed; norms without a weight are one function and need one call."""
         assert self.q_norm is not None and self.k_norm is not None
         if getattr(self.q_norm, "weight", None) is None:
             return self.q_norm(qk)

@@ -107,7 +107,7 @@ class LoraLinear(nn.Module):
         return plain
 
 
-class Place(NamedTuple):
+class TargetModule(NamedTuple):
     """A matrix of a block: the module that holds it, its name there and in the whole model, and its parts' rows."""
 
     module: nn.Module
@@ -116,29 +116,31 @@ class Place(NamedTuple):
     rows: dict[str, slice]
 
 
-def places(model: nn.Module) -> list[Place]:
+def target_modules(model: nn.Module) -> list[TargetModule]:
     """Every matrix that may have an update, in the model's order: those of our blocks, or else all linear layers."""
     return list(_in_blocks(model)) or list(_linear_layers(model))
 
 
-def _linear_layers(model: nn.Module) -> Iterator[Place]:
+def _linear_layers(model: nn.Module) -> Iterator[TargetModule]:
     for name, module in model.named_modules():
         for attribute, layer in module.named_children():
             if isinstance(layer, nn.Linear | LoraLinear):
-                yield Place(module, attribute, f"{name}.{attribute}", {attribute: slice(0, layer.weight.shape[0])})
+                yield TargetModule(
+                    module, attribute, f"{name}.{attribute}", {attribute: slice(0, layer.weight.shape[0])}
+                )
 
 
-def _in_blocks(model: nn.Module) -> Iterator[Place]:
+def _in_blocks(model: nn.Module) -> Iterator[TargetModule]:
     for name, module in model.named_modules():
         if isinstance(module, Attention):
-            (H, G), C = module.heads, module.channels
-            yield Place(module, "qkv", f"{name}.qkv", _stacked({"q": H * C, "k": G * C, "v": G * C}))
-            yield Place(module, "out", f"{name}.out", _stacked({"o": module.out.weight.shape[0]}))
+            (H, G), C = module.heads, module.head_dim
+            yield TargetModule(module, "qkv", f"{name}.qkv", _stacked({"q": H * C, "k": G * C, "v": G * C}))
+            yield TargetModule(module, "out", f"{name}.out", _stacked({"o": module.out.weight.shape[0]}))
         elif isinstance(module, MLP):
             (wide, _), (width, hidden) = module.up.weight.shape, module.down.weight.shape
             up = {"up": hidden} if wide == hidden else {"gate": hidden, "up": hidden}
-            yield Place(module, "up", f"{name}.up", _stacked(up))
-            yield Place(module, "down", f"{name}.down", _stacked({"down": width}))
+            yield TargetModule(module, "up", f"{name}.up", _stacked(up))
+            yield TargetModule(module, "down", f"{name}.down", _stacked({"down": width}))
 
 
 def _stacked(sizes: Mapping[str, int]) -> dict[str, slice]:
@@ -156,7 +158,7 @@ def _stacked(sizes: Mapping[str, int]) -> dict[str, slice]:
 
 def resolved(model: nn.Module, config: LoraConfig) -> LoraConfig:
     """With the targets that a model has; UserError where it lacks one that was asked for."""
-    known = sorted({part for place in places(model) for part in place.rows})
+    known = sorted({part for target in target_modules(model) for part in target.rows})
     if config.targets == TARGETS:  # all parts, whichever a model has
         config = replace(config, targets=tuple(known) or TARGETS)
     if missing := [target for target in config.targets if target not in known]:
@@ -173,16 +175,16 @@ def add_lora(model: nn.Module, config: LoraConfig, seed: int = 0) -> None:
     config = resolved(model, config)
     model.requires_grad_(False)
     generator = torch.Generator().manual_seed(seed)
-    for place in places(model):
-        if not set(place.rows).isdisjoint(config.targets):
-            linear = getattr(place.module, place.attribute)
-            assert isinstance(linear, nn.Linear), place.name
-            setattr(place.module, place.attribute, LoraLinear(linear, place.rows, config, generator))
+    for target in target_modules(model):
+        if not set(target.rows).isdisjoint(config.targets):
+            linear = getattr(target.module, target.attribute)
+            assert isinstance(linear, nn.Linear), target.name
+            setattr(target.module, target.attribute, LoraLinear(linear, target.rows, config, generator))
 
 
 def merge(model: nn.Module) -> None:
     """Put every update into its matrix, in place: the same function without a cost beside the model's own."""
-    for place in places(model):
-        layer = getattr(place.module, place.attribute)
+    for target in target_modules(model):
+        layer = getattr(target.module, target.attribute)
         if isinstance(layer, LoraLinear):
-            setattr(place.module, place.attribute, layer.merge())
+            setattr(target.module, target.attribute, layer.merge())

@@ -18,11 +18,11 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
-from clearhead.reasoning.strategies import attempt, known
+from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task, knows
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, steps_prompt
 
 AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
 
@@ -40,12 +40,12 @@ class Solver:
     budget: int
     seed: int
 
-    def bench(self, task_name: str) -> StrategyContext:
+    def context(self, task_name: str) -> StrategyContext:
         return run_strategy_context(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
 
 
 @dataclass(frozen=True)
-class Answer:
+class SolveResult:
     """What a strategy answered, whether it is right, and what it cost."""
 
     task: str
@@ -67,23 +67,29 @@ class Answer:
 
 
 def solver(
-    run: RunDir, strategy: str | None, budget: int, seed: int, settings: Sequence[str], device: torch.device
+    run: RunDir,
+    strategy: str | None,
+    budget: int,
+    seed: int,
+    settings: Sequence[str],
+    device: torch.device,
+    kv_memory: int | None = None,
 ) -> Solver:
     """Load what answers; `settings` are search settings as they are typed."""
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     tasks = run_tasks(run)
-    engine, scorer = engine_and_scorer(run, device)
+    engine, scorer = engine_and_scorer(run, device, recipe.kv_bytes if kv_memory is None else kv_memory)
     chosen = strategy or usual_strategy(run, scorer is not None)
-    known([chosen], judged=scorer is not None, measured=run.auto.is_file())
+    known([chosen], has_reward_model=scorer is not None, measured=run.auto.is_file())
     return Solver(run, tasks, engine, scorer, search, chosen, budget, seed)
 
 
-def usual_strategy(run: RunDir, judged: bool) -> str:
+def usual_strategy(run: RunDir, has_reward_model: bool) -> str:
     """What a problem is solved with where nothing is said: what helped on held-out problems, if that was measured."""
     if run.auto.is_file():
         return AUTO
-    return "mcts-puct" if judged else "greedy"
+    return "mcts-puct" if has_reward_model else "greedy"
 
 
 def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
@@ -96,20 +102,20 @@ def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
     return build(SearchConfig, override({"search": mine}, settings)["search"], "search")
 
 
-def solve(solver: Solver, typed: str, task_name: str | None) -> Answer:
+def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
     """Read the problem, answer it, check the answer."""
     name, problem = recognize(solver.tasks, typed, task_name)
     if why := unreadable(solver.engine, problem, solver.strategy):
         raise UserError(why)
     task, tree = solver.tasks[name], None
-    found, trees = attempt([solver.strategy], solver.bench(name), [problem], solver.budget, solver.seed)
+    found, trees = run_strategies([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
     (tried,) = found[solver.strategy]
-    for grown in filter(None, trees):
-        tree = tree_data(task, solver.strategy, problem, grown, tried.marks[-1].steps)["root"]
+    for search_trace in filter(None, trees):
+        tree = tree_data(task, solver.strategy, problem, search_trace, tried.marks[-1].steps)["root"]
     last = tried.marks[-1]
     answer = None if last.steps is None else final_answer(task, solver.strategy, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
-    return Answer(
+    return SolveResult(
         task.name, problem, solver.strategy, last.steps, answer, correct, last.generated, last.reward, last.seconds,
         tree,
     )  # fmt: skip
@@ -133,8 +139,8 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
     made = {}
     for name, problems in asked.items():
         task = solver.tasks[name]
-        attempts = answered([solver.strategy], solver.bench(name), list(problems), solver.budget, solver.seed)
-        graded = grade(task, solver.strategy, solver.seed, solver.budget, attempts[solver.strategy])
+        traces = answered([solver.strategy], solver.context(name), list(problems), solver.budget, solver.seed)
+        graded = grade(task, solver.strategy, solver.seed, solver.budget, traces[solver.strategy])
         for entry in graded["problems"]:
             made[name, entry["problem"]] = {"task": name} | prediction(graded, entry, knows(task, entry["problem"]))
     return [
@@ -145,7 +151,8 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
 
 def about(run: RunDir, solver: Solver, typed: Sequence[str], task_name: str | None) -> dict[str, Any]:
     """All that predictions depend on: two calls with equal facts would make the same."""
-    models = b"".join(path.read_bytes() for path in (run.policy, run.reward, run.auto) if path.is_file())
+    made = (run.policy, run.aligned, run.reward, run.auto)
+    models = b"".join(path.read_bytes() for path in made if path.is_file())
     return {
         "models": sha256(models).hexdigest(), "problems": sha256(json.dumps(typed).encode()).hexdigest(),
         "task": task_name, "strategy": solver.strategy, "budget": solver.budget, "seed": solver.seed,
@@ -167,13 +174,13 @@ def tally(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def prediction(unit: Any, entry: Any, checked: bool) -> dict[str, Any]:
-    """One problem of a graded unit as a line for a program; correct is None where nobody knows the answer."""
+def prediction(result: Any, entry: Any, checked: bool) -> dict[str, Any]:
+    """One problem of a graded result as a line for a program; correct is None where nobody knows the answer."""
     generated, reward, seconds, correct = entry["marks"][-1]
     return {
         "problem": entry["problem"], "answer": entry["answer"], "expected": entry["expected"],
         "correct": bool(correct) if checked else None, "steps": entry["steps"],
-        "strategy": unit["strategy"], "budget": unit["budget"], "seed": unit["seed"],
+        "strategy": result["strategy"], "budget": result["budget"], "seed": result["seed"],
         "tokens": generated + reward, "generated": generated, "reward": reward, "seconds": seconds,
         "cut_off": entry["answer"] is None and entry["cut"] > 0, "cut": entry["cut"], "drawn": entry["drawn"],
     }  # fmt: skip

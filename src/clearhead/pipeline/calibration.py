@@ -23,11 +23,12 @@ from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline import layout
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, engine_and_scorer, held_out_problems, strategy_context
+from clearhead.pipeline.stages import held_out_problems, strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
@@ -36,7 +37,7 @@ from clearhead.reasoning.statistics import bootstrap_mean
 from clearhead.reasoning.strategies import strategy_of
 from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
+from clearhead.text.prompt_format import split_steps, steps_prompt
 
 T = TypeVar("T")
 
@@ -49,12 +50,12 @@ def calibration_stage(context: Context) -> None:
     folder, tasks, run = context.run.path / "calibration", context.tasks(), context.run.path
     for task in tasks.values():  # drawn here once, and not by every worker at the same time
         held_out_problems(task, context.recipe.seed)
-    judged = context.run.reward.is_file()
-    fits = [(folder / f"{name}.json", Job(name)) for name in tasks if judged]
+    has_reward_model = context.run.reward.is_file()
+    fits = [(folder / f"{name}.json", CalibrationJob(name)) for name in tasks if has_reward_model]
     tries = [
-        (folder / f"{name}-{together[0].replace(':', '-')}.json", Job(name, together))
+        (folder / f"{name}-{together[0].replace(':', '-')}.json", CalibrationJob(name, together))
         for name in tasks
-        for together in together_tried(judged)
+        for together in together_tried(has_reward_model)
     ]
     with context.progress("calibration", len(fits) + len(tries)) as advance:
         for jobs in (fits, tries):
@@ -69,22 +70,22 @@ def calibration_stage(context: Context) -> None:
         context.say(f"{name}: {entry['why']}")
 
 
-class Job(NamedTuple):
+class CalibrationJob(NamedTuple):
     """The calibration of a task's reward model or, where there are strategies, their scores with that calibration."""
 
     task: str
     strategies: tuple[str, ...] = ()
 
 
-def together_tried(judged: bool) -> list[tuple[str, ...]]:
+def together_tried(has_reward_model: bool) -> list[tuple[str, ...]]:
     """The candidates in groups that share their samples; those that ask the reward model only where there is one."""
-    named = [name for name in CANDIDATES if judged or not strategy_of(name).needs_reward_model]
+    named = [name for name in CANDIDATES if has_reward_model or not strategy_of(name).needs_reward_model]
     sampled = [name for name in named if name in SAMPLED]
     groups = [tuple(name for name in sampled if SAMPLED[name].needs_reward_model == asks) for asks in (False, True)]
     return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
 
 
-def work(path: Path, device: str, job: Job) -> dict[str, Any]:
+def work(path: Path, device: str, job: CalibrationJob) -> dict[str, Any]:
     tasks, engine, scorer, recipe = _models(path, device)
     task = tasks[job.task]
     problems = held_out_problems(task, recipe.seed).calibration
@@ -93,14 +94,14 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
         return asdict(fit(problems, draw(engine, scorer, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
-    bench = strategy_context(engine, scorer, task, recipe.search, fitted)
+    context = strategy_context(engine, scorer, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):
-        for unit in measure(job.strategies, bench, task, some, max(budgets), recipe.seed + 3):
-            by_budget = scores.setdefault(unit["strategy"], {str(budget): [] for budget in budgets})
+        for result in measure(job.strategies, context, task, some, max(budgets), recipe.seed + 3):
+            by_budget = scores.setdefault(result["strategy"], {str(budget): [] for budget in budgets})
             for budget in budgets:
-                by_budget[str(budget)] += at([unit], budget)[0][:, 0].tolist()
+                by_budget[str(budget)] += at([result], budget)[0][:, 0].tolist()
     return scores
 
 
@@ -116,7 +117,7 @@ def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalScorer | None, Recipe]:
     run = RunDir(path)
-    return run_tasks(run), *engine_and_scorer(run, torch.device(device)), run.recipe()
+    return run_tasks(run), *workers_models(run, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:
@@ -159,7 +160,7 @@ def why(rows: Sequence[dict[str, Any]]) -> str:
     return f"auto is {', then '.join(told)} of the held-out problems, greedy {rows[-1]['candidates']['greedy']:.0%}"
 
 
-class Drawn:
+class DrawnSolutions:
     """Finished samples of some problems, with the logits of every state on their way."""
 
     def __init__(self) -> None:
@@ -172,16 +173,23 @@ class Drawn:
         self.right: list[bool] = []
 
 
-def draw(engine: LocalEngine, scorer: LocalScorer, task: Task, problems: Sequence[str], recipe: Recipe) -> Drawn:
+def draw(
+    engine: LocalEngine, scorer: LocalScorer, task: Task, problems: Sequence[str], recipe: Recipe
+) -> DrawnSolutions:
     """Solutions of each problem as search draws them, read by the reward model and checked; none of one too long."""
-    drawn = Drawn()
+    drawn = DrawnSolutions()
     for some in handfuls([(i, problem) for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]):
         _draw(drawn, engine, scorer, task, some, recipe)
     return drawn
 
 
 def _draw(
-    drawn: Drawn, engine: LocalEngine, scorer: LocalScorer, task: Task, asked: Sequence[tuple[int, str]], recipe: Recipe
+    drawn: DrawnSolutions,
+    engine: LocalEngine,
+    scorer: LocalScorer,
+    task: Task,
+    asked: Sequence[tuple[int, str]],
+    recipe: Recipe,
 ) -> None:
     nodes = engine.open([steps_prompt(problem) for _, problem in asked])
     sampling = SamplingParams(max_tokens=recipe.search.most_solution_tokens)
@@ -192,9 +200,9 @@ def _draw(
             if not text.done:
                 continue
             steps = split_steps(text.text)
-            drafts = [PartialSolution(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
+            solutions = [PartialSolution(problem, steps[:k], k == len(steps)) for k in range(1, len(steps) + 1)]
             answer = task.answer(problem, steps)
-            reading = scorer.read(drafts)
+            reading = scorer.read(solutions)
             if np.isneginf(reading.likelihood).any():
                 continue
             drawn.z.append(reading.z)
@@ -207,7 +215,7 @@ def _draw(
     scorer.forget([problem for _, problem in asked])
 
 
-def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
+def fit(problems: Sequence[str], drawn: DrawnSolutions) -> Calibration:
     """The heads on finished solutions and on their states, then the sharpness of a vote by the odds they give."""
     if not drawn.problem:
         return Calibration()
@@ -232,7 +240,7 @@ def fit(problems: Sequence[str], drawn: Drawn) -> Calibration:
     return Calibration(outcome, process, step, calibration.sharpness(odds, known))
 
 
-def _distinct(drawn: Drawn) -> list[int]:
+def _distinct(drawn: DrawnSolutions) -> list[int]:
     """The first sample of each solution."""
     first: dict[tuple[int, tuple[str, ...]], int] = {}
     for i, key in enumerate(zip(drawn.problem, drawn.steps, strict=True)):

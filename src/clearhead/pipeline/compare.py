@@ -1,12 +1,12 @@
 """Strategies of one's choice on problems of one's choice, with the models of a finished run."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.answer import AT_ONCE, prediction
+from clearhead.pipeline.context import Progress
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
@@ -16,11 +16,9 @@ from clearhead.reasoning.strategies import known, strategy_of
 from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
-from clearhead.tasks.labelled import labelled
+from clearhead.tasks.labeled import labeled
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.task import Task
-
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 USUAL = (AUTO, "greedy", "self-consistency", "best-of-n-joint", "beam:4", "mcts-puct")
 TEST_PROBLEMS = 100  # of the test split, where no file of problems is given
@@ -39,31 +37,31 @@ def with_labels(task: Task, data: Path, columns: Mapping[str, str], skip_bad: bo
     """The task on new rows, whose columns are called as those of its own where nothing else is said."""
     rows = whole(task)
     own = rows.columns if isinstance(rows, FileTask) else {}
-    return labelled(task, data, columns or own, skip_bad)
+    return labeled(task, data, columns or own, skip_bad)
 
 
 def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> list[str]:
     return list(read_problems(file, task))[:limit] if file else task.problems("test", limit, seed)
 
 
-def usual(bench: StrategyContext) -> tuple[str, ...]:
+def usual(context: StrategyContext) -> tuple[str, ...]:
     """What is compared where nothing is said: of the usual strategies those that the run has what they need for."""
-    able = [name for name in USUAL if bench.scorer or not strategy_of(name).needs_reward_model]
-    return tuple(name for name in able if bench.choice or name != AUTO)
+    able = [name for name in USUAL if context.scorer or not strategy_of(name).needs_reward_model]
+    return tuple(name for name in able if context.choice or name != AUTO)
 
 
 def evaluate(
-    bench: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
+    context: StrategyContext, name: str, task: Task, problems: Sequence[str], strategies: Sequence[str],
     budgets: Sequence[int], seeds: int, progress: Progress, unread: Collection[str] = (),
 ) -> list[EvalResult]:  # fmt: skip
     """Every strategy on every problem, checked; at those in `unread`, which the model cannot read, nothing is tried.
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
+    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
-    units: list[EvalResult] = []
+    results: list[EvalResult] = []
     pieces = plan(strategies, seeds, budgets)
     with progress(name, len(pieces) * len(problems)) as advance:
         for piece in pieces:
@@ -71,20 +69,20 @@ def evaluate(
             for start in range(0, len(problems), AT_ONCE):
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
-                made = answered(piece.strategies, bench, readable, piece.budget, piece.seed) if readable else {}
-                for strategy, attempts in found.items():
-                    attempts += _in_order(chunk, made.get(strategy, []))
+                made = answered(piece.strategies, context, readable, piece.budget, piece.seed) if readable else {}
+                for strategy, traces in found.items():
+                    traces += _in_order(chunk, made.get(strategy, []))
                 advance(len(chunk))
-            units += [grade(task, strategy, piece.seed, piece.budget, attempts) for strategy, attempts in found.items()]
-    return units
+            results += [grade(task, strategy, piece.seed, piece.budget, traces) for strategy, traces in found.items()]
+    return results
 
 
-def _in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
-    """An attempt at each problem; at those that have none nothing was tried."""
-    made = {attempt.problem: attempt for attempt in attempts}
+def _in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
+    """A trace for each problem; at those that have none nothing was tried."""
+    made = {trace.problem: trace for trace in traces}
     return [made.get(problem) or Trace(problem, (CostPoint(0, 0, 0.0, None),)) for problem in problems]
 
 
-def lines(units: Sequence[EvalResult]) -> list[dict[str, Any]]:
+def lines(results: Sequence[EvalResult]) -> list[dict[str, Any]]:
     """A prediction for every problem, strategy, budget and seed."""
-    return [prediction(unit, entry, checked=True) for unit in units for entry in unit["problems"]]
+    return [prediction(result, entry, checked=True) for result in results for entry in result["problems"]]

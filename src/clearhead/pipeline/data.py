@@ -14,8 +14,8 @@ from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.pieces import in_pieces
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, join_steps, solution_tokens, steps_prompt
 from clearhead.text.packing import Document
+from clearhead.text.prompt_format import direct_prompt, join_steps, solution_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import PAD
 
@@ -76,8 +76,8 @@ def document(tokenizer: Tokenizer, source: Source, most: int, rng: random.Random
         if len(drawn.prompt) + len(drawn.solution) <= most:
             return drawn
     raise UserError(
-        f"{PATIENCE:,} documents in a row are longer than {most} tokens; raise data.max_length and "
-        "model.max_positions, or give shorter problems"
+        f"{PATIENCE:,} documents in a row are longer than {most} tokens; give shorter problems, or raise "
+        "data.max_length and, of a model that is made here, model.max_positions"
     )
 
 

@@ -1,6 +1,6 @@
-"""What the graded units of one task say: lines of the plot, what changed, kinds of mistakes, answers to look at.
+"""What the graded results of one task say: lines of the plot, what changed, kinds of mistakes, answers to look at.
 
-Plain data for the report, computed from units alone. What is deliberately not here: run directories (`summary`).
+Plain data for the report, computed from results alone. What is deliberately not here: run directories (`summary`).
 """
 
 import math
@@ -10,8 +10,8 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.sizes import LONGEST, Sizes, limit
-from clearhead.reasoning.evaluate import EvalResult, Row, by_strategy, change, compare, label, table, within
+from clearhead.pipeline.sizes import BOUNDED_BY, Sizes, is_fixed, limit
+from clearhead.reasoning.evaluate import EvalResult, EvalRow, by_strategy, change, compare, label, table, within
 from clearhead.reasoning.mistakes import KINDS, kind_of_error
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SEARCHES
@@ -21,12 +21,12 @@ SHOWN_ANSWERS = 8  # of each kind
 RIGHT = "right"
 
 
-def strategies(units: Sequence[EvalResult], recipe: Recipe, found: Sizes | None = None) -> list[dict[str, Any]]:
+def strategies(results: Sequence[EvalResult], recipe: Recipe, found: Sizes | None = None) -> list[dict[str, Any]]:
     """Lines of the plot, with what their whole runs tell; all widths of a beam are one line, which the widest ends."""
-    budgets, groups = recipe.evaluation.budgets, by_strategy(units)
+    budgets, groups = recipe.evaluation.budgets, by_strategy(results)
     lines: dict[str, dict[str, Any]] = {}
-    last: dict[str, Row] = {}
-    for row in table(units, budgets):
+    last: dict[str, EvalRow] = {}
+    for row in table(results, budgets):
         name = family(row.strategy)
         line = lines.setdefault(name, {"name": name, "label": label(name), "unit": "tokens", "points": []})
         keys = ("budget", "accuracy", "low", "high", "generated", "reward", "seconds")
@@ -44,7 +44,7 @@ def strategies(units: Sequence[EvalResult], recipe: Recipe, found: Sizes | None 
 
 def kinds(group: Iterable[EvalResult]) -> dict[str, int]:
     """How many of the final answers were right, and how many were mistakes of each kind."""
-    found = Counter(kind_of_error(entry) or RIGHT for unit in group for entry in unit["problems"])
+    found = Counter(kind_of_error(entry) or RIGHT for result in group for entry in result["problems"])
     return {kind: found[kind] for kind in (RIGHT, *KINDS)}
 
 
@@ -62,22 +62,25 @@ def _changes(groups: Mapping[str, list[EvalResult]], strategy: str, budgets: Seq
 def limit_values(recipe: Recipe, names: Iterable[str], found: Sizes | None) -> list[dict[str, Any]]:
     """Settings by their names in the recipe with their values, and the longest of the data that each has to hold."""
     return [
-        {"setting": name, "value": limit(recipe, name), "longest": getattr(found, LONGEST[name]) if found else None}
+        {
+            "setting": name, "value": limit(recipe, name), "fixed": is_fixed(recipe, name),
+            "longest": getattr(found, BOUNDED_BY[name]) if found else None,
+        }
         for name in names
-    ]
+    ]  # fmt: skip
 
 
-def answers(units: Sequence[EvalResult], budgets: Sequence[int]) -> list[dict[str, Any]]:
+def answers(results: Sequence[EvalResult], budgets: Sequence[int]) -> list[dict[str, Any]]:
     """Given beside expected answers of the best strategy at its largest budget and of greedy, with the first seed."""
-    rows = {row.strategy: row for row in table(units, [max(budgets)])}
+    rows = {row.strategy: row for row in table(results, [max(budgets)])}
     best = max(rows, key=lambda name: rows[name].accuracy)
-    groups = by_strategy(units)
+    groups = by_strategy(results)
     return [_answers(within(groups[name], math.inf)[0]) for name in dict.fromkeys((best, "greedy")) if name in groups]
 
 
-def _answers(unit: EvalResult) -> dict[str, Any]:
+def _answers(result: EvalResult) -> dict[str, Any]:
     found: dict[str, list[dict[str, Any]]] = {kind: [] for kind in (*KINDS, RIGHT)}
-    for entry in unit["problems"]:
+    for entry in result["problems"]:
         kind = kind_of_error(entry)
         found[kind or RIGHT].append(
             {
@@ -86,20 +89,20 @@ def _answers(unit: EvalResult) -> dict[str, Any]:
             }
         )  # fmt: skip
     return {
-        "strategy": family(unit["strategy"]),
+        "strategy": family(result["strategy"]),
         "counts": {kind: len(group) for kind, group in found.items()},
         "shown": [answer for group in found.values() for answer in group[:SHOWN_ANSWERS]],
     }
 
 
-def comparison(units: Sequence[EvalResult], recipe: Recipe) -> dict[str, Any] | None:
+def comparison(results: Sequence[EvalResult], recipe: Recipe) -> dict[str, Any] | None:
     """The search of the recipe against best-of-N with the same reward model, at the largest budget both can spend."""
     a, b = recipe.report.compare
-    if not {a, b} <= {unit["strategy"] for unit in units}:
+    if not {a, b} <= {result["strategy"] for result in results}:
         return None
     for budget in [recipe.report.compare_at] if recipe.report.compare_at else sorted(recipe.evaluation.budgets)[::-1]:
         try:
-            matched = compare(units, a, b, budget)
+            matched = compare(results, a, b, budget)
         except UserError:  # best-of-N never spent as much
             continue
         estimate, low, high = matched.difference
@@ -110,9 +113,9 @@ def comparison(units: Sequence[EvalResult], recipe: Recipe) -> dict[str, Any] | 
     return None
 
 
-def examples(units: Sequence[EvalResult], recipe: Recipe) -> list[dict[str, Any]]:
+def examples(results: Sequence[EvalResult], recipe: Recipe) -> list[dict[str, Any]]:
     """Problems that search solved and greedy did not, that both solved, and that search failed, side by side."""
-    first = {unit["strategy"]: unit for unit in units if unit["seed"] == 0}
+    first = {result["strategy"]: result for result in results if result["seed"] == 0}
     search = next((s for s in (recipe.report.compare[0], *SEARCHES, *SAMPLED) if s in first), None)
     if "greedy" not in first or search is None:
         return []

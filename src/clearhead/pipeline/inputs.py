@@ -36,7 +36,7 @@ class Input:
 
 
 def renamed(plain: Mapping[str, Any], rename: Callable[[str], str]) -> dict[str, Any]:
-    """A recipe in plain form in which every file name of a task is what `rename` makes of it.
+    """A recipe in plain form in which every file name of a task, and that of a reward, is what `rename` makes of it.
 
     >>> renamed({"tasks": {"mine": {"source": "file:a.jsonl", "checker": "exact"}}}, str.upper)
     {'tasks': {'mine': {'source': 'file:A.JSONL', 'checker': 'exact'}}}
@@ -45,7 +45,11 @@ def renamed(plain: Mapping[str, Any], rename: Callable[[str], str]) -> dict[str,
         task: {key: _renamed(key, value, rename) for key, value in section.items()}
         for task, section in plain.get("tasks", {}).items()
     }
-    return {**plain, "tasks": tasks} if tasks else dict(plain)
+    found = {**plain, "tasks": tasks} if tasks else dict(plain)
+    align = plain.get("align", {})
+    if str(align.get("reward", "")).endswith(".py"):
+        found["align"] = {**align, "reward": rename(align["reward"])}
+    return found
 
 
 def _renamed(key: str, value: Any, rename: Callable[[str], str]) -> Any:

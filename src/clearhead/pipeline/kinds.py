@@ -9,6 +9,7 @@ from typing import Any
 
 from clearhead.errors import UserError
 from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
+from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.measure import evaluation_stage
@@ -41,6 +42,7 @@ TASK_STAGES: tuple[Stage, ...] = (
     Stage("reader", stages.reader_stage, ("rollouts.reader",), ("reader.*",)),
     Stage("rollouts", stages.rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
     Stage("reward", stages.reward_stage, ("reward",), ("reward.*",)),
+    Stage("align", align_stage, ("align",), ("align*.*", "overoptimization.json")),
     Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
     Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
 )  # fmt: skip
@@ -61,11 +63,10 @@ TEXT_STAGES: tuple[Stage, ...] = (
 class RunKind:
     """`check` fails where something that a recipe names is not there; `dry_run` tells what is known beforehand.
 
-    `context` is what its stages are handed. `report_data` and `headline` sum a directory up.
+    `report_data` and `headline` sum a directory up.
     """
 
     recipe: type
-    context: type
     stages: tuple[Stage, ...]
     check: Callable[[Any], object]
     dry_run: Callable[[Any, Any], Mapping[str, Any]]
@@ -83,14 +84,11 @@ def _text_dry_run(recipe: TextRecipe, device: Any) -> Mapping[str, Any]:
 
 
 KINDS = {
-    "task": RunKind(
-        Recipe, stages.Context, TASK_STAGES, load_tasks, _task_dry_run, summary.report_data, summary.headline
-    ),
+    "task": RunKind(Recipe, TASK_STAGES, load_tasks, _task_dry_run, summary.report_data, summary.headline),
     "text": RunKind(
-        TextRecipe, text_stages.TextContext, TEXT_STAGES, text_stages.check, _text_dry_run,
-        text_summary.report_data, text_summary.headline,
+        TextRecipe, TEXT_STAGES, text_stages.check, _text_dry_run, text_summary.report_data, text_summary.headline
     ),
-}  # fmt: skip
+}
 
 
 def kind_of(recipe: Recipe | TextRecipe) -> RunKind:

@@ -55,10 +55,36 @@ EVENTS = {  # of a training's record, by kind; what is of another shape is no ev
     "step": {"step": int, "loss": float, "lr_scale": float, "tokens": int, "seconds": float},
     "eval": {"step": int, "held_out_loss?": float, "seen_loss?": float, "accuracy?": {str: float}, "sample?": str},
     "kept": {"step": int, "best_step": int},
+    "round": {
+        "step": int,
+        "round": int,
+        "reward": float,
+        "truth?": float,
+        "kl": float,
+        "kl_token": float,
+        "entropy": float,
+        "length": float,
+        "cut": float,
+        "without_variance": float,
+        "sample": str,
+    },
 }
 ROWS_CURVE = ([_POINT], {"points": [_POINT], "advice": str})
 ROLLOUTS = ([_path], {"paths": [_path], "cut": int, "drawn": int, "limits": [str]})
 _HEAD = {"scale": float, "reward": float, "policy": float, "bias": float}
+_INTERVAL = {"estimate": float, "low": float, "high": float}
+_BEFORE_AFTER = {"before": _INTERVAL, "after": _INTERVAL, "gain": _INTERVAL}
+ALIGNMENT = {
+    "method": str, "health": [str],
+    "tasks": {str: {"problems": int, "greedy": _BEFORE_AFTER, "sampled": _BEFORE_AFTER}},
+}  # fmt: skip
+_STANDING = {"kl": float, "proxy": _INTERVAL, "truth": _INTERVAL}
+OVEROPTIMIZATION = {
+    "kept": float, "best_of_n": [{"n": int, **_STANDING}],
+    "lines": [
+        {"beta": float, "held_out": float, **_STANDING, "fooled": [{"problem": str, "answer": str, "proxy": float}]}
+    ],
+}  # fmt: skip
 CALIBRATION = {"outcome": _HEAD, "process": _HEAD, "step": _HEAD, "sharpness": float}
 SCORES = {str: {str: [float]}}  # right or wrong of each problem, by strategy and budget
 _CHOICE = {

@@ -14,28 +14,30 @@ import numpy as np
 import torch
 
 from clearhead.alignment import quality
-from clearhead.alignment.rollouts import collect, labelled_states
+from clearhead.alignment.rollouts import collect, labeled_states
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
+from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.attention_weights import attention_weights
 from clearhead.pipeline import layout, tokens
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import Context, engine_and_scorer, load_policy, load_tokenizer, run_strategy_context
+from clearhead.pipeline.stages import load_policy, load_tokenizer, run_strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import EvalResult, final_answer, grade
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SearchTrace, searched
 from clearhead.reasoning.statistics import bootstrap_mean
-from clearhead.reasoning.strategies import attempt, known, strategy_of
+from clearhead.reasoning.strategies import known, run_strategies, strategy_of
 from clearhead.reasoning.strategy import PROCESS, PartialSolution, StrategyContext, Trace
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import join_steps, split_steps, steps_prompt
+from clearhead.text.prompt_format import join_steps, split_steps, steps_prompt
 
 QUALITY_PROBLEMS = 100  # test problems on which the reward model is compared with what turned out
 TRUTH_PROBLEMS = 60  # of them, those whose labels are compared with the truth about steps, which takes rollouts
@@ -52,7 +54,7 @@ def evaluation_stage(context: Context) -> None:
         do_jobs(jobs, partial(work, context.run.path, context.device.type), context.device, advance)
 
 
-class Job(NamedTuple):
+class MeasureJob(NamedTuple):
     """One thing to measure: strategies ("piece"), the reward model ("quality"), a "tree", or the "attention" map."""
 
     kind: str
@@ -61,22 +63,24 @@ class Job(NamedTuple):
     shown: str = ""
 
 
-def plan_jobs(context: Context) -> list[tuple[Path, Job]]:
+def plan_jobs(context: Context) -> list[tuple[Path, MeasureJob]]:
     """Everything to measure, and the file that each result goes to; the long ones first."""
     recipe, folder, tasks = context.recipe, context.run.evaluation, context.tasks()
-    config, judged = recipe.evaluation, context.run.reward.is_file()
+    config, has_reward_model = recipe.evaluation, context.run.reward.is_file()
     jobs = [
-        (folder / name / f"{piece.file_name}.json", Job("piece", name, piece))
+        (folder / name / f"{piece.file_name}.json", MeasureJob("piece", name, piece))
         for name in tasks
         for piece in plan(config.strategies, config.seeds, config.budgets)
     ]
-    if judged:
-        jobs += [(folder / name / "quality.json", Job("quality", name)) for name in tasks]
-    jobs += [(folder / f"tree-{i}.json", Job("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)]
-    return [*jobs, (folder / "attention.json", Job("attention"))]
+    if has_reward_model:
+        jobs += [(folder / name / "quality.json", MeasureJob("quality", name)) for name in tasks]
+    jobs += [
+        (folder / f"tree-{i}.json", MeasureJob("tree", shown=shown)) for i, shown in enumerate(recipe.report.trees)
+    ]
+    return [*jobs, (folder / "attention.json", MeasureJob("attention"))]
 
 
-def work(path: Path, device: str, job: Job) -> dict[str, Any]:
+def work(path: Path, device: str, job: MeasureJob) -> dict[str, Any]:
     """Do one job with the models of a run; a process loads them once."""
     run, tasks, engine, scorer = _models(path, device)
     recipe = run.recipe()
@@ -87,19 +91,19 @@ def work(path: Path, device: str, job: Job) -> dict[str, Any]:
     task = tasks[job.task]
     if job.kind == "quality":
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        bench = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
-        return reward_quality(engine, bench, task, problems, recipe)
+        context = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
+        return reward_quality(engine, context, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    bench, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
-    units = measure(job.piece.strategies, bench, task, problems, job.piece.budget, job.piece.seed)
+    context, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
+    units = measure(job.piece.strategies, context, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
 
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalScorer | None]:
     run = RunDir(path)
-    return run, run_tasks(run), *engine_and_scorer(run, torch.device(device))
+    return run, run_tasks(run), *workers_models(run, torch.device(device))
 
 
 class EvalJob(NamedTuple):
@@ -122,9 +126,9 @@ def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[
     most = max(budgets)
     pieces = [EvalJob((name,), 0, most) for name in strategies if name in SINGLE]
     free = tuple(name for name in strategies if name in SAMPLED and not SAMPLED[name].needs_reward_model)
-    judged = tuple(name for name in strategies if name in SAMPLED and SAMPLED[name].needs_reward_model)
+    paid = tuple(name for name in strategies if name in SAMPLED and SAMPLED[name].needs_reward_model)
     for seed in range(seeds):
-        pieces += [EvalJob(together, seed, most) for together in (free, judged) if together]
+        pieces += [EvalJob(together, seed, most) for together in (free, paid) if together]
         for name in strategies:
             if name not in (*SINGLE, *SAMPLED):
                 each = [most] if strategy_of(name).anytime else budgets
@@ -133,19 +137,25 @@ def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[
 
 
 def measure(
-    strategies: Sequence[str], bench: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
+    strategies: Sequence[str], context: StrategyContext, task: Task, problems: Sequence[str], budget: int, seed: int
 ) -> list[EvalResult]:
     """Run strategies that belong together and check what they answered."""
-    found = answered(strategies, bench, problems, budget, seed)
-    return [grade(task, name, seed, budget, attempts) for name, attempts in found.items()]
+    found = answered(strategies, context, problems, budget, seed)
+    return [grade(task, name, seed, budget, traces) for name, traces in found.items()]
 
 
 def answered(
-    strategies: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    strategies: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
-    """What strategies that belong together make of each problem; all problems advance at once."""
-    known(strategies, judged=bench.scorer is not None, measured=bench.choice is not None)
-    return attempt(strategies, bench, problems, budget, seed)[0]
+    """What strategies that belong together make of each problem; all advance at once, as far as there is memory."""
+    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
+
+    def traces(some: Sequence[str]) -> list[tuple[Trace, ...]]:
+        found = run_strategies(strategies, context, some, budget, seed)[0]
+        return list(zip(*(found[name] for name in strategies), strict=True))
+
+    made = in_halves(traces, problems)
+    return {name: [row[i] for row in made] for i, name in enumerate(strategies)}
 
 
 def read_units(run: RunDir, task: str) -> list[EvalResult]:
@@ -165,25 +175,25 @@ def read_usage(run: RunDir, task: str) -> dict[str, int]:
 
 
 def reward_quality(
-    engine: LocalEngine, bench: StrategyContext, task: Task, problems: Sequence[str], recipe: Recipe
+    engine: LocalEngine, context: StrategyContext, task: Task, problems: Sequence[str], recipe: Recipe
 ) -> dict[str, Any]:
     """The reward model on sampled test solutions: within problems and over all, and how far its probabilities hold.
 
     Against outcomes; where the task knows the truth about steps, against that as well.
     """
-    scorer = bench.scorer
+    scorer = context.scorer
     assert scorer is not None
     problems = [problem for problem in problems if engine.fits(steps_prompt(problem))]
     drawn = _solutions(engine, problems, SamplingParams(max_tokens=recipe.search.most_solution_tokens), recipe.seed)
     states = [
-        PartialSolution(draft.problem, draft.steps[:length]) if length < len(draft.steps) else draft
-        for draft in drawn
-        for length in range(1, len(draft.steps) + 1)
+        PartialSolution(solution.problem, solution.steps[:length]) if length < len(solution.steps) else solution
+        for solution in drawn
+        for length in range(1, len(solution.steps) + 1)
     ]
-    ends = np.cumsum([len(draft.steps) for draft in drawn])
-    answers = [task.answer(draft.problem, draft.steps) if draft.done else None for draft in drawn]
+    ends = np.cumsum([len(solution.steps) for solution in drawn])
+    answers = [task.answer(solution.problem, solution.steps) if solution.done else None for solution in drawn]
     right = np.array([a is not None and task.check(d.problem, a) for d, a in zip(drawn, answers, strict=True)], bool)
-    won = np.repeat(right, [len(draft.steps) for draft in drawn])
+    won = np.repeat(right, [len(solution.steps) for solution in drawn])
     values = scorer.values(states)
     scorer.forget(problems)
     process, depth = values[:, PROCESS], np.array([len(state.steps) for state in states])
@@ -212,9 +222,9 @@ def reward_quality(
     truth = np.array([task.check_step(state.problem, state.steps) for state in states], bool)
     labels, label_truth = _label_truth(engine, task, problems[:TRUTH_PROBLEMS], recipe)
     firsts = [
-        quality.first_wrong((process[end - len(draft.steps) : end] >= 0.5).tolist())
-        == quality.first_wrong(truth[end - len(draft.steps) : end].tolist())
-        for draft, end, ok in zip(drawn, ends, right, strict=True)
+        quality.first_wrong((process[end - len(solution.steps) : end] >= 0.5).tolist())
+        == quality.first_wrong(truth[end - len(solution.steps) : end].tolist())
+        for solution, end, ok in zip(drawn, ends, right, strict=True)
         if not ok
     ]
     return found | {
@@ -257,7 +267,7 @@ def _label_truth(
     """Automatic labels of test states, beside what `check_step` says of them. They are never trained on."""
     labels, truth = [], []
     paths = list(collect(engine, task, problems, recipe.rollouts, recipe.seed + 2))
-    for (problem, steps, _), label in labelled_states(paths).items():
+    for (problem, steps, _), label in labeled_states(paths).items():
         if steps:
             labels.append(label)
             truth.append(task.check_step(problem, steps))
@@ -276,21 +286,24 @@ def shown_tree(
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
     if scorer is None:
         strategy = "tree-of-thought"
-    bench = run_strategy_context(run, name, task, engine, scorer, recipe.search)
+    context = run_strategy_context(run, name, task, engine, scorer, recipe.search)
     budget = max(recipe.evaluation.budgets)
-    attempts, (grown,) = searched(strategy, bench, [problem], budget, recipe.seed)
-    if grown is None:
+    traces, (search_trace,) = searched(strategy, context, [problem], budget, recipe.seed)
+    if search_trace is None:
         raise UserError(f"report.trees: {wanted!r:.60} is too long for the model's context; name a shorter problem")
-    return tree_data(task, strategy, problem, grown, attempts[0].marks[-1].steps) | {"title": typed.strip()}
+    return tree_data(task, strategy, problem, search_trace, traces[0].marks[-1].steps) | {"title": typed.strip()}
 
 
 def tree_data(
-    task: Task, strategy: str, problem: str, grown: SearchTrace, steps: tuple[str, ...] | None
+    task: Task, strategy: str, problem: str, search_trace: SearchTrace, steps: tuple[str, ...] | None
 ) -> dict[str, Any]:
     """One root's tree as plain data, with the truth about each step where the task knows it."""
-    result, row = grown
+    result, row = search_trace
     root = to_dict(
-        result.tree, row, lambda draft: draft.steps[-1] if draft.steps else draft.problem, result.chosen[row]
+        result.tree,
+        row,
+        lambda solution: solution.steps[-1] if solution.steps else solution.problem,
+        result.chosen[row],
     )
     _add_truth(root, task, problem, ())
     answer = None if steps is None else final_answer(task, strategy, problem, steps)
@@ -311,7 +324,7 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     wanted = next((tree for tree in recipe.report.trees if tree.startswith(f"{name}:")), None)
     few = task.problems("test", 20, recipe.seed)
     problem = task.parse(wanted.partition(":")[2].strip()) if wanted else min(few, key=len)
-    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32)
+    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=recipe.kv_bytes)
     text = steps_prompt(problem)
     if engine.fits(text):
         ((written,),) = engine.generate([text], SamplingParams(temperature=0.0, max_tokens=MAPPED), 1, [0])

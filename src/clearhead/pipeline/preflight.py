@@ -14,23 +14,25 @@ from typing import Any
 import torch
 
 from clearhead.checkpoints.load import LoadedModel
+from clearhead.errors import UserError
+from clearhead.generation.backend import size
+from clearhead.generation.cache import slot_bytes
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
-from clearhead.kernels.machine import cores
-from clearhead.models.decoder import Decoder
+from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.pipeline import few_rows, pretrained, sizes, unseen
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import train_tokenizer
-from clearhead.pipeline.workers import MOST
-from clearhead.reasoning.samples import SAMPLED, SINGLE
+from clearhead.pipeline.workers import at_once
+from clearhead.reasoning.samples import SAMPLED, SAMPLES_AT_ONCE, SINGLE
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.pieces import whole
 from clearhead.tasks.rows import told as intake_lines
 from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import Task
-from clearhead.text.documents import steps_prompt
 from clearhead.text.packing import Document, pack
+from clearhead.text.prompt_format import steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 from clearhead.training.optim import Optimizer
@@ -51,6 +53,7 @@ TIMED_PROMPTS, TIMED_SAMPLES, TIMED_NEW = 32, 8, 16  # prompts continued at once
 # What a compiled pass takes of the time of one that is not: the demo's on an Intel Xeon with AMX in bfloat16 (0.29 of
 # 0.65 s), and in float32 with AVX2 alone (1.24 of 1.65 s).
 COMPILED = {torch.bfloat16: 0.45, torch.float32: 0.75}
+READS = 2 / 3  # of a training pass: policy and reference read what was drawn, forward alone
 NEW_SHARE = 0.1  # of the tokens that rollouts draw: the rest was drawn before, and costs nothing more
 
 
@@ -82,8 +85,12 @@ def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
 
 
 def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
-    """Everything as plain data. Training steps and generation are timed for a moment on the device."""
+    """Everything as plain data. Training steps and generation are timed for a moment on the device.
+
+    UserError where the recipe leaves keys and values too little memory for its longest texts.
+    """
     recipe, vocab = found.recipe, found.tokenizer.vocab_size
+    _check_memory(recipe, recipe.decoder(vocab), device)
     seconds = estimate(found, tasks, device)
     return {
         "tasks": {name: task_facts(found, name, task) for name, task in tasks.items()},
@@ -97,6 +104,17 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
         "seconds": seconds | {"all": sum(seconds.values())},
         "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
     }  # fmt: skip
+
+
+def _check_memory(recipe: Recipe, config: DecoderConfig, device: torch.device) -> None:
+    """Each worker holds a policy and a reward model, and each of these the texts of one problem at the least."""
+    positions = SAMPLES_AT_ONCE * config.max_positions + max(recipe.evaluation.budgets)
+    needed = 2 * at_once(device) * positions * slot_bytes(config, torch.float32)
+    if recipe.kv_bytes is not None and recipe.kv_bytes < needed:
+        raise UserError(
+            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with two models each may "
+            f"need {size(needed)} for the keys and values of one problem; raise it, or leave it out"
+        )
 
 
 def _few(found: Survey, tasks: Mapping[str, Task]) -> list[str]:
@@ -160,6 +178,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
     found.append(
         f"time on this machine: {_minutes(seconds['all'])}{most} (policy {_minutes(seconds['policy'])}, "
         + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")
+        + (f"its own answers {_minutes(seconds['align'])}, " if seconds["align"] else "")
         + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
         + "; language models end sooner where they learn sooner" * told["ends_early"]
     )
@@ -209,10 +228,13 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
     others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
-    workers = min(cores(), MOST) if device.type == "cpu" else 1
-    a_token = token_seconds(LocalEngine(decoder, found.tokenizer), tasks, recipe)
+    a_token = token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe)
     drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
-    return {"policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / workers}
+    read = a_step / (recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate)
+    return {
+        "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device),
+        "align": align_tokens(found) * (a_token + (recipe.align.updates + READS) * read),
+    }  # fmt: skip
 
 
 def step_seconds(config: TrainConfig, decoder: Decoder, median: int, loss: LossFn = language_model_loss) -> float:
@@ -260,6 +282,15 @@ def rollout_tokens(found: Survey) -> float:
     problems = sum(config.problems * task.rollouts for task in found.recipe.tasks)
     usual = max(lengths.median for lengths in found.lengths.values())
     return problems * states * config.completions * usual * NEW_SHARE
+
+
+def align_tokens(found: Survey) -> float:
+    """Tokens of the answers that the policy learns from, in all rounds, with those of their prompts."""
+    config = found.recipe.align
+    if config.method == "none":
+        return 0.0
+    usual = max(lengths.median for lengths in found.lengths.values())
+    return max(1, len(config.betas)) * config.rounds * config.problems * config.samples * usual
 
 
 def evaluation_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:

@@ -5,6 +5,7 @@ Its weights, its shape and its tokens are taken as they are; from the first trai
 
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,8 +13,10 @@ import torch
 
 from clearhead.alignment.sft import answer_loss
 from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.config import renamed
 from clearhead.errors import UserError
-from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.backend import in_halves
+from clearhead.generation.language_model import Continuation, SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import add_lora
@@ -23,7 +26,7 @@ from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.control import chat_tokens
-from clearhead.text.documents import steps_prompt
+from clearhead.text.prompt_format import steps_prompt
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.training.step import LossFn, language_model_loss
 
@@ -40,7 +43,7 @@ def load(name: str, device: torch.device | None = None) -> LoadedModel:
 def load_as_noted(name: str, run: RunDir, device: torch.device) -> LoadedModel:
     """The same; UserError where it is no longer what the run has measured its data with."""
     loaded = load(name, device)
-    if asdict(loaded.decoder.config) != read_json(run.base, layout.BASE)["model"]:
+    if asdict(loaded.decoder.config) != renamed(read_json(run.base, layout.BASE)["model"]):
         raise UserError(f"{name} is another model than when {run.path} was begun; put the old one back")
     return loaded
 
@@ -65,12 +68,20 @@ def answers(loaded: LoadedModel, task: Task, recipe: Recipe) -> dict[str, Any]:
     not know how an answer is written here: the whole answer may be right, its last line, its last word or number.
     """
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    engine = LocalEngine(loaded.decoder, loaded.tokenizer)
+    engine = LocalEngine(loaded.decoder, loaded.tokenizer, kv_memory=recipe.kv_bytes)
     prompts = [(problem, _asked(loaded, problem)) for problem in problems]
     asked = {problem: ids for problem, ids in prompts if len(ids) < engine.max_positions}  # the others stay unanswered
     limit = SamplingParams(temperature=0.0, max_tokens=max(ROOM, recipe.search.solution_tokens))
-    nodes, started = engine.open_tokens(list(asked.values())), time.perf_counter()
-    written = [text for (text,) in engine.extend(nodes, 1, limit, [0] * len(nodes), stop=None)]
+
+    def greedy(prompts: Sequence[list[int]]) -> list[Continuation]:
+        nodes = engine.open_tokens(prompts)
+        try:
+            return [text for (text,) in engine.extend(nodes, 1, limit, [0] * len(nodes), stop=None)]
+        finally:
+            engine.close(nodes)
+
+    started = time.perf_counter()
+    written = in_halves(greedy, list(asked.values()))
     seconds = time.perf_counter() - started
     right = sum(
         any(task.check(problem, found) for found in readings(answer.text))

@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.rollouts import RolloutConfig
-from clearhead.config import RENAMED, build, check_file_name, nearest, to_dict
+from clearhead.config import build, check_file_name, nearest, parse_bytes, renamed, to_dict
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST, PRESETS, DecoderConfig
+from clearhead.models.decoder import MAX_SIZES, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
 from clearhead.reasoning.strategy import SearchConfig
@@ -25,7 +26,7 @@ from clearhead.training.loop import TrainConfig
 class TaskConfig:
     """One task of the run. `source` is what `clearhead tasks` lists; empty means the section's own name.
 
-    `share` is its part of the training documents, `rollouts` multiplies the problems that are labelled for the reward
+    `share` is its part of the training documents, `rollouts` multiplies the problems that are labeled for the reward
     model: a task whose solutions are short and alike can afford more. `pieces` makes steps of answers that have none:
     the separator that ends a step, "off", or "auto": a separator that nearly all answers have.
     """
@@ -74,7 +75,7 @@ class DataConfig:
             raise UserError(f"data.hide = {self.hide} must be 0 to 1")
         if not 0 <= self.direct < 1:
             raise UserError(f"data.direct = {self.direct} must be at least 0 and below 1")
-        if not SHORTEST <= self.max_length <= LARGEST["max_positions"] // 2:
+        if not SHORTEST <= self.max_length <= MAX_SIZES["max_positions"] // 2:
             raise UserError(f"data.max_length = {self.max_length} must be at least {SHORTEST} tokens, such as 2048")
 
 
@@ -101,9 +102,20 @@ class Recipe:
     pretrain: TrainConfig
     rollouts: RolloutConfig
     reward: TrainConfig
+    align: AlignConfig
     search: SearchConfig
     evaluation: EvaluationConfig
     report: ReportConfig
+    kv_memory: str = ""
+
+    def kv_part(self, parts: int) -> int | None:
+        """What each of so many, who hold keys and values at the same time, may have of them."""
+        return None if self.kv_bytes is None else self.kv_bytes // parts
+
+    @property
+    def kv_bytes(self) -> int | None:
+        """Bytes for keys and values, None for a share of what is free."""
+        return memory_of(self.kv_memory)
 
     @property
     def base(self) -> str:
@@ -161,10 +173,11 @@ def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
     settings of training had other names.
     """
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
-    data, model = {**data, "tasks": tasks} if tasks else data, table(data, "model")
-    for key in ("pretrain", "reward"):
+    data = {**data, "tasks": tasks} if tasks else data
+    for key in ("pretrain", "reward", "model"):
         if key in data:
-            data = {**data, key: {RENAMED.get(name, name): value for name, value in table(data, key).items()}}
+            data = {**data, key: renamed(table(data, key))}
+    model = table(data, "model")
     if "mlp" in model or "from" in model:
         return data
     preset = model.get("preset", "demo")
@@ -178,6 +191,7 @@ SECTIONS = {
     "pretrain": TrainConfig,
     "rollouts": RolloutConfig,
     "reward": TrainConfig,
+    "align": AlignConfig,
     "search": SearchConfig,
     "evaluation": EvaluationConfig,
     "report": ReportConfig,
@@ -203,12 +217,13 @@ BASE_STEPS = 200  # instead of the steps of UNTIL_LEARNED
 
 def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
-    known = {"name", "seed", "tasks", "model", *SECTIONS}
+    known = {"name", "seed", "kv_memory", "tasks", "model", *SECTIONS}
     for key in data:
         if key not in known:
             raise UserError(f"{where}: {key} is not a setting{nearest(key, known)}")
-    top = build(_TopLevel, {key: data[key] for key in ("name", "seed") if key in data}, where)
+    top = build(_TopLevel, {key: data[key] for key in ("name", "seed", "kv_memory") if key in data}, where)
     check_file_name(top.name, f"{where}: name")
+    memory_of(top.kv_memory)
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
@@ -228,7 +243,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
-    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, **sections)
+    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, kv_memory=top.kv_memory, **sections)
     if not based:
         recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
@@ -237,6 +252,8 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
 def to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
     plain: dict[str, Any] = {"name": recipe.name, "seed": recipe.seed}
+    if recipe.kv_memory:
+        plain["kv_memory"] = recipe.kv_memory
     plain["tasks"] = {task.name: {**{key: getattr(task, key) for key in OWN}, **task.options} for task in recipe.tasks}
     plain["model"] = dict(recipe.model)
     plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
@@ -260,6 +277,15 @@ class _TopLevel:
 
     name: str = "run"
     seed: int = 0
+    kv_memory: str = ""
+
+
+def memory_of(kv_memory: str) -> int | None:
+    """Bytes, None where nothing is said."""
+    try:
+        return parse_bytes(kv_memory) if kv_memory else None
+    except UserError as error:
+        raise UserError(f"kv_memory = {error}") from None
 
 
 def table(data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

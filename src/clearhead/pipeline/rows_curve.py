@@ -15,9 +15,10 @@ from clearhead.checkpoints.load import smollm2
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.pipeline import few_rows
-from clearhead.pipeline.stages import Context, first_try, load_policy, train_language_model
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.stages import first_try, load_policy, train_language_model
 from clearhead.reasoning.statistics import wilson
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
 
 TRIED = 300  # held-out problems of each task
 DRAWS = 4_000  # of the accuracies that the counts leave possible
@@ -27,7 +28,7 @@ LEARNED = 0.9  # of its own training problems at first try: there is no more to 
 
 
 @dataclass(frozen=True)
-class Point:
+class RowsPoint:
     """`right` of `tried` held-out problems solved at first try after training on so many rows, with its interval."""
 
     rows: int
@@ -38,11 +39,11 @@ class Point:
     high: float
 
 
-def point(rows: int, right: int, tried: int) -> Point:
-    return Point(rows, right, tried, *wilson(right, tried))
+def point(rows: int, right: int, tried: int) -> RowsPoint:
+    return RowsPoint(rows, right, tried, *wilson(right, tried))
 
 
-def extrapolated(points: Sequence[Point], rows: int, seed: int = 0) -> tuple[float, float, float]:
+def extrapolated(points: Sequence[RowsPoint], rows: int, seed: int = 0) -> tuple[float, float, float]:
     """Accuracy at so many rows, median and 95% interval, by error = c · rows^-b with b ≥ 0.
 
     Accuracies are drawn from their posterior (Jeffreys' prior), and the line through log error against log rows is
@@ -59,7 +60,7 @@ def extrapolated(points: Sequence[Point], rows: int, seed: int = 0) -> tuple[flo
     return float(median), float(low), float(high)
 
 
-def advice(points: Sequence[Point], seen: float, base: bool) -> str:
+def advice(points: Sequence[RowsPoint], seen: float, base: bool) -> str:
     """Would more rows, more training or another model to start from help?
 
     `seen` is the share of its own training problems that the policy solves, `base` whether a pretrained model is here.
@@ -86,7 +87,7 @@ def rows_curve_stage(context: Context) -> None:
     """Leaves `rows_curve.json`: the points, and the advice."""
     recipe, tasks = context.recipe, context.tasks()
     rows = few_rows.training_rows(tasks.values())
-    events = read(context.run.record("pretrain"))
+    events = read(context.run.log("pretrain"))
     steps = max((event["step"] for event in events if event["kind"] == "step"), default=0)
     if not few_rows.curve(recipe, rows, steps):
         if few_rows.are_few(rows) and recipe.data.curve is None:
@@ -96,10 +97,9 @@ def rows_curve_stage(context: Context) -> None:
     tokenizer = context.tokenizer()
     asked = {name: task.problems("valid", TRIED, recipe.seed) for name, task in tasks.items()}
 
-    def tried(decoder: Any, share: float) -> Point:
-        accuracy: Mapping[str, float] = first_try(decoder, tokenizer, tasks, asked, recipe.search.solution_tokens)[
-            "accuracy"
-        ]
+    def tried(decoder: Any, share: float) -> RowsPoint:
+        found = first_try(decoder, tokenizer, tasks, asked, recipe.search.solution_tokens, recipe.kv_bytes)
+        accuracy: Mapping[str, float] = found["accuracy"]
         right = sum(round(accuracy[name] * len(problems)) for name, problems in asked.items())
         return point(round(share * rows), right, sum(map(len, asked.values())))
 

@@ -9,7 +9,8 @@ A kill at any moment loses at most a stage's last unsaved piece.
     policy.safetensors     the language model           reward.safetensors
     base.json              the checkpoint that it starts from, if it does, and in before.json what that answered
     drawn/                 problems of tasks that draw them
-    rollouts/              labelled paths, in pieces    evaluation/       one file a measured piece
+    rollouts/              labeled paths, in pieces    evaluation/       one file a measured piece
+    aligned.safetensors    what the policy became by learning from its own answers, and in align.json how it did
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
@@ -24,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearhead.checkpoints.own import FILES, TOKENIZER
-from clearhead.config import build, load_toml, save_toml
+from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER
+from clearhead.config import build, load_toml, renamed, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.models.decoder import DecoderConfig
@@ -74,7 +75,7 @@ class RunDir:
         """What was known of the run before anything was trained."""
         return self.path / "preflight.json"
 
-    def record(self, stage: str) -> Path:
+    def log(self, stage: str) -> Path:
         """Everything measured while a stage trained."""
         return self.path / f"{stage}.jsonl"
 
@@ -86,6 +87,21 @@ class RunDir:
     @property
     def policy(self) -> Path:
         return self.model("decoder")
+
+    @property
+    def aligned(self) -> Path:
+        """What the policy became by learning from its own answers, if it did."""
+        return self.path / ALIGNED
+
+    @property
+    def alignment(self) -> Path:
+        """What both policies make of the test problems."""
+        return self.path / "align.json"
+
+    @property
+    def overoptimization(self) -> Path:
+        """How far the reward could be pushed before it was fooled, where several betas were tried."""
+        return self.path / "overoptimization.json"
 
     @property
     def reader(self) -> Path:
@@ -187,7 +203,7 @@ class RunDir:
             return recipe
         base = None
         if recipe.base:
-            base = build(DecoderConfig, read_json(self.base, layout.BASE)["model"], str(self.base))
+            base = build(DecoderConfig, renamed(read_json(self.base, layout.BASE)["model"]), str(self.base))
         return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
 
     def read_state(self) -> dict[str, Any]:

@@ -11,13 +11,14 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.models.decoder import LARGEST, DecoderConfig
+from clearhead.generation.language_model import CONTEXT
+from clearhead.models.decoder import MAX_SIZES, DecoderConfig
 from clearhead.pipeline.recipe import Recipe, decoder_config
 from clearhead.reasoning.searches import SEARCHES
 from clearhead.reasoning.strategies import family
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.documents import direct_prompt, solution_tokens, step_tokens, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, solution_tokens, step_tokens, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.loop import TrainConfig
 
@@ -174,7 +175,7 @@ def filled(recipe: Recipe, found: Sizes, base: DecoderConfig | None = None) -> R
                 f"{found.longest_document}; leave longer ones out with data.max_length = {base.max_positions}"
             )
         context, model = min(found.context, base.max_positions), {**recipe.model, **asdict(base)}
-        at_once = FEWEST_STEP_TOKENS  # its steps are dear, and it needs few
+        at_once = FEWEST_STEP_TOKENS  # its steps are expensive, and it needs few
     else:
         context = _context(recipe, found)
         model = {**recipe.model, "max_positions": context, "rope_theta": rope_theta(recipe.model, context)}
@@ -199,7 +200,7 @@ def filled(recipe: Recipe, found: Sizes, base: DecoderConfig | None = None) -> R
 def _context(recipe: Recipe, found: Sizes) -> int:
     """The context of a model that is made for the data."""
     context: int = recipe.model.get("max_positions", 0) or found.context
-    if context > LARGEST["max_positions"]:
+    if context > MAX_SIZES["max_positions"]:
         raise UserError(f"a context of {context} tokens is too large; lower data.max_length")
     if context < found.longest_document:
         raise UserError(
@@ -257,7 +258,8 @@ def told(name: str, lengths: Lengths, recipe: Recipe) -> str:
     return line
 
 
-LONGEST = {  # which of the sizes each limit bounds
+FOR_FIXED = "give shorter problems, or start from a model with a longer context"
+BOUNDED_BY = {  # which of the sizes each limit bounds
     "model.max_positions": "longest_document",
     "search.step_tokens": "longest_step",
     "search.solution_tokens": "longest_solution",
@@ -266,12 +268,25 @@ LONGEST = {  # which of the sizes each limit bounds
 }
 
 
+def is_fixed(recipe: Recipe, key: str) -> bool:
+    """A limit that no setting raises: the context of a checkpoint that the run starts from."""
+    return bool(recipe.base) and key == CONTEXT
+
+
+def remedy(recipe: Recipe, limits: Sequence[str]) -> str:
+    """What to do where these limits of a recipe cut off too much."""
+    open_ones = [key for key in limits if not is_fixed(recipe, key)]
+    if len(open_ones) == len(limits):
+        return f"raise {'it' if len(limits) == 1 else 'them'}"
+    return " and ".join([f"raise {key}" for key in open_ones] + [FOR_FIXED])
+
+
 def too_tight(recipe: Recipe, found: Sizes) -> list[str]:
     """A line for each limit of a filled recipe that will cut off solutions like those of the data."""
     return [
         f"{key} = {limit(recipe, key)} is below the {name.replace('_', ' ')} of the data, {getattr(found, name)}, "
-        "and will cut such solutions off; raise it, or set 0"
-        for key, name in LONGEST.items()
+        f"and will cut such solutions off; {remedy(recipe, [key]) + ('' if is_fixed(recipe, key) else ', or set 0')}"
+        for key, name in BOUNDED_BY.items()
         if limit(recipe, key) < getattr(found, name)
     ]
 
@@ -287,9 +302,9 @@ def cut_off_line(
     told = f"{strategy}: {cut:,} of {drawn:,} {what} were cut off at " + " and ".join(
         f"{key} = {limit(recipe, key)}" for key in limits
     )
-    if found and all(limit(recipe, key) >= getattr(found, LONGEST[key]) for key in limits):
+    if found and all(limit(recipe, key) >= getattr(found, BOUNDED_BY[key]) for key in limits):
         return f"{told}, more than any of the data has: the model rambles on; train it longer"
-    return f"{told}: raise {'it' if len(limits) == 1 else 'them'}"
+    return f"{told}: {remedy(recipe, limits)}"
 
 
 def limit(recipe: Recipe, key: str) -> int:

@@ -6,9 +6,8 @@ between two stages, or inside one, goes on from files alone.
 
 import math
 import random
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from statistics import mean
@@ -18,7 +17,7 @@ import torch
 
 from clearhead.alignment.calibration import Calibration
 from clearhead.alignment.labels import (
-    Epochs,
+    RewardEpochs,
     by_problem,
     held_out_batches,
     reward_model_loss,
@@ -27,7 +26,7 @@ from clearhead.alignment.labels import (
     split_paths,
 )
 from clearhead.alignment.reward import OUTCOME, PROCESS, RewardModel
-from clearhead.alignment.rollouts import LabelledPath, collect
+from clearhead.alignment.rollouts import LabeledPath, collect
 from clearhead.alignment.scorer import CalibratedScorer, LocalScorer
 from clearhead.checkpoints import own
 from clearhead.config import build
@@ -38,50 +37,29 @@ from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import few_rows, layout, preflight, pretrained, sizes, tokens
+from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.workers import do_jobs
-from clearhead.reasoning.auto import STAGE_FIELDS, Choice, Stage
+from clearhead.pipeline.workers import at_once, do_jobs
+from clearhead.reasoning.auto import STAGE_FIELDS, AutoStage, Choice
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
-from clearhead.text.documents import split_steps, steps_prompt
 from clearhead.text.packing import Document, PackedStream
+from clearhead.text.prompt_format import split_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Callback, Record
 
 HELD_OUT_PROBLEMS = 40  # of each task, tried at every evaluation during training
 CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights are kept
-HELD_OUT_PATHS = 0.15  # share of the labelled problems that the reward model is tried on, and no more than
+HELD_OUT_PATHS = 0.15  # share of the labeled problems that the reward model is tried on, and no more than
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
 CALIBRATION_PROBLEMS = 100  # of each task
 FEWEST_UNSEEN = 50
 MOST_VALID = 1000  # valid problems that are used in all
-
-
-@dataclass(frozen=True)
-class Context:
-    """What every stage is handed. `watch(label)` opens a display that observes one training; `say` prints a line."""
-
-    run: RunDir
-    device: torch.device
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    say: Callable[[str], None]
-    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-    @property
-    def recipe(self) -> Recipe:
-        """With the sizes that follow from the data, once the tokenizer's stage has measured them."""
-        return self.run.recipe()
-
-    def tasks(self) -> dict[str, Task]:
-        return run_tasks(self.run)
-
-    def tokenizer(self) -> Tokenizer:
-        return load_tokenizer(self.run)
 
 
 def load_tokenizer(run: RunDir) -> Tokenizer:
@@ -172,26 +150,26 @@ def train_language_model(
     asked, known = some("valid"), some("train") if rows else {}
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        longest = recipe.search.solution_tokens
-        return first_try(model, tokenizer, tasks, asked, longest) | (
-            {"seen_first_try": first_try(model, tokenizer, tasks, known, longest)["first_try"]} if known else {}
+        try_on = partial(
+            first_try, model, tokenizer, tasks, longest=recipe.search.solution_tokens, kv_memory=recipe.kv_bytes
         )
+        return try_on(asked) | ({"seen_first_try": try_on(known)["first_try"]} if known else {})
 
-    record = Record(context.run.record(stage))
+    log = JsonlLog(context.run.log(stage))
     warned = False
 
     def warn(event: Mapping[str, Any]) -> None:
         nonlocal warned
         counts = (sum(map(len, problems.values())) for problems in (known, asked))
         if event["kind"] == "eval" and known and few_rows.memorizes(event, *counts):
-            record.log("memorizes", step=event["step"], rows=rows)
+            log.emit("memorizes", step=event["step"], rows=rows)
             if not warned:
                 context.say(few_rows.memorizing_line(label, event, rows))
             warned = True
 
     with context.watch(label) as watch:
         train(
-            config, decoder, training.batch, pretrained.loss_of(recipe), record=record,
+            config, decoder, training.batch, pretrained.loss_of(recipe), log=log,
             checkpoint=context.run.checkpoint(stage), callbacks=[watch, warn], on_eval=on_eval,
             held_out=[stream("valid", recipe.seed + 1).batch(0)],
             seen=[stream("train", recipe.seed + 1).batch(0)] if rows else [],
@@ -201,22 +179,26 @@ def train_language_model(
 
 
 def first_try(
-    decoder: Decoder, tokenizer: Tokenizer, tasks: Mapping[str, Task], asked: Mapping[str, list[str]], longest: int
+    decoder: Decoder,
+    tokenizer: Tokenizer,
+    tasks: Mapping[str, Task],
+    asked: Mapping[str, list[str]],
+    longest: int,
+    kv_memory: int | None = None,
 ) -> dict[str, Any]:
     """Share of problems solved greedily in at most `longest` tokens, by task and the mean, and one solution to see."""
-    engine = LocalEngine(decoder, tokenizer)
+    engine = LocalEngine(decoder, tokenizer, kv_memory=kv_memory)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
         fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
-        nodes = engine.open([steps_prompt(problem) for problem in fitting])
         limit = SamplingParams(temperature=0.0, max_tokens=longest or decoder.config.max_positions)
         right = 0
-        for problem, (text,) in zip(fitting, engine.extend(nodes, 1, limit, [0] * len(nodes), None), strict=True):
+        written = engine.generate([steps_prompt(problem) for problem in fitting], limit, 1, [0] * len(fitting))
+        for problem, (text,) in zip(fitting, written, strict=True):
             answer = task.answer(problem, split_steps(text.text)) if text.done else None
             right += answer is not None and task.check(problem, answer)
         accuracy[name] = right / max(len(asked[name]), 1)
         sample += f"{problem}\n{text.text}\n"
-        engine.close(nodes)
     return {"accuracy": accuracy, "first_try": sum(accuracy.values()) / len(accuracy), "sample": sample}
 
 
@@ -239,7 +221,7 @@ def rollouts_stage(context: Context) -> None:
     jobs = []
     for task in recipe.tasks:
         n = max(1, round(config.problems * task.rollouts))
-        problems = labelled_problems(tasks[task.name], n, recipe.seed)
+        problems = labeled_problems(tasks[task.name], n, recipe.seed)
         for start in range(0, len(problems), config.at_once):
             path = context.run.rollouts / f"{task.name}-{start:06d}.json"
             jobs.append((path, (task.name, problems[start : start + config.at_once])))
@@ -249,7 +231,7 @@ def rollouts_stage(context: Context) -> None:
         context.say(sizes.cut_off_line("rollouts", *cut, recipe, context.run.read_sizes()))
 
 
-def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
+def labeled_problems(task: Task, n: int, seed: int) -> list[str]:
     """Up to n problems whose solutions the reward model learns from, first those that the policy has never seen.
 
     What a policy has memorized, it solves without a slip, and a reward model that grew from such a policy learns to
@@ -262,8 +244,8 @@ def labelled_problems(task: Task, n: int, seed: int) -> list[str]:
 
 
 def label_problems(path: Path, device: str, job: tuple[str, list[str]]) -> dict[str, Any]:
-    """The labelled paths of a handful of problems, as plain data, and how many completions a limit cut off."""
-    engine, tasks, recipe = _labeller(path, device)
+    """The labeled paths of a handful of problems, as plain data, and how many completions a limit cut off."""
+    engine, tasks, recipe = _labeler(path, device)
     (name, problems), tally = job, Tally()
     paths = [asdict(found) for found in collect(engine, tasks[name], problems, recipe.rollouts, recipe.seed, tally)]
     return {"paths": paths, "cut": tally.cut, "drawn": tally.drawn, "limits": tally.limits}
@@ -283,27 +265,24 @@ def _rollouts(file: Path) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1)
-def _labeller(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
+def _labeler(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Recipe]:
     """What a process that labels needs, loaded once."""
-    run = RunDir(path)
+    run, where = RunDir(path), torch.device(device)
     recipe = run.recipe()
-    return (
-        LocalEngine(load_policy(run, torch.device(device)), load_tokenizer(run)),
-        run_tasks(run),
-        recipe,
-    )
+    engine = LocalEngine(load_policy(run, where), load_tokenizer(run), kv_memory=recipe.kv_part(at_once(where)))
+    return engine, run_tasks(run), recipe
 
 
-def read_rollouts(run: RunDir) -> list[LabelledPath]:
+def read_rollouts(run: RunDir) -> list[LabeledPath]:
     paths = []
     for file in sorted(run.rollouts.glob("*.json")):
         for entry in _rollouts(file)["paths"]:
-            paths.append(LabelledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
+            paths.append(LabeledPath(entry["problem"], tuple(entry["steps"]), entry["done"], tuple(entry["labels"])))
     return paths
 
 
 def reward_stage(context: Context) -> None:
-    """Train both heads of the reward model on the labelled rollouts, and keep the one that ranks held-out ones best.
+    """Train both heads of the reward model on the labeled rollouts, and keep the one that ranks held-out ones best.
 
     What grew from the policy is trained as a whole; of a model of its own the heads alone.
     """
@@ -324,10 +303,10 @@ def reward_stage(context: Context) -> None:
     )
     if not training:
         raise UserError(
-            f"no labelled solution has {longest} tokens or fewer; raise reward.seq_len and model.max_positions, or set "
-            "them to 0"
+            f"no labeled solution has {longest} tokens or fewer; "
+            + (sizes.FOR_FIXED if recipe.base else "raise reward.seq_len and model.max_positions, or set them to 0")
         )
-    fed = Epochs(training, config.batch_size, config.seq_len, recipe.seed)
+    fed = RewardEpochs(training, config.batch_size, config.seq_len, recipe.seed)
     tried = held_out_batches(held_out or training, config.batch_size, config.seq_len, recipe.seed)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
@@ -335,12 +314,12 @@ def reward_stage(context: Context) -> None:
         known = [share for share in shares if not math.isnan(share)]
         return {"ranked_outcome": shares[OUTCOME], "ranked_process": shares[PROCESS], "ranked": mean(known or [0.5])}
 
-    record = Record(context.run.record("reward"))
+    log = JsonlLog(context.run.log("reward"))
     with context.watch("reward model") as watch:
         train(
             config, model, fed.batch, sparse_reward_model_loss if recipe.base else reward_model_loss,
             checkpoint=context.run.checkpoint("reward"),
-            record=record, callbacks=[watch], held_out=tried, on_eval=on_eval,
+            log=log, callbacks=[watch], held_out=tried, on_eval=on_eval,
             weight=lambda batch: 1,  # a batch's loss is a sum of means over labels, pairs and tokens, and of none alone
         )  # fmt: skip
     merge(model.decoder)
@@ -384,11 +363,20 @@ def run_strategy_context(
         raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
-    stages = [build(Stage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
+    stages = [build(AutoStage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
     return strategy_context(engine, scorer, task, search, calibration, Choice(tuple(stages)))
 
 
-def engine_and_scorer(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
-    """The trained models of a run, ready to answer."""
+def engine_and_scorer(
+    run: RunDir, device: torch.device, kv_memory: int | None
+) -> tuple[LocalEngine, LocalScorer | None]:
+    """The trained models of a run, ready to answer; each of two has half of the memory for keys and values."""
     tokenizer, reward = load_tokenizer(run), load_reward(run, device)
-    return LocalEngine(load_policy(run, device), tokenizer), None if reward is None else LocalScorer(reward, tokenizer)
+    part = kv_memory if kv_memory is None or reward is None else kv_memory // 2
+    engine = LocalEngine(load_policy(run, device), tokenizer, kv_memory=part)
+    return engine, None if reward is None else LocalScorer(reward, tokenizer, kv_memory=part)
+
+
+def workers_models(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
+    """The same for one of the processes of a stage, who share what the recipe allows."""
+    return engine_and_scorer(run, device, run.recipe().kv_part(at_once(device)))

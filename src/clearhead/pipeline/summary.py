@@ -5,7 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
+from clearhead.alignment.methods import METHODS
+from clearhead.models.decoder import DecoderConfig
+from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.graded import answers, comparison, examples, limit_values, strategies
@@ -19,7 +23,8 @@ from clearhead.reasoning.statistics import wilson
 from clearhead.tasks.task import Task
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import SPECIALS, CharTokenizer
-from clearhead.training.record import read
+from clearhead.training.jsonl_log import read
+from clearhead.training.loop import TrainConfig
 
 CURVE_POINTS = 300  # more cannot be seen in a plot
 TITLES = {"game24": ("Game of 24", "hard Game of 24 puzzles"), "multiplication": ("Multiplication", "products")}
@@ -27,26 +32,22 @@ TITLES = {"game24": ("Game of 24", "hard Game of 24 puzzles"), "multiplication":
 
 def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
-    recipe, state = run.recipe(), run.read_state()
-    tasks = run_tasks(run)
-    pretrain, reward, spent = events(run, "pretrain"), events(run, "reward"), stages(state)
+    recipe, tasks = run.recipe(), run_tasks(run)
+    pretrain, reward = events(run, "pretrain"), events(run, "reward")
     data: dict[str, Any] = {
-        "run": {
-            "name": recipe.name, "seed": recipe.seed, "recipe": to_plain(recipe),
-            "stages": spent, "seconds": sum(stage["seconds"] for stage in spent),
-            **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
-        },
+        "run": about(run, to_plain(recipe)),
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
         "preflight": _preflight(_if_there(run.preflight, layout.PREFLIGHT)),
         "rows_curve": _rows_curve(_if_there(run.rows_curve, layout.ROWS_CURVE)),
-    }  # fmt: skip
+    }
     if pretrain:
-        data["model"] = model_info(run, recipe, pretrain)
+        config = recipe.decoder(load_tokenizer(run).vocab_size)
+        data["model"] = model_info(run, config, recipe.pretrain, pretrain)
         data["training"] = {
             "curve": curve(pretrain),
             "evals": [_eval_point(event, pretrain) for event in pretrain if event["kind"] == "eval"],
             "kept": kept(pretrain),
-            "samples": [{"step": e["step"], "text": e["sample"]} for e in pretrain if e.get("sample")],
+            "samples": samples(pretrain),
         }
     measured = {name: evaluation(run, name, recipe) for name in tasks}
     data["evaluation"] = {name: found for name, found in measured.items() if found}
@@ -64,10 +65,42 @@ def report_data(run: RunDir) -> dict[str, Any]:
             },
             "quality": {name: _quality(found) for name, found in measured_on.items() if found},
         }  # fmt: skip
+    if rounds := [event for event in events(run, "align") if event["kind"] == "round"]:
+        data["alignment"] = alignment(run, recipe, rounds)
     data["trees"] = [_tree(read_json(path, layout.TREE)) for path in sorted(run.evaluation.glob("tree-*.json"))]
     if (run.evaluation / "attention.json").is_file():
         data["attention"] = read_json(run.evaluation / "attention.json", layout.ATTENTION)
     return data
+
+
+def alignment(run: RunDir, recipe: Recipe, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What the policy learned from its own answers, and what that changed on the test problems."""
+    measured = _if_there(run.alignment, layout.ALIGNMENT) or {"tasks": {}, "health": findings(rounds)}
+    keys = {"number": "round", "even": "without_variance"}
+    names = ("number", "reward", "truth", "kl", "entropy", "length", "even")
+    return {
+        "method": METHODS[recipe.align.method].label if recipe.align.method in METHODS else recipe.align.method,
+        "reward": recipe.align.reward,
+        "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
+        "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
+        **{key: measured[key] for key in ("tasks", "health")},
+        "overoptimization": _if_there(run.overoptimization, layout.OVEROPTIMIZATION),
+    }  # fmt: skip
+
+
+def about(run: RunDir, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A run of any kind: its recipe, when and on what it was made, and what every stage has taken."""
+    state = run.read_state()
+    spent = stages(state)
+    return {
+        "name": recipe["name"], "seed": recipe["seed"], "recipe": recipe,
+        "stages": spent, "seconds": sum(stage["seconds"] for stage in spent),
+        **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
+    }  # fmt: skip
+
+
+def samples(recorded: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [{"step": event["step"], "text": event["sample"]} for event in recorded if event.get("sample")]
 
 
 def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -78,7 +111,7 @@ def stages(state: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def events(run: RunDir, stage: str) -> list[dict[str, Any]]:
-    recorded = read(run.record(stage)) if run.record(stage).is_file() else []
+    recorded = read(run.log(stage)) if run.log(stage).is_file() else []
     return [event for event in recorded if not mismatch(event, layout.EVENTS.get(event["kind"], object))]
 
 
@@ -99,20 +132,21 @@ def task_info(name: str, task: Task, recipe: Recipe) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def model_info(run: RunDir, recipe: Recipe, pretrain: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    steps = [event for event in pretrain if event["kind"] == "step"]
-    tokenizer = load_tokenizer(run)
-    config = recipe.decoder(tokenizer.vocab_size)
+def model_info(
+    run: RunDir, config: DecoderConfig | RecurrentConfig, training: TrainConfig, recorded: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """A language model and what its training took."""
+    steps = [event for event in recorded if event["kind"] == "step"]
     tokens, seconds = sum(event["tokens"] for event in steps), sum(event["seconds"] for event in steps)
     usual = sorted(event["seconds"] for event in steps)[len(steps) // 2] if steps else float("nan")
     return {
         "parameters": config.parameters,
-        "flops_per_token": 3 * config.flops_per_token(keys=recipe.pretrain.seq_len // 2),
+        "flops_per_token": 3 * config.flops_per_token(keys=training.seq_len // 2),
         "config": {**vars(config)},
-        "alphabet": alphabet(tokenizer),
+        "alphabet": alphabet(load_tokenizer(run)),
         "training_tokens": tokens,
         "training_seconds": seconds,
-        "tokens_per_second": recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate / usual,
+        "tokens_per_second": training.batch_size * training.seq_len * training.accumulate / usual,
     }
 
 
@@ -140,20 +174,20 @@ def curve(recorded: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def evaluation(run: RunDir, name: str, recipe: Recipe) -> dict[str, Any] | None:
     """The strategies of one task as table and plot need them; None if nothing was measured."""
-    units = read_units(run, name)
-    if not units:
+    results = read_units(run, name)
+    if not results:
         return None
     usage = read_usage(run, name)
     auto = (_if_there(run.auto, layout.AUTO) or {}).get(name)
     found: dict[str, Any] = {
-        "problems": len(units[0]["problems"]),
-        "seeds": len({unit["seed"] for unit in units}),
-        "strategies": [*_before(run, name, recipe), *strategies(units, recipe, run.read_sizes())],
+        "problems": len(results[0]["problems"]),
+        "seeds": len({result["seed"] for result in results}),
+        "strategies": [*_before(run, name, recipe), *strategies(results, recipe, run.read_sizes())],
         "engine": {key: usage[key] for key in ("computed", "unique", "reused")},
         "auto": _auto(auto) if auto else None,
-        "answers": answers(units, recipe.evaluation.budgets),
+        "answers": answers(results, recipe.evaluation.budgets),
     }
-    matched = comparison(units, recipe)
+    matched = comparison(results, recipe)
     return found | ({"comparison": matched, "search": matched["a"]} if matched else {})
 
 

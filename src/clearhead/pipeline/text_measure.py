@@ -16,13 +16,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.files import write_json
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import LanguageModel, continuations, load_kind
+from clearhead.pipeline.text_models import TextModel, continuations
 from clearhead.pipeline.text_recipe import TextEvaluationConfig
-from clearhead.pipeline.text_stages import TextContext
-from clearhead.text.packing import NO_TARGET, Batch
+from clearhead.text.packing import IGNORE_INDEX, Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards
 from clearhead.text.subword import SubwordTokenizer
@@ -33,29 +35,30 @@ ROWS = 32
 REACH_WINDOWS = 64  # of held-out text, from whose last loss a gradient is followed back
 
 
-def evaluation_stage(context: TextContext) -> None:
+def evaluation_stage(context: Context) -> None:
     """Every model that has no file yet."""
-    recipe, run, tokenizer = context.recipe, context.run, load_tokenizer(context.run)
+    recipe, run, tokenizer = context.run.text_recipe(), context.run, load_tokenizer(context.run)
     prompts, length = recipe.evaluation.prompts, recipe.pretrain.seq_len
     for kind in recipe.kinds:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
             continue
-        model = load_kind(run, recipe, kind, context.device)
-        written = continuations(model, tokenizer, recipe.evaluation, prompts)
+        model = own.load_model(run.model(kind), context.device)
+        written = continuations(model, tokenizer, recipe.evaluation, prompts, memory_of(recipe.kv_memory))
         found = {
             **measure(context, kind, model, tokenizer),
             "parameters": model.config.parameters,
-            "reach": reach(model, context.shards(), length),
+            "reach": reach(model, Shards(context.run.tokens), length),
             "samples": [{"prompt": p, "text": text} for p, text in zip(prompts, written, strict=True)],
         }
         write_json(path, found)
 
 
 @torch.no_grad()
-def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: Tokenizer) -> dict[str, Any]:
+def measure(context: Context, kind: str, model: TextModel, tokenizer: Tokenizer) -> dict[str, Any]:
     """The figures of one model on the held-out text."""
-    shards, length, config = context.shards(), context.recipe.pretrain.seq_len, context.recipe.evaluation
+    recipe, shards = context.run.text_recipe(), Shards(context.run.tokens)
+    length, config = recipe.pretrain.seq_len, recipe.evaluation
     rows = max(1, min(ROWS, LOGITS // (length * tokenizer.vocab_size)))
     sizes, sums, counts = token_bytes(tokenizer), np.zeros(length), np.zeros(length, np.int64)
     measured, every = batches(shards, rows, length, config)
@@ -63,11 +66,11 @@ def measure(context: TextContext, kind: str, model: LanguageModel, tokenizer: To
     with context.progress(f"evaluation: {kind}", measured) as advance:
         for batch in islice(shards.windows("held", rows, length), 0, None, every):
             losses = token_losses(model, to_tensors(batch, context.device)).double().cpu().numpy()
-            learned = batch.targets != NO_TARGET
-            at = batch.positions[learned]
-            sums += np.bincount(at, losses[learned], length)
+            is_target = batch.targets != IGNORE_INDEX
+            at = batch.positions[is_target]
+            sums += np.bincount(at, losses[is_target], length)
             counts += np.bincount(at, minlength=length)
-            size += int(sizes[batch.targets[learned]].sum())
+            size += int(sizes[batch.targets[is_target]].sum())
             advance(1)
     nats, tokens = float(sums.sum()), int(counts.sum())
     if not math.isfinite(nats):
@@ -85,10 +88,10 @@ def batches(shards: Shards, rows: int, length: int, config: TextEvaluationConfig
     return -(-there // every), every
 
 
-def token_losses(model: LanguageModel, batch: Any) -> Float[Tensor, "B T"]:
+def token_losses(model: TextModel, batch: Any) -> Float[Tensor, "B T"]:
     """-log p of each target in nats, 0 where there is none. `batch` holds tensors."""
     logits = model.logits(hidden_states(model, batch)).float()
-    return F.cross_entropy(logits.mT, batch.targets, ignore_index=NO_TARGET, reduction="none")
+    return F.cross_entropy(logits.mT, batch.targets, ignore_index=IGNORE_INDEX, reduction="none")
 
 
 def token_bytes(tokenizer: Tokenizer) -> Int[np.ndarray, "V"]:
@@ -121,7 +124,7 @@ def by_position(sums: Float[np.ndarray, "T"], counts: Int[np.ndarray, "T"]) -> l
     return found
 
 
-def reach(model: LanguageModel, shards: Shards, length: int) -> list[dict[str, float]]:
+def reach(model: TextModel, shards: Shards, length: int) -> list[dict[str, float]]:
     """How much of the last loss's gradient arrives at the token k places before: |d loss_T / d e_{T-k}| over k.
 
     e is the embedding that the model reads. The root of the mean square over windows, as a share of k = 0, the token
@@ -142,7 +145,7 @@ def reach(model: LanguageModel, shards: Shards, length: int) -> list[dict[str, f
     return [{"distance": s["seen"] - 1, "share": math.sqrt(s["loss"] / squares[0])} for s in stretches]
 
 
-def embedding_gradient(model: LanguageModel, batch: Any) -> Float[Tensor, "B T D"]:
+def embedding_gradient(model: TextModel, batch: Any) -> Float[Tensor, "B T D"]:
     """d loss_T / d e_t of the last position T, row by row.
 
     The model reads a table in which every place of the batch is a token of its own, so any model will do.
@@ -169,7 +172,7 @@ def whole_windows(shards: Shards, length: int, most: int) -> Batch | None:
     """Held-out windows that lie in one document and hold no padding, at most `most`; None if there is none."""
     found: list[Batch] = []
     for batch in shards.windows("held", ROWS, length):
-        whole = (batch.segments == 1).all(1) & (batch.targets != NO_TARGET).all(1)
+        whole = (batch.segments == 1).all(1) & (batch.targets != IGNORE_INDEX).all(1)
         found.append(Batch(*(array[whole] for array in batch)))
         if sum(len(part.tokens) for part in found) >= most:
             break

@@ -1,55 +1,44 @@
-"""The language models of a run on text, decoder or recurrent: made new, loaded, and asked to write.
+"""The language models of a run on text, decoder or recurrent: made new, and asked to write.
 
-Deliberately not here: training them (text_stages) and measuring them (text_measure).
+Deliberately not here: training them (text_stages), loading them (checkpoints.own) and measuring them (text_measure).
 """
 
-import torch
-
-from clearhead.checkpoints import own
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent
-from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
-from clearhead.training import checkpoint
 
-LanguageModel = Decoder | Recurrent
+TextModel = Decoder | Recurrent
 
 
-def new_model(recipe: TextRecipe, kind: str, vocab: int) -> LanguageModel:
+def new_model(recipe: TextRecipe, kind: str, vocab: int) -> TextModel:
     if kind == "decoder":
         return Decoder(recipe.decoder(vocab), seed=recipe.seed)
     assert kind in ("lstm", "rnn")
     return Recurrent(recipe.recurrent("lstm" if kind == "lstm" else "rnn", vocab), seed=recipe.seed)
 
 
-def load_kind(run: RunDir, recipe: TextRecipe, kind: str, device: torch.device) -> LanguageModel:
-    """A trained model of the run."""
-    model = new_model(recipe, kind, load_tokenizer(run).vocab_size)
-    tensors, _ = checkpoint.load(run.model(kind))
-    own.fill(model, tensors, run.model(kind))
-    return model.to(device)
-
-
-def record_name(kind: str) -> str:
-    """What the record and the checkpoint of its training are called."""
+def log_name(kind: str) -> str:
+    """What the log and the checkpoint of its training are called."""
     return "pretrain" if kind == "decoder" else f"pretrain-{kind}"
 
 
 def continuations(
-    model: LanguageModel, tokenizer: Tokenizer, config: TextEvaluationConfig, prompts: tuple[str, ...]
+    model: TextModel,
+    tokenizer: Tokenizer,
+    config: TextEvaluationConfig,
+    prompts: tuple[str, ...],
+    kv_memory: int | None = None,
 ) -> list[str]:
     """What the model writes after each prompt, the prompt included; after nothing, a text from its beginning."""
     sampling = SamplingParams(temperature=config.temperature, max_tokens=config.sample_tokens)
     begun = [opening(tokenizer, prompt) for prompt in prompts]
-    engine = Engine(backend_for(model), tokenizer)
+    engine = Engine(backend_for(model, kv_memory=kv_memory), tokenizer)
     most = engine.backend.max_positions - 1
     texts = ["".join(TextStream(engine, Request(tokens[-most:], sampling))) for tokens in begun]
     return [prompt + text for prompt, text in zip(prompts, texts, strict=True)]

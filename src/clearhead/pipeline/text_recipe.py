@@ -14,8 +14,8 @@ from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
-from clearhead.pipeline.recipe import Recipe, decoder_config, model_section, table
-from clearhead.text.training import LARGEST, SMALLEST
+from clearhead.pipeline.recipe import Recipe, decoder_config, memory_of, model_section, table
+from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
@@ -51,8 +51,8 @@ class TextTokenizerConfig:
     path: str = ""
 
     def __post_init__(self) -> None:
-        if not SMALLEST["bpe"] <= self.vocab <= LARGEST:
-            raise UserError(f"tokenizer.vocab = {self.vocab} must be {SMALLEST['bpe']} to {LARGEST}")
+        if not SMALLEST["bpe"] <= self.vocab <= MAX_VOCAB:
+            raise UserError(f"tokenizer.vocab = {self.vocab} must be {SMALLEST['bpe']} to {MAX_VOCAB}")
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,7 @@ class TextRecipe:
     model: Mapping[str, Any]
     pretrain: TrainConfig
     evaluation: TextEvaluationConfig
+    kv_memory: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -111,6 +112,7 @@ class _TopLevel:
     kind: Literal["text"]
     name: str = "run"
     seed: int = 0
+    kv_memory: str = ""
 
 
 def parse_any(data: Mapping[str, Any], where: str = "recipe") -> Recipe | TextRecipe:
@@ -125,11 +127,12 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
         raise UserError(f"{where}: {unknown[0]} is not a setting{nearest(unknown[0], known)}")
     top = build(_TopLevel, {key: value for key, value in data.items() if key not in (*SECTIONS, "model")}, where)
     check_file_name(top.name, f"{where}: name")
+    memory_of(top.kv_memory)
     sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
     if sections["pretrain"].seed not in (0, top.seed):
         raise UserError(f"pretrain.seed = {sections['pretrain'].seed}: a run has one seed; set it at the top")
     sections["pretrain"] = replace(sections["pretrain"], seed=top.seed)
-    found = TextRecipe(top.name, top.seed, model=model_section(data), **sections)
+    found = TextRecipe(top.name, top.seed, model=model_section(data), kv_memory=top.kv_memory, **sections)
     wrong = [kind for kind in found.kinds if kind not in MODELS]
     if wrong or not found.kinds or len(set(found.kinds)) < len(found.kinds):
         raise UserError(
@@ -151,6 +154,8 @@ def to_plain(recipe: TextRecipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
     model = {key: list(value) if isinstance(value, tuple) else value for key, value in recipe.model.items()}
     plain: dict[str, Any] = {"kind": KIND, "name": recipe.name, "seed": recipe.seed, "model": model}
+    if recipe.kv_memory:
+        plain["kv_memory"] = recipe.kv_memory
     plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
     del plain["pretrain"]["seed"]  # which is the run's, and stands at the top
     return plain

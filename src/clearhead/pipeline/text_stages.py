@@ -4,22 +4,22 @@ A stage reads what the earlier ones left in the run directory and leaves its own
 streamed, and after the shards are written it is not needed any more.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.files import write_json
-from clearhead.pipeline.rundir import RunDir, read_json
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.recipe import memory_of
+from clearhead.pipeline.rundir import read_json
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import continuations, new_model, record_name
+from clearhead.pipeline.text_models import continuations, log_name, new_model
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
 from clearhead.text.corpus import documents, files_of, held_out, place, python_documentation
@@ -30,8 +30,8 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import interruptible, train_tokenizer
 from clearhead.training import checkpoint
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import TrainConfig, train
-from clearhead.training.record import Callback, Record
 
 TOKENIZER_CHARACTERS = 50_000_000  # that a tokenizer is learned from, spread over all of the text
 PYTHON_DOCUMENTATION = 2_100_000  # bytes, more or less
@@ -39,24 +39,6 @@ PYTHON_DOCUMENTATION = 2_100_000  # bytes, more or less
 # 2.09 at 1 and 2.13 at 3.3.
 RATES = {"lstm": 3.3, "rnn": 1.0}
 WATCHED = 8  # batches of held-out text that are tried while training
-
-
-@dataclass(frozen=True)
-class TextContext:
-    """What every stage is handed; the last three show a person what is going on, as in a run on tasks."""
-
-    run: RunDir
-    device: torch.device
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    say: Callable[[str], None]
-    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-    @property
-    def recipe(self) -> TextRecipe:
-        return self.run.text_recipe()
-
-    def shards(self) -> Shards:
-        return Shards(self.run.tokens)
 
 
 def read_documents(data: TextDataConfig) -> Iterator[str]:
@@ -72,12 +54,12 @@ def check(recipe: TextRecipe) -> None:
         _given(recipe.tokenizer.path)
 
 
-def corpus_stage(context: TextContext) -> None:
+def corpus_stage(context: Context) -> None:
     """Read all of the text once and count it, so that what is wrong with it is told before anything is made of it.
 
     Of a few documents chance may hold out none; then the one whose turn would come first is.
     """
-    data = context.recipe.data
+    data = context.run.text_recipe().data
     total = sum(file.stat().st_size for file in files_of(data.paths)) or PYTHON_DOCUMENTATION
     counts = {"documents": 0, "characters": 0, "bytes": 0, "held_out": 0}
     first, second = 1.0, 1.0  # the lowest places
@@ -106,14 +88,14 @@ def corpus_stage(context: TextContext) -> None:
     context.say(f"corpus: {counts['documents']:,} documents, {counts['bytes']:,} bytes, {counts['held_out']} held out")
 
 
-def tokenizer_stage(context: TextContext) -> None:
+def tokenizer_stage(context: Context) -> None:
     """Learn the tokenizer from the training text, or take the one that is named."""
-    config, run = context.recipe.tokenizer, context.run
+    config, run = context.run.text_recipe().tokenizer, context.run
     if config.path:
         tokenizer: Tokenizer = _given(config.path)
     else:
         with counted_documents(context, "tokenizer") as texts:
-            if config.kind == "char":  # of both sides of the split: held-out text must be spelt to be measured
+            if config.kind == "char":  # of both sides of the split: held-out text must be spelled to be measured
                 tokenizer = CharTokenizer.train(texts)
             else:
                 sample = _sample(texts, share_of(context), read_json(run.corpus)["characters"])
@@ -130,21 +112,21 @@ def _given(path: str) -> Tokenizer:
 
 
 @contextmanager
-def counted_documents(context: TextContext, label: str) -> Iterator[Iterator[str]]:
+def counted_documents(context: Context, label: str) -> Iterator[Iterator[str]]:
     """Every document again, with a bar that shows how many were read."""
     with context.progress(label, read_json(context.run.corpus)["documents"]) as advance:
 
         def counted() -> Iterator[str]:
-            for document in read_documents(context.recipe.data):
+            for document in read_documents(context.run.text_recipe().data):
                 yield document
                 advance(1)
 
         yield counted()
 
 
-def share_of(context: TextContext) -> float:
+def share_of(context: Context) -> float:
     """What is held out, as the first reading of the text has settled it."""
-    return float(read_json(context.run.corpus).get("share", context.recipe.data.held_out))
+    return float(read_json(context.run.corpus).get("share", context.run.text_recipe().data.held_out))
 
 
 def _sample(texts: Iterator[str], held_share: float, characters: int) -> Iterator[str]:
@@ -155,7 +137,7 @@ def _sample(texts: Iterator[str], held_share: float, characters: int) -> Iterato
             yield document
 
 
-def shards_stage(context: TextContext) -> None:
+def shards_stage(context: Context) -> None:
     """All of the text as tokens on the disk, which training reads without holding it."""
     tokenizer = load_tokenizer(context.run)
     with counted_documents(context, "shards") as texts:
@@ -164,29 +146,37 @@ def shards_stage(context: TextContext) -> None:
     context.say(f"shards: {index.train.tokens:,} tokens to train on, {index.held.tokens:,} held out")
 
 
-def pretrain_stage(context: TextContext) -> None:
+def pretrain_stage(context: Context) -> None:
     """Train each kind of model on the same windows."""
-    for kind in context.recipe.kinds:
+    for kind in context.run.text_recipe().kinds:
         if not context.run.model(kind).is_file():
             pretrain(context, kind)
 
 
-def pretrain(context: TextContext, kind: str) -> None:
+def pretrain(context: Context, kind: str) -> None:
     """One model, with its held-out loss and a sample now and then."""
-    recipe, run, tokenizer, shards = context.recipe, context.run, load_tokenizer(context.run), context.shards()
+    recipe, run, tokenizer, shards = (
+        context.run.text_recipe(),
+        context.run,
+        load_tokenizer(context.run),
+        Shards(context.run.tokens),
+    )
     config = recipe.pretrain if kind == "decoder" else recurrent_config(recipe.pretrain, kind)
     model = new_model(recipe, kind, tokenizer.vocab_size).to(context.device)
-    name = record_name(kind)
+    name = log_name(kind)
 
     def batch(step: int) -> Batch:
         return shards.batch(config.batch_size, config.seq_len, recipe.seed, step)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
-        return {"sample": continuations(model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1])[0]}
+        (sample,) = continuations(
+            model, tokenizer, recipe.evaluation, recipe.evaluation.prompts[:1], memory_of(recipe.kv_memory)
+        )
+        return {"sample": sample}
 
     with context.watch(kind) as watch:
         train(
-            config, model, batch, checkpoint=run.checkpoint(name), record=Record(run.record(name)), callbacks=[watch],
+            config, model, batch, checkpoint=run.checkpoint(name), log=JsonlLog(run.log(name)), callbacks=[watch],
             held_out=held_batches(shards, config.batch_size, config.seq_len, WATCHED), on_eval=on_eval,
         )  # fmt: skip
     checkpoint.save(run.model(kind), model.state_dict(), {"model": asdict(model.config)})

@@ -5,26 +5,23 @@ from typing import Any
 
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.summary import alphabet, curve, events
-from clearhead.pipeline.text_models import new_model, record_name
+from clearhead.pipeline.summary import about, curve, events, model_info, samples
+from clearhead.pipeline.text_models import log_name, new_model
 from clearhead.pipeline.text_recipe import TextRecipe, to_plain
 from clearhead.text.shards import Shards
 
 
 def report_data(run: RunDir) -> dict[str, Any]:
     """Everything the report shows; parts that the run has not reached are missing."""
-    recipe, state = run.text_recipe(), run.read_state()
-    recorded = events(run, record_name(recipe.kinds[0]))
+    recipe = run.text_recipe()
+    recorded = events(run, log_name(recipe.kinds[0]))
     data: dict[str, Any] = {
-        "run": {
-            "name": recipe.name, "seed": recipe.seed, "recipe": to_plain(recipe), "stages": state["stages"],
-            "seconds": sum(stage["seconds"] for stage in state["stages"]),
-            **{key: state[key] for key in ("started", "command", "versions", "machine") if key in state},
-        },
+        "run": about(run, to_plain(recipe)),
         "text": {"corpus": corpus(run, recipe), "models": models(run, recipe)},
-    }  # fmt: skip
+    }
     if recorded:
-        data["model"] = model_info(run, recipe, recorded)
+        config = new_model(recipe, recipe.kinds[0], load_tokenizer(run).vocab_size).config
+        data["model"] = model_info(run, config, recipe.pretrain, recorded)
         data["training"] = training(recorded)
     return data
 
@@ -52,7 +49,7 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
             measured = read_json(path, dict.fromkeys(keys, object))
-            progress = held_out_curve(events(run, record_name(kind)))
+            progress = held_out_curve(events(run, log_name(kind)))
             found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
     return found
 
@@ -73,30 +70,13 @@ def held_out_curve(recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return points
 
 
-def model_info(run: RunDir, recipe: TextRecipe, recorded: list[dict[str, Any]]) -> dict[str, Any]:
-    steps = [event for event in recorded if event["kind"] == "step"]
-    tokenizer = load_tokenizer(run)
-    config = new_model(recipe, recipe.kinds[0], tokenizer.vocab_size).config
-    usual = sorted(event["seconds"] for event in steps)[len(steps) // 2] if steps else float("nan")
-    return {
-        "parameters": config.parameters,
-        "flops_per_token": 3 * config.flops_per_token(keys=recipe.pretrain.seq_len // 2),
-        "config": {**vars(config)},
-        "alphabet": alphabet(tokenizer),
-        "training_tokens": sum(event["tokens"] for event in steps),
-        "training_seconds": sum(event["seconds"] for event in steps),
-        "tokens_per_second": recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate / usual,
-    }
-
-
 def training(recorded: list[dict[str, Any]]) -> dict[str, Any]:
     tokens, evals = 0, []
     for event in recorded:
         tokens += event["tokens"] if event["kind"] == "step" else 0
         if event["kind"] == "eval":
             evals.append({"step": event["step"], "tokens": tokens, "loss": event["held_out_loss"]})
-    samples = [{"step": event["step"], "text": event["sample"]} for event in recorded if event.get("sample")]
-    return {"curve": curve(recorded), "evals": evals, "samples": samples}
+    return {"curve": curve(recorded), "evals": evals, "samples": samples(recorded)}
 
 
 def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from clearhead.pipeline.data import WORD
 from clearhead.tasks.task import KnowsSome, Task
-from clearhead.text.documents import STEP_END, direct_prompt, join_steps, steps_prompt
+from clearhead.text.prompt_format import STEP_END, direct_prompt, join_steps, steps_prompt
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer

@@ -6,7 +6,7 @@
     adapter_model.safetensors, adapter_config.json      LoRA, as PEFT writes it; or, of a tuning in full or merged,
     model.safetensors, config.json, tokenizer.json      the model, a run's as a run
 
-Deliberately not here: what is learned of an example (text.turns), the loss (alignment.sft), LoRA (nn.lora).
+Deliberately not here: what is learned of an example (text.sft_data), the loss (alignment.sft), LoRA (nn.lora).
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -31,30 +31,30 @@ from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import build, load_toml, save_toml, to_dict
 from clearhead.errors import UserError
 from clearhead.files import write_bytes, write_json
-from clearhead.generation.backends import backend_for
-from clearhead.generation.engine import Engine
+from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.adapter import CONFIG, TENSORS, config_of, tensors_of
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import TARGETS, LoraConfig, add_lora, merge, resolved
+from clearhead.pipeline.context import Context, Progress
 from clearhead.pipeline.rundir import read_json
 from clearhead.text.corpus import held_out
+from clearhead.text.sft_data import ChatRow, Example, Turn, examples, read_rows, turns
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.text.turns import Example, Row, Turn, examples, read_rows, turns
+from clearhead.training.jsonl_log import JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
-from clearhead.training.record import Callback, Record
 from clearhead.training.step import mean_loss
 
 SETTINGS, BEFORE, RESULT = "tune.toml", "before.json", "tune.json"
-CHECKPOINT, RECORD, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
+CHECKPOINT, LOG, REPORT = "tune.checkpoint.safetensors", "tune.jsonl", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
-Encoded = tuple[Row, list[Example]]
+Encoded = tuple[ChatRow, list[Example]]
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,6 @@ class BadRows(UserError):
         self.lines = list(lines)
 
 
-Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
 @contextmanager
 def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
     """Progress that nobody looks at."""
@@ -203,9 +200,9 @@ def prepare(
     asked = [
         turn for row, _ in held[: config.samples] for turn in turns(row, loaded.tokenizer, loaded.template, spelled)
     ][: config.samples]
-    learned = [example for _, found in training for example in found]
-    last = next((token for token, on in zip(learned[0].tokens[::-1], learned[0].learned[::-1], strict=True) if on))
-    prepared = Prepared(config, loaded, learned, [e for _, found in held for e in found], asked, last, rewritten)
+    to_learn = [example for _, found in training for example in found]
+    last = next((token for token, on in zip(to_learn[0].tokens[::-1], to_learn[0].loss_mask[::-1], strict=True) if on))
+    prepared = Prepared(config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten)
     _ = prepared.settings
     if not config.full:
         resolved(loaded.decoder, config.lora)
@@ -241,35 +238,24 @@ def read(
     return found
 
 
-def encoded(row: Row, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
+def encoded(row: ChatRow, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:
     """What is learned from a row; UserError if that is nothing, or too long."""
     made = examples(row, loaded.tokenizer, loaded.template, control_tokens)
     longest = max(len(example.tokens) for example in made) - 1
     if longest > limit:
         raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
-    if not all(any(example.learned[1:]) for example in made):
+    if not all(any(example.loss_mask[1:]) for example in made):
         raise UserError("the chat template leaves nothing of the answer to learn; use another")
     return made
 
 
-@dataclass(frozen=True)
-class Context:
-    """Where results go and who watches."""
-
-    folder: Path
-    device: torch.device
-    say: Callable[[str], None]
-    watch: Callable[[str], AbstractContextManager[Callback]]
-    progress: Progress
-
-
-def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
-    """A new directory, or the one of a run with the same settings."""
+def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, verb: str = "tune") -> None:
+    """A new directory, or the one of a run with the same settings, which a verb keeps in the file `name`."""
     plain = to_dict(config)
     if resume:
-        if not (folder / SETTINGS).is_file():
-            raise UserError(f"{folder} holds no run of `clearhead tune` to go on with; leave out --resume")
-        before = to_dict(build(TuneConfig, load_toml(folder / SETTINGS), str(folder / SETTINGS)))
+        if not (folder / name).is_file():
+            raise UserError(f"{folder} holds no run of `clearhead {verb}` to go on with; leave out --resume")
+        before = to_dict(build(type(config), load_toml(folder / name), str(folder / name)))
         for key in sorted({*plain, *before}):
             if before.get(key) != plain.get(key):
                 raise UserError(
@@ -280,12 +266,12 @@ def open_folder(folder: Path, config: TuneConfig, resume: bool) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} already exists and is not empty; add --resume to go on, or choose another --out")
     folder.mkdir(parents=True, exist_ok=True)
-    save_toml(plain, folder / SETTINGS)
+    save_toml(plain, folder / name)
 
 
 def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
-    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.folder
+    config, decoder, folder = prepared.config, prepared.loaded.decoder, context.run.path
     if (folder / RESULT).is_file():
         context.say("done before")
         return cast(dict[str, Any], read_json(folder / RESULT))
@@ -297,17 +283,18 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         context.say(f"held-out loss before: {loss:.4f} nats a token")
         write_json(folder / BEFORE, {"held_out_loss": loss, "answers": answers(prepared, context, "answers before")})
     before = read_json(folder / BEFORE)
-    make_trainable(decoder, config)
+    lora = None if config.full else config.lora
+    make_trainable(decoder, lora, config.seed)
     sizes = parameters(decoder)
     share = sizes["trainable"] / sizes["total"]
     context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
     settings = prepared.settings
-    meta = {"digest": prepared.digest, "lora": None if config.full else to_dict(config.lora)}
+    meta = {"digest": prepared.digest, "lora": None if lora is None else to_dict(lora)}
     decoder.train()
     with context.watch("tuning") as watcher:
         train(
             settings, decoder, epochs.batch, answer_loss, checkpoint=folder / CHECKPOINT,
-            record=Record(folder / RECORD), callbacks=[watcher], meta=meta,
+            log=JsonlLog(folder / LOG), callbacks=[watcher], meta=meta,
             on_eval=lambda model, step: {"held_out_loss": mean_loss(model, held_batches, answer_loss, context.device)},
         )  # fmt: skip
     decoder.eval()
@@ -317,7 +304,7 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
         "model": prepared.loaded.name, "method": "full" if config.full else "LoRA", "settings": to_dict(config),
         "parameters": sizes, "peak_memory": peak_memory(context.device), "steps": settings.steps,
         "examples": len(prepared.training), "held_out_examples": len(prepared.held),
-        "answer_tokens": sum(map(sum, (e.learned for e in prepared.training))),
+        "answer_tokens": sum(map(sum, (e.loss_mask for e in prepared.training))),
         "held_out_loss": {"before": before["held_out_loss"], "after": after},
         "seconds": time.perf_counter() - started,
         "answers": [
@@ -325,17 +312,18 @@ def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
             for turn, old, new in zip(prepared.turns, before["answers"], written, strict=True)
         ],
     }  # fmt: skip
-    save(prepared, context)
+    save(prepared.loaded, folder, lora, config.merge)
     write_json(folder / RESULT, result)
     (folder / CHECKPOINT).unlink(missing_ok=True)  # as large as the weights it trains and their moments
     return result
 
 
-def make_trainable(decoder: Decoder, config: TuneConfig) -> None:
-    if config.full:
+def make_trainable(decoder: Decoder, lora: LoraConfig | None, seed: int) -> None:
+    """All of it, or low-rank updates beside it."""
+    if lora is None:
         decoder.requires_grad_(True)
     else:
-        add_lora(decoder, config.lora, config.seed)
+        add_lora(decoder, lora, seed)
 
 
 def parameters(decoder: Decoder) -> dict[str, int]:
@@ -367,13 +355,13 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     return written
 
 
-def save(prepared: Prepared, context: Context) -> None:
+def save(loaded: LoadedModel, folder: Path, lora: LoraConfig | None, merged: bool) -> None:
     """The adapter as PEFT writes it, or the whole model."""
-    config, decoder, loaded = prepared.config, prepared.loaded.decoder, prepared.loaded
-    if config.full or config.merge:
+    decoder = loaded.decoder
+    if lora is None or merged:
         merge(decoder)
-        export.write_model(loaded, context.folder)
+        export.write_model(loaded, folder)
         return
     base = str(loaded.path.resolve()) if Path(loaded.name).exists() else loaded.name
-    write_bytes(context.folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
-    write_json(context.folder / CONFIG, config_of(decoder, config.lora, base))
+    write_bytes(folder / TENSORS, to_bytes(tensors_of(decoder), {"format": "pt"}))
+    write_json(folder / CONFIG, config_of(decoder, lora, base))

@@ -27,7 +27,7 @@ MOST_ROWS = 1_000_000  # beyond which a file is no answer
 WORD = re.compile(r"[^\W\d_]+|\d+")
 
 
-class Row(NamedTuple):
+class UnseenRow(NamedTuple):
     """A solved problem."""
 
     problem: str
@@ -78,8 +78,8 @@ def unseen(task: Task, seed: int) -> Unseen:
     assert isinstance(task, HasRows), "a task that draws afresh has no rows to run out of"
     rng = random.Random(seed)
 
-    def rows(split: str, n: int) -> list[Row]:
-        return [Row(problem, tuple(task.solve(problem, rng))) for problem in task.problems(split, n, seed)]
+    def rows(split: str, n: int) -> list[UnseenRow]:
+        return [UnseenRow(problem, tuple(task.solve(problem, rng))) for problem in task.problems(split, n, seed)]
 
     training, held_out = rows("train", task.rows), rows("valid", SAMPLE)
     known = Lookups(training[:SAMPLE])
@@ -94,7 +94,7 @@ def unseen(task: Task, seed: int) -> Unseen:
 class Lookups:
     """Which words of solutions are form, and which go with a single word before them."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[UnseenRow]) -> None:
         solutions = Counter(word for row in rows for word in set(WORD.findall(" ".join(row.steps))))
         self.form = {word for word, count in solutions.items() if count >= FORM * len(rows)}
         self.before: Counter[tuple[int, str]] = Counter()
@@ -106,13 +106,13 @@ class Lookups:
                 self.before.update((i, word) for word in words)
                 self.pairs.update((i, word, new) for word in words for new in made)
 
-    def made(self, row: Row, i: int) -> set[str]:
+    def made(self, row: UnseenRow, i: int) -> set[str]:
         """The words of step i that are neither form nor copied; zeros in front count for nothing."""
         earlier = context(row, i)
         words = set(WORD.findall(row.steps[i]))
         return {word for word in words if word not in self.form and (word.lstrip("0") or word) not in earlier}
 
-    def worked_out(self, row: Row) -> set[tuple[str, ...]]:
+    def worked_out(self, row: UnseenRow) -> set[tuple[str, ...]]:
         """The words that have to be worked out, each with those before it in its step."""
         found = set()
         for i, step in enumerate(row.steps):
@@ -136,7 +136,7 @@ def things(step: str) -> set[tuple[str, ...]]:
     return {tuple(words[max(0, i - BEFORE) : i + 1]) for i in range(len(words))}
 
 
-def context(row: Row, i: int) -> str:
+def context(row: UnseenRow, i: int) -> str:
     """What stands before step i."""
     return "\n".join((row.problem, *row.steps[:i]))
 

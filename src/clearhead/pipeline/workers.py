@@ -22,13 +22,18 @@ from clearhead.kernels.machine import cores
 MOST = 8  # each worker holds its own copy of the models
 
 
+def at_once(device: torch.device) -> int:
+    """Workers at most."""
+    return min(cores(), MOST) if device.type == "cpu" else 1
+
+
 def do_jobs(
     jobs: Sequence[tuple[Path, Any]], work: Callable[[Any], Any], device: torch.device, advance: Callable[[int], None]
 ) -> None:
     """Write work(job) as JSON to the path of each job that has none. `work` and the jobs must be picklable."""
     missing = [(path, job) for path, job in jobs if not path.is_file()]
     advance(len(jobs) - len(missing))
-    workers = min(cores(), len(missing), MOST) if device.type == "cpu" else 1
+    workers = min(at_once(device), len(missing))
     if workers <= 1:
         for path, job in missing:
             write_json(path, work(job))

@@ -16,7 +16,7 @@ DOUBT = 0.5  # standard errors by which a dearer candidate must be ahead of a ch
 
 
 @dataclass(frozen=True)
-class Stage:
+class AutoStage:
     """From `budget` tokens on, the strategy is run with `spend` of them; it answered `accuracy` of the problems."""
 
     budget: int
@@ -25,21 +25,21 @@ class Stage:
     accuracy: float
 
 
-STAGE_FIELDS = tuple(field.name for field in fields(Stage))
+STAGE_FIELDS = tuple(field.name for field in fields(AutoStage))
 
 
 @dataclass(frozen=True)
 class Choice:
     """Stages by rising budget. The accuracy never falls: where more tokens did not help, they are not spent."""
 
-    stages: tuple[Stage, ...]
+    stages: tuple[AutoStage, ...]
 
     def __post_init__(self) -> None:
         assert self.stages, "a choice has something to choose"
         for before, after in pairwise(self.stages):
             assert before.budget < after.budget and before.accuracy <= after.accuracy, "budgets and accuracies rise"
 
-    def at(self, budget: int) -> Stage:
+    def at(self, budget: int) -> AutoStage:
         """The stage that a budget pays for; the first one for budgets below it.
 
         >>> Choice((Stage(10, "greedy", 10, 0.5), Stage(100, "mcts-puct", 100, 0.7))).at(99).strategy
@@ -54,7 +54,7 @@ def choose(scores: Mapping[str, Mapping[int, Sequence[float]]], doubt: float = D
     Candidates come cheapest first. A later one must be ahead of the one chosen so far, problem by problem, by more than
     `doubt` standard errors of their difference; so must a larger budget be ahead of what a smaller one chose.
     """
-    stages: list[Stage] = []
+    stages: list[AutoStage] = []
     for budget in sorted({budget for by_budget in scores.values() for budget in by_budget}):
         best = (stages[-1].strategy, stages[-1].spend) if stages else None
         for name, by_budget in scores.items():
@@ -63,7 +63,7 @@ def choose(scores: Mapping[str, Mapping[int, Sequence[float]]], doubt: float = D
         assert best is not None, "some candidate was measured at every budget"
         accuracy = float(np.mean(scores[best[0]][best[1]]))
         if not stages or accuracy >= stages[-1].accuracy:
-            stages.append(Stage(budget, *best, accuracy))
+            stages.append(AutoStage(budget, *best, accuracy))
     return Choice(tuple(stages))
 
 

@@ -1,7 +1,8 @@
 """Strategies compared at equal compute: the same problems, several sampling seeds, every token counted.
 
-A *unit* is one strategy with one seed on all problems, as plain data that a run directory keeps. Tables and comparisons
-are computed from units alone, so they can be made again at any time. This is the one place where answers are checked.
+An `EvalResult` is one strategy with one seed on all problems, as plain data that a run directory keeps. Tables and
+comparisons are computed from results alone, so they can be made again at any time. This is the one place where answers
+are checked.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,7 +21,7 @@ from clearhead.tasks.task import Task, expected
 EvalResult = Mapping[str, Any]
 """{"strategy", "seed", "budget", "problems": [{"problem", "marks", "steps", "answer", "expected", "cut", "drawn",
 "limits"}]}, where each mark is [generated, reward, seconds, correct], steps and answer are the last ones, expected is a
-right answer or None, and the rest is the attempt's. Units of older runs lack what follows answer."""
+right answer or None, and the rest is the trace's. Results of older runs lack what follows answer."""
 
 
 @dataclass(frozen=True)
@@ -43,28 +44,28 @@ class EvaluationConfig:
         known(self.strategies)
 
 
-def grade(task: Task, strategy: str, seed: int, budget: int, attempts: Sequence[Trace]) -> EvalResult:
+def grade(task: Task, strategy: str, seed: int, budget: int, traces: Sequence[Trace]) -> EvalResult:
     """Check every answer that a strategy would have given on its way. The same answer is checked once."""
     problems = []
-    for attempt in attempts:
+    for trace in traces:
         right: dict[tuple[str, ...] | None, bool] = {None: False}
-        for mark in attempt.marks:
+        for mark in trace.marks:
             if mark.steps is not None and mark.steps not in right:
-                answer = final_answer(task, strategy, attempt.problem, mark.steps)
-                right[mark.steps] = answer is not None and task.check(attempt.problem, answer)
-        final = attempt.marks[-1].steps
+                answer = final_answer(task, strategy, trace.problem, mark.steps)
+                right[mark.steps] = answer is not None and task.check(trace.problem, answer)
+        final = trace.marks[-1].steps
         problems.append(
             {
-                "problem": attempt.problem,
+                "problem": trace.problem,
                 "marks": [
-                    [m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(attempt.marks)
+                    [m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(trace.marks)
                 ],
                 "steps": None if final is None else list(final),
-                "answer": None if final is None else final_answer(task, strategy, attempt.problem, final),
-                "expected": expected(task, attempt.problem),
-                "cut": attempt.cut,
-                "drawn": attempt.drawn,
-                "limits": list(attempt.limits),
+                "answer": None if final is None else final_answer(task, strategy, trace.problem, final),
+                "expected": expected(task, trace.problem),
+                "cut": trace.cut,
+                "drawn": trace.drawn,
+                "limits": list(trace.limits),
             }
         )
     return {"strategy": strategy, "seed": seed, "budget": budget, "problems": problems}
@@ -81,7 +82,7 @@ def _one_for_each_cost(marks: Sequence[CostPoint]) -> list[CostPoint]:
     return [by_cost[cost] for cost in sorted(by_cost)]
 
 
-class Row(NamedTuple):
+class EvalRow(NamedTuple):
     """One strategy at one budget: accuracy with its 95% interval, and the means of what a problem cost.
 
     Of `drawn` solutions (of a search: steps), `cut` were cut off by the settings named in `limits`; these are counted
@@ -102,10 +103,10 @@ class Row(NamedTuple):
     limits: tuple[str, ...] = ()
 
 
-def table(units: Iterable[EvalResult], budgets: Sequence[int]) -> list[Row]:
+def table(results: Iterable[EvalResult], budgets: Sequence[int]) -> list[EvalRow]:
     """Every strategy at every budget that it can use; a single-answer strategy has one row, at what it costs."""
     rows = []
-    for strategy, runs in by_strategy(units).items():
+    for strategy, runs in by_strategy(results).items():
         single = strategy_of(strategy).kind == "single"
         for budget in budgets[-1:] if single or ":" in strategy else budgets:
             group = within(runs, budget)
@@ -114,13 +115,15 @@ def table(units: Iterable[EvalResult], budgets: Sequence[int]) -> list[Row]:
             if single or interval.low == interval.high:  # resampling equal scores knows no doubt, Wilson does
                 interval = statistics.wilson(round(scores.mean() * len(scores)), len(scores))
             generated, reward, seconds = costs.mean(axis=(0, 1)).tolist()
-            rows.append(Row(strategy, label(strategy), budget, *interval, generated, reward, seconds, *cut_off(group)))
+            rows.append(
+                EvalRow(strategy, label(strategy), budget, *interval, generated, reward, seconds, *cut_off(group))
+            )
     return rows
 
 
 def cut_off(group: Sequence[EvalResult]) -> tuple[int, int, tuple[str, ...]]:
     """What limits cut off in these runs, of how many drawn, and which limits; older runs counted none of it."""
-    entries = [entry for unit in group for entry in unit["problems"]]
+    entries = [entry for result in group for entry in result["problems"]]
     cut, drawn = (sum(entry.get(key, 0) for entry in entries) for key in ("cut", "drawn"))
     return cut, drawn, tuple(sorted({limit for entry in entries for limit in entry.get("limits", ())}))
 
@@ -135,14 +138,14 @@ def within(runs: Sequence[EvalResult], budget: float) -> list[EvalResult]:
 
 
 def at(group: Sequence[EvalResult], budget: float) -> tuple[np.ndarray, np.ndarray]:
-    """Of one strategy's units: right or wrong "P S", and (generated, reward, seconds) "P S 3", stopped at the budget.
+    """Of one strategy's results: right or wrong "P S", and (generated, reward, seconds) "P S 3", stopped at the budget.
 
     A run that had already passed the budget at its first answer counts as unanswered, with what that answer cost.
     """
     P, S = len(group[0]["problems"]), len(group)
     scores, costs = np.zeros((P, S)), np.zeros((P, S, 3))
-    for s, unit in enumerate(group):
-        for p, entry in enumerate(unit["problems"]):
+    for s, result in enumerate(group):
+        for p, entry in enumerate(result["problems"]):
             curve = [Graded(generated + reward, i) for i, (generated, reward, _, _) in enumerate(entry["marks"])]
             paid = at_budget(curve, budget)
             generated, reward, seconds, correct = entry["marks"][0 if paid is None else int(paid.correct)]
@@ -157,9 +160,9 @@ def change(a: Sequence[EvalResult], budget_a: float, b: Sequence[EvalResult], bu
     return statistics.bootstrap_difference(*scores)
 
 
-def compare(units: Iterable[EvalResult], a: str, b: str, budget: float) -> statistics.Matched:
+def compare(results: Iterable[EvalResult], a: str, b: str, budget: float) -> statistics.Matched:
     """Strategy a, stopped at the budget, against b at a mean cost of at least a's."""
-    groups = by_strategy(units)
+    groups = by_strategy(results)
     for name in (a, b):
         if name not in groups:
             raise UserError(f"strategy {name!r} was not measured; measured were {', '.join(groups)}")
@@ -170,16 +173,16 @@ def _curves(group: Sequence[EvalResult]) -> list[list[list[Graded]]]:
     """Problem by problem, seed by seed."""
     P = len(group[0]["problems"])
     return [
-        [[Graded(g + r, float(correct)) for g, r, _, correct in unit["problems"][p]["marks"]] for unit in group]
+        [[Graded(g + r, float(correct)) for g, r, _, correct in result["problems"][p]["marks"]] for result in group]
         for p in range(P)
     ]
 
 
-def by_strategy(units: Iterable[EvalResult]) -> dict[str, list[EvalResult]]:
-    """The units of each strategy, in the order of their first appearance."""
+def by_strategy(results: Iterable[EvalResult]) -> dict[str, list[EvalResult]]:
+    """The results of each strategy, in the order of their first appearance."""
     groups: dict[str, list[EvalResult]] = {}
-    for unit in units:
-        groups.setdefault(unit["strategy"], []).append(unit)
+    for result in results:
+        groups.setdefault(result["strategy"], []).append(result)
     return groups
 
 

@@ -1,6 +1,6 @@
 """Sequential halving at the root, tree search below: the budget goes in equal shares to fewer and fewer first steps.
 
-Karnin et al. 2013 bound the chance of picking a wrong arm with a budget fixed in advance, which is what test-time
+Karnin et al. 2013 bound the probability of picking a wrong arm with a budget fixed in advance, which is what test-time
 search has; UCB bounds regret, and keeps spending on first steps that it will not take. Halving at the root of a tree:
 Pepels et al. 2014, Danihelka et al. 2022. Deliberately without the latter's Gumbel noise: here every arm has a value
 before the race begins.

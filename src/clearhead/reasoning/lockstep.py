@@ -100,8 +100,8 @@ class Run:
     def affordable(self, row: int, at_most: int, ceiling: float = math.inf) -> int:
         """How many of `at_most` expansions this root may start at once before its spending reaches ceiling or limit.
 
-        Where the cost of an expansion is not known beforehand, the dearest so far stands for it, and one is always
-        granted below the limit: it is passed by the last expansion alone, if they cost alike.
+        Where the cost of an expansion is not known beforehand, the most expensive so far stands for it, and one
+        is always granted below the limit: it is passed by the last expansion alone, if they cost alike.
         """
         left = min(ceiling, self.limit) - self.spent[row]
         if left <= 0 or left == math.inf:

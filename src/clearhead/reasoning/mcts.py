@@ -17,20 +17,20 @@ from clearhead.reasoning.tree import ROOT, Tree, ancestors, child_slots, mean_va
 from clearhead.reasoning.votes import Aggregate, last
 
 Rule = Callable[[Any, Any, Any, Any], np.ndarray]
-"""(N "B 1" parent's visits, n "B K" visits, q "B K" Q, p "B K" prior) -> "B K"; the highest is selected."""
+"""(q "B K" Q, n "B K" visits, p "B K" prior, N "B 1" parent's visits) -> "B K"; the highest is selected."""
 
 QValue = Callable[[Tree, np.ndarray, np.ndarray], np.ndarray]
 """(tree, rows, nodes) -> q: tree.mean_value or tree.best_value."""
 
 
-def ucb(c: float = 1.4) -> Rule:
+def ucb1(c: float = 1.4) -> Rule:
     """q + c √(ln N / n), an unvisited child first (UCT: Kocsis & Szepesvári 2006; UCB1: Auer et al. 2002, c = √2).
 
-    >>> ucb(1.0)(np.e, np.array([1, 4]), np.array([0.0, 0.5]), None)
+    >>> ucb1(1.0)(np.array([0.0, 0.5]), np.array([1, 4]), None, np.e)
     array([1., 1.])
     """
 
-    def rule(N: Any, n: Any, q: Any, p: Any) -> np.ndarray:
+    def rule(q: Any, n: Any, p: Any, N: Any) -> np.ndarray:
         return np.where(n > 0, q + c * np.sqrt(np.log(np.maximum(N, 1)) / np.maximum(n, 1)), np.inf)
 
     return rule
@@ -43,7 +43,7 @@ def puct(c: float = 0.5) -> Rule:
     are in [0, 1], half as wide as in games, and every child has one from birth: a smaller c than theirs suits.
     """
 
-    def rule(N: Any, n: Any, q: Any, p: Any) -> np.ndarray:
+    def rule(q: Any, n: Any, p: Any, N: Any) -> np.ndarray:
         return q + c * p * np.sqrt(N) / (1 + n)
 
     return rule
@@ -52,7 +52,7 @@ def puct(c: float = 0.5) -> Rule:
 def greedy() -> Rule:
     """q alone; with `best_value` this is best-first search."""
 
-    def rule(N: Any, n: Any, q: Any, p: Any) -> np.ndarray:
+    def rule(q: Any, n: Any, p: Any, N: Any) -> np.ndarray:
         return q
 
     return rule
@@ -119,7 +119,7 @@ def _descend(
         assert usable.any(axis=1).all(), "a start without an open leaf"
         N = tree.visits[r, node[:, None]] + pending[r, node[:, None]]
         n = tree.visits[r, kids] + pending[r, kids]
-        scores = rule(N, n, q_value(tree, r, kids), tree.prior[r, kids])
+        scores = rule(q_value(tree, r, kids), n, tree.prior[r, kids], N)
         pick = np.where(usable, scores, -np.inf).argmax(axis=1)
         nodes[inner] = kids[np.arange(len(inner)), pick]
         inner = inner[tree.n_children[rows[inner], nodes[inner]] > 0]

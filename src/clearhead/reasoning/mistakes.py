@@ -20,7 +20,7 @@ LONG = 300  # characters; longer texts are compared word by word
 
 
 def kind_of_error(entry: Mapping[str, Any]) -> Kind | None:
-    """The kind of mistake of one problem's entry in a unit (see `evaluate.EvalResult`); None where the answer is right.
+    """The kind of mistake of one problem's entry in an `evaluate.EvalResult`; None where the answer is right.
 
     Without a finished solution it was cut off: by the limit of a step or a solution, or by the budget.
 

@@ -22,84 +22,83 @@ from clearhead.reasoning.strategy import (
     StrategyContext,
     Trace,
     in_order,
+    opened,
     tallied,
 )
 from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product, vote_of_solutions
-from clearhead.text.documents import direct_prompt, split_steps, steps_prompt
+from clearhead.text.prompt_format import direct_prompt, split_steps, steps_prompt
 
 
-def single(name: str, bench: StrategyContext, problems: Sequence[str]) -> list[Trace]:
+def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list[Trace]:
     """One greedy text for each problem: the bare answer (`direct`) or the steps (`greedy`)."""
     prompt = direct_prompt if name == "direct" else steps_prompt
-    asked = [problem for problem in problems if bench.model.fits(prompt(problem))]
+    asked = [problem for problem in problems if context.model.fits(prompt(problem))]
     started = time.perf_counter()
-    nodes = bench.model.open([prompt(problem) for problem in asked])
-    sampling = SamplingParams(temperature=0.0, max_tokens=bench.config.most_solution_tokens)
-    written = bench.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
-    seconds = (time.perf_counter() - started) / max(len(asked), 1)
-    attempts = []
-    for problem, node, texts in zip(asked, nodes, written, strict=True):
-        tally, (text,) = Tally(), texts
-        tally.add(texts, sampling.max_tokens, SOLUTION)
-        steps = split_steps(text.text) if text.done else None
-        attempts.append(tallied(problem, [CostPoint(bench.model.usage(node).generated, 0, seconds, steps)], tally))
-    bench.model.close(nodes)
-    return in_order(problems, attempts)
+    sampling = SamplingParams(temperature=0.0, max_tokens=context.config.most_solution_tokens)
+    with opened(context.model, [prompt(problem) for problem in asked]) as nodes:
+        written = context.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
+        seconds = (time.perf_counter() - started) / max(len(asked), 1)
+        traces = []
+        for problem, node, texts in zip(asked, nodes, written, strict=True):
+            tally, (text,) = Tally(), texts
+            tally.add(texts, sampling.max_tokens, SOLUTION)
+            steps = split_steps(text.text) if text.done else None
+            traces.append(tallied(problem, [CostPoint(context.model.usage(node).generated, 0, seconds, steps)], tally))
+    return in_order(problems, traces)
 
 
 @dataclass
 class _Samples:
     """The solutions drawn so far for one problem, with what had been spent after each round of drawing."""
 
-    drafts: list[PartialSolution] = field(default_factory=list)
-    values: list[np.ndarray] = field(default_factory=list)  # of each draft: one row of (outcome, process) a step
-    rounds: list[tuple[int, int, int, float]] = field(default_factory=list)  # drafts, generated, reward, seconds
+    solutions: list[PartialSolution] = field(default_factory=list)
+    values: list[np.ndarray] = field(default_factory=list)  # of each solution: one row of (outcome, process) a step
+    rounds: list[tuple[int, int, int, float]] = field(default_factory=list)  # solutions, generated, reward, seconds
     tally: Tally = field(default_factory=Tally)
 
 
 def sampled(
-    names: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    names: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
     """Draw whole solutions until the budget is spent, once, and let every rule of `names` choose among the same ones.
 
-    A rule that needs no scorer is not charged for it, but stops where the dearest of the rules stopped.
+    A rule that needs no scorer is not charged for it, but stops where the most expensive of the rules stopped.
     """
-    model, scorer = bench.model, bench.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
+    model, scorer = context.model, context.scorer if any(SAMPLED[name].needs_reward_model for name in names) else None
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
     started = time.perf_counter()
-    nodes = model.open([steps_prompt(problem) for problem in problems])
     drawn = [_Samples() for _ in problems]
-    plain = SamplingParams(max_tokens=bench.config.most_solution_tokens)
+    plain = SamplingParams(max_tokens=context.config.most_solution_tokens)
     open_rows, size = list(range(len(problems))), 1
-    while open_rows:
-        seeds = [derive_seed(seed, problems[row], len(drawn[row].drafts)) for row in open_rows]
-        batch = model.extend([nodes[row] for row in open_rows], size, plain, seeds, stop=None)
-        fresh = {
-            row: [_finished(problems[row], text) for text in texts] for row, texts in zip(open_rows, batch, strict=True)
-        }
-        for row, texts in zip(open_rows, batch, strict=True):
-            drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
-        if scorer is not None:
-            _score_paths(scorer, drawn, fresh)
-        elapsed = (time.perf_counter() - started) / len(problems)
-        for row in list(open_rows):
-            drawn[row].drafts += fresh[row]
-            generated = model.usage(nodes[row]).generated
-            reward = scorer.tokens(problems[row]) if scorer is not None else 0
-            drawn[row].rounds.append((len(drawn[row].drafts), generated, reward, elapsed))
-            if generated + reward >= budget or len(drawn[row].drafts) >= MOST_SAMPLES:
-                open_rows.remove(row)
-        size = min(2 * size, 8)
-    model.close(nodes)
-    if scorer is not None:
-        scorer.forget(problems)
+    with opened(model, [steps_prompt(problem) for problem in problems], scorer, problems) as nodes:
+        while open_rows:
+            seeds = [derive_seed(seed, problems[row], len(drawn[row].solutions)) for row in open_rows]
+            batch = model.extend([nodes[row] for row in open_rows], size, plain, seeds, stop=None)
+            fresh = {
+                row: [_finished(problems[row], text) for text in texts]
+                for row, texts in zip(open_rows, batch, strict=True)
+            }
+            for row, texts in zip(open_rows, batch, strict=True):
+                drawn[row].tally.add(texts, plain.max_tokens, SOLUTION)
+            if scorer is not None:
+                _score_paths(scorer, drawn, fresh)
+            elapsed = (time.perf_counter() - started) / len(problems)
+            for row in list(open_rows):
+                drawn[row].solutions += fresh[row]
+                generated = model.usage(nodes[row]).generated
+                reward = scorer.tokens(problems[row]) if scorer is not None else 0
+                drawn[row].rounds.append((len(drawn[row].solutions), generated, reward, elapsed))
+                if generated + reward >= budget or len(drawn[row].solutions) >= MOST_SAMPLES:
+                    open_rows.remove(row)
+            size = min(2 * size, SAMPLES_AT_ONCE)
     chosen = {
-        name: [_choose(SAMPLED[name], bench, problem, got) for problem, got in zip(problems, drawn, strict=True)]
+        name: [_choose(SAMPLED[name], context, problem, got) for problem, got in zip(problems, drawn, strict=True)]
         for name in names
     }
-    return {name: in_order(everything, attempts) for name, attempts in chosen.items()}
+    return {name: in_order(everything, traces) for name, traces in chosen.items()}
 
 
+SAMPLES_AT_ONCE = 8  # of a problem
 MOST_SAMPLES = 512  # a model that is sure of itself draws the same solution again and again, at no cost
 
 
@@ -111,32 +110,32 @@ def _finished(problem: str, text: Continuation) -> PartialSolution:
 def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, list[PartialSolution]]) -> None:
     """Values at every step of the new solutions, in one batch."""
     prefixes = [
-        draft if length == len(draft.steps) else PartialSolution(draft.problem, draft.steps[:length])
-        for drafts in fresh.values()
-        for draft in drafts
-        for length in range(1, len(draft.steps) + 1)
+        solution if length == len(solution.steps) else PartialSolution(solution.problem, solution.steps[:length])
+        for solutions in fresh.values()
+        for solution in solutions
+        for length in range(1, len(solution.steps) + 1)
     ]
     values = scorer.values(prefixes)
     start = 0
-    for row, drafts in fresh.items():
-        for draft in drafts:
-            drawn[row].values.append(values[start : start + len(draft.steps)])
-            start += len(draft.steps)
+    for row, solutions in fresh.items():
+        for solution in solutions:
+            drawn[row].values.append(values[start : start + len(solution.steps)])
+            start += len(solution.steps)
 
 
-def _choose(strategy: Strategy, bench: StrategyContext, problem: str, got: _Samples) -> Trace:
+def _choose(strategy: Strategy, context: StrategyContext, problem: str, got: _Samples) -> Trace:
     """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
-    answers = [bench.answer(problem, draft.steps) if draft.done else None for draft in got.drafts]
+    answers = [context.answer(problem, solution.steps) if solution.done else None for solution in got.solutions]
     marks = []
     for count, generated, reward, seconds in got.rounds:
-        chosen = pick(strategy.name, answers[:count], got.values[:count], got.drafts[:count], bench.sharpness)
-        steps = None if chosen is None else got.drafts[chosen].steps
+        chosen = pick(strategy.name, answers[:count], got.values[:count], got.solutions[:count], context.sharpness)
+        steps = None if chosen is None else got.solutions[chosen].steps
         marks.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
     return tallied(problem, marks, got.tally)
 
 
 def _voted(
-    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], solutions: Sequence[PartialSolution],
     sharpness: float | None, weighted: bool,
 ) -> int | None:  # fmt: skip
     """The first sample of the answer with most votes, or with most weight by the process model."""
@@ -145,28 +144,30 @@ def _voted(
 
 
 def _by_likelihood(
-    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], solutions: Sequence[PartialSolution],
     sharpness: float | None,
 ) -> int | None:  # fmt: skip
-    return vote_of_solutions(answers, [draft.steps for draft in drafts], [draft.logprob for draft in drafts])
+    return vote_of_solutions(
+        answers, [solution.steps for solution in solutions], [solution.logprob for solution in solutions]
+    )
 
 
 def _by_odds(
-    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], solutions: Sequence[PartialSolution],
     sharpness: float | None,
 ) -> int | None:  # fmt: skip
     odds = [(1.0 if sharpness is None else sharpness) * log_odds(rows) for rows in values]
-    return vote_of_solutions(answers, [draft.steps for draft in drafts], odds)
+    return vote_of_solutions(answers, [solution.steps for solution in solutions], odds)
 
 
 def _best(
-    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], drafts: Sequence[PartialSolution],
+    answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]], solutions: Sequence[PartialSolution],
     sharpness: float | None, aggregate: Aggregate = last, column: int = PROCESS, with_own: bool = False,
 ) -> int | None:  # fmt: skip
     """The sample that scores highest; `with_own`: its value times its own probability."""
     scores = [_value(aggregate, rows, column) for rows in values]
     if with_own:
-        scores = [joint(value, draft.logprob) for value, draft in zip(scores, drafts, strict=True)]
+        scores = [joint(value, solution.logprob) for value, solution in zip(scores, solutions, strict=True)]
     candidates = [None if answer is None else i for i, answer in enumerate(answers)]
     chosen = best_of_n(candidates, scores)
     return chosen if isinstance(chosen, int) else None
@@ -174,12 +175,12 @@ def _best(
 
 def pick(
     name: str, answers: Sequence[str | None], values: Sequence[Float[np.ndarray, "_ 2"]],
-    drafts: Sequence[PartialSolution], sharpness: float | None = None,
+    solutions: Sequence[PartialSolution], sharpness: float | None = None,
 ) -> int | None:  # fmt: skip
     """Which of the samples a strategy answers with: the voted answer's first sample, or the best-scored sample."""
     rule = SAMPLED[name].pick
     assert rule is not None
-    return rule(answers, values, drafts, sharpness)
+    return rule(answers, values, solutions, sharpness)
 
 
 def _value(aggregate: Aggregate, rows: Float[np.ndarray, "steps 2"], column: int) -> float:

@@ -24,20 +24,21 @@ from clearhead.reasoning.strategy import (
     StrategyContext,
     Trace,
     in_order,
+    opened,
     tallied,
 )
 from clearhead.reasoning.tree import Tree, best_value
-from clearhead.text.documents import steps_prompt
+from clearhead.text.prompt_format import steps_prompt
 
 Weigh = Callable[[float, PartialSolution], float]
 """(value on a finished solution, the solution) -> what it competes by for the answer of a search."""
 
 
-def joint_weight(value: float, draft: PartialSolution) -> float:
-    return joint(value, draft.logprob)
+def joint_weight(value: float, solution: PartialSolution) -> float:
+    return joint(value, solution.logprob)
 
 
-def value_weight(value: float, draft: PartialSolution) -> float:
+def value_weight(value: float, solution: PartialSolution) -> float:
     """The value alone: a calibrated one knows the writer's probability already."""
     return value
 
@@ -59,28 +60,27 @@ MOST_WIDE = 8  # times as many samples as the first search drew
 
 
 def searched(
-    name: str, bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+    name: str, context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> tuple[list[Trace], list[SearchTrace | None]]:
     """A tree search for every problem at once, each stopping when its own budget is spent; None for one too long.
 
     A tree that is exhausted before has only the steps that were drawn. It is then searched again with twice the
-    samples, at no cost for those that are known: what was written and judged once is not paid for again.
+    samples, at no cost for those that are known: what was generated and scored once is not paid for again.
     """
-    model, config = bench.model, bench.config
+    model, config = context.model, context.config
     name, _, width = name.partition(":")
     strategy = SEARCHES[name]
     config = replace(config, width=int(width)) if width else config
-    scorer = bench.scorer if strategy.needs_reward_model else None
+    scorer = context.scorer if strategy.needs_reward_model else None
     assert scorer is not None or not strategy.needs_reward_model, "known() refuses this"
-    weigh = joint_weight if scorer is None or bench.sharpness is None else value_weight
+    weigh = joint_weight if scorer is None or context.sharpness is None else value_weight
     everything, problems = problems, [problem for problem in problems if model.fits(steps_prompt(problem))]
-    nodes = model.open([steps_prompt(problem) for problem in problems])
     started = time.perf_counter()
     spent: list[dict[int, CostPoint]] = [{} for _ in problems]
     tallies = {problem: Tally() for problem in problems}
 
-    def count(draft: PartialSolution, texts: Sequence[Continuation]) -> None:
-        tallies[draft.problem].add(texts, config.most_step_tokens, STEP)
+    def count(solution: PartialSolution, texts: Sequence[Continuation]) -> None:
+        tallies[solution.problem].add(texts, config.most_step_tokens, STEP)
 
     def cost(row: int) -> int:
         generated = model.usage(nodes[row]).generated
@@ -89,18 +89,18 @@ def searched(
         spent[row].setdefault(generated + reward, CostPoint(generated, reward, seconds, None))
         return generated + reward
 
-    def value(drafts: Sequence[PartialSolution]) -> np.ndarray:
+    def value(solutions: Sequence[PartialSolution]) -> np.ndarray:
         if scorer is None:
-            return np.array([math.exp(draft.logprob) for draft in drafts])
-        return scorer.values(drafts)[:, PROCESS]
+            return np.array([math.exp(solution.logprob) for solution in solutions])
+        return scorer.values(solutions)[:, PROCESS]
 
     def search(rows: list[int], wider: SearchConfig) -> Result:
         space = SearchProblem(
             roots=[PartialSolution(problems[row], node=nodes[row]) for row in rows],
             keys=[problems[row] for row in rows],
-            propose=lambda drafts, seeds: propose(model, drafts, wider, seeds, count),
+            propose=lambda solutions, seeds: propose(model, solutions, wider, seeds, count),
             value=value,
-            is_done=lambda draft: draft.done,
+            is_done=lambda solution: solution.done,
             cost=lambda i: cost(rows[i]),
             limit=budget,
             seed=seed,
@@ -110,31 +110,29 @@ def searched(
 
     best: list[tuple[float, PartialSolution] | None] = [None] * len(problems)
     marks: list[list[CostPoint]] = [[] for _ in problems]
-    grown: list[SearchTrace | None] = [None] * len(problems)
+    search_traces: list[SearchTrace | None] = [None] * len(problems)
     rows, times = list(range(len(problems))), 1
-    while rows:
-        result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
-        for i, row in enumerate(rows):
-            for point in result.curves[i]:
-                known = best[row]
-                if point.answer is not None and point.value is not None:
-                    worth = weigh(point.value, point.answer)
-                    if known is None or worth > known[0]:
-                        best[row] = known = (worth, point.answer)
-                        grown[row] = SearchTrace(result, i)
-                steps = None if known is None else known[1].steps
-                marks[row].append(spent[row][point.cost]._replace(steps=steps))
-            grown[row] = grown[row] or SearchTrace(result, i)
-            if config.depth and strategy.takes_width:
-                tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
-        times *= 2
-        rows = [row for row in rows if cost(row) < budget] if strategy.widens and times <= MOST_WIDE else []
-    model.close(nodes)
-    if scorer is not None:
-        scorer.forget(problems)
-    attempts = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
-    trees = dict(zip(problems, grown, strict=True))
-    return in_order(everything, attempts), [trees.get(problem) for problem in everything]
+    with opened(model, [steps_prompt(problem) for problem in problems], scorer, problems) as nodes:
+        while rows:
+            result = search(rows, replace(config, samples=times * config.samples, fewest=times * config.fewest))
+            for i, row in enumerate(rows):
+                for point in result.curves[i]:
+                    known = best[row]
+                    if point.answer is not None and point.value is not None:
+                        worth = weigh(point.value, point.answer)
+                        if known is None or worth > known[0]:
+                            best[row] = known = (worth, point.answer)
+                            search_traces[row] = SearchTrace(result, i)
+                    steps = None if known is None else known[1].steps
+                    marks[row].append(spent[row][point.cost]._replace(steps=steps))
+                search_traces[row] = search_traces[row] or SearchTrace(result, i)
+                if config.depth and strategy.takes_width:
+                    tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
+            times *= 2
+            rows = [row for row in rows if cost(row) < budget] if strategy.widens and times <= MOST_WIDE else []
+    traces = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
+    trees = dict(zip(problems, search_traces, strict=True))
+    return in_order(everything, traces), [trees.get(problem) for problem in everything]
 
 
 def unfinished(tree: Tree, row: int, depth: int) -> int:
@@ -145,30 +143,30 @@ def unfinished(tree: Tree, row: int, depth: int) -> int:
 
 def propose(
     model: LanguageModel,
-    drafts: Sequence[PartialSolution],
+    solutions: Sequence[PartialSolution],
     config: SearchConfig,
     seeds: Sequence[int],
-    count: Callable[[PartialSolution, Sequence[Continuation]], None] = lambda draft, texts: None,
+    count: Callable[[PartialSolution, Sequence[Continuation]], None] = lambda solution, texts: None,
 ) -> list[list[Proposal]]:
-    """Distinct next steps of each draft, with the model's own probability as the prior; cut-off lines are dropped.
+    """Distinct next steps of each solution, with the model's own probability as the prior; cut-off lines are dropped.
 
-    `count` is told all that was drawn for each draft.
+    `count` is told all that was drawn for each solution.
     """
-    families: list[list[Proposal]] = [[] for _ in drafts]
-    for depth in sorted({len(draft.steps) for draft in drafts}):
-        rows = [row for row, draft in enumerate(drafts) if len(draft.steps) == depth]
-        nodes = [drafts[row].node for row in rows]
+    families: list[list[Proposal]] = [[] for _ in solutions]
+    for depth in sorted({len(solution.steps) for solution in solutions}):
+        rows = [row for row, solution in enumerate(solutions) if len(solution.steps) == depth]
+        nodes = [solutions[row].node for row in rows]
         drawn = model.extend(nodes, config.samples_at(depth), config.proposal(), [seeds[row] for row in rows])
         for row, texts in zip(rows, drawn, strict=True):
-            count(drafts[row], texts)
+            count(solutions[row], texts)
             distinct = {(text.text, text.done): text for text in texts if not text.truncated}
-            families[row] = [_proposal(drafts[row], text) for text in distinct.values()]
+            families[row] = [_proposal(solutions[row], text) for text in distinct.values()]
     return families
 
 
-def _proposal(draft: PartialSolution, text: Continuation) -> Proposal:
-    steps, logprob = (*draft.steps, text.text), draft.logprob + text.logprob
-    return Proposal(PartialSolution(draft.problem, steps, text.done, text.node, logprob), math.exp(text.logprob))
+def _proposal(solution: PartialSolution, text: Continuation) -> Proposal:
+    steps, logprob = (*solution.steps, text.text), solution.logprob + text.logprob
+    return Proposal(PartialSolution(solution.problem, steps, text.done, text.node, logprob), math.exp(text.logprob))
 
 
 MANY = 10_000  # simulations: the budget in tokens ends a search, not their number
@@ -189,7 +187,7 @@ def _mcts(space: SearchProblem, config: SearchConfig, choose: Choose, rule: mcts
 
 
 def _ucb(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return _mcts(space, config, choose, mcts.ucb(config.c_ucb))
+    return _mcts(space, config, choose, mcts.ucb1(config.c_ucb))
 
 
 def _puct(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:

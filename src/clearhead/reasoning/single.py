@@ -11,7 +11,7 @@ from clearhead.reasoning import beam, mcts
 from clearhead.reasoning.lockstep import Proposal, SearchProblem
 from clearhead.reasoning.tree import Tree, best_value, mean_value, path_to
 
-RULES = {"mcts": (mcts.puct(), mean_value), "ucb": (mcts.ucb(), mean_value), "best-first": (mcts.greedy(), best_value)}
+RULES = {"mcts": (mcts.puct(), mean_value), "ucb": (mcts.ucb1(), mean_value), "best-first": (mcts.greedy(), best_value)}
 DEPTH = 32  # steps of a beam
 
 

@@ -1,6 +1,6 @@
 """How sure an accuracy is, and whether one strategy beats another at the same cost.
 
-Scores are "P S": P problems, S seeds. Problems are what the claim generalises to, so seeds are averaged inside each
+Scores are "P S": P problems, S seeds. Problems are what the claim generalizes to, so seeds are averaged inside each
 problem and problems are resampled; resampling the runs themselves would call S runs of one problem S problems. What is
 deliberately not here: the quality of a reward model (alignment.quality).
 """
@@ -39,10 +39,10 @@ def wilson(successes: float, n: float, confidence: float = 0.95) -> Interval:
     assert 0 <= successes <= n and n > 0, "successes among n trials"
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p = successes / n
-    centre = p + z**2 / (2 * n)
+    center = p + z**2 / (2 * n)
     spread = z * (p * (1 - p) / n + z**2 / (4 * n**2)) ** 0.5
     scale = 1 + z**2 / n
-    return Interval(p, max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale))
+    return Interval(p, max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale))
 
 
 def bootstrap_mean(scores: ArrayLike, *, samples: int = 10_000, confidence: float = 0.95, seed: int = 0) -> Interval:

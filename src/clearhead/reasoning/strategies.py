@@ -30,8 +30,8 @@ def family(name: str) -> str:
     return name.partition(":")[0]
 
 
-def known(names: Sequence[str], judged: bool = True, measured: bool = True) -> tuple[str, ...]:
-    """The names, checked; `judged` says whether a reward model is at hand, `measured` what "auto" goes by."""
+def known(names: Sequence[str], has_reward_model: bool = True, measured: bool = True) -> tuple[str, ...]:
+    """The names, checked; `has_reward_model` says whether a reward model is at hand, `measured` what "auto" goes by."""
     for name in names:
         base, colon, width = name.partition(":")
         if base not in STRATEGIES:
@@ -43,28 +43,28 @@ def known(names: Sequence[str], judged: bool = True, measured: bool = True) -> t
             raise UserError(
                 f"strategy {name!r} needs a run that was calibrated on held-out problems; run it again, or name another"
             )
-        if STRATEGIES[base].needs_reward_model and not judged:
+        if STRATEGIES[base].needs_reward_model and not has_reward_model:
             raise UserError(f"strategy {name!r} needs a reward model, and this run has none; train one or use greedy")
     return tuple(names)
 
 
-def attempt(
-    names: Sequence[str], bench: StrategyContext, problems: Sequence[str], budget: int, seed: int
+def run_strategies(
+    names: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> tuple[dict[str, list[Trace]], list[SearchTrace | None]]:
     """What strategies that share their samples, or a single one, make of problems; and the trees, where one grew them.
 
-    Every problem has its attempt, in order. "auto" is the strategy that its choice names at this budget.
+    Every problem has its trace, in order. "auto" is the strategy that its choice names at this budget.
     """
     (name, *more) = names
     if name == AUTO:
-        assert bench.choice is not None, "known() refuses this"
-        stage = bench.choice.at(budget)
-        attempts, grown = attempt([stage.strategy], bench, problems, min(stage.spend, budget), seed)
-        return {AUTO: attempts[stage.strategy]}, grown
+        assert context.choice is not None, "known() refuses this"
+        stage = context.choice.at(budget)
+        traces, search_traces = run_strategies([stage.strategy], context, problems, min(stage.spend, budget), seed)
+        return {AUTO: traces[stage.strategy]}, search_traces
     if name in SAMPLED:
-        return sampled(names, bench, problems, budget, seed), []
+        return sampled(names, context, problems, budget, seed), []
     assert not more, "only strategies that choose among samples are measured together"
     if name in SINGLE:
-        return {name: single(name, bench, problems)}, []
-    found, trees = searched(name, bench, problems, budget, seed)
+        return {name: single(name, context, problems)}, []
+    found, trees = searched(name, context, problems, budget, seed)
     return {name: found}, trees

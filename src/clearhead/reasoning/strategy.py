@@ -6,7 +6,8 @@ would have answered after each token it spent. What is deliberately not here: th
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
@@ -25,8 +26,8 @@ STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.
 class Scorer(Protocol):
     """A reward model as search sees it. It reads every piece of text once and says how many tokens it has read."""
 
-    def values(self, drafts: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
-        """The chances that the solution is right (read at its end) and that it will end right from here."""
+    def values(self, solutions: "Sequence[PartialSolution]") -> Float[np.ndarray, "N 2"]:
+        """The probabilities that the solution is right (read at its end) and that it will end right from here."""
         ...
 
     def tokens(self, problem: str) -> int:
@@ -38,7 +39,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class PartialSolution:
-    """A solution as far as it is written. Two drafts with the same text are the same state."""
+    """A solution as far as it is written. Two with the same text are the same state."""
 
     problem: str
     steps: tuple[str, ...] = ()
@@ -126,9 +127,23 @@ def too_long(problem: str) -> Trace:
     return tallied(problem, [CostPoint(0, 0, 0.0, None)], Tally(1, Counter({CONTEXT: 1})))
 
 
-def in_order(problems: Sequence[str], attempts: Sequence[Trace]) -> list[Trace]:
-    """An attempt for each problem; those that have none were too long."""
-    made = {attempt.problem: attempt for attempt in attempts}
+@contextmanager
+def opened(
+    model: LanguageModel, prompts: Sequence[str], scorer: Scorer | None = None, problems: Sequence[str] = ()
+) -> Iterator[list[int]]:
+    """A node for each prompt. Afterwards, whatever went wrong, nothing is kept of their texts or of the problems'."""
+    nodes = model.open(prompts)
+    try:
+        yield nodes
+    finally:
+        model.close(nodes)
+        if scorer is not None:
+            scorer.forget(problems)
+
+
+def in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
+    """A trace for each problem; those that have none were too long."""
+    made = {trace.problem: trace for trace in traces}
     return [made.get(problem) or too_long(problem) for problem in problems]
 
 

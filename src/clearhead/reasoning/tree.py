@@ -63,7 +63,7 @@ def new_tree(
         open=np.zeros(shape, int),
     )
     tree.prior[:, ROOT] = 1.0
-    _judge(tree, (slice(None), ROOT), values, values, done)
+    _set_values(tree, (slice(None), ROOT), values, values, done)
     return tree
 
 
@@ -77,7 +77,7 @@ def add_children(
     scores: Float[np.ndarray, "K"],
     done: Bool[np.ndarray, "K"],
 ) -> Tree:
-    """Hang scored children under an open leaf; `backup` then tells its ancestors. O(K), amortised."""
+    """Hang scored children under an open leaf; `backup` then tells its ancestors. O(K), amortized."""
     assert not tree.done[row, node], "a finished solution has no next step"
     assert tree.n_children[row, node] == 0, "a node is expanded once"
     start = len(tree.states[row])
@@ -91,11 +91,11 @@ def add_children(
     tree.parent[here] = node
     tree.depth[here] = tree.depth[row, node] + 1
     tree.prior[here] = priors
-    _judge(tree, here, values, scores, done)
+    _set_values(tree, here, values, scores, done)
     return tree
 
 
-def _judge(tree: Tree, here: Any, values: np.ndarray, scores: np.ndarray, done: np.ndarray) -> None:
+def _set_values(tree: Tree, here: Any, values: np.ndarray, scores: np.ndarray, done: np.ndarray) -> None:
     """The first value on new nodes."""
     tree.raw_value[here] = tree.value_sum[here] = tree.best[here] = values
     tree.score[here] = scores

@@ -1,7 +1,7 @@
 """Choosing among finished samples: votes, best-of-N, and how a value on each step becomes one on the whole.
 
 An answer is any hashable value, None where a sample did not arrive at one: such a sample has no vote and is never
-chosen. What is deliberately not here: sampling, and the reward model that judged the steps.
+chosen. What is deliberately not here: sampling, and the reward model that scored the steps.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -27,7 +27,7 @@ def minimum(values: ArrayLike) -> np.ndarray:
 
 
 def product(values: ArrayLike) -> np.ndarray:
-    """The chance that every step is right, were they independent (Lightman et al. 2023). It favours few steps."""
+    """The probability that every step is right, were they independent (Lightman et al. 2023). It favors few steps."""
     return np.asarray(np.asarray(values, float).prod(axis=-1))
 
 

@@ -18,7 +18,7 @@ from clearhead.reference.multi_head import (
     rotary_attention,
     rotary_attention_vjp,
 )
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
 
 EPS = 1e-5  # added to every variance and mean square
 
@@ -26,7 +26,7 @@ EPS = 1e-5  # added to every variance and mean square
 class Norm(NamedTuple):
     """The weights of a layer norm."""
 
-    gain: Float[Array, " D"]
+    weight: Float[Array, " D"]
     bias: Float[Array, " D"]
 
 

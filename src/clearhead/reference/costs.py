@@ -18,7 +18,7 @@ class Architecture:
     n_layers: int
     n_heads: int
     n_kv_heads: int
-    channels: int  # per head
+    head_dim: int
     d_ff: int
     context: int  # positions it was trained on
     mlp: Literal["gelu", "swiglu"] = "swiglu"
@@ -30,7 +30,7 @@ class Architecture:
     window: int | None = None  # tokens that a token sees, itself among them
 
     def __post_init__(self) -> None:
-        for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "channels", "d_ff", "context"):
+        for name in ("vocab", "d_model", "n_layers", "n_heads", "n_kv_heads", "head_dim", "d_ff", "context"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} = {getattr(self, name)} must be 1 or more")
         if self.n_heads % self.n_kv_heads:
@@ -41,12 +41,12 @@ class Architecture:
     @property
     def q_width(self) -> int:
         """H C: all query heads side by side."""
-        return self.n_heads * self.channels
+        return self.n_heads * self.head_dim
 
     @property
     def kv_width(self) -> int:
-        """G C: all key heads side by side, or all value heads."""
-        return self.n_kv_heads * self.channels
+        """G C: all KV heads side by side, or all value heads."""
+        return self.n_kv_heads * self.head_dim
 
 
 def _gpt2(d_model: int, n_layers: int, n_heads: int) -> Architecture:
@@ -100,7 +100,7 @@ def parameter_table(a: Architecture) -> dict[str, int]:
         "attention": L * (D * projected + a.q_width * D + attention_biases),
         "mlp": L * (D * hidden + F * D + (hidden + D if a.biases == "all" else 0)),
         "norms": (2 * L + 1) * D * (2 if a.norm == "layer" and a.biases == "all" else 1)
-        + (2 * L * a.channels if a.qk_norm else 0),
+        + (2 * L * a.head_dim if a.qk_norm else 0),
         "head": 0 if a.tied else a.vocab * D,
     }
 
@@ -204,9 +204,9 @@ def generation_flops_without_cache(a: Architecture, tokens: int) -> float:
 
 
 def kv_cache_bytes_per_token(a: Architecture, width: int = 2) -> int:
-    """2 L G C · width: a key and a value for each key head of each layer; the query heads do not count.
+    """2 L G C · width: a key and a value for each KV head of each layer; the query heads do not count.
 
-    >>> kv_cache_bytes_per_token(PRESETS["llama-2-70b"])  # 8 key heads; with a key head for each query head 2,621,440
+    >>> kv_cache_bytes_per_token(PRESETS["llama-2-70b"])  # 8 KV heads; with a KV head for each query head 2,621,440
     327680
 
     Shazeer 2019, section 2.4; Ainslie et al. 2023, section 2.2.

@@ -1,6 +1,6 @@
 """Going downhill: gradient descent and its rate on a quadratic, convexity, and Newton's method.
 
-The optimisers that networks are trained with stand in optimisers.py.
+The optimizers that networks are trained with stand in optimizers.py.
 """
 
 import math

@@ -1,6 +1,6 @@
-"""Word vectors from who stands beside whom: skip-gram, GloVe, and the table of co-occurrences that both factorise.
+"""Word vectors from who stands beside whom: skip-gram, GloVe, and the table of co-occurrences that both factorize.
 
-Words are ids below V; vectors stand in rows, one table for centres and one for contexts.
+Words are ids below V; vectors stand in rows, one table for centers and one for contexts.
 """
 
 from collections.abc import Sequence
@@ -53,52 +53,52 @@ def noise_distribution(counts: Float[Array, "V"], power: float = 0.75) -> Float[
 
 
 def skip_gram_softmax(
-    centre: Float[Array, "*B D"], contexts: Float[Array, "V D"], target: Int[Array, "*B"]
+    center: Float[Array, "*B D"], contexts: Float[Array, "V D"], target: Int[Array, "*B"]
 ) -> Float[Array, "*B"]:
-    """-log softmax(U v)_o: the context word o among all words, given the centre's vector v.
+    """-log softmax(U v)_o: the context word o among all words, given the center's vector v.
 
     >>> skip_gram_softmax(np.zeros(2), np.ones((4, 2)), np.array(3)).round(4).tolist()  # log 4
     1.3863
 
     O(V D) a pair, which is why the others exist. Mikolov et al. 2013a, section 3.2. ValueError: no such word.
     """
-    return cross_entropy(centre @ contexts.T, target)
+    return cross_entropy(center @ contexts.T, target)
 
 
 def skip_gram_softmax_vjp(
-    centre: Float[Array, "*B D"], contexts: Float[Array, "V D"], target: Int[Array, "*B"], dy: Float[Array, "*B"]
+    center: Float[Array, "*B D"], contexts: Float[Array, "V D"], target: Int[Array, "*B"], dy: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B D"], Float[Array, "V D"]]:
     """With r = (p - onehot) dy: dv = r U, dU = Σ r vᵀ."""
-    r = cross_entropy_vjp(centre @ contexts.T, target, dy)
-    return r @ contexts, r.reshape(-1, len(contexts)).T @ centre.reshape(-1, centre.shape[-1])
+    r = cross_entropy_vjp(center @ contexts.T, target, dy)
+    return r @ contexts, r.reshape(-1, len(contexts)).T @ center.reshape(-1, center.shape[-1])
 
 
 def negative_sampling(
-    centre: Float[Array, "*B D"], context: Float[Array, "*B D"], negatives: Float[Array, "*B K D"]
+    center: Float[Array, "*B D"], context: Float[Array, "*B D"], negatives: Float[Array, "*B K D"]
 ) -> Float[Array, "*B"]:
-    """-log σ(u_o · v) - Σ_k log σ(-u_k · v): tell the true neighbour from K drawn by chance.
+    """-log σ(u_o · v) - Σ_k log σ(-u_k · v): tell the true neighbor from K drawn by chance.
 
     >>> negative_sampling(np.zeros(2), np.ones(2), np.ones((3, 2))).round(4).tolist()  # 4 log 2
     2.7726
 
     O(K D) a pair. Mikolov et al. 2013b, equation 4.
     """
-    return np.logaddexp(0, -(centre * context).sum(-1)) + np.logaddexp(
-        0, (negatives * centre[..., None, :]).sum(-1)
+    return np.logaddexp(0, -(center * context).sum(-1)) + np.logaddexp(
+        0, (negatives * center[..., None, :]).sum(-1)
     ).sum(-1)
 
 
 def negative_sampling_vjp(
-    centre: Float[Array, "*B D"],
+    center: Float[Array, "*B D"],
     context: Float[Array, "*B D"],
     negatives: Float[Array, "*B K D"],
     dy: Float[Array, "*B"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, "*B D"], Float[Array, "*B K D"]]:
     """With a = (σ(u_o·v) - 1) dy and b_k = σ(u_k·v) dy: dv = a u_o + Σ b_k u_k, du_o = a v, du_k = b_k v."""
-    a = (sigmoid((centre * context).sum(-1)) - 1) * dy
-    b = sigmoid((negatives * centre[..., None, :]).sum(-1)) * dy[..., None]
+    a = (sigmoid((center * context).sum(-1)) - 1) * dy
+    b = sigmoid((negatives * center[..., None, :]).sum(-1)) * dy[..., None]
     dv = a[..., None] * context + (b[..., None] * negatives).sum(-2)
-    return dv, a[..., None] * centre, b[..., None] * centre[..., None, :]
+    return dv, a[..., None] * center, b[..., None] * center[..., None, :]
 
 
 def glove_weight(x: Float[Array, "*B"], x_max: float = 100.0, power: float = 0.75) -> Float[Array, "*B"]:

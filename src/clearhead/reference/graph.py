@@ -11,12 +11,12 @@ from jaxtyping import Float, Int
 from clearhead.reference import Array
 
 
-def normalised_adjacency(a: Float[Array, "N N"]) -> Float[Array, "N N"]:
-    """Â = D^-½ (A + I) D^-½ with D the degrees of A + I: each node averages its neighbours and itself.
+def normalized_adjacency(a: Float[Array, "N N"]) -> Float[Array, "N N"]:
+    """Â = D^-½ (A + I) D^-½ with D the degrees of A + I: each node averages its neighbors and itself.
 
     Its eigenvalues lie in (-1, 1], so that no number of layers makes a signal grow.
 
-    >>> normalised_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
+    >>> normalized_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]])).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
 
     O(N²). Kipf and Welling 2017, section 2, "renormalization trick". ValueError: not symmetric, or a weight below 0.
@@ -31,9 +31,9 @@ def normalised_adjacency(a: Float[Array, "N N"]) -> Float[Array, "N N"]:
 def graph_convolution(
     adjacency: Float[Array, "N N"], x: Float[Array, "N D"], w: Float[Array, "D F"]
 ) -> Float[Array, "N F"]:
-    """H = Â X W: a dense layer on the mean of the neighbourhood. The nonlinearity is the caller's.
+    """H = Â X W: a dense layer on the mean of the neighborhood. The nonlinearity is the caller's.
 
-    >>> hat = normalised_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]]))
+    >>> hat = normalized_adjacency(np.array([[0.0, 1.0], [1.0, 0.0]]))
     >>> graph_convolution(hat, np.array([[2.0], [4.0]]), np.array([[10.0]])).tolist()
     [[30.0], [30.0]]
 
@@ -57,7 +57,7 @@ Gradients = Callable[..., tuple[np.ndarray, ...]]  # the arguments and the gradi
 
 
 def summed(sent: Float[Array, "E F"], receivers: Int[Array, "E"], n: int) -> Float[Array, "{n} F"]:
-    """Σ of what each node is sent, 0 where nothing is: it knows how many neighbours there are.
+    """Σ of what each node is sent, 0 where nothing is: it knows how many neighbors there are.
 
     >>> summed(np.array([[1.0], [3.0]]), np.array([0, 0]), 2).tolist()
     [[4.0], [0.0]]
@@ -166,19 +166,19 @@ def message_passing_vjp(
 
 
 def spread(a: Float[Array, "N N"], x: Float[Array, "N D"]) -> float:
-    """½ Σ_ij A_ij ‖x_i/√d_i - x_j/√d_j‖² / Σ_i ‖x_i‖² with d the degrees, the loop counted: 0 where neighbours agree.
+    """½ Σ_ij A_ij ‖x_i/√d_i - x_j/√d_j‖² / Σ_i ‖x_i‖² with d the degrees, the loop counted: 0 where neighbors agree.
 
     The Dirichlet energy of X as a share of its size.
 
     >>> spread(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([[1.0], [1.0]]))
     0.0
 
-    O(N² D). Cai and Wang 2020, definition 3.1. ValueError: as normalised_adjacency, or X = 0.
+    O(N² D). Cai and Wang 2020, definition 3.1. ValueError: as normalized_adjacency, or X = 0.
     """
     size = float((x * x).sum())
     if size == 0:
         raise ValueError("features of 0 have no spread as a share of their size")
-    return max(0.0, float((x * (x - normalised_adjacency(a) @ x)).sum() / size))
+    return max(0.0, float((x * (x - normalized_adjacency(a) @ x)).sum() / size))
 
 
 def smoothing(a: Float[Array, "N N"], x: Float[Array, "N D"], depth: int, skip: float = 0.0) -> Float[Array, "layers"]:
@@ -193,7 +193,7 @@ def smoothing(a: Float[Array, "N N"], x: Float[Array, "N D"], depth: int, skip: 
 
     O(depth N² D). Oono and Suzuki 2020, theorem 1; Gasteiger et al. 2019, equation 5. ValueError: as spread.
     """
-    hat, now, found = normalised_adjacency(a), x, [spread(a, x)]
+    hat, now, found = normalized_adjacency(a), x, [spread(a, x)]
     for _ in range(depth):
         now = (1 - skip) * hat @ now + skip * x
         found.append(spread(a, now))

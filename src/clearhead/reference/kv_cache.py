@@ -14,7 +14,7 @@ from clearhead.reference.attention import causal_mask, sliding_window_mask
 from clearhead.reference.blocks import EPS
 from clearhead.reference.mlp import swiglu_mlp
 from clearhead.reference.multi_head import from_heads, grouped_query_attention, project
-from clearhead.reference.normalisation import rms_norm
+from clearhead.reference.normalization import rms_norm
 from clearhead.reference.positions import lookup, rotary
 from clearhead.reference.transformer import Llama
 
@@ -102,7 +102,7 @@ def extend(
         x = x + from_heads(o, heads.w_o) + (0.0 if heads.b_o is None else heads.b_o)
         x = x + swiglu_mlp(rms_norm(x, block.gain_2, EPS), block.mlp)
         after.append(cache if window is None else keep_last(cache, window))
-    return rms_norm(x, w.gain, EPS) @ w.head, tuple(after)
+    return rms_norm(x, w.weight, EPS) @ w.head, tuple(after)
 
 
 def new_caches(w: Llama, batch: tuple[int, ...]) -> tuple[Cache, ...]:

@@ -171,7 +171,7 @@ def scheduled_input(
 def error_by_position(p: Float[Array, "V V"], text: Sequence[int], forced: bool) -> Int[Array, "T"]:
     """At which places a bigram model's likeliest token is wrong, the true text before it (forced) or its own.
 
-    A single slip of its own takes it off the text, and what follows was never practised: exposure bias.
+    A single slip of its own takes it off the text, and what follows was never practiced: exposure bias.
 
     >>> p = np.eye(4)[[1, 2, 0, 3]]  # it takes 2 to 0, where the text goes on to 3
     >>> text = [0, 1, 2, 3, 3]

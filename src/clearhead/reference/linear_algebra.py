@@ -59,10 +59,10 @@ def norm_vjp(x: Float[Array, "*B D"], p: float, dy: Float[Array, "*B"]) -> Float
     return dy[..., None] * np.sign(x) * (np.abs(x) / safe) ** (p - 1)
 
 
-def normalise(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+def normalize(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
     """x / ‖x‖₂: the same direction with length 1.
 
-    >>> normalise(np.array([3.0, -4.0])).tolist()
+    >>> normalize(np.array([3.0, -4.0])).tolist()
     [0.6, -0.8]
 
     O(D). ValueError: the zero vector, which has no direction.
@@ -70,9 +70,9 @@ def normalise(x: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
     return x / _length(x)[..., None]
 
 
-def normalise_vjp(x: Float[Array, "*B D"], dy: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
+def normalize_vjp(x: Float[Array, "*B D"], dy: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
     """dx = (dy - y (y · dy)) / ‖x‖ with y = x / ‖x‖: what points along x changes nothing."""
-    y = normalise(x)
+    y = normalize(x)
     return (dy - y * dot(y, dy)[..., None]) / _length(x)[..., None]
 
 
@@ -84,15 +84,15 @@ def cosine(a: Float[Array, "*B D"], b: Float[Array, "*B D"]) -> Float[Array, "*B
 
     O(D). Salton and McGill 1983, section 4.1. ValueError: a zero vector.
     """
-    return np.clip(dot(normalise(a), normalise(b)), -1.0, 1.0)
+    return np.clip(dot(normalize(a), normalize(b)), -1.0, 1.0)
 
 
 def cosine_vjp(
     a: Float[Array, "*B D"], b: Float[Array, "*B D"], dy: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B D"], Float[Array, "*B D"]]:
     """da = dy (b̂ - â cos θ) / ‖a‖, and the same for b: a change of length changes nothing."""
-    u, v = normalise(a), normalise(b)
-    return normalise_vjp(a, dy[..., None] * v), normalise_vjp(b, dy[..., None] * u)
+    u, v = normalize(a), normalize(b)
+    return normalize_vjp(a, dy[..., None] * v), normalize_vjp(b, dy[..., None] * u)
 
 
 def scalar_projection(a: Float[Array, "*B D"], b: Float[Array, "*B D"]) -> Float[Array, "*B"]:
@@ -104,14 +104,14 @@ def scalar_projection(a: Float[Array, "*B D"], b: Float[Array, "*B D"]) -> Float
 
     O(D). Strang 2016, section 4.2. ValueError: b = 0.
     """
-    return dot(a, normalise(b))
+    return dot(a, normalize(b))
 
 
 def scalar_projection_vjp(
     a: Float[Array, "*B D"], b: Float[Array, "*B D"], dy: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B D"], Float[Array, "*B D"]]:
     """(dy b̂, the gradient of a · b̂ through b̂)."""
-    return dy[..., None] * normalise(b), normalise_vjp(b, dy[..., None] * a)
+    return dy[..., None] * normalize(b), normalize_vjp(b, dy[..., None] * a)
 
 
 def projection(a: Float[Array, "*B D"], b: Float[Array, "*B D"]) -> Float[Array, "*B D"]:
@@ -124,16 +124,16 @@ def projection(a: Float[Array, "*B D"], b: Float[Array, "*B D"]) -> Float[Array,
 
     O(D). Strang 2016, section 4.2. ValueError: b = 0.
     """
-    return scalar_projection(a, b)[..., None] * normalise(b)
+    return scalar_projection(a, b)[..., None] * normalize(b)
 
 
 def projection_vjp(
     a: Float[Array, "*B D"], b: Float[Array, "*B D"], dy: Float[Array, "*B D"]
 ) -> tuple[Float[Array, "*B D"], Float[Array, "*B D"]]:
     """da = proj_b(dy); db through both places of b̂."""
-    u = normalise(b)
+    u = normalize(b)
     du = dot(dy, u)[..., None] * a + dot(a, u)[..., None] * dy
-    return projection(dy, b), normalise_vjp(b, du)
+    return projection(dy, b), normalize_vjp(b, du)
 
 
 def matmul(a: Float[Array, "*B N D"], b: Float[Array, "*B D M"]) -> Float[Array, "*B N M"]:

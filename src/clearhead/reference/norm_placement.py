@@ -1,6 +1,6 @@
 """Where the norm of a residual block stands, before its sublayer or after the sum, and what that does with depth.
 
-A sublayer is any pair (f, f_vjp) on x of one shape. At initialisation, with sublayers that keep the variance,
+A sublayer is any pair (f, f_vjp) on x of one shape. At initialization, with sublayers that keep the variance,
 post-LN: every x_l has size 1, and every sublayer is sent a gradient of full size, however many there are: Σ ≈ L / 2.
 pre-LN: x_l has size √(1 + l), and sublayer l is sent a gradient of 1 / √(2 + l): Σ of squares ≈ ln L.
 So it is under post-LN that a deep network's first steps change it most, and that is where a warm-up is needed. Nothing
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clearhead.reference import Array
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp
 
 
 class Sublayer(NamedTuple):
@@ -33,7 +33,7 @@ class Depth(NamedTuple):
 
 
 def post_ln(
-    x: Float[Array, "*B D"], sublayer: Sublayer, gain: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
+    x: Float[Array, "*B D"], sublayer: Sublayer, weight: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
 ) -> Float[Array, "*B D"]:
     """y = LN(x + f(x)): every block's result has size 1, and the way down leads through every norm.
 
@@ -43,24 +43,24 @@ def post_ln(
 
     O(D) beside f. Vaswani et al. 2017, section 3.1. ValueError: as layer_norm.
     """
-    return layer_norm(x + sublayer.f(x), gain, bias, eps)
+    return layer_norm(x + sublayer.f(x), weight, bias, eps)
 
 
 def post_ln_vjp(
     x: Float[Array, "*B D"],
     sublayer: Sublayer,
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float,
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """ds through the norm of s = x + f(x), then dx = ds + f_vjp(x, ds)."""
-    ds, dgain, dbias = layer_norm_vjp(x + sublayer.f(x), gain, bias, eps, dy)
-    return ds + sublayer.f_vjp(x, ds), dgain, dbias
+    ds, dweight, dbias = layer_norm_vjp(x + sublayer.f(x), weight, bias, eps, dy)
+    return ds + sublayer.f_vjp(x, ds), dweight, dbias
 
 
 def pre_ln(
-    x: Float[Array, "*B D"], sublayer: Sublayer, gain: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
+    x: Float[Array, "*B D"], sublayer: Sublayer, weight: Float[Array, " D"], bias: Float[Array, " D"], eps: float = 1e-5
 ) -> Float[Array, "*B D"]:
     """y = x + f(LN(x)): x passes unchanged and grows with depth, so a stack ends with a norm of its own.
 
@@ -70,21 +70,21 @@ def pre_ln(
 
     O(D) beside f. Xiong et al. 2020, section 3. ValueError: as layer_norm.
     """
-    return x + sublayer.f(layer_norm(x, gain, bias, eps))
+    return x + sublayer.f(layer_norm(x, weight, bias, eps))
 
 
 def pre_ln_vjp(
     x: Float[Array, "*B D"],
     sublayer: Sublayer,
-    gain: Float[Array, " D"],
+    weight: Float[Array, " D"],
     bias: Float[Array, " D"],
     eps: float,
     dy: Float[Array, "*B D"],
 ) -> tuple[Float[Array, "*B D"], Float[Array, " D"], Float[Array, " D"]]:
     """dx = dy + the norm's gradient at f_vjp(LN(x), dy): whatever f does, dy itself arrives."""
-    du = sublayer.f_vjp(layer_norm(x, gain, bias, eps), dy)
-    dx, dgain, dbias = layer_norm_vjp(x, gain, bias, eps, du)
-    return dy + dx, dgain, dbias
+    du = sublayer.f_vjp(layer_norm(x, weight, bias, eps), dy)
+    dx, dweight, dbias = layer_norm_vjp(x, weight, bias, eps, du)
+    return dy + dx, dweight, dbias
 
 
 def random_linear(D: int, rng: np.random.Generator) -> Sublayer:

@@ -97,7 +97,7 @@ def rotary_vjp(
 
 
 def halves_of_pairs(C: int) -> Int[Array, "{C}"]:
-    """Where each channel of a Llama checkpoint stands in the paper, which turns the neighbours (2i, 2i + 1).
+    """Where each channel of a Llama checkpoint stands in the paper, which turns the neighbors (2i, 2i + 1).
 
     `x[..., halves_of_pairs(C)]` carries the paper's layout into that of `rotary`; applied to the rows of w_q and w_k it
     converts a checkpoint. Both layouts give the same q·k, as it only adds up the channels in another order.

@@ -99,12 +99,12 @@ def kl_k3_vjp(
     return slope, -slope
 
 
-def penalised_reward(
+def penalized_reward(
     score: Float[Array, "*B"], log_p: Float[Array, "*B T"], log_ref: Float[Array, "*B T"], beta: float
 ) -> Float[Array, "*B T"]:
     """r_t = -β log(π / π_ref) at every token, and the reward model's score on top at the last: RLHF's reward for PPO.
 
-    >>> penalised_reward(np.array(2.0), np.array([-1.0, -1.0]), np.array([-3.0, -1.0]), 0.5).tolist()
+    >>> penalized_reward(np.array(2.0), np.array([-1.0, -1.0]), np.array([-3.0, -1.0]), 0.5).tolist()
     [-1.0, 2.0]
 
     O(T). Ouyang et al. 2022, equation 2; Ziegler et al. 2019, equation 2. ValueError: no tokens or β < 0.
@@ -116,7 +116,7 @@ def penalised_reward(
     return last * score[..., None] - beta * kl_k1(log_p, log_ref)
 
 
-def penalised_reward_vjp(
+def penalized_reward_vjp(
     score: Float[Array, "*B"],
     log_p: Float[Array, "*B T"],
     log_ref: Float[Array, "*B T"],
@@ -141,18 +141,18 @@ def group_advantages(reward: Float[Array, "*B N"], ddof: int = 0, epsilon: float
     O(N). Shao et al. 2024, section 4.1.2. ValueError: no answers, NaN or infinite rewards, ddof other than 0 or 1,
     ε < 0.
     """
-    centred, std = _standardise(reward, ddof, epsilon)
-    return centred / (std + epsilon)
+    centered, std = _standardize(reward, ddof, epsilon)
+    return centered / (std + epsilon)
 
 
 def group_advantages_vjp(
     reward: Float[Array, "*B N"], da: Float[Array, "*B N"], ddof: int = 0, epsilon: float = 0.0
 ) -> Float[Array, "*B N"]:
     """dr = (dÂ - mean dÂ - (r - mean r) Σ Â dÂ / ((N - ddof) std)) / (std + ε), and 0 where all are worth the same."""
-    centred, std = _standardise(reward, ddof, epsilon)
-    a = centred / (std + epsilon)
-    differ = (centred != 0).any(-1, keepdims=True)
-    along = (centred / std) * (a * da).sum(-1, keepdims=True) / max(reward.shape[-1] - ddof, 1)
+    centered, std = _standardize(reward, ddof, epsilon)
+    a = centered / (std + epsilon)
+    differ = (centered != 0).any(-1, keepdims=True)
+    along = (centered / std) * (a * da).sum(-1, keepdims=True) / max(reward.shape[-1] - ddof, 1)
     return differ * (da - da.mean(-1, keepdims=True) - along) / (std + epsilon)
 
 
@@ -215,17 +215,17 @@ def _times(x: Array, weight: Array) -> Array:
     return np.where(weight == 0, 0.0, x) * weight
 
 
-def _standardise(reward: Array, ddof: int, epsilon: float) -> tuple[Array, Array]:
+def _standardize(reward: Array, ddof: int, epsilon: float) -> tuple[Array, Array]:
     """r - mean r and std r; exactly 0 and 1 where all are equal, which rounding of the mean would hide."""
     if ddof not in (0, 1) or not epsilon >= 0:
         raise ValueError(f"ddof = {ddof} must be 0 or 1, epsilon = {epsilon} at least 0")
     if reward.shape[-1] == 0 or not np.isfinite(reward).all():
         raise ValueError(f"rewards of shape {reward.shape} must be finite, and at least one to a group")
     same = reward.max(-1, keepdims=True) == reward.min(-1, keepdims=True)
-    centred = np.where(same, 0.0, reward - reward.mean(-1, keepdims=True))
-    scale = np.where(same, 1.0, np.abs(centred).max(-1, keepdims=True))  # squares of tiny rewards would be 0
+    centered = np.where(same, 0.0, reward - reward.mean(-1, keepdims=True))
+    scale = np.where(same, 1.0, np.abs(centered).max(-1, keepdims=True))  # squares of tiny rewards would be 0
     many = max(reward.shape[-1] - ddof, 1)
-    return centred, np.where(same, 1.0, scale * np.sqrt(((centred / scale) ** 2).sum(-1, keepdims=True) / many))
+    return centered, np.where(same, 1.0, scale * np.sqrt(((centered / scale) ** 2).sum(-1, keepdims=True) / many))
 
 
 def _token_weight(written: Array) -> Array:

@@ -102,13 +102,13 @@ def dpo_loss_vjp(
     return -slope, slope, slope, -slope
 
 
-def regularised_reward(
+def regularized_reward(
     p: Float[Array, "*B K"], ref: Float[Array, "*B K"], reward: Float[Array, "*B K"], beta: float
 ) -> Float[Array, "*B"]:
-    """J(p) = Σ_y p_y r_y - β KL(p‖ref): what RLHF maximises, over K responses that can be listed.
+    """J(p) = Σ_y p_y r_y - β KL(p‖ref): what RLHF maximizes, over K responses that can be listed.
 
     >>> uniform = np.array([0.5, 0.5])
-    >>> float(regularised_reward(np.array([0.0, 1.0]), uniform, np.array([0.0, 1.0]), beta=0.0))
+    >>> float(regularized_reward(np.array([0.0, 1.0]), uniform, np.array([0.0, 1.0]), beta=0.0))
     1.0
 
     O(K). Ouyang et al. 2022, equation 2. ValueError: p or ref is no distribution, β < 0.
@@ -119,7 +119,7 @@ def regularised_reward(
     return earned - beta * kl(p, ref) if beta > 0 else earned
 
 
-def regularised_reward_vjp(
+def regularized_reward_vjp(
     p: Float[Array, "*B K"],
     ref: Float[Array, "*B K"],
     reward: Float[Array, "*B K"],
@@ -132,7 +132,7 @@ def regularised_reward_vjp(
 
 
 def optimal_policy(ref: Float[Array, "*B K"], reward: Float[Array, "*B K"], beta: float) -> Float[Array, "*B K"]:
-    """π*_y = π_ref(y) exp(r_y / β) / Z, the maximum of regularised_reward, where it is worth β log Z.
+    """π*_y = π_ref(y) exp(r_y / β) / Z, the maximum of regularized_reward, where it is worth β log Z.
 
     >>> optimal_policy(np.array([0.5, 0.5]), np.array([0.0, np.log(3)]), beta=0.5).round(6).tolist()
     [0.1, 0.9]
@@ -149,8 +149,8 @@ def optimal_policy_vjp(
     """(exp(r / β) / Z, π* / β) (dp - Σ_y π*_y dp_y)."""
     z = _tilted(ref, reward, beta)
     p = softmax(z)
-    centred = dp - (p * dp).sum(-1, keepdims=True)
-    return np.exp(reward / beta - log_sum_exp(z)[..., None]) * centred, p / beta * centred
+    centered = dp - (p * dp).sum(-1, keepdims=True)
+    return np.exp(reward / beta - log_sum_exp(z)[..., None]) * centered, p / beta * centered
 
 
 def best_of_n(p: Float[Array, "K"], reward: Float[Array, "K"], n: int) -> Float[Array, "K"]:

@@ -80,8 +80,8 @@ def covariance(x: Float[Array, "N D"]) -> Float[Array, "D D"]:
     O(N D²). Bishop 2006, equation 2.122. ValueError: no rows.
     """
     _check_sample(x)
-    centred = x - x.mean(0)
-    return centred.T @ centred / len(x)
+    centered = x - x.mean(0)
+    return centered.T @ centered / len(x)
 
 
 def is_independent(joint: Float[Array, "N K"], slack: float = 1e-12) -> bool:

@@ -33,7 +33,7 @@ def predict(x: Float[Array, "N D"], w: Float[Array, "D"], b: Float[Array, ""]) -
 def squared_error(
     x: Float[Array, "N D"], y: Float[Array, "N"], w: Float[Array, "D"], b: Float[Array, ""], penalty: float = 0.0
 ) -> Float[Array, ""]:
-    """L = 1/N Σ (ŷ_n - y_n)² + λ ‖w‖², the bias not penalised.
+    """L = 1/N Σ (ŷ_n - y_n)² + λ ‖w‖², the bias not penalized.
 
     >>> float(squared_error(np.array([[1.0], [2.0]]), np.array([1.0, 4.0]), np.array([1.0]), np.array(0.0), 0.5))
     2.5
@@ -58,7 +58,7 @@ def squared_error_vjp(
 
 
 def ridge(x: Float[Array, "N D"], y: Float[Array, "N"], penalty: float = 0.0) -> Line:
-    """(XᵀX + N λ I) w = Xᵀ y on centred data, b = ȳ - x̄ᵀ w: where the gradient of squared_error is 0.
+    """(XᵀX + N λ I) w = Xᵀ y on centered data, b = ȳ - x̄ᵀ w: where the gradient of squared_error is 0.
 
     λ = 0 is least squares; columns that depend on each other then leave many solutions, of which this takes the
     shortest. Any λ > 0 makes the matrix invertible: no eigenvalue is below N λ.
@@ -70,9 +70,9 @@ def ridge(x: Float[Array, "N D"], y: Float[Array, "N"], penalty: float = 0.0) ->
     """
     _check(x, y, penalty)
     mean_x, mean_y = x.mean(0), y.mean()
-    centred = x - mean_x
-    gram = centred.T @ centred + len(x) * penalty * np.eye(x.shape[1])
-    w = np.linalg.lstsq(gram, centred.T @ (y - mean_y), rcond=None)[0]
+    centered = x - mean_x
+    gram = centered.T @ centered + len(x) * penalty * np.eye(x.shape[1])
+    w = np.linalg.lstsq(gram, centered.T @ (y - mean_y), rcond=None)[0]
     return Line(w, float(mean_y - mean_x @ w))
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from clearhead.reference import Array
 from clearhead.reference.activations import relu, relu_vjp
-from clearhead.reference.initialisation import Layer, he, lecun
+from clearhead.reference.initialization import Layer, he, lecun
 
 
 class Branch(NamedTuple):
@@ -94,7 +94,7 @@ def plain_stack(D: int, L: int, scale: float, rng: np.random.Generator) -> list[
 def residual_stack(D: int, L: int, scale: float, rng: np.random.Generator) -> list[Layer]:
     """The same blocks with their skips: x ↦ x + F(x), each adding scale² of the mean square.
 
-    >>> from clearhead.reference.initialisation import through_depth
+    >>> from clearhead.reference.initialization import through_depth
     >>> rng = np.random.default_rng(0)
     >>> x, dy = rng.normal(size=(2, 8, 100))
     >>> plain, skipping = plain_stack(100, 50, 0.14, rng), residual_stack(100, 50, 0.14, rng)

@@ -1,7 +1,7 @@
 """Speculative decoding: a small model drafts, the large one accepts or corrects, and the text is the large one's.
 
 Symbols are Leviathan, Kalman and Matias 2023's (ICML): p is the target's distribution, q the draft's, γ tokens are
-drafted per call of the target, α is the chance that one of them is accepted.
+drafted per call of the target, α is the probability that one of them is accepted.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Model = Callable[[tuple[int, ...]], Any]
 
 
 def accept_probability(p: Float[Array, "*B V"], q: Float[Array, "*B V"]) -> Float[Array, "*B V"]:
-    """min(1, p_v / q_v): the chance that a drafted v is accepted; 1 where the draft never proposes v.
+    """min(1, p_v / q_v): the probability that a drafted v is accepted; 1 where the draft never proposes v.
 
     >>> accept_probability(np.array([0.25, 0.75]), np.array([0.5, 0.5])).tolist()
     [0.5, 1.0]
@@ -30,7 +30,7 @@ def accept_probability(p: Float[Array, "*B V"], q: Float[Array, "*B V"]) -> Floa
 
 
 def acceptance_rate(p: Float[Array, "*B V"], q: Float[Array, "*B V"]) -> Float[Array, "*B"]:
-    """β = Σ_v q_v min(1, p_v / q_v) = Σ_v min(p_v, q_v) = 1 - TV(p, q): the chance that a drafted token is accepted.
+    """β = Σ_v q_v min(1, p_v / q_v) = Σ_v min(p_v, q_v) = 1 - TV(p, q): how likely a drafted token is accepted.
 
     >>> float(acceptance_rate(np.array([0.25, 0.75]), np.array([0.5, 0.5])))
     0.75
@@ -94,15 +94,15 @@ def speculative_outcomes(target: Model, draft: Model, gamma: int) -> dict[tuple[
     standing: dict[tuple[int, ...], float] = {(): 1.0}
     for _ in range(gamma):
         longer: dict[tuple[int, ...], float] = {}
-        for y, chance in standing.items():
+        for y, p_y in standing.items():
             p, q = target(y), draft(y)
-            accepted = chance * q * accept_probability(p, q)
-            refused = (chance - accepted.sum()) * residual(p, q)
+            accepted = p_y * q * accept_probability(p, q)
+            refused = (p_y - accepted.sum()) * residual(p, q)
             longer |= {(*y, v): float(accepted[v]) for v in np.flatnonzero(accepted).tolist()}
             outcomes |= {(*y, v): float(refused[v]) for v in np.flatnonzero(refused).tolist()}
         standing = longer
-    for y, chance in standing.items():
-        outcomes |= {(*y, v): chance * float(p) for v, p in enumerate(target(y)) if p > 0}
+    for y, p_y in standing.items():
+        outcomes |= {(*y, v): p_y * float(p) for v, p in enumerate(target(y)) if p > 0}
     return outcomes
 
 

@@ -1,7 +1,7 @@
 """Whole decoder-only language models, forward and backward: GPT-2 and Llama, from token ids to the loss's gradients.
 
 The original encoder-decoder is blocks.py's `post_ln_block` and `post_ln_cross_block`, stacked. Deliberately not here:
-dropout (regularisers.py), and decoding (kv_cache.py).
+dropout (regularizers.py), and decoding (kv_cache.py).
 """
 
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from clearhead.reference.blocks import (
 )
 from clearhead.reference.mlp import MLP, GatedMLP
 from clearhead.reference.multi_head import Heads
-from clearhead.reference.normalisation import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
+from clearhead.reference.normalization import layer_norm, layer_norm_vjp, rms_norm, rms_norm_vjp
 from clearhead.reference.positions import lookup, lookup_vjp
 from clearhead.reference.softmax import cross_entropy, cross_entropy_vjp
 
@@ -42,7 +42,7 @@ class Llama(NamedTuple):
 
     tokens: Float[Array, "V D"]
     blocks: tuple[LlamaBlock, ...]
-    gain: Float[Array, " D"]
+    weight: Float[Array, " D"]
     head: Float[Array, "D V"]
 
 
@@ -88,19 +88,19 @@ def llama(w: Llama, ids: Int[Array, "*B T"], base: float = 10_000.0) -> Float[Ar
     O(L (T D (H C + F) + T² H C) + T D V). Touvron et al. 2023, section 2.2. ValueError: an id outside the vocabulary.
     """
     *_, x = _llama_stream(w, ids, base)
-    return rms_norm(x, w.gain, EPS) @ w.head
+    return rms_norm(x, w.weight, EPS) @ w.head
 
 
 def llama_vjp(w: Llama, ids: Int[Array, "*B T"], base: float, dlogits: Float[Array, "*B T V"]) -> Llama:
     """Every weight's gradient: back through the head, the blocks in reverse, and into the embedding."""
     *inputs, x = _llama_stream(w, ids, base)
-    dhead = _outer(rms_norm(x, w.gain, EPS), dlogits)
-    dx, dgain = rms_norm_vjp(x, w.gain, EPS, dlogits @ w.head.T)
+    dhead = _outer(rms_norm(x, w.weight, EPS), dlogits)
+    dx, dweight = rms_norm_vjp(x, w.weight, EPS, dlogits @ w.head.T)
     T, blocks = ids.shape[-1], []
     for block, given in zip(reversed(w.blocks), reversed(inputs), strict=True):
         dx, dblock = llama_block_vjp(given, block, np.arange(T), causal_mask(T, T), base, dx)
         blocks.append(dblock)
-    return Llama(lookup_vjp(w.tokens, ids, dx), tuple(reversed(blocks)), dgain, dhead)
+    return Llama(lookup_vjp(w.tokens, ids, dx), tuple(reversed(blocks)), dweight, dhead)
 
 
 def next_token_loss(logits: Float[Array, "*B T V"], ids: Int[Array, "*B T"]) -> Float[Array, ""]:
@@ -161,7 +161,7 @@ def llama_loss_vjp(w: Llama, ids: Int[Array, "*B T"], base: float, dloss: float 
 
 
 def random_gpt2(V: int, S: int, D: int, H: int, F: int, L: int, rng: np.random.Generator) -> GPT2:
-    """A new GPT-2: N(0, 0.02²), what writes to the stream smaller by √(2L), biases 0, gains 1.
+    """A new GPT-2: N(0, 0.02²), what writes to the stream smaller by √(2L), biases 0, norm weights 1.
 
     >>> random_gpt2(V=5, S=4, D=6, H=2, F=8, L=2, rng=np.random.default_rng(0)).blocks[1].attention.w_q.shape
     (6, 2, 3)
@@ -184,7 +184,7 @@ def random_gpt2(V: int, S: int, D: int, H: int, F: int, L: int, rng: np.random.G
 
 
 def random_llama(V: int, D: int, H: int, G: int, F: int, L: int, rng: np.random.Generator) -> Llama:
-    """A new Llama with G key/value heads: N(0, 0.02²), gains 1.
+    """A new Llama with G key/value heads: N(0, 0.02²), norm weights 1.
 
     >>> random_llama(V=5, D=6, H=3, G=1, F=8, L=2, rng=np.random.default_rng(0)).blocks[1].attention.w_k.shape
     (6, 1, 2)

@@ -67,7 +67,7 @@ def vote_distribution(p: Float[Array, "K"], n: int) -> Float[Array, "K"]:
     """P(answer a wins the vote of n), for K answers of probability p_a, exactly; equals share the win.
 
     The vote goes to the likeliest answer as n grows: with ⅖ for the right one and ⅕ for each of three others it is
-    right though no majority is, and a favourite mistake makes it wrong for ever.
+    right though no majority is, and a favorite mistake makes it wrong for ever.
 
     >>> [round(float(vote_distribution(np.array([0.4, 0.2, 0.2, 0.2]), n)[0]), 4) for n in (1, 5, 25)]
     [0.4, 0.5094, 0.7994]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from clearhead.reference import dense, normalisation, optimisers, search_walk
+from clearhead.reference import dense, normalization, optimizers, search_walk
 from clearhead.reference.attention import attention_weights
 from clearhead.reference.costs import Architecture, attention_matrix_bytes, parameter_table
 from clearhead.reference.dense import Network, mean_squared_error, mean_squared_error_vjp
@@ -38,7 +38,7 @@ def gradient_descent(w: float = 5.0, x: float = 2.0, y: float = 2.0, rate: float
         y_hat = w * x
         (dy_hat,), _ = mean_squared_error_vjp(np.array([y_hat]), np.array([y]), np.array(1.0))
         loss = mean_squared_error(np.array([y_hat]), np.array([y]))
-        new = float(optimisers.sgd(np.array(w), dy_hat * x, rate))
+        new = float(optimizers.sgd(np.array(w), dy_hat * x, rate))
         lines += [
             _line(f"ŷ, step {step}", f"w x = {say(w)} · {say(x)}", y_hat),
             _line("L", f"(ŷ - y)² = ({say(y_hat)} - {say(y)})²", loss),
@@ -105,31 +105,31 @@ def momentum(w: float = 0.5, g: float = 0.2, v: float = 0.1, rate: float = 0.1, 
     >>> [line.value for line in momentum()]
     [0.29, 0.471]
     """
-    new_w, new_v = optimisers.momentum(np.array(w), np.array(g), np.array(v), rate, beta)
+    new_w, new_v = optimizers.momentum(np.array(w), np.array(g), np.array(v), rate, beta)
     return [
         _line("v", f"β v + g = {say(beta)} · {say(v)} + {say(g)}", new_v),
         _line("w", f"w - α v = {say(w)} - {say(rate)} · {say(new_v)}", new_w),
     ]
 
 
-def layer_norm(x: Vector = (1.0, 2.0, 3.0), gain: Vector = (), dy: Vector = (), eps: float = 0.0) -> list[Line]:
-    """Forward, and backward for a gradient dy of the result: by default 1 at the first place. The gain is 1 by default.
+def layer_norm(x: Vector = (1.0, 2.0, 3.0), weight: Vector = (), dy: Vector = (), eps: float = 0.0) -> list[Line]:
+    """Forward, and backward for a gradient dy of the result: by default 1 at the first place. The weight is 1 as well.
 
     >>> {line.name: line.value for line in layer_norm()}["dx"]
     [0.204124, -0.408248, 0.204124]
     """
     at = np.array(x, float)
-    gains = np.array(gain, float) if len(gain) else np.ones(len(at))
+    weights = np.array(weight, float) if len(weight) else np.ones(len(at))
     back = np.array(dy, float) if len(dy) else np.eye(len(at))[0]
-    _fit("gain", len(gains), "x", len(at))
+    _fit("weight", len(weights), "x", len(at))
     _fit("dy", len(back), "x", len(at))
-    mean, var, x_hat = normalisation.standardise(at, eps)
-    found = normalisation.layer_norm_backward(at, gains, eps, back)
+    mean, var, x_hat = normalization.standardize(at, eps)
+    found = normalization.layer_norm_backward(at, weights, eps, back)
     return [
         _line("μ", f"mean of {say(x)}", mean[0]),
         _line("σ²", f"mean of (x - {say(mean[0])})²", var[0]),
         _line("x̂", f"(x - μ) / √(σ² + ε) = (x - {say(mean[0])}) / √{say(var[0] + eps)}", x_hat),
-        _line("y", f"γ x̂ with γ = {say(gains)}", gains * x_hat),
+        _line("y", f"γ x̂ with γ = {say(weights)}", weights * x_hat),
         _line("dx̂", f"γ dy with dy = {say(back)}", found[0]),
         _line("dσ²", "-½ Σ dx̂ (x - μ) (σ² + ε)^-1.5", found[1][0]),
         _line("dμ", "-Σ dx̂ / √(σ² + ε)", found[2][0]),
@@ -236,17 +236,17 @@ def parameter_count(
     return [*(_line(part, how[part], table[part]) for part in how), _line("total", "the sum", sum(table.values()))]
 
 
-def attention_cost(tokens: int = 8192, channels: int = 128, bytes_each: int = 4) -> list[Line]:
+def attention_cost(tokens: int = 8192, head_dim: int = 128, bytes_each: int = 4) -> list[Line]:
     """One head over a sequence: its arithmetic, and the memory of its scores against that of what goes in.
 
     >>> [line.value for line in attention_cost()][1:]
     [268435456.0, 4194304.0, 64.0]
     """
-    one = Architecture(1, channels, 1, 1, 1, channels, 1, tokens)
+    one = Architecture(1, head_dim, 1, 1, 1, head_dim, 1, tokens)
     scores = attention_matrix_bytes(one, 1, tokens, bytes_each)
-    each = tokens * channels * bytes_each
+    each = tokens * head_dim * bytes_each
     return [
-        _line("FLOPs", f"2 products of 2 N² d = 4 · {tokens}² · {channels}", 4 * tokens**2 * channels),
+        _line("FLOPs", f"2 products of 2 N² d = 4 · {tokens}² · {head_dim}", 4 * tokens**2 * head_dim),
         _line("scores, bytes", f"N² · {bytes_each}", scores),
         _line("Q, K or V, bytes", f"N d · {bytes_each}", each),
         _line("ratio", "N / d", scores / each),

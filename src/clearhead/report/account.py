@@ -10,7 +10,7 @@ import tomli_w
 from clearhead.charts.markup import Child, Html, join, tag
 from clearhead.charts.svg import COLORS
 from clearhead.charts.wording import big, count, duration, known, memory, moment, number, percent
-from clearhead.report.data import Engine, Model, Report, Run, Stage
+from clearhead.report.data import EngineInfo, ModelInfo, Report, RunInfo, StageInfo
 from clearhead.report.parts import Column, facts, fold, section, table
 from clearhead.report.summary import task_info
 
@@ -30,7 +30,7 @@ def compute_section(report: Report) -> Html | None:
     )
 
 
-def _model_facts(model: Model) -> list[tuple[str, Child]]:
+def _model_facts(model: ModelInfo) -> list[tuple[str, Child]]:
     pairs: list[tuple[str, Child]] = []
     if known(model.parameters):
         pairs.append(("parameters", count(model.parameters)))
@@ -48,7 +48,7 @@ def _model_facts(model: Model) -> list[tuple[str, Child]]:
     return pairs if len(pairs) > 1 else []  # the size alone stands in another section
 
 
-def _stages(stages: list[Stage]) -> Html:
+def _stages(stages: list[StageInfo]) -> Html:
     """One bar, cut in proportion to the time of each stage."""
     total = sum(s.seconds for s in stages) or 1.0
     shares = [s.seconds / total for s in stages]
@@ -73,7 +73,7 @@ def _stages(stages: list[Stage]) -> Html:
     )
 
 
-def _engines(engines: Mapping[str, Engine]) -> Html:
+def _engines(engines: Mapping[str, EngineInfo]) -> Html:
     """The token account of the search: what was computed, computed twice, and not computed at all."""
     columns = [
         Column("task", numeric=False),
@@ -96,7 +96,7 @@ def _engines(engines: Mapping[str, Engine]) -> Html:
     return tag("figure", tag("h3", "Tokens of the whole evaluation"), body, tag("figcaption", caption))
 
 
-def reproduce_section(run: Run) -> Html | None:
+def reproduce_section(run: RunInfo) -> Html | None:
     pairs: list[tuple[str, Child]] = []
     if known(run.seed):
         pairs.append(("seed", str(int(run.seed))))

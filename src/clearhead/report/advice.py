@@ -13,13 +13,13 @@ from clearhead.report.findings import (
     MUCH_CUT,
     MUCH_RAMBLED,
     cut_share,
-    limit_names,
     limit_told,
     rambles,
+    remedy,
     worse_than_first,
 )
 from clearhead.report.learned import memorizes, overfits, result, rising, rows_loss, solved
-from clearhead.report.summary import dearest, task_info
+from clearhead.report.summary import most_expensive, task_info
 
 
 def advice(report: Report) -> list[str]:
@@ -33,13 +33,13 @@ def _limits(report: Report) -> Iterator[str]:
     for name, evaluation in report.evaluation.items():
         for s in evaluation.strategies:
             share, rambling = cut_share(s), rambles(s.limits)
-            to_do = "Train longer (pretrain.steps)" if rambling else f"Raise {limit_names(s)}"
+            to_do = "Train longer (pretrain.steps)" if rambling else remedy(s)
             if share >= (MUCH_RAMBLED if rambling else MUCH_CUT) and share > worst.get(to_do, (0.0, ""))[0]:
                 told = f"{percent(share)} of the {s.cut_unit}s of {inside(s.title)} were cut off{limit_told(s.limits)}"
                 why = ", more than any solution of the data needs" if rambling else ""
                 worst[to_do] = share, f"{told}{why} ({task_info(report, name).title})"
     for to_do, (_, evidence) in worst.items():
-        yield f"{to_do}: {evidence}."
+        yield f"{to_do[0].upper()}{to_do[1:]}: {evidence}."
 
 
 def _policy(report: Report) -> Iterator[str]:
@@ -107,6 +107,6 @@ def _choosing(report: Report) -> Iterator[str]:
 def _best_without(evaluation: Evaluation) -> tuple[str, float] | None:
     """The strategy with the highest accuracy at its largest budget among those not below the first try."""
     worse = {s.name for s in worse_than_first(evaluation)}
-    quoted = [(s, p) for s in evaluation.strategies if s.name not in worse and (p := dearest(s)) is not None]
+    quoted = [(s, p) for s in evaluation.strategies if s.name not in worse and (p := most_expensive(s)) is not None]
     best = max(quoted, key=lambda pair: pair[1].accuracy, default=None)
     return (inside(best[0].title), best[1].accuracy) if best else None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from clearhead.charts.markup import Child, Html, join, tag
 from clearhead.charts.wording import MISSING, count, percent, plural
-from clearhead.report.data import Answer, Answers, Evaluation, Report, Strategy
+from clearhead.report.data import AnswerInfo, Answers, Evaluation, Report, StrategyInfo
 from clearhead.report.parts import Column, fold, section, table
 from clearhead.report.summary import task_info
 
 RIGHT = "right"
 KINDS = ("cut off", "malformed", "near miss", "wrong")  # the order in which they are shown
-LONGEST = 240  # characters of a text in the table
+CELL_CHARS = 240  # characters of a text in the table
 EXPLAINED = (
     "Cut off: no finished solution within the limits of a step, a solution or the budget. Malformed: finished, but"
     " without an answer, or not of the form of the expected one. Near miss: few edits or a tenth away from the expected"
@@ -62,7 +62,7 @@ def _kinds_table(evaluation: Evaluation) -> Html | None:
     return tag("figure", table("kinds of mistakes", columns, rows), tag("figcaption", caption))
 
 
-def _cut(s: Strategy) -> str:
+def _cut(s: StrategyInfo) -> str:
     return percent(s.cut / s.drawn) if s.drawn > 0 else MISSING
 
 
@@ -92,7 +92,7 @@ def _group(kind: str, answers: Answers) -> Html | None:
     )
 
 
-def _given(a: Answer) -> Child:
+def _given(a: AnswerInfo) -> Child:
     """The answer; where there is none, where the solution ended."""
     if a.given:
         return _text(a.given)
@@ -100,4 +100,4 @@ def _given(a: Answer) -> Child:
 
 
 def _text(text: str) -> Html:
-    return tag("code", text if len(text) <= LONGEST else text[:LONGEST] + "…")
+    return tag("code", text if len(text) <= CELL_CHARS else text[:CELL_CHARS] + "…")

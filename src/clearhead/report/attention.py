@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from clearhead.charts.heat import large_map, packed, small_map
 from clearhead.charts.markup import Html, tag
 from clearhead.charts.wording import known, visible
-from clearhead.report.data import Attention
+from clearhead.report.data import AttentionInfo
 from clearhead.report.parts import section
 
 
-def attention_section(attention: Attention | None) -> Html | None:
+def attention_section(attention: AttentionInfo | None) -> Html | None:
     if attention is None or not attention.tokens:
         return None
     heads = [
@@ -52,8 +52,8 @@ def attention_section(attention: Attention | None) -> Html | None:
     )
     caption = (
         "Each small square is one attention head. A row is the token being written, a column an earlier token, and the"
-        " stronger the colour the more that head looks there (opacity is the root of the weight). Diagonals copy"
-        " neighbours, columns watch one token, scattered dots look things up. Attention shows where a head looks, not"
+        " stronger the color the more that head looks there (opacity is the root of the weight). Diagonals copy"
+        " neighbors, columns watch one token, scattered dots look things up. Attention shows where a head looks, not"
         " why."
     )
     scripted = tag("span", "Choose a head to enlarge it.", cls="scripted")

@@ -1,7 +1,7 @@
 """The schema of a report: what a run hands over, part by part, as plain JSON.
 
 Every part may be missing: a section without data is left out, a number that is absent, null or NaN is shown as "–".
-A misspelt key or a wrong type is an error that names its place. Accuracies, shares, probabilities and values are
+A misspelled key or a wrong type is an error that names its place. Accuracies, shares, probabilities and values are
 fractions in [0, 1]; times are seconds; memory is bytes; `low` and `high` bound the 95 % interval. Not here: wording.
 """
 
@@ -15,7 +15,7 @@ NAN = float("nan")
 
 
 @dataclass(frozen=True)
-class Machine:
+class MachineInfo:
     cpu: str = ""
     cores: float = NAN
     memory: float = NAN
@@ -23,13 +23,13 @@ class Machine:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StageInfo:
     name: str
     seconds: float = NAN
 
 
 @dataclass(frozen=True)
-class Run:
+class RunInfo:
     """`started` is an ISO 8601 time, `recipe` the resolved configuration, `versions` maps a package to its version."""
 
     name: str = ""
@@ -38,13 +38,13 @@ class Run:
     seed: float = NAN
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
-    machine: Machine = field(default_factory=Machine)
+    machine: MachineInfo = field(default_factory=MachineInfo)
     recipe: dict[str, Any] = field(default_factory=dict)
-    stages: list[Stage] = field(default_factory=list)
+    stages: list[StageInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Model:
+class ModelInfo:
     """`flops_per_token` is for one training token, forward and backward; `alphabet` lists the tokenizer's tokens."""
 
     parameters: float = NAN
@@ -93,7 +93,7 @@ class EvalPoint:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleInfo:
     step: float = NAN
     text: str = ""
 
@@ -105,16 +105,20 @@ class Training:
     curve: list[CurvePoint] = field(default_factory=list)
     evals: list[EvalPoint] = field(default_factory=list)
     kept: float = NAN
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[SampleInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A setting of the recipe by its name, "search.step_tokens", its value, and the longest of the data it holds."""
+    """A setting of the recipe by its name, "search.step_tokens", its value, and the longest of the data it holds.
+
+    `fixed`: it is a checkpoint's, and cannot be raised.
+    """
 
     setting: str = ""
     value: float = NAN
     longest: float = NAN
+    fixed: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,7 @@ class Reward:
 
 
 @dataclass(frozen=True)
-class Point:
+class PointInfo:
     """One strategy at one budget. `generated`, `reward` (tokens) and `seconds` are means for one problem."""
 
     budget: float = NAN
@@ -219,7 +223,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Difference:
+class DifferenceInfo:
     """One accuracy minus another, on the same problems and paired by problem."""
 
     estimate: float = NAN
@@ -228,7 +232,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Strategy:
+class StrategyInfo:
     """`unit` names what the budget counts ("samples", "simulations").
 
     Of `drawn` solutions (or steps, as `cut_unit` says), `cut` were cut off by the `limits`. `kinds` counts the final
@@ -239,14 +243,14 @@ class Strategy:
     name: str
     label: str = ""
     unit: str = ""
-    points: list[Point] = field(default_factory=list)
+    points: list[PointInfo] = field(default_factory=list)
     cut: float = NAN
     drawn: float = NAN
     cut_unit: str = "solution"
     limits: list[Limit] = field(default_factory=list)
     kinds: dict[str, float] = field(default_factory=dict)
-    gain: Difference | None = None
-    against_first: Difference | None = None
+    gain: DifferenceInfo | None = None
+    against_first: DifferenceInfo | None = None
 
     @property
     def title(self) -> str:
@@ -267,7 +271,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineInfo:
     """Token positions over the whole evaluation: computed, distinct among them, and served again from the cache."""
 
     computed: float = NAN
@@ -276,7 +280,7 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Answer:
+class AnswerInfo:
     """One answer at the end of the budget. Where there was none, `ended` is the last step, if there was one.
 
     Empty is what is not there; an empty `kind` is a right answer.
@@ -295,7 +299,7 @@ class Answers:
 
     strategy: str = ""
     counts: dict[str, float] = field(default_factory=dict)
-    shown: list[Answer] = field(default_factory=list)
+    shown: list[AnswerInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -326,9 +330,9 @@ class Evaluation:
     seeds: float = NAN
     first: str = "greedy"
     search: str = ""
-    strategies: list[Strategy] = field(default_factory=list)
+    strategies: list[StrategyInfo] = field(default_factory=list)
     comparison: Comparison | None = None
-    engine: Engine | None = None
+    engine: EngineInfo | None = None
     auto: Auto | None = None
     answers: list[Answers] = field(default_factory=list)
 
@@ -349,7 +353,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Tree:
+class TreeInfo:
     title: str = ""
     problem: str = ""
     strategy: str = ""
@@ -358,7 +362,7 @@ class Tree:
 
 
 @dataclass(frozen=True)
-class Example:
+class ExampleInfo:
     problem: str = ""
     greedy_steps: list[str] = field(default_factory=list)
     greedy_answer: str = ""
@@ -369,7 +373,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionInfo:
     """`layers[l][h][t][s]` is how much of head h's look back from token t falls on token s."""
 
     title: str = ""
@@ -418,13 +422,13 @@ class Reach:
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenInfo:
     prompt: str = ""
     text: str = ""
 
 
 @dataclass(frozen=True)
-class LanguageModel:
+class LanguageModelInfo:
     """What one model makes of held-out text; `loss` is in nats a token, `tokens` and `bytes` are what was measured."""
 
     name: str
@@ -437,15 +441,15 @@ class LanguageModel:
     by_position: list[PositionLoss] = field(default_factory=list)
     curve: list[HeldOutPoint] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)
-    samples: list[Written] = field(default_factory=list)
+    samples: list[WrittenInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class Text:
+class TextInfo:
     """A run on running text; the first model is the headline's."""
 
     corpus: Corpus = field(default_factory=Corpus)
-    models: list[LanguageModel] = field(default_factory=list)
+    models: list[LanguageModelInfo] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -479,21 +483,95 @@ class RowsCurve:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What a policy answered in one round, and how far it was from where it started.
+
+    `truth` is the share that is really right, where the reward is a proxy of it. `kl` is in nats an answer, `entropy`
+    in nats a token, `length` in tokens; `even` is the share of groups whose answers are all worth the same.
+    """
+
+    number: float = NAN
+    reward: float = NAN
+    truth: float = NAN
+    kl: float = NAN
+    entropy: float = NAN
+    length: float = NAN
+    even: float = NAN
+
+
+@dataclass(frozen=True)
+class BeforeAfter:
+    """Accuracy of the policy as it was at first, and as it became; `gain` is paired by problem."""
+
+    before: DifferenceInfo = field(default_factory=DifferenceInfo)
+    after: DifferenceInfo = field(default_factory=DifferenceInfo)
+    gain: DifferenceInfo = field(default_factory=DifferenceInfo)
+
+
+@dataclass(frozen=True)
+class AlignedTask:
+    """On the test problems: a greedy answer, and one drawn at temperature 1."""
+
+    problems: float = NAN
+    greedy: BeforeAfter = field(default_factory=BeforeAfter)
+    sampled: BeforeAfter = field(default_factory=BeforeAfter)
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """A policy, or a best-of-N, pushed against a proxy of the truth; `kl` is that from the start, in nats an answer."""
+
+    beta: float = NAN
+    n: float = NAN
+    kl: float = NAN
+    held_out: float = NAN
+    proxy: DifferenceInfo = field(default_factory=DifferenceInfo)
+    truth: DifferenceInfo = field(default_factory=DifferenceInfo)
+    fooled: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Overoptimization:
+    """Policies by their beta, of which that with `kept` was kept, and best-of-N by N."""
+
+    kept: float = NAN
+    lines: list[Pushed] = field(default_factory=list)
+    best_of_n: list[Pushed] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What a policy learned from its own answers. `method` in words; `reward` names what it was paid by.
+
+    `health` has a line for everything that is wrong with it.
+    """
+
+    method: str = ""
+    reward: str = ""
+    rounds: list[Round] = field(default_factory=list)
+    tasks: dict[str, AlignedTask] = field(default_factory=dict)
+    health: list[str] = field(default_factory=list)
+    overoptimization: Overoptimization | None = None
+    samples: list[SampleInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
-    run: Run = field(default_factory=Run)
-    model: Model | None = None
+    run: RunInfo = field(default_factory=RunInfo)
+    model: ModelInfo | None = None
     tasks: list[TaskInfo] = field(default_factory=list)
     preflight: Preflight | None = None
     rows_curve: RowsCurve | None = None
     training: Training | None = None
     reward: Reward | None = None
+    alignment: Alignment | None = None
     evaluation: dict[str, Evaluation] = field(default_factory=dict)
-    trees: list[Tree] = field(default_factory=list)
-    examples: dict[str, list[Example]] = field(default_factory=dict)
-    attention: Attention | None = None
-    text: Text | None = None
+    trees: list[TreeInfo] = field(default_factory=list)
+    examples: dict[str, list[ExampleInfo]] = field(default_factory=dict)
+    attention: AttentionInfo | None = None
+    text: TextInfo | None = None
 
 
 def read(report_data: Mapping[str, Any]) -> Report:

@@ -14,14 +14,14 @@ from clearhead.report.data import (
     Auto,
     AutoChoice,
     Comparison,
-    Difference,
+    DifferenceInfo,
     Evaluation,
     Labels,
     Limit,
-    Point,
-    Strategy,
+    PointInfo,
+    StrategyInfo,
 )
-from clearhead.report.summary import cheapest, dearest, first_try, measured, with_search
+from clearhead.report.summary import cheapest, first_try, measured, most_expensive, with_search
 
 Finding = tuple[str, str]
 EQUAL_COST = 1.1  # costs within a tenth of each other count as equal
@@ -64,14 +64,14 @@ def search_findings(evaluation: Evaluation) -> list[Finding]:
     return findings
 
 
-def cut_findings(strategies: Sequence[Strategy]) -> list[Finding]:
+def cut_findings(strategies: Sequence[StrategyInfo]) -> list[Finding]:
     """What limits cut off, and which to raise: for each limit a sentence about the strategy that it cut off most."""
-    by_limit: dict[str, list[Strategy]] = {}
+    by_limit: dict[str, list[StrategyInfo]] = {}
     for s in strategies:
         if cut_share(s) > 0:
             by_limit.setdefault(limit_names(s), []).append(s)
     findings: list[Finding] = []
-    for names, cut in by_limit.items():
+    for cut in by_limit.values():
         worst = max(cut, key=cut_share)
         others = {1: "", 2: ", and some of one other strategy"}.get(len(cut), f", and some of {len(cut) - 1} others")
         told = (
@@ -83,13 +83,13 @@ def cut_findings(strategies: Sequence[Strategy]) -> list[Finding]:
             verdict = ": the model rambles on" if cut_share(worst) >= MUCH_CUT else ""
             findings.append((kind, f"{told}, more than any solution of the data needs{verdict}."))
         elif cut_share(worst) >= MUCH_CUT:
-            findings.append(("bad", f"{told}: raise {names}."))
+            findings.append(("bad", f"{told}: {remedy(worst)}."))
         else:
             findings.append(("plain", f"{told}."))
     return findings
 
 
-def cut_share(s: Strategy | Labels) -> float:
+def cut_share(s: StrategyInfo | Labels) -> float:
     """The share of what it drew that limits cut off; 0 where nothing was counted."""
     return s.cut / s.drawn if s.cut > 0 and s.drawn > 0 else 0.0
 
@@ -109,29 +109,37 @@ def rambles(limits: Sequence[Limit]) -> bool:
     return bool(limits) and all(limit.value >= limit.longest for limit in limits)
 
 
-def limit_names(s: Strategy) -> str:
-    """Which settings to raise; where none was named, the one that bounds a solution or a step."""
+def limit_names(s: StrategyInfo) -> str:
+    """Which settings cut off; where none was named, the one that bounds a solution or a step."""
     return listing([limit.setting for limit in s.limits] or [f"search.{s.cut_unit}_tokens"])
 
 
-def judged(s: Strategy) -> bool:
+def remedy(s: StrategyInfo) -> str:
+    """What to do against limits that cut off too much: raise those that can be raised."""
+    if not any(limit.fixed for limit in s.limits):
+        return f"raise {limit_names(s)}"
+    to_raise = [f"raise {limit.setting}" for limit in s.limits if not limit.fixed]
+    return listing([*to_raise, "give shorter problems or start from a model with a longer context"])
+
+
+def judged(s: StrategyInfo) -> bool:
     """Does it choose by a reward model? Then it has paid for reading."""
     return any(point.reward > 0 for point in s.points)
 
 
-def worse_than_first(evaluation: Evaluation) -> list[Strategy]:
+def worse_than_first(evaluation: Evaluation) -> list[StrategyInfo]:
     """The strategies that choose by the reward model and are surely below the first try, the worst first."""
     worse = [s for s in evaluation.strategies if judged(s) and _surely_less(evaluation, s.against_first)]
     return sorted(worse, key=lambda s: s.against_first.estimate if s.against_first else 0.0)
 
 
-def falling(evaluation: Evaluation) -> list[Strategy]:
+def falling(evaluation: Evaluation) -> list[StrategyInfo]:
     """The strategies whose accuracy surely falls from the smallest to the largest budget, the worst first."""
     fallen = [s for s in evaluation.strategies if _surely_less(evaluation, s.gain)]
     return sorted(fallen, key=lambda s: s.gain.estimate if s.gain else 0.0)
 
 
-def _surely_less(evaluation: Evaluation, d: Difference | None) -> bool:
+def _surely_less(evaluation: Evaluation, d: DifferenceInfo | None) -> bool:
     """Is the difference below zero with its whole interval, on problems enough to say so?"""
     return d is not None and d.high < 0 and not evaluation.problems < FEW
 
@@ -147,7 +155,7 @@ def _worse_than_first(evaluation: Evaluation) -> list[Finding]:
 def _falling(evaluation: Evaluation) -> list[Finding]:
     findings: list[Finding] = []
     for s in falling(evaluation):
-        least, most = cheapest(s), dearest(s)
+        least, most = cheapest(s), most_expensive(s)
         if least and most:
             told = (
                 f"The accuracy of {inside(s.title)} falls with budget: {percent(least.accuracy)} with "
@@ -158,7 +166,7 @@ def _falling(evaluation: Evaluation) -> list[Finding]:
     return findings
 
 
-def _interval(d: Difference | None, signed: bool = False) -> str:
+def _interval(d: DifferenceInfo | None, signed: bool = False) -> str:
     """ "40.0 points (95 % interval 31.2 to 48.8)"; with its sign where that is the news."""
     if d is None:
         return "an unknown amount"
@@ -201,7 +209,7 @@ def _why(auto: Auto) -> str:
     return f"The reward model {helps} on held-out problems."
 
 
-def losses(evaluation: Evaluation, search: Strategy) -> list[tuple[Point, Strategy, Point]]:
+def losses(evaluation: Evaluation, search: StrategyInfo) -> list[tuple[PointInfo, StrategyInfo, PointInfo]]:
     """Where search loses: its points at which another strategy solves more with no more tokens, and the best rival."""
     found = []
     for point in measured(search):
@@ -212,19 +220,19 @@ def losses(evaluation: Evaluation, search: Strategy) -> list[tuple[Point, Strate
     return found
 
 
-def _rivals(evaluation: Evaluation, search: Strategy, point: Point) -> list[tuple[Strategy, Point]]:
+def _rivals(evaluation: Evaluation, search: StrategyInfo, point: PointInfo) -> list[tuple[StrategyInfo, PointInfo]]:
     """The points of other strategies that cost no more."""
     others = [s for s in evaluation.strategies if s.name != search.name]
     return [(other, rival) for other in others for rival in measured(other) if rival.tokens <= point.tokens]
 
 
-def _unbeaten(evaluation: Evaluation, search: Strategy) -> bool:
+def _unbeaten(evaluation: Evaluation, search: StrategyInfo) -> bool:
     """At each of its points search has rivals, and solves more than they do."""
     contests = [(point, _rivals(evaluation, search, point)) for point in measured(search)]
     return all(rivals and all(r.accuracy < point.accuracy for _, r in rivals) for point, rivals in contests)
 
 
-def _loss_findings(search: Strategy, beaten: Sequence[tuple[Point, Strategy, Point]]) -> list[Finding]:
+def _loss_findings(search: StrategyInfo, beaten: Sequence[tuple[PointInfo, StrategyInfo, PointInfo]]) -> list[Finding]:
     """One sentence for where search clearly loses, one for where it is behind by less than the intervals can tell."""
     findings: list[Finding] = []
     clear = [loss for loss in beaten if not _overlap(loss[0], loss[2])]
@@ -248,11 +256,11 @@ def _loss_findings(search: Strategy, beaten: Sequence[tuple[Point, Strategy, Poi
     return findings
 
 
-def _amounts(beaten: Sequence[tuple[Point, Strategy, Point]]) -> str:
+def _amounts(beaten: Sequence[tuple[PointInfo, StrategyInfo, PointInfo]]) -> str:
     return listing([count(point.tokens) for point, _, _ in beaten])
 
 
-def _overlap(one: Point, other: Point) -> bool:
+def _overlap(one: PointInfo, other: PointInfo) -> bool:
     """Do the intervals of two points leave open which is the better one? Unknown intervals leave nothing open."""
     low, high = (one, other) if one.accuracy <= other.accuracy else (other, one)
     return known(low.high) and known(high.low) and high.low <= low.high

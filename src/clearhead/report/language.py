@@ -12,7 +12,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import big, count, duration, known, listing, number, percent, visible
-from clearhead.report.data import Corpus, LanguageModel, Text
+from clearhead.report.data import Corpus, LanguageModelInfo, TextInfo
 from clearhead.report.parts import Column, facts, figure, notes, section, table
 
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
@@ -21,7 +21,7 @@ SIZE = (380.0, 280.0)
 TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN"}
 
 
-def text_section(text: Text | None) -> Html | None:
+def text_section(text: TextInfo | None) -> Html | None:
     if text is None:
         return None
     models = text.models
@@ -39,7 +39,7 @@ def text_section(text: Text | None) -> Html | None:
     )
 
 
-def title(model: LanguageModel) -> str:
+def title(model: LanguageModelInfo) -> str:
     return TITLES.get(model.name, model.name)
 
 
@@ -64,7 +64,7 @@ def _corpus(corpus: Corpus) -> list[Child]:
     return [tag("p", told, cls="lead"), facts(pairs) if pairs else None]
 
 
-def _figures(models: list[LanguageModel]) -> Html | None:
+def _figures(models: list[LanguageModelInfo]) -> Html | None:
     if not models:
         return None
     names = ("parameters", "bits per byte", "of the size", "perplexity per token", "nats per token", "time of training")
@@ -78,7 +78,7 @@ def _figures(models: list[LanguageModel]) -> Html | None:
     return table("held-out text", [Column("model", numeric=False), *map(Column, names)], rows, stacked=True)
 
 
-def findings(models: list[LanguageModel]) -> list[tuple[str, str]]:
+def findings(models: list[LanguageModelInfo]) -> list[tuple[str, str]]:
     """What the comparison shows, whichever way it went; nothing where there is none."""
     if len(models) < 2:
         return []
@@ -97,7 +97,7 @@ def findings(models: list[LanguageModel]) -> list[tuple[str, str]]:
     return found
 
 
-def gain_from_afar(model: LanguageModel) -> float:
+def gain_from_afar(model: LanguageModelInfo) -> float:
     """By how much the loss is lower at the end of the context than where FAR tokens were seen."""
     near = [p.loss for p in model.by_position if p.seen >= FAR]
     return near[0] - near[-1] if len(near) > 1 else math.nan
@@ -111,7 +111,7 @@ def _share(share: float) -> str:
     return percent(share) if share >= 0.001 else number(share, 2)
 
 
-def _loss_figure(models: list[LanguageModel], along: str) -> Html | None:
+def _loss_figure(models: list[LanguageModelInfo], along: str) -> Html | None:
     points = {title(m): [(getattr(p, along), p.loss) for p in m.curve] for m in models}
     furthest = max((x for line in points.values() for x, _ in line if known(x)), default=0.0)
     scale = 1e6 if along == "tokens" and furthest >= 1e6 else 1.0
@@ -135,7 +135,7 @@ def _loss_figure(models: list[LanguageModel], along: str) -> Html | None:
     return figure(svg, caption, table(name, columns, rows))
 
 
-def _position_figure(models: list[LanguageModel]) -> Html | None:
+def _position_figure(models: list[LanguageModelInfo]) -> Html | None:
     series = []
     for i, model in enumerate(models):
         tips = [f"{title(model)}: {number(p.loss)} nats after {number(p.seen)} tokens" for p in model.by_position]
@@ -157,7 +157,7 @@ def _position_figure(models: list[LanguageModel]) -> Html | None:
     return figure(svg, caption, table("loss by position", columns, rows))
 
 
-def _reach_figure(models: list[LanguageModel]) -> Html | None:
+def _reach_figure(models: list[LanguageModelInfo]) -> Html | None:
     series = []
     for i, model in enumerate(models):
         shown = [(p.distance + 1, p.share) for p in model.reach]
@@ -180,7 +180,7 @@ def _reach_figure(models: list[LanguageModel]) -> Html | None:
     return figure(svg, caption, table("gradient reach", columns, rows))
 
 
-def _written(model: LanguageModel) -> Html | None:
+def _written(model: LanguageModelInfo) -> Html | None:
     if not model.samples:
         return None
     rows = [

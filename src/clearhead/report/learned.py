@@ -57,7 +57,7 @@ def _loss_finding(training: Training) -> Finding | None:
         return "bad", f"The held-out loss hardly fell: from {number(first)} to {number(last)}."
     if before > LEVEL * last:
         return "plain", "The held-out loss was still falling at the end: longer training would probably help."
-    return "good", f"The held-out loss fell from {number(first)} to {number(last)} and levelled off."
+    return "good", f"The held-out loss fell from {number(first)} to {number(last)} and leveled off."
 
 
 def _kept_told(step: float) -> str:

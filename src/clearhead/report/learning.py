@@ -10,7 +10,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import big, count, known, number, percent, plural, visible
-from clearhead.report.data import CurvePoint, EvalPoint, Model, Report, Sample, TaskInfo, Training
+from clearhead.report.data import CurvePoint, EvalPoint, ModelInfo, Report, SampleInfo, TaskInfo, Training
 from clearhead.report.learned import training_findings
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, steps, table
 from clearhead.report.summary import MODELS, task_info
@@ -38,7 +38,7 @@ def trained_section(report: Report) -> Html | None:
     return section("trained", "What was trained, and on what", *children)
 
 
-def _model(model: Model) -> list[Child]:
+def _model(model: ModelInfo) -> list[Child]:
     letters = len(model.alphabet)
     plain = all(len(token) == 1 or (token.startswith("<") and token.endswith(">")) for token in model.alphabet)
     unit = "character" if plain else "token"
@@ -97,7 +97,7 @@ def curves_section(training: Training | None, report: Report) -> Html | None:
         "How it learned",
         notes(training_findings(training)),
         tag("div", *drawn, cls="pair") if drawn else None,
-        _samples(training.samples),
+        samples_figure(training.samples, "step", "What the model wrote at that moment of its training."),
     )
 
 
@@ -127,7 +127,7 @@ def progress(points: Sequence[CurvePoint | EvalPoint]) -> Progress:
 
 
 def bucketed(xs: Sequence[float], ys: Sequence[float], buckets: int) -> list[tuple[float, float, float, float]]:
-    """A long curve as (last x, mean, smallest, largest y) of at most `buckets` runs of neighbours."""
+    """A long curve as (last x, mean, smallest, largest y) of at most `buckets` runs of neighbors."""
     pairs = [(x, y) for x, y in zip(xs, ys, strict=True) if known(x) and known(y)]
     size = -(-len(pairs) // buckets) or 1
     runs = [pairs[i : i + size] for i in range(0, len(pairs), size)]
@@ -159,7 +159,7 @@ def _loss_figure(training: Training) -> Html | None:
     if svg is None:
         return None
     caption = (
-        "Loss is how surprised the model is by the next token: lower is better. The grey line is the text it learns"
+        "Loss is how surprised the model is by the next token: lower is better. The gray line is the text it learns"
         " from (band: lowest to highest)" + (", the blue one text that it never trains on." if training.evals else ".")
     )
     rows = [[count(e.step), count(e.tokens), number(e.loss)] for e in training.evals]
@@ -190,16 +190,16 @@ def _accuracy_figure(training: Training, report: Report) -> Html | None:
     return figure(svg, caption, table("problems solved while training", columns, rows))
 
 
-def _samples(samples: Sequence[Sample]) -> Html | None:
+def samples_figure(samples: Sequence[SampleInfo], unit: str, caption: str) -> Html | None:
+    """A few samples from first to last, all of them folded away; their `step` counts `unit`s."""
     if not samples:
         return None
     last = len(samples) - 1
     picked = sorted({round(i * last / max(1, SHOWN_SAMPLES - 1)) for i in range(SHOWN_SAMPLES)})
-    shown = [Sample(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
-    caption = "What the model wrote at that moment of its training."
+    shown = [SampleInfo(samples[i].step, shortened(samples[i].text)) for i in picked if i <= last]
     whole = len(samples) == len(shown) and all(a.text == b.text for a, b in zip(samples, shown, strict=True))
-    rest = None if whole else fold("All samples in full", _sample_list(samples))
-    return tag("figure", _sample_list(shown), tag("figcaption", caption), rest)
+    rest = None if whole else fold("All samples in full", _sample_list(samples, unit))
+    return tag("figure", _sample_list(shown, unit), tag("figcaption", caption), rest)
 
 
 def shortened(text: str) -> str:
@@ -213,9 +213,12 @@ def shortened(text: str) -> str:
     return "\n".join(kept + ["…"] * (len(lines) > MANY_LINES))
 
 
-def _sample_list(samples: Sequence[Sample]) -> Html:
+def _sample_list(samples: Sequence[SampleInfo], unit: str) -> Html:
     return tag(
         "dl",
-        *(tag("div", tag("dt", f"step {count(s.step)}"), tag("dd", tag("pre", tag("code", s.text)))) for s in samples),
+        *(
+            tag("div", tag("dt", f"{unit} {count(s.step)}"), tag("dd", tag("pre", tag("code", s.text))))
+            for s in samples
+        ),
         cls="samples",
     )

@@ -70,11 +70,11 @@ def _task_lines(report: Report) -> Html | None:
             tag(
                 "div",
                 tag("span", strategy.title, cls="who"),
-                share_bar(point.accuracy, point.low, point.high, colour),
+                share_bar(point.accuracy, point.low, point.high, color),
                 tag("b", percent(point.accuracy)),
                 cls="share",
             )
-            for pair, colour in ((first_try(evaluation), FIRST), (with_search(evaluation), SEARCH))
+            for pair, color in ((first_try(evaluation), FIRST), (with_search(evaluation), SEARCH))
             if pair
             for strategy, point in [pair]
         ]

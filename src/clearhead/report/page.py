@@ -16,6 +16,7 @@ from clearhead.charts.markup import Child, Html, join, tag
 from clearhead.charts.svg import STYLE
 from clearhead.files import write_whole
 from clearhead.report.account import compute_section, reproduce_section
+from clearhead.report.alignment import alignment_section
 from clearhead.report.answers import answers_section
 from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
@@ -33,6 +34,7 @@ CONTENTS = {
     "data": "Data",
     "trained": "Model",
     "learning": "Learning",
+    "alignment": "Its own answers",
     "text": "Held-out text",
     "search": "Search",
     "answers": "Answers",
@@ -62,6 +64,7 @@ def build_page(report: Report) -> str:
         "data": data_section(report),
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),
+        "alignment": alignment_section(report),
         "text": text_section(report.text),
         "search": evaluation_section(report),
         "answers": answers_section(report),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.wording import known
 
-FIRST, SEARCH = 5, 0  # the colours of the two strategies that the headline compares
+FIRST, SEARCH = 5, 0  # the colors of the two strategies that the headline compares
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def facts(pairs: Sequence[tuple[str, Child]]) -> Html:
 
 
 def note(kind: str, text: str) -> Html:
-    """A plain sentence with its judgement as a word and a sign, never by colour alone."""
+    """A plain sentence with its judgment as a word and a sign, never by color alone."""
     signs = {"good": ("✓", "Good: "), "bad": ("✗", "Not good: "), "plain": ("·", "")}
     sign, spoken = signs[kind]
     hidden = tag("span", spoken, cls="unseen") if spoken else None
@@ -71,11 +71,11 @@ def steps(lines: Sequence[str]) -> Html:
     return tag("ol", *(tag("li", tag("code", line)) for line in lines), cls="steps")
 
 
-def share_bar(share: float, low: float, high: float, colour: int) -> Html:
+def share_bar(share: float, low: float, high: float, color: int) -> Html:
     """A share on a line from nothing to everything, with its interval."""
-    marks = [tag("span", style=_place(low, high), cls=f"whisker s{colour}")] if known(low) and known(high) else []
+    marks = [tag("span", style=_place(low, high), cls=f"whisker s{color}")] if known(low) and known(high) else []
     if known(share):
-        marks.append(tag("span", style=f"left:{_clip(share):.1f}%", cls=f"dot s{colour}"))
+        marks.append(tag("span", style=f"left:{_clip(share):.1f}%", cls=f"dot s{color}"))
     return tag("span", *marks, cls="track", aria_hidden="true")
 
 

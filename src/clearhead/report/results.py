@@ -9,14 +9,14 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Html, join, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, duration, interval, known, percent, plural
-from clearhead.report.data import Evaluation, Example, Point, Report, Strategy, Tree
+from clearhead.report.data import Evaluation, ExampleInfo, PointInfo, Report, StrategyInfo, TreeInfo
 from clearhead.report.findings import auto_finding, search_findings
 from clearhead.report.parts import FIRST, SEARCH, Column, figure, fold, notes, section, share_bar, steps, table
-from clearhead.report.summary import dearest, task_info, with_search
+from clearhead.report.summary import most_expensive, task_info, with_search
 from clearhead.report.tree import size, tree_figure
 
 SHOWN_EXAMPLES = 4
-OTHERS = (1, 2, 3, 4)  # the colours that are neither the first try's nor search's
+OTHERS = (1, 2, 3, 4)  # the colors that are neither the first try's nor search's
 
 
 def evaluation_section(report: Report) -> Html | None:
@@ -28,7 +28,7 @@ def evaluation_section(report: Report) -> Html | None:
         " consults the reward model. More thinking costs more tokens, so the fair question is what each way solves for"
         " the same cost."
     )
-    colours = strategy_colours(evaluations)
+    colors = strategy_colors(evaluations)
     return section(
         "search",
         "Does thinking longer help?",
@@ -38,8 +38,8 @@ def evaluation_section(report: Report) -> Html | None:
                 tag("h3", task_info(report, name).title) if len(evaluations) > 1 or len(report.tasks) > 1 else None,
                 tag("p", _tested(evaluation), cls="aside"),
                 notes([*([found] if (found := auto_finding(evaluation)) else []), *search_findings(evaluation)]),
-                _accuracy_figure(evaluation, colours, task_info(report, name).title, explained=i == 0),
-                _strategy_table(evaluation, colours),
+                _accuracy_figure(evaluation, colors, task_info(report, name).title, explained=i == 0),
+                _strategy_table(evaluation, colors),
                 _every_point(evaluation),
             )
             for i, (name, evaluation) in enumerate(evaluations.items())
@@ -47,8 +47,8 @@ def evaluation_section(report: Report) -> Html | None:
     )
 
 
-def strategy_colours(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
-    """The colours of the strategies worth following, the same on the whole page; the others stay grey and thin.
+def strategy_colors(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
+    """The colors of the strategies worth following, the same on the whole page; the others stay gray and thin.
 
     The first try and search keep theirs; then come what search is compared with and the strongest of the rest.
     """
@@ -60,7 +60,7 @@ def strategy_colours(evaluations: Mapping[str, Evaluation]) -> dict[str, int]:
             fixed.setdefault(search[0].name, SEARCH)
         fixed.setdefault(evaluation.first, FIRST)
         for strategy in evaluation.strategies:
-            point = dearest(strategy)
+            point = most_expensive(strategy)
             compared = evaluation.comparison is not None and strategy.name == evaluation.comparison.b
             followed = compared or strategy.name == "auto"
             strength = math.inf if followed else point.accuracy if point else 0.0
@@ -75,7 +75,7 @@ def _tested(evaluation: Evaluation) -> str:
     return f"{problems} that the model never saw in training{seeds}."
 
 
-def _accuracy_figure(evaluation: Evaluation, colours: Mapping[str, int], title: str, explained: bool) -> Html | None:
+def _accuracy_figure(evaluation: Evaluation, colors: Mapping[str, int], title: str, explained: bool) -> Html | None:
     # The axis starts at nothing, unless all the lines would then crowd at the top.
     shares = [v for s in evaluation.strategies for p in s.points for v in (p.accuracy, p.low) if known(v)]
     lowest = min(shares, default=0.0)
@@ -83,24 +83,24 @@ def _accuracy_figure(evaluation: Evaluation, colours: Mapping[str, int], title: 
     x = Axis("tokens for one problem", log=True, form=count)
     y = Axis("problems solved", low=floor, high=1.0, form=lambda v: percent(v, 0))
     name = f"{title}: problems solved against tokens spent on a problem, one line a strategy"
-    wide = line_chart([_line_of(s, colours, True) for s in evaluation.strategies], x, y, 880.0, 400.0, name)
-    narrow = line_chart([_line_of(s, colours, False) for s in evaluation.strategies], x, y, 350.0, 340.0, name)
+    wide = line_chart([_line_of(s, colors, True) for s in evaluation.strategies], x, y, 880.0, 400.0, name)
+    narrow = line_chart([_line_of(s, colors, False) for s in evaluation.strategies], x, y, 350.0, 340.0, name)
     if wide is None:
         return None
-    quiet = any(s.name not in colours for s in evaluation.strategies)
+    quiet = any(s.name not in colors for s in evaluation.strategies)
     explanation = (
         "Each line is one way of thinking; its points are rising budgets. Higher solves more, further right costs more"
         " tokens (written by the model plus read by the reward model, on a scale where equal distances multiply). The"
         " band around a line is its 95 % interval: where bands overlap, the difference may be chance."
-        + (" The thin grey lines are the other ways of the table." if quiet else "")
+        + (" The thin gray lines are the other ways of the table." if quiet else "")
     )
     warning = f"Mind the axis: it starts at {percent(floor, 0)}." if floor else ""
     caption = " ".join(filter(None, [explanation if explained else "", warning]))
     return figure([tag("div", wide, cls="wide"), tag("div", narrow, cls="narrow")], caption)
 
 
-def _line_of(s: Strategy, colours: Mapping[str, int], all_named: bool) -> Series:
-    quiet = s.name not in colours
+def _line_of(s: StrategyInfo, colors: Mapping[str, int], all_named: bool) -> Series:
+    quiet = s.name not in colors
     return Series(
         label=s.title if all_named or not quiet else "",
         x=[p.tokens for p in s.points],
@@ -108,12 +108,12 @@ def _line_of(s: Strategy, colours: Mapping[str, int], all_named: bool) -> Series
         low=[p.low for p in s.points],
         high=[p.high for p in s.points],
         tips=[_tip(s, p) for p in s.points],
-        color=colours.get(s.name, FIRST),
+        color=colors.get(s.name, FIRST),
         quiet=quiet,
     )
 
 
-def _tip(strategy: Strategy, point: Point) -> str:
+def _tip(strategy: StrategyInfo, point: PointInfo) -> str:
     budget = f", {_budget(strategy, point)}" if known(point.budget) else ""
     return (
         f"{strategy.title}{budget}: {percent(point.accuracy)} ({interval(point.low, point.high)}), "
@@ -121,11 +121,11 @@ def _tip(strategy: Strategy, point: Point) -> str:
     )
 
 
-def _budget(strategy: Strategy, point: Point) -> str:
+def _budget(strategy: StrategyInfo, point: PointInfo) -> str:
     return f"{count(point.budget)} {strategy.unit}".strip()
 
 
-def _strategy_table(evaluation: Evaluation, colours: Mapping[str, int]) -> Html:
+def _strategy_table(evaluation: Evaluation, colors: Mapping[str, int]) -> Html:
     columns = [
         Column("strategy", numeric=False),
         Column("budget"),
@@ -136,10 +136,10 @@ def _strategy_table(evaluation: Evaluation, colours: Mapping[str, int]) -> Html:
         Column("time a problem"),
     ]
     rows = []
-    quoted = [(s, p) for s in evaluation.strategies if (p := dearest(s)) is not None]
+    quoted = [(s, p) for s in evaluation.strategies if (p := most_expensive(s)) is not None]
     for s, p in sorted(quoted, key=lambda pair: -pair[1].accuracy):
-        colour = colours.get(s.name, FIRST)
-        bar = join(share_bar(p.accuracy, p.low, p.high, colour), tag("small", interval(p.low, p.high)))
+        color = colors.get(s.name, FIRST)
+        bar = join(share_bar(p.accuracy, p.low, p.high, color), tag("small", interval(p.low, p.high)))
         rows.append(
             [s.title, _budget(s, p), percent(p.accuracy), bar, count(p.generated), count(p.reward), duration(p.seconds)]
         )
@@ -174,7 +174,7 @@ def _every_point(evaluation: Evaluation) -> Html:
     return fold("Every budget as a table", table("every strategy at every budget", columns, rows))
 
 
-def tree_section(trees: Sequence[Tree]) -> Html | None:
+def tree_section(trees: Sequence[TreeInfo]) -> Html | None:
     shown = [tree for tree in trees if tree.root]
     if not shown:
         return None
@@ -195,7 +195,7 @@ def tree_section(trees: Sequence[Tree]) -> Html | None:
     return section("tree", "One thought, opened", tag("p", intro, cls="lead"), *figures)
 
 
-def _tree_head(tree: Tree) -> Html:
+def _tree_head(tree: TreeInfo) -> Html:
     assert tree.root is not None
     told = [plural(size(tree.root), "step") + " in the tree"]
     if tree.strategy:
@@ -224,7 +224,7 @@ def examples_section(report: Report) -> Html | None:
     return section("examples", "Solved and failed, side by side", tag("p", intro, cls="lead"), *body)
 
 
-def _example(e: Example) -> Html:
+def _example(e: ExampleInfo) -> Html:
     kinds = {
         (False, True): "search mended it",
         (True, True): "right both times",

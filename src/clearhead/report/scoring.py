@@ -27,7 +27,7 @@ def reward_section(report: Report) -> Html | None:
         return None
     intro = (
         "The reward model looks at a half-finished solution and says how likely it still leads to a right answer."
-        " Search follows its advice, so search is only as good as this judgement."
+        " Search follows its advice, so search is only as good as this judgment."
     )
     return section(
         "reward",
@@ -55,9 +55,9 @@ def _quality(report: Report, name: str, quality: Quality) -> Html | None:
 def _labels(reward: Reward) -> Html | None:
     pairs: list[tuple[str, Child]] = []
     if reward.labels and known(reward.labels.count):
-        pairs.append(("labelled steps", count(reward.labels.count)))
+        pairs.append(("labeled steps", count(reward.labels.count)))
     if reward.labels and known(reward.labels.positive):
-        pairs.append(("of them labelled good", percent(reward.labels.positive)))
+        pairs.append(("of them labeled good", percent(reward.labels.positive)))
     if reward.labels and reward.labels.drawn > 0:
         cut_off = f"completions cut off{limit_told(reward.labels.limits)}"
         pairs.append((cut_off, percent(reward.labels.cut / reward.labels.drawn)))

@@ -1,11 +1,11 @@
-"""The run in one sentence, and which strategy and budget speak for what in it. Not here: judgements (`findings`)."""
+"""The run in one sentence, and which strategy and budget speak for what in it. Not here: judgments (`findings`)."""
 
 from __future__ import annotations
 
 import math
 
 from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
-from clearhead.report.data import Evaluation, Model, Point, Report, Run, Strategy, TaskInfo
+from clearhead.report.data import Evaluation, ModelInfo, PointInfo, Report, RunInfo, StrategyInfo, TaskInfo
 
 MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
 
@@ -17,18 +17,18 @@ def task_info(report: Report, name: str) -> TaskInfo:
     return TaskInfo(**{**vars(found), "title": title, "noun": found.noun or f"{title} problems"})
 
 
-def cheapest(strategy: Strategy) -> Point | None:
+def cheapest(strategy: StrategyInfo) -> PointInfo | None:
     return min(measured(strategy), key=lambda p: _cost(p, math.inf), default=None)
 
 
-def dearest(strategy: Strategy) -> Point | None:
+def most_expensive(strategy: StrategyInfo) -> PointInfo | None:
     """A strategy's point at its largest budget: what the page quotes for it, whether or not it is its best."""
     return max(
         measured(strategy), key=lambda p: (_cost(p, -math.inf), p.budget if known(p.budget) else 0), default=None
     )
 
 
-def first_try(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
+def first_try(evaluation: Evaluation) -> tuple[StrategyInfo, PointInfo] | None:
     for strategy in evaluation.strategies:
         point = cheapest(strategy)
         if strategy.name == evaluation.first and point:
@@ -36,13 +36,13 @@ def first_try(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
     return None
 
 
-def with_search(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
+def with_search(evaluation: Evaluation) -> tuple[StrategyInfo, PointInfo] | None:
     """The strategy that stands for search, at its largest budget."""
     wanted = evaluation.search or (evaluation.comparison.a if evaluation.comparison else "")
     candidates = [
         (strategy, point)
         for strategy in evaluation.strategies
-        if strategy.name != evaluation.first and (point := dearest(strategy)) is not None
+        if strategy.name != evaluation.first and (point := most_expensive(strategy)) is not None
     ]
     named = [pair for pair in candidates if pair[0].name == wanted]
     return max(named or candidates, key=lambda pair: pair[1].accuracy, default=None)
@@ -50,7 +50,7 @@ def with_search(evaluation: Evaluation) -> tuple[Strategy, Point] | None:
 
 def headline(report: Report) -> str:
     """The run in one sentence."""
-    model = report.model or Model()
+    model = report.model or ModelInfo()
     size = f" of {big(model.parameters)} parameters" if known(model.parameters) else ""
     time = training_seconds(model)
     trained = f", trained in {spoken_duration(time)}{_place(report.run)}," if known(time) else ""
@@ -74,13 +74,13 @@ def headline(report: Report) -> str:
     return f"{opening} {joint} {percent(search[1].accuracy)} with {inside(search[0].title)}."
 
 
-def training_seconds(model: Model) -> float:
+def training_seconds(model: ModelInfo) -> float:
     if known(model.training_seconds) or not model.tokens_per_second > 0:
         return model.training_seconds
     return model.training_tokens / model.tokens_per_second
 
 
-def _place(run: Run) -> str:
+def _place(run: RunInfo) -> str:
     """Where it ran, in words that stay true on another reader's computer."""
     machine = run.machine
     if machine.device.startswith(("cuda", "mps", "gpu")):
@@ -88,9 +88,9 @@ def _place(run: Run) -> str:
     return f" on {plural(machine.cores, 'processor core')}" if known(machine.cores) else " on one computer"
 
 
-def measured(strategy: Strategy) -> list[Point]:
+def measured(strategy: StrategyInfo) -> list[PointInfo]:
     return [point for point in strategy.points if known(point.accuracy)]
 
 
-def _cost(point: Point, otherwise: float) -> float:
+def _cost(point: PointInfo, otherwise: float) -> float:
     return point.tokens if known(point.tokens) else otherwise

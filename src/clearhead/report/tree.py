@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from clearhead.charts.markup import Html, join, tag
 from clearhead.charts.wording import count, decimal, known, percent, plural
-from clearhead.report.data import Node, Tree
+from clearhead.report.data import Node, TreeInfo
 
 WIDEST = 8
 DEEPEST = 40
 
 
-def tree_figure(tree: Tree) -> Html:
+def tree_figure(tree: TreeInfo) -> Html:
     """The whole tree, open along the chosen path."""
     assert tree.root is not None
     head = tag(

@@ -17,7 +17,7 @@ from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, section, table
 
 BUCKETS = 80  # points of a drawn loss curve
-LONGEST = 4_000  # characters of an answer that are shown
+SHOWN_CHARS = 4_000  # characters of an answer that are shown
 
 
 def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
@@ -88,7 +88,7 @@ def _text(text: str) -> Html:
 
 
 def _shown(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+    return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "…"
 
 
 def learning_section(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Html | None:
@@ -121,11 +121,11 @@ def settings_section(result: Mapping[str, Any]) -> Html:
         ("of these trained", count(sizes["trainable"])),
         ("answer tokens in an epoch", count(result["answer_tokens"])),
     ]
-    rest = [(name.replace("_", " "), _value(value)) for name, value in result["settings"].items()]
+    rest = [(name.replace("_", " "), shown_value(value)) for name, value in result["settings"].items()]
     return section("settings", "What was trained", facts(pairs), fold("All settings", facts(rest)))
 
 
-def _value(value: Any) -> str:
+def shown_value(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

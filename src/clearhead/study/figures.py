@@ -20,11 +20,11 @@ from clearhead.reference.attention import measure_scaling
 from clearhead.reference.attention_traffic import flash_2_traffic, plain_traffic
 from clearhead.reference.costs import PRESETS, kv_cache_bytes
 from clearhead.reference.descent import gradient_descent
-from clearhead.reference.initialisation import through_depth
+from clearhead.reference.initialization import through_depth
 from clearhead.reference.linear_algebra import norm
-from clearhead.reference.optimisers import momentum
+from clearhead.reference.optimizers import momentum
 from clearhead.reference.positions import sinusoidal
-from clearhead.reference.regularisers import shrink, soft_threshold
+from clearhead.reference.regularizers import shrink, soft_threshold
 from clearhead.reference.residual import plain_stack, residual_stack
 from clearhead.reference.softmax import apply_temperature
 from clearhead.reference.voting import majority_probability

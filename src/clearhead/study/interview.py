@@ -15,7 +15,7 @@ QUESTION, PROBLEM = 3.0, 5.0  # minutes for one of each
 EXERCISE_SHARE, EXERCISE_LEAST = 0.45, 12.0  # of the time; with less than that in minutes there is none
 PROBLEM_SHARE = 0.25
 WEAK_SHARE = 0.6  # of the questions, from sections that went badly
-SHORTEST, LONGEST = 5, 240
+MIN_MINUTES, MAX_MINUTES = 5, 240
 
 Place = tuple[str, ...]
 
@@ -47,8 +47,8 @@ def plan(
     `cards` gives each card's section, `weak` sections from the weakest on, `exercises` each exercise's section.
     UserError: a time out of range, or nothing to ask.
     """
-    if not SHORTEST <= minutes <= LONGEST:
-        raise UserError(f"--minutes {minutes} is out of range; an interview takes {SHORTEST} to {LONGEST}")
+    if not MIN_MINUTES <= minutes <= MAX_MINUTES:
+        raise UserError(f"--minutes {minutes} is out of range; an interview takes {MIN_MINUTES} to {MAX_MINUTES}")
     if not cards:
         raise UserError("there is no question to ask; import notes with answers, or leave out --deck")
     left = float(minutes)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from clearhead.study.mathsigns import ACCENTS, BELOW, BIG, BINARY, CLOSING, OPENING, RAISED, RELATIONS
 
 WORD = 3  # from so many letters on, a subscript is a word: y_true is read more easily than small letters
-LONGEST = 40  # signs of a script that is looked at
+MAX_SCRIPT_SIGNS = 40  # signs of a script that is looked at
 OPEN_END = re.compile(r"[_^][^\s()]+$")  # a script that the next letter would prolong
 
 
@@ -45,7 +45,7 @@ def joined(pieces: list[Piece], tight: bool = False) -> str:
             (kind in ("fn", "big", "word", "frac") and before in ("ord", "frac", "close", "fn", "big", "word"))
             or (before in ("fn", "big", "word", "frac") and kind in ("ord", "sign"))
             or (before in ("big", "frac") and kind == "open")
-            or (kind in ("ord", "open") and OPEN_END.search(text[-LONGEST:]))
+            or (kind in ("ord", "open") and OPEN_END.search(text[-MAX_SCRIPT_SIGNS:]))
         )
         if kind == "frac" and before == "fn":
             text += f"({piece.text})"

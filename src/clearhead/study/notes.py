@@ -11,8 +11,8 @@ from pathlib import Path
 
 from clearhead.errors import UserError
 
-LARGEST = 20_000_000  # bytes of a file of notes
-# No two neighbours of a pattern may match the same character: a line can have megabytes.
+MAX_NOTES_BYTES = 20_000_000  # bytes of a file of notes
+# No two neighbors of a pattern may match the same character: a line can have megabytes.
 HEADING = re.compile(r"(#++)[ \t]++(.*)")
 CLOSING = re.compile(r"(?:^|[ \t])#+$")  # `## Name ##`
 ITEM = re.compile(r"(\d{1,9})\)[ \t]++(\S.*)")
@@ -114,16 +114,16 @@ def read(path: Path) -> Notes:
     """Read a file of notes. UserError: it cannot be read, is larger than 20 MB, is no UTF-8, or holds no question."""
     try:
         size = path.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes; notes have at most {LARGEST:,}")
+        if size > MAX_NOTES_BYTES:
+            raise UserError(f"{path} has {size:,} bytes; notes have at most {MAX_NOTES_BYTES:,}")
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)  # a device has no size
+            data = file.read(MAX_NOTES_BYTES + 1)  # a device has no size
     except FileNotFoundError:
         raise UserError(f"there is no {path}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > LARGEST:
-        raise UserError(f"{path} goes on beyond {LARGEST:,} bytes; notes have at most that many")
+    if len(data) > MAX_NOTES_BYTES:
+        raise UserError(f"{path} goes on beyond {MAX_NOTES_BYTES:,} bytes; notes have at most that many")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -182,7 +182,7 @@ def _spaced(found: str) -> str:
 
 
 class _Html(RendererHTML):
-    """markdown-it's HTML with formulas, coloured code and tables that scroll. Rules are found by their names."""
+    """markdown-it's HTML with formulas, colored code and tables that scroll. Rules are found by their names."""
 
     def math_inline(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
         pieces = _pieces(found[i].content)
@@ -217,7 +217,7 @@ class _Html(RendererHTML):
         language = found[i].info.split()[0] if found[i].info.strip() else ""
         if language == "output":
             return f'<pre class="output">{html.escape(found[i].content)}</pre>\n'
-        return f"<pre>{_coloured(found[i].content, language)}</pre>\n"
+        return f"<pre>{_colored(found[i].content, language)}</pre>\n"
 
     def image(self, found: Sequence[Token], i: int, options: OptionsDict, env: EnvType) -> str:
         source, said = str(found[i].attrGet("src") or ""), found[i].content
@@ -243,7 +243,7 @@ _OPTIONS: Any = {
 }  # fmt: skip
 
 
-def _coloured(code: str, language: str) -> str:
+def _colored(code: str, language: str) -> str:
     try:
         lexer = get_lexer_by_name(language)
     except ClassNotFound:

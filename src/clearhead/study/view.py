@@ -20,7 +20,7 @@ from clearhead.study.markdown import ELSEWHERE, FIGURE, PLACE, tokens
 from clearhead.terminal import Shown
 
 INDENT = 4  # columns before displayed mathematics
-THEME = "ansi_dark"  # the terminal's own colours, so that it can be read on any background
+THEME = "ansi_dark"  # the terminal's own colors, so that it can be read on any background
 PRINTED = "output"  # the language of a block that shows what the one above it prints
 
 
@@ -52,7 +52,7 @@ class _Display(MarkdownElement):
 
 
 class _Code(CodeBlock):
-    """Code with its colours, and what it prints with a bar at its side."""
+    """Code with its colors, and what it prints with a bar at its side."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         code = str(self.text).rstrip()
@@ -108,7 +108,7 @@ Answer.elements = {
 }
 
 
-def printed(text: str, width: int, colour: bool = False) -> Shown:
+def printed(text: str, width: int, color: bool = False) -> Shown:
     """A text as it looks on a terminal of so many columns.
 
     >>> printed("The loss $\\\\frac{1}{N} \\\\sum_i \\\\ell_i$ is a *mean*.", 60)
@@ -116,7 +116,7 @@ def printed(text: str, width: int, colour: bool = False) -> Shown:
     """
     file = io.StringIO()
     page = SafeConsole(
-        file=file, width=width, force_terminal=colour, color_system="standard" if colour else None, legacy_windows=False
+        file=file, width=width, force_terminal=color, color_system="standard" if color else None, legacy_windows=False
     )
     page.print(Answer(text))
     return Shown("\n".join(line.rstrip() for line in file.getvalue().strip("\n").split("\n")))

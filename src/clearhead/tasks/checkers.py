@@ -24,7 +24,7 @@ from clearhead.terminal import echo, one_line
 Compare = Callable[[str, str, str], bool]
 
 JOINT = " | "  # where the lines of an answer were joined
-LONGEST = 1000  # characters of an answer that a number or a pattern is looked for in
+MAX_ANSWER_CHARS = 1000  # characters of an answer that a number or a pattern is looked for in
 LONGEST_JSON = 100_000
 TOLERANCE = Fraction(1, 10**6)  # relative, where one of the two numbers is a decimal
 
@@ -147,7 +147,7 @@ def number_within(tolerance: str) -> Compare:
 
 def read_number(text: str) -> tuple[Fraction, bool] | None:
     """The exact value of "42", "-1,000", "0.25" or "3/4", and whether it was written with a decimal point."""
-    found = _NUMBER.fullmatch(text.strip()) if len(text) <= LONGEST else None
+    found = _NUMBER.fullmatch(text.strip()) if len(text) <= MAX_ANSWER_CHARS else None
     if not found or not (found["whole"] or (found["point"] and found["decimals"])):
         return None
     digits, decimals = (found["whole"] or "0").replace(",", ""), found["decimals"] or ""
@@ -164,7 +164,7 @@ def last_number(text: str) -> str:
     >>> last_number("48 + 24 makes 1,072."), last_number("v2 of it")
     ('1,072', '')
     """
-    found = _IN_TEXT.findall(text[-LONGEST:])
+    found = _IN_TEXT.findall(text[-MAX_ANSWER_CHARS:])
     return found[-1].rstrip(",") if found else ""
 
 
@@ -210,8 +210,8 @@ def read_choice(text: str) -> str | None:
     >>> [read_choice(text) for text in ("b", "(B)", "B. Paris", "The answer is b.", "Bern", "(A) or (B)")]
     ['B', 'B', 'B', 'B', None, None]
     """
-    if len(text) > LONGEST:
-        text = text[-LONGEST:]
+    if len(text) > MAX_ANSWER_CHARS:
+        text = text[-MAX_ANSWER_CHARS:]
     inside = boxed(text)
     text = text if inside is None else inside
     if found := _LETTER_ALONE.fullmatch(text):
@@ -301,7 +301,7 @@ def matcher(seconds: float) -> Compare:
     apart = UserFile()
 
     def compare(problem: str, answer: str, expected: str) -> bool:
-        if len(answer) > LONGEST:
+        if len(answer) > MAX_ANSWER_CHARS:
             return False
         pattern = compile_pattern(expected)
         if len(_CHOICE.findall(expected)) < 2:

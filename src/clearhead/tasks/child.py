@@ -52,7 +52,9 @@ class Served:
             spec.loader.exec_module(self.module)
         except (Exception, SystemExit) as error:
             raise Mistake(f"{path} fails when it is loaded: {self._told(error)}") from error
-        names = [name for name in ("check", "problems", "augment") if callable(getattr(self.module, name, None))]
+        names = [
+            name for name in ("check", "problems", "augment", "reward") if callable(getattr(self.module, name, None))
+        ]
         if "check" in names:
             self.takes = _takes(self.module.check)
             if not self.takes:
@@ -109,6 +111,27 @@ class Served:
             changed.append(self._row(self._call("augment", where, self.module.augment, row, rng), "augment"))
         return changed
 
+    def reward(self, prompts: list[str], completions: list[str]) -> list[float]:
+        """A number for each completion, finite or not: whoever learns from them looks at that."""
+        where = f"on {len(prompts)} answers"
+        given = self._call("reward", where, self.module.reward, prompts, completions)
+        if isinstance(given, str | bytes) or not hasattr(given, "__len__") or len(given) != len(prompts):
+            told = f"{len(given)} of them" if hasattr(given, "__len__") else f"{given!r:.60}"
+            raise Mistake(
+                f"reward in {self.path} gave {told} for {len(prompts)} answers; give a list, a number for each"
+            )
+        numbers = []
+        for number, completion in zip(given, completions, strict=True):
+            try:
+                if isinstance(number, str | bytes):
+                    raise TypeError
+                numbers.append(float(number))
+            except (TypeError, ValueError):
+                raise Mistake(
+                    f"reward in {self.path} gave {number!r:.60} for the answer {completion[:60]!r}; give a number"
+                ) from None
+        return numbers
+
     def match(self, pattern: str, text: str) -> bool:
         with warnings.catch_warnings(action="ignore"):
             return re.fullmatch(pattern, text) is not None
@@ -160,7 +183,7 @@ def main() -> None:
     served = Served()
     operations: dict[str, Callable[..., Any]] = {
         "load": served.load, "check": served.check, "draw": served.draw,
-        "augment": served.augment, "match": served.match,
+        "augment": served.augment, "reward": served.reward, "match": served.match,
     }  # fmt: skip
     for line in requests:
         op, seconds, named = json.loads(line)

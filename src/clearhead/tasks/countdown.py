@@ -30,7 +30,7 @@ from clearhead.tasks.numbers import (
 )
 from clearhead.tasks.splits import draw_distinct, known_split, sample, split_of
 
-MOST, LARGEST, FURTHEST = 6, 999, 9999  # numbers, number and target that `parse` takes
+MOST, MAX_NUMBER, FURTHEST = 6, 999, 9999  # numbers, number and target that `parse` takes
 PATIENCE = 20_000  # unsolvable draws in a row before the options are called impossible
 
 _TARGET = re.compile(r"(?:=|->|→|\b(?:make|makes|get|reach|equals?|to|into)\b)\s*([0-9]+)", re.IGNORECASE)
@@ -57,8 +57,8 @@ class Countdown:
     def __post_init__(self) -> None:
         if not 2 <= self.fewest <= self.most <= MOST:
             raise UserError(f"fewest={self.fewest} and most={self.most} must be 2 to {MOST}, the smaller first")
-        if not 1 <= self.largest <= LARGEST:
-            raise UserError(f"largest={self.largest} is out of range; it must be 1 to {LARGEST}")
+        if not 1 <= self.largest <= MAX_NUMBER:
+            raise UserError(f"largest={self.largest} is out of range; it must be 1 to {MAX_NUMBER}")
         if not 1 <= self.target_min <= self.target_max <= FURTHEST:
             raise UserError(
                 f"target_min={self.target_min} and target_max={self.target_max} must be 1 to {FURTHEST}, "
@@ -72,8 +72,8 @@ class Countdown:
         words = re.findall(r"[0-9]+", _TARGET.sub(" ", text))
         if len(targets) != 1 or not 2 <= len(words) <= MOST or _NOT_WHOLE.search(text):
             raise UserError(f"{shown} is not a problem; write 2 to {MOST} whole numbers and a target: 3 7 25 50 = 82")
-        if any(len(word) > 6 or not 1 <= int(word) <= LARGEST for word in words):
-            raise UserError(f"{shown} is out of range; the numbers must be 1 to {LARGEST}")
+        if any(len(word) > 6 or not 1 <= int(word) <= MAX_NUMBER for word in words):
+            raise UserError(f"{shown} is out of range; the numbers must be 1 to {MAX_NUMBER}")
         if len(targets[0]) > 6 or not 1 <= int(targets[0]) <= FURTHEST:
             raise UserError(f"{shown} is out of range; the target must be 1 to {FURTHEST}")
         state, target = to_state(" ".join(words)), int(targets[0])

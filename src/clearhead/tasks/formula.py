@@ -14,10 +14,10 @@ import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
-LONGEST = 400  # characters
+MAX_FORMULA_CHARS = 400  # characters
 CLOSE = 1e-9  # relative
 POINTS = 4  # that the variables are tried at
-LARGEST = 1e60  # a value beyond is none: it says nothing about the formula
+MAX_VALUE = 1e60  # a value beyond is none: it says nothing about the formula
 
 _REWRITES = (
     (r"\\(?:left|right|displaystyle|,|;|!|quad)|\$|~", ""),
@@ -52,7 +52,7 @@ def same_formula(problem: str, answer: str, expected: str) -> bool:
     >>> same_formula("", "(x+1)^2", "x^2 + 2x + 1"), same_formula("", r"\frac{1}{2}", "0.5")
     (True, True)
     """
-    if max(len(answer), len(expected)) > LONGEST or not answer.strip():
+    if max(len(answer), len(expected)) > MAX_FORMULA_CHARS or not answer.strip():
         return False
     if "".join(answer.split()) == "".join(expected.split()):
         return True
@@ -165,7 +165,7 @@ def _tried(tree: ast.expr, where: Mapping[str, complex]) -> complex | None:
         value = complex(_value(tree, where))
     except (ArithmeticError, ValueError):  # the second is a logarithm of 0
         return None
-    return value if abs(value) < LARGEST else None
+    return value if abs(value) < MAX_VALUE else None
 
 
 def _value(node: ast.expr, where: Mapping[str, complex]) -> complex:

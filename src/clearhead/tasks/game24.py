@@ -27,7 +27,7 @@ TARGET = 24
 COUNT = 4
 CARDS = 13  # the game's own numbers are those of a pack of cards
 VALID = 200  # puzzles kept for validation: a hundred to choose a strategy on, and a hundred for the reward model
-LARGEST = 50  # of train_max: above it the relatives are too many to list
+MAX_TRAIN_MAX = 50  # of train_max: above it the relatives are too many to list
 
 _PHRASE = re.compile(r"(?:=|->|→|\b(?:make|makes|get|reach|equals?|to|into)\b)\s*24(?![0-9])", re.IGNORECASE)
 _NOT_WHOLE = re.compile(r"[0-9][./÷][0-9]|(?:^|[\s,;(])[-−][0-9]")
@@ -65,8 +65,8 @@ class Game24:
     held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not CARDS <= self.train_max <= LARGEST:
-            raise UserError(f"train_max={self.train_max} is out of range; it must be {CARDS} to {LARGEST}")
+        if not CARDS <= self.train_max <= MAX_TRAIN_MAX:
+            raise UserError(f"train_max={self.train_max} is out of range; it must be {CARDS} to {MAX_TRAIN_MAX}")
         if not 0 <= self.relatives <= 1:
             raise UserError(f"relatives={self.relatives} is not a share; it must be 0 to 1")
         if self.relatives and self.train_max == CARDS:

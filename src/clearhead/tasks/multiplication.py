@@ -7,7 +7,7 @@
 
 A second factor that ends in 0 is split the same way (17×30=17×30+17×0), so that there is one form to learn.
 
-Training also practises the later lines alone, as problems of their own ("17×20+17×4", "340+68"): they are where the
+Training also practices the later lines alone, as problems of their own ("17×20+17×4", "340+68"): they are where the
 mistakes happen, and a line alone costs a fraction of a solution's tokens. Measured: after 2 million tokens 89% of the
 two-digit and 64% of the three-digit problems are right, against 79% and 15% without practice.
 """

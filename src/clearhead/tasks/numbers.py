@@ -17,7 +17,7 @@ Number = int | Fraction
 State = tuple[Number, ...]
 Rule = Callable[[str, Number, Number], Number | None]  # (operator, x, y) -> x ∘ y, or None where the game forbids it
 
-LONGEST = 200  # characters of a typed expression, and of one step, that are looked at
+MAX_STEP_CHARS = 200  # characters of a typed expression, and of one step, that are looked at
 _NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"
 _STEP = re.compile(rf"({_NUMBER})([-+×÷])({_NUMBER})=({_NUMBER})(?::({_NUMBER}(?: {_NUMBER})*))?")
 _TOKEN = re.compile(r"\s*([0-9]{1,9}|[-+×÷()])\s*", re.ASCII)
@@ -188,7 +188,7 @@ def _take(terms: list[Term], value: Number | None) -> Term | None:
 
 def _apply(terms: list[Term], step: str, rule: Rule) -> tuple[list[Term], bool] | None:
     """The terms after a step, the new one last, and whether it closes the solution (no ":"); None if it is wrong."""
-    if len(step) > LONGEST or not (parts := _STEP.fullmatch(step)):
+    if len(step) > MAX_STEP_CHARS or not (parts := _STEP.fullmatch(step)):
         return None
     a, op, b, c, rest = parts.groups()
     try:
@@ -233,7 +233,7 @@ def assemble(numbers: Sequence[Number], steps: Sequence[str]) -> str | None:
         return None
     terms = [Term(number, str(number)) for number in numbers]
     for step in steps:
-        parts = _STEP.fullmatch(step) if len(step) <= LONGEST else None
+        parts = _STEP.fullmatch(step) if len(step) <= MAX_STEP_CHARS else None
         try:
             x, y, z = (Fraction(parts[i]) for i in (1, 3, 4)) if parts else (None, None, None)
         except ZeroDivisionError:
@@ -264,7 +264,7 @@ def evaluate(text: str, rule: Rule = exact) -> tuple[Number, list[int]] | None:
     >>> evaluate("(10 - 4) * 5 - 6")
     (24, [10, 4, 5, 6])
     """
-    if len(text) > LONGEST:
+    if len(text) > MAX_STEP_CHARS:
         return None
     values: list[Number] = []
     waiting: list[str] = []  # operators and open parentheses

@@ -35,7 +35,7 @@ class UserFile:
         self._lock = threading.Lock()
 
     def functions(self) -> list[str]:
-        """Which of check, problems and augment the file has; UserError where it cannot be loaded."""
+        """Which of check, problems, augment and reward the file has; UserError where it cannot be loaded."""
         with self._lock:
             return self._start()
 

@@ -15,7 +15,7 @@ def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
         if not ids:
             raise UserError("this model cannot begin a text from nothing; type a prompt of at least one character")
         return ids
-    ids = tokenizer.encode(readable(prompt), frame=True)
+    ids = tokenizer.encode(readable(prompt), add_special_tokens=True)
     if prompt and ids and ids[-1] in tokenizer.specials and ids[-1] in tokenizer.end_ids:
         ids = ids[:-1]  # the frame of some tokenizers ends the text that is to go on
     if not ids and tokenizer.end_id is not None:

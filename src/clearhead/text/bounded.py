@@ -11,7 +11,7 @@ import time
 import weakref
 from pathlib import Path
 
-LONGEST = 1 << 28  # bytes of a reply
+MAX_REPLY_BYTES = 1 << 28  # bytes of a reply
 
 
 class Bounded:
@@ -72,7 +72,7 @@ def _exchange(process: "subprocess.Popen[bytes]", request: bytes, deadline: floa
             part = os.read(out, 1 << 20) if ready[0] else b""
         except (BrokenPipeError, BlockingIOError):
             return None
-        if not any(ready[:2]) or (ready[0] and not part) or len(reply) > LONGEST:
+        if not any(ready[:2]) or (ready[0] and not part) or len(reply) > MAX_REPLY_BYTES:
             return None
         reply += part
     return bytes(reply)

@@ -23,7 +23,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from clearhead.text.limits import confine, grant
 
 MEMORY = 1 << 29  # bytes of address space
-LONGEST = 1 << 24  # characters of a rendered chat
+MAX_RENDERED_CHARS = 1 << 24  # characters of a rendered chat
 WARM_UP = (  # what Python loads when it is first used must be loaded before no file can be opened
     r"{% for x in [{'a': '\n'}] %}{% generation %}{{ x | tojson(indent=2) }}{{ x | pprint }}{{ 'é' | urlencode }}"
     "{% endgeneration %}{{ strftime_now('%d %B %Y') }}{% endfor %}",
@@ -79,8 +79,8 @@ def render(template: str, variables: dict[str, Any]) -> tuple[str, list[tuple[in
     """
     key = "".join(secrets.choice("0123456789") for _ in range(20))  # so that no message can hold one
     marked = environment(key).from_string(template).render(**variables)
-    if len(marked) > LONGEST:
-        raise TemplateError(f"it writes {len(marked):,} characters; {LONGEST:,} are possible")
+    if len(marked) > MAX_RENDERED_CHARS:
+        raise TemplateError(f"it writes {len(marked):,} characters; {MAX_RENDERED_CHARS:,} are possible")
     parts = re.split(f"{OPEN}{key}([01]){CLOSE}", marked)
     text, spans, start = parts[0], [], 0
     for which, part in zip(parts[1::2], parts[2::2], strict=True):

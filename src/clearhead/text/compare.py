@@ -1,4 +1,4 @@
-"""What a text costs under different tokenizers: tokens, bytes a token, and the words that cannot be spelt."""
+"""What a text costs under different tokenizers: tokens, bytes a token, and the words that cannot be spelled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -21,7 +21,7 @@ MARK = 24  # letters, which templates write as they are, in JSON too
 BEFORE = "\n"  # what a stretch in the middle is encoded behind, so that nothing is put before its first word
 
 
-class Reading(NamedTuple):
+class ControlReading(NamedTuple):
     """A rendered chat without marks, its tokens, and how many control tokens in its messages are text in it."""
 
     text: str
@@ -69,7 +69,7 @@ class Control:
     def unmarked(self, text: str) -> str:
         return text.replace(self.opened, "").replace(self.closed, "")
 
-    def read(self, rendered: str) -> Reading:
+    def read(self, rendered: str) -> ControlReading:
         """Marked spellings as characters, all else with its control tokens; marks that a template parted only part."""
         parts = re.split(f"{self.opened}({_any_of(self.names)}){self.closed}|{self.opened}|{self.closed}", rendered)
         pieces: list[TokenSpan] = []
@@ -78,7 +78,7 @@ class Control:
             if part:
                 pieces += self._spelled(part, len(text)) if i % 2 else self._written(part, len(text), i > 0)
                 text, spelled = text + part, spelled + i % 2
-        return Reading(text, pieces, spelled)
+        return ControlReading(text, pieces, spelled)
 
     def _written(self, part: str, start: int, inside: bool) -> list[TokenSpan]:
         found, before = self.tokenizer.pieces(BEFORE + part, special=True) if inside else [], self._before
@@ -109,7 +109,7 @@ def chat_read(
     messages: Iterable[Mapping[str, Any]],
     own: bool = False,
     **variables: Any,
-) -> Reading:
+) -> ControlReading:
     """A chat as it is rendered for an answer. `own`: what the assistant says there is this model's writing."""
     control = Control.of(tokenizer, template)
     told = {name: control.marked(value) for name, value in variables.items()}

@@ -25,7 +25,7 @@ from clearhead.errors import UserError
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 FIELD = "text"
 DOCUMENT = 4_000  # characters after which the next blank line ends a document of plain text
-LONGEST = 16 * DOCUMENT  # and after which it ends anyhow, at a line or in it
+MAX_DOCUMENT = 16 * DOCUMENT  # and after which it ends anyhow, at a line or in it
 LONGEST_ROW = 1 << 26  # characters of one row, and bytes of a file that is one JSON array
 BOM = "\ufeff"
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
@@ -130,7 +130,7 @@ def _plain(file: Path) -> Iterator[str]:
     for line in _lines(file, DOCUMENT):
         gathered.append(line)
         length += len(line)
-        if length >= LONGEST or (length >= DOCUMENT and not line.strip()):
+        if length >= MAX_DOCUMENT or (length >= DOCUMENT and not line.strip()):
             yield "".join(gathered)
             gathered, length = [], 0
     yield "".join(gathered)

@@ -45,18 +45,22 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
     told = json.loads(tokenizer.to_json())
     if told["model"]["type"] != "BPE":
         raise UserError(f"a {told['model']['type']} tokenizer has no form in a decoder's GGUF file; only BPE has one")
-    composed = normalisers(told["normalizer"]) == ["NFC"]
+    composed = normalizers(told["normalizer"]) == ["NFC"]
     body = _byte_level(tokenizer, told) if tokenizer.is_byte_level else _sentencepiece(tokenizer, told, vocab)
     found = {**_tokens(tokenizer, told, vocab), **body, **_frame(tokenizer, told, template)}
     again = from_metadata(found)
-    first = prepends(told) and "Prepend" not in normalisers(told["normalizer"])
+    first = prepends(told) and "Prepend" not in normalizers(told["normalizer"])
     if first:
         warn("in a GGUF file a space is put before a text that begins with one as well, and after control tokens")
     for given in TRIED:
         if first and given.startswith(" "):
             continue
         text = _spelled(tokenizer, told, unicodedata.normalize("NFC", given) if composed else given)
-        if any(again.encode(text, frame=frame) != tokenizer.encode(text, frame=frame) for frame in (False, True)):
+        if any(
+            again.encode(text, add_special_tokens=add_special_tokens)
+            != tokenizer.encode(text, add_special_tokens=add_special_tokens)
+            for add_special_tokens in (False, True)
+        ):
             raise UserError(f"a GGUF file has no words for this tokenizer: {text!r:.40} would have other tokens in it")
     if template is not None:
         found["tokenizer.chat_template"] = template.source
@@ -70,10 +74,10 @@ def prepends(told: Mapping[str, Any]) -> bool:
     cut = told["pre_tokenizer"] or {}
     if cut.get("type") == "Metaspace":
         return bool(cut["prepend_scheme"] != "never")
-    return "Prepend" in normalisers(told["normalizer"])
+    return "Prepend" in normalizers(told["normalizer"])
 
 
-def normalisers(told: Any) -> list[str]:
+def normalizers(told: Any) -> list[str]:
     """The kinds of the steps that change characters, in order."""
     if told is None:
         return []
@@ -132,7 +136,7 @@ def _spelled(tokenizer: SubwordTokenizer, told: dict[str, Any], text: str) -> st
 def _frame(tokenizer: SubwordTokenizer, told: dict[str, Any], template: ChatTemplate | None) -> dict[str, Any]:
     """Which tokens begin, end and fill, and whether they are put around every text."""
     text = next(filter(None, (_spelled(tokenizer, told, char) for char in ("a", *told["model"]["vocab"]))))
-    plain, framed = tokenizer.encode(text), tokenizer.encode(text, frame=True)
+    plain, framed = tokenizer.encode(text), tokenizer.encode(text, add_special_tokens=True)
     start = next((i for i in range(len(framed)) if framed[i : i + len(plain)] == plain), 0)
     before, after = framed[:start], framed[start + len(plain) :]
     if len(before) > 1 or len(after) > 1:

@@ -154,14 +154,14 @@ def _wordpiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
     """llama.cpp marks the beginning of a word, BERT what goes on after it."""
     unknown = _token_id(metadata, "unknown_token_id", tokens)
     special = {token for token in tokens if token.startswith("[") and token.endswith("]")}
-    spelt = [
+    spelled = [
         token if token in special else token[1:] if token.startswith(WORD_START) else "##" + token for token in tokens
     ]
-    vocabulary = {token: i for i, token in enumerate(spelt)}
+    vocabulary = {token: i for i, token in enumerate(spelled)}
     if unknown is None or len(vocabulary) != len(tokens):
         raise UserError("its WordPiece vocabulary has no unknown token, or names a token twice")
-    backend = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token=spelt[unknown]))
-    folded = all(token == token.lower() for token in spelt if token not in special)
+    backend = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token=spelled[unknown]))
+    folded = all(token == token.lower() for token in spelled if token not in special)
     backend.normalizer = normalizers.BertNormalizer(lowercase=folded)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()

@@ -16,7 +16,7 @@ from clearhead.text.patterns import COMMON
 
 SECONDS, CHARS_A_SECOND = 20.0, 20_000  # for one request: so long, and longer for long texts
 BATCH = 1 << 20  # characters of texts in one request, or one text
-FEW = 16  # parts of a pipeline, pieces of a frame, characters of a mark
+FEW = 16  # parts of a pipeline, special tokens around a text, characters of a mark
 STEADY = {
     "NFC", "NFD", "NFKC", "NFKD", "Lowercase", "StripAccents", "Strip", "BertNormalizer", "Nmt", "Prepend", "ByteLevel",
     "Whitespace", "WhitespaceSplit", "BertPreTokenizer", "Metaspace", "Digits", "Punctuation", "CharDelimiterSplit",
@@ -81,14 +81,14 @@ class Guarded:
             failing = f"{name} is no tokenizer.json that can be read"
             self._ask({"tokenizer": self.source}, failing, len(self.source) // 10)
 
-    def encode(self, texts: Sequence[str], special: bool, frame: bool) -> list[Encoded]:
+    def encode(self, texts: Sequence[str], special: bool, add_special_tokens: bool) -> list[Encoded]:
         found: list[Encoded] = []
         batch: list[str] = []
         for i, text in enumerate(texts):
             batch.append(text)
             if i == len(texts) - 1 or sum(map(len, batch)) >= BATCH:
                 self.start()
-                asked = {"texts": batch, "special": special, "frame": frame}
+                asked = {"texts": batch, "special": special, "add_special_tokens": add_special_tokens}
                 told = self._ask(asked, "the tokenizer cannot read this text", sum(map(len, batch)))
                 found += [Encoded(ids, tokens, [(a, b) for a, b in offsets]) for ids, tokens, offsets in told]
                 batch = []

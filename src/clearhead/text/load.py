@@ -18,12 +18,12 @@ from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.guard import Guarded, is_known
 from clearhead.text.patterns import pattern
-from clearhead.text.ranks import from_ranks, read_ranks
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable, refused
+from clearhead.text.tiktoken import from_ranks, read_ranks
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import cut_to_bytes
 
-LARGEST = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
+MAX_TOKENIZER_BYTES = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
 NAMES = ("tokenizer.json", "tokenizer.model", "*.gguf", "*.tiktoken")  # looked for in a folder, in this order
 PAIR = ("vocab.json", "merges.txt")  # where there is none of them
@@ -225,7 +225,7 @@ def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: 
     if told.get("add_prefix_space") and "ByteLevel" in cut and "add_prefix_space=True" not in cut:
         ignored.append("add_prefix_space")
     if asked := [key for key in ("add_bos_token", "add_eos_token") if isinstance(told.get(key), bool)]:
-        plain, framed = (tokenizer.encode("a", frame=frame) for frame in (False, True))
+        plain, framed = (tokenizer.encode("a", add_special_tokens=added) for added in (False, True))
         around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
         ignored += [key for key in asked if told[key] != around[key]]
     if ignored:
@@ -343,8 +343,8 @@ def _begins(file: Path, count: int) -> bytes:
 def _read(file: Path) -> bytes:
     try:
         size = file.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{file} has {size:,} bytes; a tokenizer's file has at most {LARGEST:,}")
+        if size > MAX_TOKENIZER_BYTES:
+            raise UserError(f"{file} has {size:,} bytes; a tokenizer's file has at most {MAX_TOKENIZER_BYTES:,}")
         data = file.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}; name a tokenizer's file or folder") from None

@@ -1,6 +1,6 @@
 """Documents into rows: whole documents of different lengths fill rows of one length with hardly any padding.
 
-A document is never split and never sees its neighbours: positions restart and segment numbers tell them apart.
+A document is never split and never sees its neighbors: positions restart and segment numbers tell them apart.
 Deliberately not here: tokenization, and the mask that the segments stand for (kernels.attention).
 """
 
@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from clearhead.errors import UserError
 
-NO_TARGET = -1  # a position whose next token is not learned: prompt or padding
+IGNORE_INDEX = -1  # a position whose next token is not learned: prompt or padding
 SLACK = 0.005  # of a chunk of rows, left free so that every document drawn finds its place
 
 
@@ -107,7 +107,7 @@ def pack(documents: Sequence[Document], length: int) -> Batch:
 def lay_out(documents: Sequence[Document], placed: Sequence[int], rows: int, length: int) -> Batch:
     """The rows, each document in the row that `placed` says."""
     tokens, positions, segments = np.zeros((3, rows, length), np.int64)
-    batch = Batch(tokens, positions, segments, np.full((rows, length), NO_TARGET))
+    batch = Batch(tokens, positions, segments, np.full((rows, length), IGNORE_INDEX))
     if not documents:
         return batch
     used, count, starts, segment = [0] * rows, [0] * rows, [], []
@@ -126,7 +126,7 @@ def lay_out(documents: Sequence[Document], placed: Sequence[int], rows: int, len
     batch.tokens.flat[where] = text[source]
     batch.positions.flat[where] = position
     batch.segments.flat[where] = np.repeat(np.array(segment), inputs)
-    batch.targets.flat[where] = np.where(position >= np.repeat(prompt, inputs) - 1, text[source + 1], NO_TARGET)
+    batch.targets.flat[where] = np.where(position >= np.repeat(prompt, inputs) - 1, text[source + 1], IGNORE_INDEX)
     return batch
 
 

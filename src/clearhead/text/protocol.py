@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Tokenizer(Protocol):
-    """Text <-> ids below `vocab_size`. Text that is spelt like a special token is ordinary text to `encode`."""
+    """Text <-> ids below `vocab_size`. Text that is spelled like a special token is ordinary text to `encode`."""
 
     @property
     def vocab_size(self) -> int: ...

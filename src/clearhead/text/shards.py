@@ -23,7 +23,7 @@ from jaxtyping import Shaped
 from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.text.corpus import held_out
-from clearhead.text.packing import NO_TARGET, Batch
+from clearhead.text.packing import IGNORE_INDEX, Batch
 from clearhead.text.protocol import Tokenizer
 
 Split = Literal["train", "held"]
@@ -192,7 +192,7 @@ class Shards:
         targets    a a E b -1
         """
         tokens, targets = np.zeros((2, len(windows), length), np.int64)
-        targets[:] = NO_TARGET
+        targets[:] = IGNORE_INDEX
         filled = np.zeros((len(windows), length), bool)
         for row, window in enumerate(windows):
             count = len(window) - 1

@@ -135,20 +135,22 @@ class SubwordTokenizer:
     def is_byte_level(self) -> bool:
         return "ByteLevel" in repr(self.backend.decoder)
 
-    def encode(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[int]:
+    def encode(self, text: str | bytes, special: bool = False, add_special_tokens: bool = False) -> list[int]:
         """The ids of a text.
 
-        `special`: text that is spelt like a special token becomes that token, as in a rendered chat. `frame`: with the
-        tokens that this tokenizer puts around every text, such as a beginning of text.
+        `special`: text that is spelled like a special token becomes that token, as in a rendered chat.
+        `add_special_tokens`: with those that this tokenizer puts around every text, such as a beginning of text.
         """
-        return self._encode([text], special, frame)[0].ids
+        return self._encode([text], special, add_special_tokens)[0].ids
 
-    def encode_many(self, texts: Sequence[str | bytes], special: bool = False, frame: bool = False) -> list[list[int]]:
+    def encode_many(
+        self, texts: Sequence[str | bytes], special: bool = False, add_special_tokens: bool = False
+    ) -> list[list[int]]:
         """The same for many texts, on all cores."""
-        return [encoding.ids for encoding in self._encode(texts, special, frame)]
+        return [encoding.ids for encoding in self._encode(texts, special, add_special_tokens)]
 
-    def pieces(self, text: str | bytes, special: bool = False, frame: bool = False) -> list[TokenSpan]:
-        encoding = self._encode([text], special, frame)[0]
+    def pieces(self, text: str | bytes, special: bool = False, add_special_tokens: bool = False) -> list[TokenSpan]:
+        encoding = self._encode([text], special, add_special_tokens)[0]
         rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
         return [TokenSpan(i, token, start, end) for i, token, (start, end) in rows]
 
@@ -158,17 +160,17 @@ class SubwordTokenizer:
             return self._guard.spelled(text) if self.guarded else without_added(self.backend, readable(text))
 
     def _encode(
-        self, texts: Sequence[str | bytes], special: bool, frame: bool
+        self, texts: Sequence[str | bytes], special: bool, add_special_tokens: bool
     ) -> list[tokenizers.Encoding] | list[Encoded]:
         read = [readable(text) for text in texts]
         found: list[tokenizers.Encoding] | list[Encoded]
         with self._lock:  # the choice is a state of the library's object, and a process answers one at a time
             if self.guarded:
-                found = self._guard.encode(read, special, frame)
+                found = self._guard.encode(read, special, add_special_tokens)
             else:
                 self.backend.encode_special_tokens = not special
                 with refused("the tokenizer cannot read this text", "another tokenizer may"):
-                    found = self.backend.encode_batch(read, add_special_tokens=frame)
+                    found = self.backend.encode_batch(read, add_special_tokens=add_special_tokens)
         if self.embedded is not None:
             beyond = next((i for encoding in found for i in encoding.ids if i >= self.embedded), None)
             if beyond is not None:
@@ -231,9 +233,9 @@ class SubwordTokenizer:
     @cached_property
     def _bytes_of(self) -> dict[int, bytes]:
         added = self.backend.get_added_tokens_decoder()
-        spelt = {i: token.content.encode() for i, token in added.items()}
+        spelled = {i: token.content.encode() for i, token in added.items()}
         vocabulary = self.backend.get_vocab(with_added_tokens=False)
-        return {i: _bytes(token) for token, i in vocabulary.items()} | spelt
+        return {i: _bytes(token) for token, i in vocabulary.items()} | spelled
 
     def to_json(self) -> str:
         """The text of a tokenizer.json, the format of the Hugging Face libraries."""

@@ -1,6 +1,6 @@
 """A character tokenizer: one id per character of the training text, after two special tokens.
 
-With bytes, a character outside the alphabet is spelt by the bytes of its UTF-8, so every text has ids.
+With bytes, a character outside the alphabet is spelled by the bytes of its UTF-8, so every text has ids.
 What is deliberately not here: merges. Arithmetic is learned best digit by digit, and a vocabulary of thirty
 characters leaves a small model's parameters for the problem instead of for its spelling.
 """
@@ -68,7 +68,7 @@ class CharTokenizer:
             return [self._ids[char] for char in text]
         except KeyError as missing:
             if self.byte_fallback:
-                return [i for char in text for i in self._spelt(char)]
+                return [i for char in text for i in self._spelled(char)]
             raise UserError(
                 f"the character {missing.args[0]!r} in {text[:60]!r} is not in the model's alphabet "
                 f"{self.alphabet!r}; train on text that contains it, or leave it out"
@@ -80,7 +80,7 @@ class CharTokenizer:
     def encode_after(self, text: str) -> list[int]:
         return self.encode(text)
 
-    def _spelt(self, char: str) -> list[int]:
+    def _spelled(self, char: str) -> list[int]:
         if char in self._ids:
             return [self._ids[char]]
         first = len(SPECIALS) + len(self.alphabet)
@@ -94,8 +94,8 @@ class CharTokenizer:
 
     @cached_property
     def _bytes_of(self) -> list[bytes]:
-        spelt = [char.encode("utf-8", "surrogatepass") for char in self.alphabet]
-        return [b"" for _ in SPECIALS] + spelt + [bytes((byte,)) for byte in range(256)]
+        spelled = [char.encode("utf-8", "surrogatepass") for char in self.alphabet]
+        return [b"" for _ in SPECIALS] + spelled + [bytes((byte,)) for byte in range(256)]
 
     def to_json(self) -> str:
         fields = {"kind": "char", "alphabet": self.alphabet} | ({"bytes": True} if self.byte_fallback else {})

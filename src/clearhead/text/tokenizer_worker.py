@@ -27,7 +27,7 @@ def answer(backend: Tokenizer, request: dict[str, Any]) -> Any:
     """Of texts: ids, tokens and offsets; of ids: their text; of a text to cut: its pieces and where they are."""
     if "texts" in request:
         backend.encode_special_tokens = not request["special"]
-        found = backend.encode_batch(request["texts"], add_special_tokens=request["frame"])
+        found = backend.encode_batch(request["texts"], add_special_tokens=request["add_special_tokens"])
         return [(encoding.ids, encoding.tokens, encoding.offsets) for encoding in found]
     if "spelled" in request:
         return without_added(backend, request["spelled"])
@@ -38,7 +38,7 @@ def answer(backend: Tokenizer, request: dict[str, Any]) -> Any:
 
 def serve() -> None:
     """Answer every line of standard input; a text with half of a surrogate pair does not get here."""
-    answer(Tokenizer(models.BPE()), {"texts": ["a"], "special": False, "frame": False})
+    answer(Tokenizer(models.BPE()), {"texts": ["a"], "special": False, "add_special_tokens": False})
     confine(MEMORY)
     backend: Tokenizer | None = None
     for line in sys.stdin:

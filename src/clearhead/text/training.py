@@ -23,7 +23,7 @@ Kind = Literal["char", "word", "wordpiece", "bpe"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 BYTES = 256
 INTERRUPTED = 130  # the exit code after Ctrl-C
-LARGEST = 1 << 20
+MAX_VOCAB = 1 << 20
 SMALLEST = {"char": 4, "word": 4, "wordpiece": 4, "bpe": BYTES + 2}  # special tokens and the least to spell with
 
 
@@ -39,9 +39,9 @@ def train_tokenizer(
     if kind not in KINDS:
         raise UserError(f"the kind of tokenizer {kind!r} is unknown{nearest(kind, KINDS)}")
     smallest = SMALLEST[kind]
-    if not smallest <= vocab_size <= LARGEST:
+    if not smallest <= vocab_size <= MAX_VOCAB:
         raise UserError(
-            f"a vocabulary of {vocab_size} tokens is out of range; a {kind} tokenizer takes {smallest} to {LARGEST}"
+            f"a vocabulary of {vocab_size} tokens is out of range; a {kind} tokenizer takes {smallest} to {MAX_VOCAB}"
         )
     if kind == "bpe":
         backend, trainer = _bpe(vocab_size, cut, fewest)
@@ -111,7 +111,7 @@ def _wordpiece(vocab_size: int) -> tuple[Tokenizer, trainers.Trainer]:
 
 
 def _bpe(vocab_size: int, cut: str, fewest: int) -> tuple[Tokenizer, trainers.Trainer]:
-    """Sennrich et al. 2016 on bytes, Radford et al. 2019: every text can be spelt, and comes back exactly."""
+    """Sennrich et al. 2016 on bytes, Radford et al. 2019: every text can be spelled, and comes back exactly."""
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = cut_to_bytes(pattern(cut))
     backend.decoder = decoders.ByteLevel()

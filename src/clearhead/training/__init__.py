@@ -1,1 +1,1 @@
-"""Training: optimisers, schedule, one compiled step, the loop around it, and the record it leaves."""
+"""Training: optimizers, schedule, one compiled step, the loop around it, and the record it leaves."""

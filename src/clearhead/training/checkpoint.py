@@ -4,6 +4,7 @@ Deliberately not here: what is saved (loop.py), and other people's checkpoints.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,7 +44,13 @@ def save(path: Path | str, tensors: Mapping[str, Tensor], meta: Mapping[str, Any
 def load(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the description; a missing, torn or foreign file is a UserError."""
     with _opened(Path(path)) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, _description(file, path)  # noqa: SIM118 - not a dict
+        tensors = {_renamed(name): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        return tensors, _description(file, path)
+
+
+def _renamed(name: str) -> str:
+    """The name of today of a tensor that an older version saved."""
+    return re.sub(r"\bplace\.weight$", "pos_embed.weight", name)
 
 
 def describe(path: Path | str) -> dict[str, Any]:

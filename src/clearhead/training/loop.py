@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from clearhead.errors import UserError
 from clearhead.training import checkpoint as files
 from clearhead.training.failure import first_non_finite
+from clearhead.training.jsonl_log import Callback, Event, JsonlLog
 from clearhead.training.optim import Optimizer
-from clearhead.training.record import Callback, Event, Record
 from clearhead.training.schedule import Schedule, lr_multiplier
 from clearhead.training.step import (
     Gradients,
@@ -113,7 +113,7 @@ def train(
     loss_fn: LossFn = language_model_loss,
     *,
     checkpoint: Path | None = None,
-    record: Record | None = None,
+    log: JsonlLog | None = None,
     callbacks: Sequence[Callback] = (),
     held_out: Sequence[Any] = (),
     seen: Sequence[Any] = (),
@@ -140,7 +140,7 @@ def train(
     """
     assert config.batch_size and config.seq_len, "how many, and how long, is known by now"
     keep_freed_memory()
-    run = _Run(config, model, loss_fn, weight, checkpoint, record, callbacks, dict(meta or {}))
+    run = _Run(config, model, loss_fn, weight, checkpoint, log, callbacks, dict(meta or {}))
     run.resume()
     first = run.step * config.accumulate
     with (
@@ -197,11 +197,11 @@ class _Run:
         loss_fn: LossFn,
         weight: Callable[[Any], int],
         checkpoint: Path | None,
-        record: Record | None,
+        log: JsonlLog | None,
         callbacks: Sequence[Callback],
         meta: dict[str, Any],
     ) -> None:
-        self.config, self.model, self.checkpoint, self.record, self.meta = config, model, checkpoint, record, meta
+        self.config, self.model, self.checkpoint, self.log, self.meta = config, model, checkpoint, log, meta
         self.callbacks = list(callbacks)
         self.steps = config.steps  # fewer once training is cut short
         self.step = self.saved = 0
@@ -217,8 +217,8 @@ class _Run:
     def emit(self, kind: str, recorded: bool, **numbers: Any) -> None:
         """An event for all callbacks; the record keeps what an uninterrupted run would have told, too."""
         event: Event = {"kind": kind, "step": self.step, **numbers}
-        for observer in ([self.record] if self.record and recorded else []) + self.callbacks:
-            observer(event)
+        for callback in ([self.log] if self.log and recorded else []) + self.callbacks:
+            callback(event)
 
     def resume(self) -> None:
         """Continue from the checkpoint, if there is one; else forget what an earlier attempt recorded."""
@@ -233,8 +233,8 @@ class _Run:
             self.waited = meta.get("waited", 0)
             if "best" in meta:
                 self.best = Best(**meta["best"], weights=files.weights(tensors, files.BEST))
-        if self.record:
-            self.record.truncate_after(self.step or -1)
+        if self.log:
+            self.log.truncate_after(self.step or -1)
         facts = {"parameters": self.parameters, "compiled": self.compiled, "dtype": _name(self.optimizer.dtype)}
         self.emit("start", self.step == 0, steps=self.steps, **facts)
 

@@ -92,7 +92,7 @@ def orthogonal(g: Float[Tensor, "N rows columns"], iterations: int = 5) -> Float
 def hidden_matrices(model: nn.Module) -> set[str]:
     """The names of the matrices between layers: Muon's, and the only weights that decay.
 
-    Not biases and gains, not embeddings, not what has as many rows as one (the head), not the stacked gates of a
+    Not biases and norm weights, not embeddings, not what has as many rows as one (the head), not the stacked gates of a
     recurrent layer; and where a model has a list of layers, not what stands outside of it.
     """
     lists = tuple(f"{name}." for name, module in model.named_modules() if isinstance(module, nn.ModuleList))
@@ -115,7 +115,7 @@ def pieces(model: nn.Module) -> dict[str, list[slice]]:
     found = {}
     for name, module in model.named_modules():
         if isinstance(module, Attention):
-            H, G = (heads * module.channels for heads in module.heads)
+            H, G = (heads * module.head_dim for heads in module.heads)
             found[f"{name}.qkv.weight"] = [slice(0, H), slice(H, H + G), slice(H + G, H + 2 * G)]
     return found
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from clearhead.console import SafeConsole
-from clearhead.training.record import Event
+from clearhead.training.jsonl_log import Event
 
 LINE_EVERY = 10.0  # seconds between plain lines
 SMOOTHING = 0.1  # of the loss and the speed that are shown

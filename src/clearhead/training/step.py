@@ -1,7 +1,7 @@
 """Loss and gradients of one step: a working copy of the weights in the compute type, compiled where it pays.
 
-The float32 weights are the truth and only the optimiser changes them. Once a step they are rounded into the working
-copy, so that nothing inside the step casts a weight. Deliberately not here: the optimiser and the loop.
+The float32 weights are the truth and only the optimizer changes them. Once a step they are rounded into the working
+copy, so that nothing inside the step casts a weight. Deliberately not here: the optimizer and the loop.
 """
 
 import copy
@@ -20,7 +20,7 @@ from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.recurrent import Recurrent
-from clearhead.text.packing import NO_TARGET
+from clearhead.text.packing import IGNORE_INDEX
 
 LossFn = Callable[[Any, Any], Tensor]
 """(model, batch of tensors) -> mean loss, a scalar."""
@@ -39,12 +39,12 @@ def hidden_states(model: Any, batch: Any) -> Tensor:
 def language_model_loss(model: Any, batch: Any) -> Tensor:
     """Mean of -log p(target | earlier tokens) over the positions that have a target."""
     logits = model.logits(hidden_states(model, batch)).float()
-    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=NO_TARGET)
+    return F.cross_entropy(logits.flatten(0, -2), batch.targets.flatten(), ignore_index=IGNORE_INDEX)
 
 
 def count_targets(batch: Any) -> int:
     """What the mean loss of a batch weighs where every target token counts alike."""
-    return int((batch.targets != NO_TARGET).sum())
+    return int((batch.targets != IGNORE_INDEX).sum())
 
 
 @torch.no_grad()

@@ -72,7 +72,7 @@ def test_the_list_names_all_with_their_numbers(capsys: Capture) -> None:
         (["mlp-forward", "--numbers", "x=1,2,3"], "x: 3, but columns of w1: 2"),
         (["mlp-backward", "--numbers", "y=1,2"], "y: 2, but rows of w2: 1"),
         (["attention", "--numbers", "v=1,2"], "rows of k: 2, but rows of v: 1"),
-        (["layer-norm", "--numbers", "gain=1,2"], "gain: 2, but x: 3"),
+        (["layer-norm", "--numbers", "weight=1,2"], "weight: 2, but x: 3"),
         (["parameter-count", "--numbers", "heads=7"], "multiple of heads = 7"),
         (["--numbers", "w=1"], "need a problem"),
         (["mcts", "--seed", "1"], "no numbers to draw"),

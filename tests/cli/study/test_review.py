@@ -119,7 +119,7 @@ def test_what_waits_as_json(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("args", [["--deck", "animals", "list"], ["--limit", "0"], ["--new", "-1"], ["--deck", "none"]])
-def test_options_that_cannot_be_honoured(args: list[str], capsys: Capture) -> None:
+def test_options_that_cannot_be_honored(args: list[str], capsys: Capture) -> None:
     assert main(["study", *args]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 

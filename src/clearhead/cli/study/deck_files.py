@@ -11,7 +11,7 @@ from clearhead.cli.study.decks import guide, known, opened, own
 from clearhead.errors import UserError
 from clearhead.terminal import echo, to_json
 
-LARGEST = 500_000_000  # bytes of a file to restore
+MAX_BACKUP_BYTES = 500_000_000  # bytes of a file to restore
 
 
 @click.command(
@@ -68,8 +68,8 @@ def restore(file: Path, replace: bool, as_json: bool) -> None:
     from clearhead.study.backup import from_json
 
     try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"{file} has {file.stat().st_size:,} bytes; decks have at most {LARGEST:,}")
+        if file.stat().st_size > MAX_BACKUP_BYTES:
+            raise UserError(f"{file} has {file.stat().st_size:,} bytes; decks have at most {MAX_BACKUP_BYTES:,}")
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"there is no {file}") from None

@@ -15,7 +15,7 @@ from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, text_width, to_json
 
 FAILED = 1  # exit code of a solution that is wrong
-LARGEST = 200_000  # bytes of a solution
+MAX_SOLUTION_BYTES = 200_000  # bytes of a solution
 
 
 @click.group(
@@ -28,7 +28,7 @@ LARGEST = 200_000  # bytes of a solution
     )
 )
 def command() -> None:
-    """Practise the subject in code: each exercise is graded against the reference."""
+    """Practice the subject in code: each exercise is graded against the reference."""
 
 
 command.add_command(problems)
@@ -231,8 +231,8 @@ def _told_folder(folder: str) -> str:
 
 def _source(path: Path, name: str) -> str:
     try:
-        if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} has {path.stat().st_size:,} bytes; a solution has at most {LARGEST:,}")
+        if path.stat().st_size > MAX_SOLUTION_BYTES:
+            raise UserError(f"{path} has {path.stat().st_size:,} bytes; a solution has at most {MAX_SOLUTION_BYTES:,}")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UserError(f"there is no {path}; `clearhead practice start {name}` writes it") from None

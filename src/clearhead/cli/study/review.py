@@ -154,10 +154,10 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
 
 
 def shown(text: str) -> Shown:
-    """Text of notes for the terminal: formulas as signs, code in colours where there are any."""
+    """Text of notes for the terminal: formulas as signs, code in colors where there are any."""
     from clearhead.study.view import printed
 
-    return printed(text, min(WIDTH, max(20, _columns())), colour=sys.stdout.isatty())
+    return printed(text, min(WIDTH, max(20, _columns())), color=sys.stdout.isatty())
 
 
 def asked(card: decks.Card) -> Shown:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clearhead.reference.optimisers import adam, adam_start
+from clearhead.reference.optimizers import adam, adam_start
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -15,7 +15,7 @@ def _oracle(w: np.ndarray, grads: np.ndarray, lr: float, beta1: float, beta2: fl
 
 exercise = Exercise(
     title="Adam",
-    section="Optimisation",
+    section="Optimization",
     statement="""
 The weights after one step of Adam for each row of grads, in order: decaying averages m of the gradient and v of its
 square, both begun at 0 and corrected for that, then w - lr m_hat / (sqrt(v_hat) + eps).

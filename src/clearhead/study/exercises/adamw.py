@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clearhead.reference.optimisers import adam_start, adamw
+from clearhead.reference.optimizers import adam_start, adamw
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -17,7 +17,7 @@ def _oracle(
 
 exercise = Exercise(
     title="AdamW",
-    section="Optimisation",
+    section="Optimization",
     statement="""
 Adam with decoupled weight decay: at every step each weight first shrinks by the share lr * decay, then takes Adam's
 step (bias-corrected averages of the gradient and of its square). The decay must not enter the averages. Return the

@@ -4,18 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.normalisation import Running, batch_norm, batch_norm_eval, update_running
+from clearhead.reference.normalization import Running, batch_norm, batch_norm_eval, update_running
 from clearhead.study.practice.exercise import Exercise
 
 
 def _oracle(
-    x: np.ndarray, gain: np.ndarray, bias: np.ndarray, mean: np.ndarray, variance: np.ndarray,
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, mean: np.ndarray, variance: np.ndarray,
     rate: float, eps: float, training: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     running = Running(mean, variance)
     if not training:
-        return batch_norm_eval(x, running, gain, bias, eps), mean, variance
-    return batch_norm(x, gain, bias, eps), *update_running(running, x, rate)
+        return batch_norm_eval(x, running, weight, bias, eps), mean, variance
+    return batch_norm(x, weight, bias, eps), *update_running(running, x, rate)
 
 
 def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
@@ -27,15 +27,15 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
 
 exercise = Exercise(
     title="Batch norm",
-    section="Normalisation",
+    section="Normalization",
     statement="""
-In training each channel is standardised over the rows of the batch (variance with divisor N, eps under the root), and
+In training each channel is standardized over the rows of the batch (variance with divisor N, eps under the root), and
 the running moments become (1 - rate) old + rate new, the new variance with divisor N - 1. In evaluation the running
 moments are used and stay as they are. Return (y, mean, variance): the result and the running moments afterwards.
 """,
     signature="""
 def batch_norm(
-    x: "float[N, D]", gain: "float[D]", bias: "float[D]", mean: "float[D]", variance: "float[D]",
+    x: "float[N, D]", weight: "float[D]", bias: "float[D]", mean: "float[D]", variance: "float[D]",
     rate: float, eps: float, training: bool,
 ) -> "y, mean, variance":
 """,
@@ -43,7 +43,7 @@ def batch_norm(
     draw=_draw,
     edges=lambda rng: [
         {
-            "x": rng.normal(size=(4, 2)), "gain": np.ones(2), "bias": np.ones(2), "mean": rng.normal(size=2),
+            "x": rng.normal(size=(4, 2)), "weight": np.ones(2), "bias": np.ones(2), "mean": rng.normal(size=2),
             "variance": np.array([0.5, 2.0]), "rate": 0.1, "eps": 0.3, "training": training,
         }
         for training in (True, False)
@@ -53,26 +53,26 @@ def batch_norm(
     forbidden=("torch.nn.functional.batch_norm", "torch.nn.BatchNorm1d", "torch.batch_norm", "torch.native_batch_norm"),
     hints=(
         "There are two pairs of moments: those of this batch, and the running ones. Which are used when?",
-        "The batch is standardised with divisor N; what the running variance takes in has divisor N - 1.",
+        "The batch is standardized with divisor N; what the running variance takes in has divisor N - 1.",
         "Training: y from x.mean(0), x.var(0); then mean = (1 - rate) mean + rate x.mean(0), likewise with x.var(0, ddof=1).",
     ),
     solution="""
 import numpy as np
 
-def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
+def batch_norm(x, weight, bias, mean, variance, rate, eps, training):
     if not training:
-        return gain * (x - mean) / np.sqrt(variance + eps) + bias, mean, variance
+        return weight * (x - mean) / np.sqrt(variance + eps) + bias, mean, variance
     m, v = x.mean(0), x.var(0)
-    y = gain * (x - m) / np.sqrt(v + eps) + bias
+    y = weight * (x - m) / np.sqrt(v + eps) + bias
     n = len(x)
     return y, (1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v * n / (n - 1)
 """,
     torch="""
 import torch
 
-def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
+def batch_norm(x, weight, bias, mean, variance, rate, eps, training):
     m, v = (x.mean(0), x.var(0, unbiased=False)) if training else (mean, variance)
-    y = gain * (x - m) * torch.rsqrt(v + eps) + bias
+    y = weight * (x - m) * torch.rsqrt(v + eps) + bias
     if training:
         mean = mean.lerp(m, rate)
         variance = variance.lerp(x.var(0), rate)
@@ -83,11 +83,11 @@ def batch_norm(x, gain, bias, mean, variance, rate, eps, training):
         "old and new have changed places in the running averages": (
             "(1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v", "rate * mean + (1 - rate) * m, rate * variance + (1 - rate) * v"
         ),
-        "training standardises with the running moments": ("(x - m) / np.sqrt(v + eps)", "(x - mean) / np.sqrt(variance + eps)"),
+        "training standardizes with the running moments": ("(x - m) / np.sqrt(v + eps)", "(x - mean) / np.sqrt(variance + eps)"),
         "evaluation uses the moments of the batch": (
             "(x - mean) / np.sqrt(variance + eps) + bias, mean", "(x - x.mean(0)) / np.sqrt(x.var(0) + eps) + bias, mean"
         ),
-        "the batch is standardised with divisor N - 1": ("np.sqrt(v + eps)", "np.sqrt(v * len(x) / (len(x) - 1) + eps)"),
+        "the batch is standardized with divisor N - 1": ("np.sqrt(v + eps)", "np.sqrt(v * len(x) / (len(x) - 1) + eps)"),
         "the running moments never change": ("return y, (1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v * n / (n - 1)", "return y, mean, variance"),
     },
 )  # fmt: skip

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.regularisers import dropout, dropout_vjp
+from clearhead.reference.regularizers import dropout, dropout_vjp
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -18,7 +18,7 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
 
 exercise = Exercise(
     title="Dropout",
-    section="Regularisation",
+    section="Regularization",
     statement="""
 In training an entry of x is kept where u >= rate, u being uniform in [0, 1), and set to 0 elsewhere; what is kept is
 scaled so that the mean over all u is x. In evaluation (training=False) x comes back as it is.

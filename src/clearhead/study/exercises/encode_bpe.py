@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.tokenisation import byte_vocabulary, encode_byte_pairs, train_byte_pairs
+from clearhead.reference.tokenization import byte_vocabulary, encode_byte_pairs, train_byte_pairs
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -24,7 +24,7 @@ exercise = Exercise(
     title="Byte-pair encoding: encoding",
     section="Tokens",
     statement="""
-Cut a word into letters; then, as long as some pair of neighbours is among the merges, join the pair that was learnt
+Cut a word into letters; then, as long as some pair of neighbors is among the merges, join the pair that was learned
 first (stands first in merges), wherever it stands, from the left. Return the tokens.
 """,
     signature='def encode_bpe(word: str, merges: "list[tuple[str, str]]") -> "list[str]":',
@@ -37,8 +37,8 @@ first (stands first in merges), wherever it stands, from the left. Return the to
     ],
     oracle=_oracle,
     hints=(
-        "It is not the longest token that wins, and not the leftmost pair: it is the merge learnt first.",
-        "In each round look at all neighbouring pairs, and choose the one of smallest rank.",
+        "It is not the longest token that wins, and not the leftmost pair: it is the merge learned first.",
+        "In each round look at all neighboring pairs, and choose the one of smallest rank.",
         "rank = {pair: i}; while some pair has a rank: best = min(pairs, key=rank); join it from the left.",
     ),
     solution="""
@@ -62,7 +62,7 @@ import torch
 
 def encode_bpe(word, merges):
     tokens = list(word)
-    for left, right in merges:  # in the order in which they were learnt
+    for left, right in merges:  # in the order in which they were learned
         i = 0
         while i < len(tokens) - 1:
             if (tokens[i], tokens[i + 1]) == (left, right):
@@ -71,8 +71,8 @@ def encode_bpe(word, merges):
     return tokens
 """,
     wrong={
-        "the leftmost known pair is joined, not the one learnt first": ("min(known, key=rank.get)", "known[0]"),
-        "the pair learnt last is joined first": ("min(known, key=rank.get)", "max(known, key=rank.get)"),
+        "the leftmost known pair is joined, not the one learned first": ("min(known, key=rank.get)", "known[0]"),
+        "the pair learned last is joined first": ("min(known, key=rank.get)", "max(known, key=rank.get)"),
         "the longest known token is taken from the left, as in another algorithm": '''
 def encode_bpe(word, merges):
     vocab = {"".join(pair) for pair in merges} | set(word)

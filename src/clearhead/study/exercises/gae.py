@@ -1,4 +1,4 @@
-"""Generalised advantage estimation."""
+"""Generalized advantage estimation."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ exercise = Exercise(
     title="GAE",
     section="Alignment",
     statement="""
-value[b, t] is the judgement of state t; there is one more value than rewards, that of the state after the last reward.
+value[b, t] is the judgment of state t; there is one more value than rewards, that of the state after the last reward.
 With d_t = reward_t + gamma value_{t+1} - value_t the advantage is A_t = d_t + gamma lam A_{t+1}, nothing following
 the last. Return the advantages A and the returns A + value_t, on which the value function is trained.
 """,

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.graph import graph_convolution, normalised_adjacency
+from clearhead.reference.graph import graph_convolution, normalized_adjacency
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -24,9 +24,9 @@ D the diagonal matrix of the degrees of A + I, the added loops counted.
     sizes={"N": (2, 6), "D": (1, 4), "F": (1, 4)},
     draw=_draw,
     edges=lambda rng: [{"a": np.array([[0.0, 1, 0], [1, 0, 0], [0, 0, 0]]), "x": rng.normal(size=(3, 2)), "w": rng.normal(size=(2, 2))}],
-    oracle=lambda a, x, w: np.maximum(graph_convolution(normalised_adjacency(a), x, w), 0),
+    oracle=lambda a, x, w: np.maximum(graph_convolution(normalized_adjacency(a), x, w), 0),
     hints=(
-        "Every node averages its neighbours and itself; a node of many neighbours must not shout.",
+        "Every node averages its neighbors and itself; a node of many neighbors must not shout.",
         "Dividing by the root of the degree on both sides keeps the matrix symmetric.",
         "looped = a + eye(N); d = looped.sum(1); hat = looped / sqrt(outer(d, d)); maximum(hat @ x @ w, 0).",
     ),
@@ -49,11 +49,11 @@ def graph_convolution(a, x, w):
 """,
     wrong={
         "the loops are missing: a node does not hear itself": ("a + np.eye(len(a))", "a", "looped.sum(1)", "looped.sum(1) + (looped.sum(1) == 0)"),
-        "neighbours are summed without being normalised": ("looped / np.sqrt(np.outer(d, d))", "looped"),
+        "neighbors are summed without being normalized": ("looped / np.sqrt(np.outer(d, d))", "looped"),
         "rows are divided by the degree: a plain mean, which is not symmetric": ("looped / np.sqrt(np.outer(d, d))", "looped / d[:, None]"),
         "degrees are those of A, without the loops": ("looped.sum(1)", "np.maximum(a.sum(1), 1)"),
         "both sides are divided by the degree, not by its root": ("np.sqrt(np.outer(d, d))", "np.outer(d, d)"),
         "the ReLU is missing": ("np.maximum(hat @ (x @ w), 0)", "hat @ (x @ w)"),
-        "the ReLU comes before the neighbours are averaged": ("np.maximum(hat @ (x @ w), 0)", "hat @ np.maximum(x @ w, 0)"),
+        "the ReLU comes before the neighbors are averaged": ("np.maximum(hat @ (x @ w), 0)", "hat @ np.maximum(x @ w, 0)"),
     },
 )  # fmt: skip

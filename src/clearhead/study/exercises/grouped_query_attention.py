@@ -19,7 +19,7 @@ exercise = Exercise(
     section="Attention",
     statement="""
 Causal attention with H query heads and G key/value heads, H being a multiple of G: query head h reads head
-floor(h G / H), so that neighbouring query heads share. T = S, and position t sees positions 0 to t.
+floor(h G / H), so that neighboring query heads share. T = S, and position t sees positions 0 to t.
 """,
     signature='def grouped_query_attention(q, k: "float[B, G, S, C]", v: "float[B, G, S, C]") -> "float[B, H, S, C]":',
     sizes={"G": (2, 3), "S": (2, 5), "C": (2, 4), "R": (2, 3)},
@@ -28,8 +28,8 @@ floor(h G / H), so that neighbouring query heads share. T = S, and position t se
     vjp=_vjp,
     forbidden=("torch.nn.functional.scaled_dot_product_attention", "torch.nn.MultiheadAttention"),
     hints=(
-        "How many query heads read each key head? Repeat, or give the queries an axis for it.",
-        "Heads 0 and 1 of four read head 0 of two: repeat each key head in place, do not tile the whole.",
+        "How many query heads read each KV head? Repeat, or give the queries an axis for it.",
+        "Heads 0 and 1 of four read head 0 of two: repeat each KV head in place, do not tile the whole.",
         "k = k.repeat(H // G, axis=1) (in torch repeat_interleave), then ordinary attention.",
     ),
     solution="""
@@ -55,10 +55,10 @@ def grouped_query_attention(q, k, v):
     return torch.einsum("bgrts,bgsc->bgrtc", z.softmax(-1), v).reshape(B, H, T, C)
 """,
     wrong={
-        "query heads take turns over the key heads, where neighbours must share": (
+        "query heads take turns over the KV heads, where neighbors must share": (
             "np.repeat(k, each, 1), np.repeat(v, each, 1)", "np.tile(k, (1, each, 1, 1)), np.tile(v, (1, each, 1, 1))"
         ),
-        "all query heads read the first key head: this is multi-query attention": (
+        "all query heads read the first KV head: this is multi-query attention": (
             "np.repeat(k, each, 1), np.repeat(v, each, 1)", "np.repeat(k[:, :1], q.shape[1], 1), np.repeat(v[:, :1], q.shape[1], 1)"
         ),
         "keys are shared in groups but values take turns": ("np.repeat(v, each, 1)", "np.tile(v, (1, each, 1, 1))"),

@@ -44,9 +44,9 @@ def grpo_advantages(reward):
 import torch
 
 def grpo_advantages(reward):
-    centred = reward - reward.mean(1, keepdim=True)
+    centered = reward - reward.mean(1, keepdim=True)
     same = (reward == reward[:, :1]).all(1, keepdim=True)
-    return (centred / reward.std(1, keepdim=True, unbiased=False)).masked_fill(same, 0.0)
+    return (centered / reward.std(1, keepdim=True, unbiased=False)).masked_fill(same, 0.0)
 """,
     wrong={
         "the deviation is taken with divisor N - 1": ("reward.std(1, keepdims=True)", "reward.std(1, keepdims=True, ddof=1)"),

@@ -60,9 +60,9 @@ def beam_length_penalty(next_log_p, end, beam, limit, alpha):
     wrong={
         "there is no penalty": (" / ((5 + len(y)) / 6) ** alpha", ""),
         "the score is divided by the length to the power alpha": ("((5 + len(y)) / 6) ** alpha", "len(y) ** alpha"),
-        "the score is multiplied by the penalty, which favours short texts": ("s / ((5", "s * ((5"),
+        "the score is multiplied by the penalty, which favors short texts": ("s / ((5", "s * ((5"),
         "the end is not counted in the length": ("(5 + len(y))", "(5 + len(y) - (y[-1] == end))"),
-        "a penalised score is carried on as if it were a log-probability": (
+        "a penalized score is carried on as if it were a log-probability": (
             "grown = [((*y, v), s + float(step))", "grown = [((*y, v), (s + float(step)) / ((5 + len(y) + 1) / 6) ** alpha)", "s / ((5 + len(y)) / 6) ** alpha", "s"
         ),
         "finished texts are ranked by log-probability": (

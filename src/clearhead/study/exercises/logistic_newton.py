@@ -18,7 +18,7 @@ exercise = Exercise(
     section="Classical learning",
     statement="""
 Newton's method from zero for the mean over i of the cross-entropy between y_i (0 or 1) and sigmoid(x_i . w + b), plus
-penalty times |w|^2 (the bias is not penalised). Return (w, b) after `steps` steps, each of full length.
+penalty times |w|^2 (the bias is not penalized). Return (w, b) after `steps` steps, each of full length.
 """,
     signature='def logistic_newton(x: "float[N, D]", y: "float[N]", steps: int, penalty: float) -> "w, b":',
     sizes={"N": (5, 9), "D": (1, 3)},
@@ -63,7 +63,7 @@ def logistic_newton(x, y, steps, penalty):
     wrong={
         "the step goes along the gradient: this is gradient descent": ("np.linalg.solve(hessian, gradient)", "gradient"),
         "the Hessian lacks the weights p (1 - p)": (" * (p * (1 - p))", ""),
-        "the bias is penalised": ("    shrink[-1, -1] = 0\n", ""),
+        "the bias is penalized": ("    shrink[-1, -1] = 0\n", ""),
         "the penalty's derivative lacks its factor 2": ("2 * penalty", "penalty"),
         "the penalty is missing from the Hessian": ("/ len(x) + shrink\n", "/ len(x)\n"),
         "the penalty is missing from the gradient": (" + shrink @ theta", ""),

@@ -19,7 +19,7 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
 
 exercise = Exercise(
     title="Perplexity",
-    section="Language modelling",
+    section="Language modeling",
     statement="""
 z[b, t] are a model's logits after reading ids[b, 0..t]: they predict ids[b, t + 1]. Row b has lengths[b] tokens, at
 least 2; the rest is padding. Return the perplexity over all predicted tokens of all rows together: the first token of a

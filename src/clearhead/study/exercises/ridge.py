@@ -16,8 +16,8 @@ exercise = Exercise(
     title="Ridge regression",
     section="Classical learning",
     statement="""
-The weights w and the bias b that minimise the mean over i of (x_i . w + b - y_i)^2, plus penalty times |w|^2. The bias
-is not penalised, and penalty > 0. Return (w, b). Solve the linear system yourself: no least-squares routine.
+The weights w and the bias b that minimize the mean over i of (x_i . w + b - y_i)^2, plus penalty times |w|^2. The bias
+is not penalized, and penalty > 0. Return (w, b). Solve the linear system yourself: no least-squares routine.
 """,
     signature='def ridge(x: "float[N, D]", y: "float[N]", penalty: float) -> "w, b":',
     sizes={"N": (3, 8), "D": (1, 4)},
@@ -27,8 +27,8 @@ is not penalised, and penalty > 0. Return (w, b). Solve the linear system yourse
     forbidden=("numpy.linalg.lstsq", "numpy.linalg.pinv", "torch.linalg.lstsq", "torch.linalg.pinv", "torch.pinverse", "torch.lstsq"),
     hints=(
         "Set the gradient with respect to b to 0 first: what does the best b look like for a given w?",
-        "b = mean(y) - mean(x) . w, so that centred data need no bias at all.",
-        "On centred data (X^T X + N penalty I) w = X^T y: the N comes from the mean in the loss.",
+        "b = mean(y) - mean(x) . w, so that centered data need no bias at all.",
+        "On centered data (X^T X + N penalty I) w = X^T y: the N comes from the mean in the loss.",
     ),
     solution="""
 import numpy as np
@@ -54,12 +54,12 @@ def ridge(x, y, penalty):
     wrong={
         "the penalty is not multiplied by N": ("len(x) * penalty", "penalty"),
         "there is no penalty": ("len(x) * penalty", "1e-12"),
-        "the bias is penalised too": (
+        "the bias is penalized too": (
             "    mean_x, mean_y = x.mean(0), y.mean()\n    c = x - mean_x\n", "    x = np.hstack((x, np.ones((len(x), 1))))\n    c, mean_y = x, 0.0\n",
             "    return w, mean_y - mean_x @ w", "    return w[:-1], w[-1]",
         ),
         "there is no bias: the line goes through the origin": ("x.mean(0), y.mean()", "0 * x.mean(0), 0 * y.mean()"),
-        "the targets are centred but not the inputs": ("c = x - mean_x", "c = x"),
+        "the targets are centered but not the inputs": ("c = x - mean_x", "c = x"),
         "the bias is the mean of the targets": ("mean_y - mean_x @ w", "mean_y"),
         "the library solves it": '''
 import numpy as np

@@ -53,7 +53,7 @@ def rotary_positions(x, positions, base):
     return torch.cat((z.real, z.imag), -1)
 """,
     wrong={
-        "neighbouring channels are paired, where halves must be": (
+        "neighboring channels are paired, where halves must be": (
             "x[..., : C // 2], x[..., C // 2 :]", "x[..., 0::2], x[..., 1::2]"
         ),
         "the turn goes the wrong way: the signs of sin are exchanged": (

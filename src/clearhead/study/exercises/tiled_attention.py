@@ -10,7 +10,7 @@ exercise = Exercise(
     section="Long sequences",
     statement="""
 softmax(q k^T / sqrt(C)) v, no mask, without ever holding the T x S matrix of scores: go over the keys in blocks (and
-over the queries too), carrying for each query the largest score m, the sum l and the unnormalised result o. The lengths
+over the queries too), carrying for each query the largest score m, the sum l and the unnormalized result o. The lengths
 need not be multiples of a block. Memory is measured.
 """,
     signature='def tiled_attention(q: "float[T, C]", k: "float[S, C]", v: "float[S, C]") -> "float[T, C]":',
@@ -73,7 +73,7 @@ def tiled_attention(q, k, v):
 ''',
         "the result so far is not rescaled when the maximum grows": ("o * shrink[:, None]", "o"),
         "the sum so far is not rescaled when the maximum grows": ("l * shrink", "l"),
-        "every block is normalised on its own, and the blocks are averaged": (
+        "every block is normalized on its own, and the blocks are averaged": (
             "            o = o * shrink[:, None] + p @ v[j : j + block]", "            o = o + p / p.sum(-1, keepdims=True) @ v[j : j + block]",
             "o / l[:, None]", "o / len(range(0, len(k), block))",
         ),

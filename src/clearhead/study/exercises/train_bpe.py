@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.tokenisation import train_byte_pairs
+from clearhead.reference.tokenization import train_byte_pairs
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -20,7 +20,7 @@ exercise = Exercise(
     title="Byte-pair encoding: training",
     section="Tokens",
     statement="""
-Words are cut into letters. Join the most frequent pair of neighbouring tokens wherever it stands, from the left, and
+Words are cut into letters. Join the most frequent pair of neighboring tokens wherever it stands, from the left, and
 repeat: return the first n pairs, or fewer where no pair is left. A word that occurs twice counts twice, pairs never
 reach across words, and 'aaa' holds the pair ('a', 'a') twice when counting. Among equally frequent pairs take the one
 whose left token is older, then whose right token is: letters are oldest, in alphabetical order, then come the tokens in

@@ -20,7 +20,7 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
 
 exercise = Exercise(
     title="Warm-up, then a cosine",
-    section="Optimisation",
+    section="Optimization",
     statement="""
 The learning rate at step t: straight up from 0 at t = 0 to peak at t = warmup, then down along half a cosine to
 floor * peak at t = steps, where it stays. warmup may be 0: then it begins at the peak.

@@ -14,7 +14,7 @@ import numpy as np
 from clearhead.errors import UserError
 from clearhead.reference import Array
 
-LONGEST = 400  # characters
+MAX_TYPED_CHARS = 400  # characters
 SIGNS = {"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "^": "**", "√": "sqrt", "π": "pi"}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "ln": np.log, "abs": np.abs, "sin": np.sin, "cos": np.cos,
@@ -36,8 +36,8 @@ def read(text: str, variables: Mapping[str, float] | None = None) -> np.ndarray:
 
     UserError: what is no answer.
     """
-    if len(text) > LONGEST:
-        raise UserError(f"the answer has {len(text)} characters; it may have {LONGEST}")
+    if len(text) > MAX_TYPED_CHARS:
+        raise UserError(f"the answer has {len(text)} characters; it may have {MAX_TYPED_CHARS}")
     plain = "".join(SIGNS.get(sign, sign) for sign in text).strip()
     if ";" in plain:
         plain = "[" + ", ".join(f"[{row.strip().strip('[]')}]" for row in plain.strip("[]").split(";")) + "]"

@@ -24,7 +24,7 @@ from clearhead.sandbox.codec import DEPTH, PARTS, pack, unpack
 
 leave = os._exit  # bound before anybody can put another in its place
 FILE = "answer.py"  # what the learner's file is called there
-LONGEST = 500  # characters of an error's message
+MAX_MESSAGE_CHARS = 500  # characters of an error's message
 
 
 def prepare(setup: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ def told(error: BaseException) -> list[str]:
 
 def _text(make: Callable[[], object], otherwise: str) -> str:
     try:
-        return f"{make()}"[:LONGEST]
+        return f"{make()}"[:MAX_MESSAGE_CHARS]
     except BaseException:
         return otherwise
 

@@ -14,7 +14,7 @@ from clearhead.study.practice.rules import framework, violations
 from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
-LONGEST = 2000  # characters of a sentence, or of one value that is shown
+MAX_SENTENCE_CHARS = 2000  # characters of a sentence, or of one value that is shown
 Runner = Callable[[dict[str, Any], float], Outcome]
 
 
@@ -44,7 +44,7 @@ def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None)
     """The verdict on a source text; `run` says where it is executed. Its text may go to any terminal."""
     with np.errstate(all="ignore"):  # a learner's numbers may be of any size
         verdict = _grade(exercise, source, run, seed)
-    said = tuple(_cut(_printable(line), LONGEST) for line in verdict.said)
+    said = tuple(_cut(_printable(line), MAX_SENTENCE_CHARS) for line in verdict.said)
     return replace(verdict, said=said, shown=_printable(verdict.shown), printed=_printable(verdict.printed))
 
 
@@ -245,7 +245,7 @@ def _short(value: Any) -> str:
 def _shown(given: dict[str, Any], got: Any, want: Any, without: bool) -> str:
     parts = [*given.items()] + ([] if without else [("returned", got)]) + [("wanted", want)]
     with np.printoptions(precision=4, suppress=True, threshold=60, edgeitems=2, linewidth=100):
-        lines = [(name, _cut(str(_plain(x)), LONGEST).splitlines() or [""]) for name, x in parts]
+        lines = [(name, _cut(str(_plain(x)), MAX_SENTENCE_CHARS).splitlines() or [""]) for name, x in parts]
     width = max(len(name) for name, _ in lines)
     return "\n".join(
         f"{name if i == 0 else '':<{width}}  {line}" for name, text in lines for i, line in enumerate(text)

@@ -143,7 +143,7 @@ PROBLEMS: dict[str, Problem] = {
         tolerance=1e-4,
     ),
     "layer-norm": Problem(
-        "Layer norm by hand", "Layer norm of x = {x} without gain, bias and ε: what is the result?",
+        "Layer norm by hand", "Layer norm of x = {x} without weight, bias and ε: what is the result?",
         lambda rng: {"x": tuple((rng.permutation(7)[:3] + 1.0).tolist())}, worked.layer_norm, "y",
         (
             Slip("the variance was divided by D - 1; layer norm divides by D", "σ²", lambda x: (np.array(x) - np.mean(x)) / np.std(x, ddof=1)),
@@ -154,7 +154,7 @@ PROBLEMS: dict[str, Problem] = {
         tolerance=6e-3,
     ),
     "layer-norm-backward": Problem(
-        "Layer norm, backwards", "y is the layer norm of x = {x} (gain 1, no ε), and dL/dy = {dy}. What is dL/dx?",
+        "Layer norm, backwards", "y is the layer norm of x = {x} (weight 1, no ε), and dL/dy = {dy}. What is dL/dx?",
         lambda rng: {"x": tuple((rng.permutation(6)[:3] + 1.0).tolist()), "dy": (*_some(rng, 2, low=0, high=2), 3.0)},
         worked.layer_norm, "dx",
         (
@@ -230,13 +230,13 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "attention-cost": Problem(
         "The size of the scores",
-        "One attention head over {tokens} tokens with {channels} channels, {bytes_each} bytes a number: how many bytes does "
+        "One attention head over {tokens} tokens with {head_dim} channels, {bytes_each} bytes a number: how many bytes does "
         "the whole matrix of scores take?",
-        lambda rng: {"tokens": int(rng.choice([1024, 2048, 8192])), "channels": int(rng.choice([64, 128])), "bytes_each": int(rng.choice([2, 4]))},
+        lambda rng: {"tokens": int(rng.choice([1024, 2048, 8192])), "head_dim": int(rng.choice([64, 128])), "bytes_each": int(rng.choice([2, 4]))},
         worked.attention_cost, "scores, bytes",
         (
-            Slip("that is their number: each takes several bytes", "scores, bytes", lambda tokens, channels, bytes_each: tokens**2),
-            Slip("the scores have no channels: they are N by N", "scores, bytes", lambda tokens, channels, bytes_each: tokens**2 * channels * bytes_each),
+            Slip("that is their number: each takes several bytes", "scores, bytes", lambda tokens, head_dim, bytes_each: tokens**2),
+            Slip("the scores have no channels: they are N by N", "scores, bytes", lambda tokens, head_dim, bytes_each: tokens**2 * head_dim * bytes_each),
         ),
         tolerance=2e-2,
     ),

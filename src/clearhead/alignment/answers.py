@@ -1,0 +1,98 @@
+"""Answers that a policy draws, in groups of one prompt each, and how they are laid out to learn from.
+
+What is drawn comes from the one engine, so an answer depends on the policy, its prompt, its seed and its index alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.local import LocalEngine
+from clearhead.text.packing import IGNORE_INDEX, Batch, Document, fill_rows, lay_out, sizes
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is asked, as text and as the tokens that the policy reads; of a task also its name and the problem."""
+
+    text: str
+    tokens: tuple[int, ...]
+    task: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was written, as text and as tokens, the end of the text included where it is `done`."""
+
+    text: str
+    tokens: tuple[int, ...]
+    done: bool
+
+
+class Group(NamedTuple):
+    """Answers to one prompt, and what each is worth."""
+
+    prompt: Prompt
+    answers: list[Answer]
+    rewards: Float[np.ndarray, "N"]
+
+    @property
+    def teaches(self) -> bool:
+        """Does it tell better answers from worse ones?"""
+        return bool(np.ptp(self.rewards) > 0)
+
+
+def draw(
+    engine: LocalEngine, prompts: Sequence[Prompt], n: int, sampling: SamplingParams, seeds: Sequence[int]
+) -> list[list[Answer]]:
+    """n answers to each prompt. Prompts must leave room in the engine's context."""
+    roots = engine.open_tokens([prompt.tokens for prompt in prompts])
+    try:
+        drawn = engine.extend(roots, n, sampling, seeds, stop=None)
+        return [
+            [Answer(text.text, tuple(engine.tokens(text.node)[len(prompt.tokens) :]), text.done) for text in texts]
+            for prompt, texts in zip(prompts, drawn, strict=True)
+        ]
+    finally:
+        engine.close(roots)
+
+
+class LaidOut(NamedTuple):
+    """Rows of documents, and where each learned token stands: its number among all of them at the place that predicts
+    it, IGNORE_INDEX elsewhere.
+    """
+
+    batch: Batch
+    number: Int[np.ndarray, "B T"]
+
+    def rows(self, values: Sequence[Float[np.ndarray, "_"]]) -> Float[np.ndarray, "B T"]:
+        """A number for each learned token, given by document, at its place; 0 elsewhere."""
+        flat = np.concatenate([*values, [0.0]]).astype(np.float32)  # IGNORE_INDEX reads the last
+        return flat[self.number]
+
+    def by_document(
+        self, rows: Float[np.ndarray, "B T"], documents: Sequence[Document]
+    ) -> list[Float[np.ndarray, "_"]]:
+        """The inverse: what stands at the places of each document's learned tokens."""
+        ends = np.cumsum([len(document.solution) for document in documents])
+        flat = np.empty(int(ends[-1]) if len(ends) else 0)
+        learned = self.number != IGNORE_INDEX
+        flat[self.number[learned]] = rows[learned]
+        return np.split(flat, ends[:-1])
+
+
+def lay_out_numbered(documents: Sequence[Document], length: int) -> LaidOut:
+    """The documents in as few rows of `length` tokens as they fill, in one row of padding where there are none."""
+    placed = fill_rows(sizes(documents, length), length)
+    rows = max(placed, default=0) + 1
+    starts = np.cumsum([0, *(len(document.solution) for document in documents)]).tolist()
+    numbered = [
+        Document(document.prompt, range(start, start + len(document.solution)))
+        for document, start in zip(documents, starts, strict=False)
+    ]
+    return LaidOut(lay_out(documents, placed, rows, length), lay_out(numbered, placed, rows, length).targets)

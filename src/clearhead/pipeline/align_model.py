@@ -1,0 +1,425 @@
+"""Aligning a checkpoint: from a file of pairs, or of prompts and a reward, to an adapter or the aligned model.
+
+    align.toml                   the settings            align.jsonl         everything measured on the way
+    before.json                  the untouched model     align.json          the result in figures
+    align.checkpoint.safetensors to go on from           report.html         before and after, side by side
+    adapter_model.safetensors, adapter_config.json       LoRA, as PEFT writes it; or, in full or merged,
+    model.safetensors, config.json, tokenizer.json       the model
+
+What is learned stands in alignment (dpo, rounds), what a row may be in text.preference_data, how a model is written in
+pipeline.tune.
+"""
+
+import copy
+import hashlib
+import json
+import math
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from clearhead.alignment.answers import Answer, Prompt, draw
+from clearhead.alignment.dpo import DpoLoss, Pair, count_pairs, pair_batch, reference_logprobs
+from clearhead.alignment.environment import Environment, Rewards, rewarded
+from clearhead.alignment.health import findings
+from clearhead.alignment.methods import AlignConfig
+from clearhead.alignment.policy_gradient import ActorCritic, policy_of
+from clearhead.alignment.rounds import Rounds, loss_of
+from clearhead.checkpoints import export
+from clearhead.checkpoints.load import LoadedModel, is_adapter
+from clearhead.config import to_dict
+from clearhead.errors import UserError
+from clearhead.files import write_json
+from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.local import LocalEngine
+from clearhead.nn.lora import TARGETS, LoraConfig, resolved
+from clearhead.pipeline import tune
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.learn import FULL_LR, KEPT, LORA_LR, rounds_of
+from clearhead.pipeline.rewards import of_file
+from clearhead.pipeline.rundir import read_json
+from clearhead.reasoning.statistics import bootstrap_difference, bootstrap_mean
+from clearhead.text.corpus import held_out
+from clearhead.text.preference_data import (
+    LIKE_PAIRS,
+    LIKE_PROMPTS,
+    PairRow,
+    PromptRow,
+    asked_tokens,
+    pair_row,
+    pair_tokens,
+    prompt_row,
+)
+from clearhead.text.sft_data import read_lines
+from clearhead.training.jsonl_log import Event, JsonlLog
+from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
+from clearhead.training.step import compute_dtype, mean_loss
+
+SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "align.jsonl"
+CHECKPOINT, REPORT = "align.checkpoint.safetensors", "report.html"
+HELD_OUT = 0.1  # of the rows, where no file is given for it
+MOST_HELD = 64  # prompts that are asked at every evaluation
+DRAWN = 4  # answers to each of them at temperature 1, before and after
+
+
+@dataclass(frozen=True)
+class AlignModelConfig:
+    """How to align a checkpoint; 0 leaves a choice open: `max_length` to the model, `steps` to the epochs.
+
+    `align` is as in a recipe (alignment.methods): with pairs, its method, `beta`, `lr` and the like count, and a step
+    reads `pairs` of them; with a reward, all of it counts.
+    """
+
+    model: str
+    data: Path
+    align: AlignConfig = field(default_factory=lambda: AlignConfig(method="dpo"))
+    held_out: Path | None = None
+    full: bool = False
+    rank: int = 8
+    alpha: float = 16.0
+    dropout: float = 0.0
+    targets: tuple[str, ...] = TARGETS
+    epochs: float = 1.0
+    steps: int = 0
+    pairs: int = 8
+    max_length: int = 0
+    max_tokens: int = 128
+    seed: int = 0
+    merge: bool = False
+    control_tokens: bool = False
+    samples: int = 6
+
+    def __post_init__(self) -> None:
+        for name in ("pairs", "max_tokens"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
+        for name in ("steps", "max_length", "samples"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} = {getattr(self, name)} must be 0 or more")
+        if not 0 < self.epochs < math.inf:
+            raise UserError(f"epochs = {self.epochs} must be a positive number")
+        if abs(self.seed) > LARGEST_SEED:
+            raise UserError(f"seed = {self.seed} is too large; -{LARGEST_SEED} to {LARGEST_SEED} are possible")
+        if self.full and self.merge:
+            raise UserError("full training has nothing to merge; leave out merge")
+        if self.align.method in ("none", "expert-iteration"):
+            raise UserError(f"method = {self.align.method!r} needs a task's checker and search; take dpo, grpo or ppo")
+        if self.of_pairs and self.align.reward != "checker":
+            raise UserError("a reward is for methods that draw answers; DPO learns from the pairs of its file alone")
+        if not self.of_pairs and not self.align.reward.endswith(".py"):
+            raise UserError(f"{self.align.method} needs a reward: name a Python file with reward(prompts, completions)")
+        if not self.full:
+            _ = self.lora
+
+    @property
+    def of_pairs(self) -> bool:
+        return self.align.method == "dpo"
+
+    @property
+    def lora(self) -> LoraConfig:
+        return LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model, and what it learns from: pairs or prompts, those held out beside them."""
+
+    config: AlignModelConfig
+    loaded: LoadedModel
+    pairs: list[Pair]
+    held_pairs: list[Pair]
+    prompts: list[Prompt]
+    held_prompts: list[Prompt]
+
+    @property
+    def length(self) -> int:
+        """Tokens in a row: the longest text's."""
+        if self.config.of_pairs:
+            every = (*self.pairs, *self.held_pairs)
+            return max(len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) for pair in every)
+        longest = max(len(prompt.tokens) for prompt in (*self.prompts, *self.held_prompts))
+        return min(self.loaded.decoder.config.max_positions, longest + self.config.max_tokens)
+
+    @property
+    def steps_of_an_epoch(self) -> int:
+        return -(-len(self.pairs) // self.config.pairs)
+
+    @property
+    def training(self) -> TrainConfig:
+        config, align = self.config, self.config.align
+        steps = align.rounds * align.updates
+        if config.of_pairs:
+            steps = config.steps or max(1, round(config.epochs * self.steps_of_an_epoch))
+        a_round = 1 if config.of_pairs else align.updates
+        lr = align.lr or (FULL_LR if config.full else LORA_LR)
+        return TrainConfig(
+            steps=steps, batch_size=1, seq_len=self.length, optimizer="adamw", lr=lr, adam_lr=lr,
+            weight_decay=align.weight_decay, warmup=min(align.warmup, steps - 1), clip=align.clip,
+            accumulate=align.accumulate, eval_every=align.eval_every * a_round, save_every=align.save_every * a_round,
+            compile="off", seed=config.seed,
+        )  # fmt: skip
+
+    @property
+    def digest(self) -> str:
+        """Of everything that is learned from: a run goes on with the same rows only."""
+        told = json.dumps([self.pairs, self.held_pairs, [p.tokens for p in (*self.prompts, *self.held_prompts)]])
+        return hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+
+
+def prepare(
+    config: AlignModelConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print
+) -> Prepared:
+    """What can be wrong with the data is told before a file is written."""
+    if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
+        raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
+    context = loaded.decoder.config.max_positions
+    if config.max_length > context:
+        raise UserError(f"max_length = {config.max_length} is more than the model's context of {context}; lower it")
+    if config.full or config.merge:
+        export.check(loaded)
+    else:
+        resolved(loaded.decoder, config.lora)
+    found: list[list[Any]] = [_read(config, config.data, loaded, skip_bad, say)]
+    if config.held_out:
+        found.append(_read(config, config.held_out, loaded, skip_bad, say))
+    else:
+        found = list(split(found[0]))
+    learned, held = ([item for _, item in rows] for rows in found)
+    if not learned:
+        raise UserError(f"{config.data} has one row; give at least two, one to learn from and one to measure with")
+    made = (learned, held, [], []) if config.of_pairs else ([], [], learned, held)
+    prepared = Prepared(config, loaded, *made)
+    _ = prepared.training
+    return prepared
+
+
+def split(rows: Sequence[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
+    """To learn from, and to measure with; rows that begin with the same question are on one side."""
+    held = {opening for opening, _ in rows if held_out(opening, HELD_OUT)} or {rows[-1][0]}
+    return [row for row in rows if row[0] not in held], [row for row in rows if row[0] in held]
+
+
+def _read(
+    config: AlignModelConfig, path: Path, loaded: LoadedModel, skip_bad: bool, say: Callable[[str], None]
+) -> list[tuple[str, Any]]:
+    """Each row's opening and what is learned from it; BadRows, or what is left without them."""
+    limit = config.max_length or loaded.decoder.config.max_positions
+    rows: list[Any]
+    if config.of_pairs:
+        rows, wrong = read_lines(path, pair_row, LIKE_PAIRS)
+    else:
+        rows, wrong = read_lines(path, prompt_row, LIKE_PROMPTS)
+    found = []
+    for row in rows:
+        number, opening = (row.chosen.line, row.chosen.opening) if config.of_pairs else (row.line, row.opening)
+        try:
+            item = _pair(row, config, loaded, limit) if config.of_pairs else _prompt(row, config, loaded, limit)
+            found.append((opening, item))
+        except UserError as error:
+            wrong.append(f"{path}, line {number}: {error}")
+    wrong.sort(key=lambda told: int(told.removeprefix(f"{path}, line ").partition(":")[0]))
+    if wrong and (not skip_bad or not found):
+        raise tune.BadRows(path, wrong, len(found) + len(wrong))
+    for line in wrong:
+        say(f"left out: {line}")
+    return found
+
+
+def _pair(row: PairRow, config: AlignModelConfig, loaded: LoadedModel, limit: int) -> Pair:
+    pair = Pair(*pair_tokens(row, loaded.tokenizer, loaded.template, config.control_tokens))
+    longest = len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) - 1
+    if longest > limit:
+        raise UserError(f"{longest} tokens are too long; {limit} are possible, shorten it")
+    return pair
+
+
+def _prompt(row: PromptRow, config: AlignModelConfig, loaded: LoadedModel, limit: int) -> Prompt:
+    text, tokens = asked_tokens(row, loaded.tokenizer, loaded.template, config.control_tokens)
+    if len(tokens) >= limit:
+        raise UserError(f"{len(tokens)} tokens leave no room for an answer; {limit} are possible, shorten it")
+    return Prompt(text, tokens, problem=str(row.messages[-1]["content"]))
+
+
+def align(prepared: Prepared, context: Context) -> dict[str, Any]:
+    """Measure, learn, measure again, and write the result, which is returned as plain data."""
+    config, folder = prepared.config, context.run.path
+    if (folder / RESULT).is_file():
+        context.say("done before")
+        return cast(dict[str, Any], read_json(folder / RESULT))
+    started = time.perf_counter()
+    decoder, log = prepared.loaded.decoder, JsonlLog(folder / LOG)
+    reference = copy.deepcopy(decoder).requires_grad_(False).eval()
+    if not (folder / BEFORE).is_file():
+        write_json(folder / BEFORE, measured(prepared, reference, reference, context))
+    lora = None if config.full else config.lora
+    tune.make_trainable(decoder, lora, config.seed)
+    sizes = tune.parameters(decoder)
+    share = sizes["trainable"] / sizes["total"]
+    context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
+    learn = _learn_from_pairs if config.of_pairs else _learn_from_answers
+    learn(prepared, reference, context, log)
+    decoder.eval()
+    before, after = read_json(folder / BEFORE), measured(prepared, decoder, reference, context)
+    result = {
+        "model": prepared.loaded.name, "method": config.align.learns.label, "parameters": sizes,
+        "peak_memory": tune.peak_memory(context.device), "steps": prepared.training.steps,
+        "rows": len(prepared.pairs) + len(prepared.prompts),
+        "held_out_rows": len(prepared.held_pairs) + len(prepared.held_prompts),
+        "seconds": time.perf_counter() - started, "settings": _plain(config),
+        "figures": compared(before, after), "health": findings(rounds_of(log)),
+        "answers": [
+            {"question": prompt.problem, "prompt": prompt.text, "before": old, "after": new, "answer": ""}
+            for prompt, old, new in zip(prepared.held_prompts, before["answers"], after["answers"], strict=False)
+        ],
+    }  # fmt: skip
+    tune.save(prepared.loaded, folder, lora, config.merge)
+    write_json(folder / RESULT, result)
+    for name in (CHECKPOINT, KEPT):
+        (folder / name).unlink(missing_ok=True)
+    return result
+
+
+def _plain(config: AlignModelConfig) -> dict[str, Any]:
+    plain = to_dict(config)
+    return {**{key: value for key, value in plain.items() if key != "align"}, **plain["align"]}
+
+
+def _meta(prepared: Prepared) -> dict[str, Any]:
+    return {"digest": prepared.digest, "lora": None if prepared.config.full else to_dict(prepared.config.lora)}
+
+
+def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
+    config, length, device = prepared.config, prepared.length, context.device
+    parts = config.align.accumulate
+    with context.progress("reference", 2) as done:
+        log_ref = reference_logprobs(prepared.pairs, length, reference, device)
+        done(1)
+        held_ref = reference_logprobs(prepared.held_pairs, length, reference, device)
+        done(1)
+    held = [
+        pair_batch(prepared.held_pairs[at : at + config.pairs], held_ref[at : at + config.pairs], length)
+        for at in range(0, len(prepared.held_pairs), config.pairs)
+    ]
+    loss = DpoLoss(config.align.starting_beta)
+
+    def batch(i: int) -> Any:
+        step, part = divmod(i, parts)
+        epoch, within = divmod(step, prepared.steps_of_an_epoch)
+        order = list(range(len(prepared.pairs)))
+        random.Random(f"{config.seed}/{epoch}").shuffle(order)
+        some = np.array_split(order[within * config.pairs : (within + 1) * config.pairs], parts)[part].tolist()
+        return pair_batch([prepared.pairs[j] for j in some], log_ref[some], length)
+
+    def on_eval(model: Any, step: int) -> Mapping[str, Any]:
+        return {"held_out_loss": mean_loss(model, held, loss, device, count_pairs)}
+
+    _train(prepared, prepared.loaded.decoder, batch, loss, context, log, on_eval, 4)
+
+
+def _learn_from_answers(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
+    config, decoder = prepared.config, prepared.loaded.decoder
+    model: Any = decoder
+    if config.align.critic:
+        critic = copy.deepcopy(reference)
+        tune.make_trainable(critic, None if config.full else config.lora, config.seed + 1)
+        model = ActorCritic(decoder, critic).to(context.device)
+    prompts = prepared.prompts
+
+    def stream(first: int, n: int) -> list[Prompt]:
+        found = []
+        for number in range(first, first + n):
+            epoch, at = divmod(number, len(prompts))
+            found.append(random.Random(f"{config.seed}/align/{epoch}").sample(prompts, len(prompts))[at])
+        return found
+
+    environment = Environment(stream, of_file(config.align.reward), max_tokens=config.max_tokens)
+    rounds = Rounds(
+        config.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
+        compute_dtype("auto", context.device), log, context.run.path / KEPT,
+    )  # fmt: skip
+
+    def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
+        scores = _scores(prepared, policy_of(trained), environment.reward, likeliest(config), 1)[0]
+        told = rounds_of(log)[-1]
+        context.say(
+            f"round {told['round'] + 1}: reward {told['reward']:.3f}, held-out greedy {scores.mean():.3f}, "
+            f"KL {told['kl_token']:.3f} nats a token, entropy {told['entropy']:.3f}"
+        )
+        return {"held_out_reward": float(scores.mean())}
+
+    _train(prepared, model, rounds.batch, loss_of(config.align), context, log, on_eval, 0)
+
+
+def likeliest(config: AlignModelConfig) -> SamplingParams:
+    return SamplingParams(temperature=0.0, max_tokens=config.max_tokens)
+
+
+def _train(
+    prepared: Prepared, model: Any, batch: Callable[[int], Any], loss: Any, context: Context, log: JsonlLog,
+    on_eval: Callable[[Any, int], Mapping[str, Any]], prefetch: int,
+) -> None:  # fmt: skip
+    def note(event: Event) -> None:
+        if event["kind"] == "step" and (numbers := loss.drain()):
+            log.emit("learned", step=event["step"], **numbers)
+
+    model.train()
+    with context.watch(f"align, {prepared.config.align.learns.label}") as watch:
+        train(
+            prepared.training, model, batch, loss, checkpoint=context.run.path / CHECKPOINT, log=log,
+            callbacks=[watch, note], meta=_meta(prepared), on_eval=on_eval, prefetch=prefetch,
+        )  # fmt: skip
+
+
+def measured(prepared: Prepared, decoder: Any, reference: Any, context: Context) -> dict[str, Any]:
+    """What a model makes of the held-out rows, as plain data: scores by row, and its answers in words."""
+    config = prepared.config
+    if config.of_pairs:
+        pairs, length = prepared.held_pairs, prepared.length
+        log_p = reference_logprobs(pairs, length, decoder, context.device)
+        log_ref = reference_logprobs(pairs, length, reference, context.device)
+        margins = config.align.starting_beta * (log_p - log_ref) @ np.array([1.0, -1.0])
+        preferred = log_p[:, 0] > log_p[:, 1]
+        return {"pairs": {"margin": margins.tolist(), "likelier": preferred.astype(float).tolist()}, "answers": []}
+    reward = of_file(config.align.reward)
+    greedy, answers = _scores(prepared, decoder, reward, likeliest(config), 1)
+    sampled, _ = _scores(prepared, decoder, reward, SamplingParams(max_tokens=config.max_tokens), DRAWN)
+    return {
+        "pairs": {}, "greedy": greedy.tolist(), "sampled": sampled.tolist(),
+        "answers": [found[0].text for found in answers[: config.samples]],
+    }  # fmt: skip
+
+
+def _scores(
+    prepared: Prepared, decoder: Any, reward: Rewards, sampling: SamplingParams, n: int
+) -> tuple[np.ndarray, list[list[Answer]]]:
+    """The rewards of n answers to each held-out prompt, "P n", and the answers."""
+    prompts = prepared.held_prompts[:MOST_HELD]
+    engine = LocalEngine(decoder, prepared.loaded.tokenizer)
+    answers = draw(engine, prompts, n, sampling, [prepared.config.seed + i for i in range(len(prompts))])
+    return np.array(rewarded(reward, prompts, answers)), answers
+
+
+def compared(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Means with their intervals, before and after, and the paired gain."""
+    named = {
+        "reward of a greedy answer": ("greedy",), "reward of a sampled answer": ("sampled",),
+        "chosen answer likelier": ("pairs", "likelier"), "margin in nats times beta": ("pairs", "margin"),
+    }  # fmt: skip
+
+    def at(found: Mapping[str, Any], path: tuple[str, ...]) -> Any:
+        for key in path:
+            found = found.get(key, {})
+        return found
+
+    return {
+        name: {
+            "before": bootstrap_mean(at(before, path))._asdict(), "after": bootstrap_mean(at(after, path))._asdict(),
+            "gain": bootstrap_difference(at(after, path), at(before, path))._asdict(),
+        }
+        for name, path in named.items() if at(before, path)
+    }  # fmt: skip

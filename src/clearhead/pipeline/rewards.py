@@ -1,0 +1,139 @@
+"""What a run's policy is asked when it learns from its own answers, and what these are worth.
+
+The training problems of its tasks; the task's checker, the reward model, or a function of the user's.
+"""
+
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from clearhead.alignment.answers import Answer, Prompt
+from clearhead.alignment.environment import Environment, Rewards
+from clearhead.alignment.policy_gradient import policy_of
+from clearhead.alignment.reward import OUTCOME, PROCESS
+from clearhead.alignment.scorer import LocalScorer
+from clearhead.errors import UserError
+from clearhead.generation.local import LocalEngine
+from clearhead.pipeline.context import Context
+from clearhead.pipeline.data import POOL
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.stages import load_reward, strategy_context
+from clearhead.reasoning.strategies import known, run_strategies
+from clearhead.reasoning.strategy import PartialSolution
+from clearhead.tasks.task import Task
+from clearhead.tasks.userfile import UserFile
+from clearhead.text.begin import prompt_tokens
+from clearhead.text.prompt_format import join_steps, solution_tokens, split_steps, steps_prompt
+from clearhead.text.protocol import Tokenizer
+
+HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
+HEADS = {"outcome": OUTCOME, "process": PROCESS}
+REWARD_SECONDS = 60.0  # that a user's reward may take for a round's answers
+
+
+def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenizer, model: Any) -> Environment:
+    """The training problems of the run's tasks, by their shares, and the reward that the recipe names."""
+    recipe = context.recipe
+    config, check = recipe.align, checker(tasks)
+    pools = {name: task.problems("train", POOL, recipe.seed) for name, task in tasks.items()}
+    room = policy_of(model).config.max_positions - 1
+
+    def prompt(number: int) -> Prompt:
+        rng = random.Random(f"{recipe.seed}/align/{number}")
+        while True:
+            (name,) = rng.choices(list(tasks), [task.share for task in recipe.tasks])
+            problem = rng.choice(pools[name])
+            text = steps_prompt(problem)
+            if len(ids := prompt_tokens(tokenizer, text)) <= room:
+                return Prompt(text, tuple(ids), name, problem)
+
+    def search(prompts: Sequence[Prompt], seed: int) -> list[list[Answer]]:
+        engine = LocalEngine(policy_of(model), tokenizer, kv_memory=recipe.kv_part(HOLDERS))
+        budget, found = config.budget or max(recipe.evaluation.budgets), dict[Prompt, list[Answer]]()
+        for name, task in tasks.items():
+            some = [prompt for prompt in prompts if prompt.task == name]
+            context = strategy_context(engine, scorer, task, recipe.search)
+            traces = (
+                run_strategies([config.search], context, [p.problem for p in some], budget, seed)[0] if some else {}
+            )
+            for asked, trace in zip(some, traces.get(config.search, ()), strict=True):
+                steps = trace.marks[-1].steps
+                found[asked] = [] if steps is None else [written(tokenizer, steps)]
+        return [found[prompt] for prompt in prompts]
+
+    finds = config.learns.learns == "finds"
+    reward = load_reward(context.run, context.device) if config.reward in HEADS or finds else None
+    scorer = None if reward is None else LocalScorer(reward, tokenizer, kv_memory=recipe.kv_part(HOLDERS))
+    if finds:
+        known([config.search], has_reward_model=scorer is not None, measured=False)
+    if config.reward == "checker":
+        return Environment(
+            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if finds else None,
+            recipe.search.most_solution_tokens,
+        )  # fmt: skip
+    given = of_model(scorer, HEADS[config.reward]) if config.reward in HEADS else of_file(config.reward)
+    return Environment(
+        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if finds else None,
+        recipe.search.most_solution_tokens,
+    )  # fmt: skip
+
+
+def most(recipe: Recipe) -> int:
+    return recipe.search.most_solution_tokens
+
+
+def written(tokenizer: Tokenizer, steps: Sequence[str]) -> Answer:
+    """A whole solution as the policy would have written it."""
+    text = join_steps(steps)
+    return Answer(text, tuple(solution_tokens(tokenizer, text)), True)
+
+
+def checker(tasks: Mapping[str, Task]) -> Rewards:
+    """1 for a right answer, 0 for a wrong one or none."""
+
+    def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[float]:
+        return [float(is_right(tasks[p.task], p.problem, a)) for p, a in zip(prompts, answers, strict=True)]
+
+    return reward
+
+
+def is_right(task: Task, problem: str, answer: Answer) -> bool:
+    found = task.answer(problem, split_steps(answer.text)) if answer.done else None
+    return found is not None and task.check(problem, found)
+
+
+def of_model(scorer: LocalScorer | None, head: int) -> Rewards:
+    """What a head of the reward model thinks of a finished answer; 0 for one that does not end."""
+    if scorer is None:
+        raise UserError("align.reward names the reward model, and the run has trained none; take reward = 'checker'")
+
+    def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[float]:
+        drafts = [PartialSolution(p.problem, split_steps(a.text), True) for p, a in zip(prompts, answers, strict=True)]
+        values = scorer.values(drafts)[:, head]
+        scorer.forget(list({prompt.problem for prompt in prompts}))
+        return np.where([answer.done for answer in answers], values, 0.0).tolist()
+
+    return reward
+
+
+def of_file(name: str) -> Rewards:
+    """The function reward(prompts, completions) of the user's own file, in a process of its own."""
+    file = UserFile(Path(name))
+    if not name.endswith(".py"):
+        raise UserError(f"align.reward = {name!r} is unknown; take checker, outcome, process, or a Python file")
+    if "reward" not in file.functions():
+        raise UserError(f"{name} has no function reward; write def reward(prompts, completions) -> list of numbers")
+
+    def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> Any:
+        named = {"prompts": [p.problem or p.text for p in prompts], "completions": [a.text for a in answers]}
+        try:
+            return file.call("reward", REWARD_SECONDS, **named)
+        except TimeoutError:
+            raise UserError(
+                f"reward in {name} took longer than {REWARD_SECONDS:g} s for {len(answers)} answers"
+            ) from None
+
+    return reward
