@@ -259,11 +259,11 @@ def test_explained_variance() -> None:
     assert explained_variance(returns[:1], returns[:1]) == 0
 
 
-def rounds(folder: Path, model: object, config: AlignConfig) -> Rounds:
-    def ends_in_one(asked: object, answers: list[Answer]) -> list[float]:
-        return [float("1" in answer.text) for answer in answers]
+def rounds(folder: Path, model: object, config: AlignConfig, paid: str = "1") -> Rounds:
+    def has_a_one(asked: object, answers: list[Answer]) -> list[float]:
+        return [float(paid in answer.text) for answer in answers]
 
-    environment = Environment(prompts, ends_in_one, truth=ends_in_one, max_tokens=6)  # type: ignore[arg-type]
+    environment = Environment(prompts, has_a_one, truth=has_a_one, max_tokens=6)  # type: ignore[arg-type]
     log = JsonlLog(folder / "align.jsonl")
     return Rounds(
         config, environment, TOKENIZER, model, decoder(1), LENGTH, 0, torch.float32, log, folder / "r.safetensors"
@@ -287,3 +287,17 @@ def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path,
     assert all(np.array_equal(a, b) for a, b in zip(again.batch(1), made.batch(1), strict=True)), "as it was kept"
     assert len(read(tmp_path / "align.jsonl")) == 1, "a round that was begun is not told again"
     assert isinstance(made.batch(1), PairBatch) == (method == "dpo")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_round_that_teaches_nothing_has_no_gradient(tmp_path: Path, method: str) -> None:
+    without_kl = {"beta": 0.0} if method in ("grpo", "dr-grpo", "dapo", "rloo") else {}
+    config = AlignConfig(method=method, problems=2, samples=3, **without_kl)  # type: ignore[arg-type]
+    model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
+    loss = loss_of(config)(model, to_tensors(rounds(tmp_path, model, config, paid="x").batch(0), CPU))
+    loss.backward()
+    if method != "ppo":  # whose value head still learns that nothing is to be had
+        assert loss.item() == 0
+        assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+    (event,) = read(tmp_path / "align.jsonl")
+    assert event["reward"] == 0 and event["without_variance"] == 1
