@@ -205,7 +205,10 @@ def test_pairs_and_finds() -> None:
     group = Group(prompt, [a, b, c, a], np.array([1.0, 0.0, 1.0, 1.0]))
     pair = pair_of(group, random.Random(0))
     assert pair is not None and pair.rejected == b.tokens and pair.chosen in (a.tokens, c.tokens)
-    assert pair_of(Group(prompt, [a, b], np.zeros(2)), random.Random(0)) is None
+    unsolved = Group(prompt, [b, b], np.zeros(2))
+    assert pair_of(unsolved, random.Random(0)) is None
+    assert pair_of(unsolved, random.Random(0), [b]) is None, "what search found is what was drawn"
+    assert pair_of(unsolved, random.Random(0), [c]) == Pair(prompt.tokens, c.tokens, b.tokens)
     assert finds([group], {}, 4) == [Document(prompt.tokens, a.tokens), Document(prompt.tokens, c.tokens)]
     assert finds([group], {}, 1) == [Document(prompt.tokens, a.tokens)]
     unsolved = Group(prompt, [b], np.zeros(1))

@@ -60,9 +60,9 @@ class AlignConfig:
 
     `beta` weighs the KL to the policy as it was at first, `kl` says where: in the loss, or in the reward; left out,
     both are the method's. `target_kl`, in nats an answer, lets β adapt to it; 0: β is fixed. `search`: a strategy that
-    expert iteration tries, with `budget` tokens, at problems that no answer solves. `keep`: different right answers
-    that it learns from, of one problem. `accumulate`: parts that a step is computed in, where memory is short. `lr` is
-    AdamW's; 0: as the model's size asks for.
+    expert iteration and DPO try, with `budget` tokens, at problems that no answer solves. `keep`: different right
+    answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in, where
+    memory is short. `lr` is AdamW's; 0: as the model's size asks for.
 
     `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
     can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
@@ -142,13 +142,13 @@ class AlignConfig:
         """The settings that the method does not look at."""
         if self.method == "none":
             return [field.name for field in fields(self) if field.name != "method"]
-        of_finds, of_policy = ("search", "budget", "keep"), ("clip_low", "clip_high", "kl", "target_kl", "betas")
         unread = [] if self.critic else ["gamma", "lam", "value"]
-        if self.learns.learns != "finds":
-            unread += of_finds
-        if self.learns.learns != "policy":
-            unread += of_policy
-        return unread + (["beta"] if self.learns.learns == "finds" else [])
+        unread += {
+            "policy": ["search", "budget", "keep"],
+            "pairs": ["keep", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+            "finds": ["beta", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+        }[self.learns.learns]
+        return unread
 
     @property
     def learns(self) -> Method:

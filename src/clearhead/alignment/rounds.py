@@ -103,7 +103,8 @@ class Rounds:
             most = min(self.environment.max_tokens, self.length)
             batches = dealt(items, config, rng, lambda part, step: policy_batch(part, step, config, self.length, most))
         elif config.learns.learns == "pairs":
-            pairs = [pair for group in drawn.groups if (pair := pair_of(group, rng))]
+            found = self._searched(drawn.groups, number)
+            pairs = [pair for g in drawn.groups if (pair := pair_of(g, rng, found.get(g.prompt, ())))]
             log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.reference, self.device), strict=True))
             batches = dealt(pairs, config, rng, lambda part, _: of_pairs(part, log_ref, self.length))
         else:

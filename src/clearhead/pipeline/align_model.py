@@ -64,7 +64,7 @@ SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "alig
 CHECKPOINT, REPORT = "align.checkpoint.safetensors", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 MOST_HELD = 64  # prompts that are asked at every evaluation
-OF_DRAWN = ("reward", "rounds", "problems", "samples", "epochs", "minibatches", "temperature")  # settings
+OF_DRAWN = ("reward", "rounds", "problems", "samples", "epochs", "minibatches", "temperature", "search", "budget")
 DRAWN = 4  # answers to each of them at temperature 1, before and after
 
 
