@@ -205,7 +205,10 @@ def test_pairs_and_finds() -> None:
     group = Group(prompt, [a, b, c, a], np.array([1.0, 0.0, 1.0, 1.0]))
     pair = pair_of(group, random.Random(0))
     assert pair is not None and pair.rejected == b.tokens and pair.chosen in (a.tokens, c.tokens)
-    assert pair_of(Group(prompt, [a, b], np.zeros(2)), random.Random(0)) is None
+    unsolved = Group(prompt, [b, b], np.zeros(2))
+    assert pair_of(unsolved, random.Random(0)) is None
+    assert pair_of(unsolved, random.Random(0), [b]) is None, "what search found is what was drawn"
+    assert pair_of(unsolved, random.Random(0), [c]) == Pair(prompt.tokens, c.tokens, b.tokens)
     assert finds([group], {}, 4) == [Document(prompt.tokens, a.tokens), Document(prompt.tokens, c.tokens)]
     assert finds([group], {}, 1) == [Document(prompt.tokens, a.tokens)]
     unsolved = Group(prompt, [b], np.zeros(1))
@@ -235,6 +238,10 @@ def test_rewards_of_any_kind_of_number() -> None:
         ({"samples": 1}, "at least 2"), ({"beta": -0.1}, "beta = -0.1"), ({"method": "dpo", "beta": 0.0}, "beta = 0"),
         ({"temperature": 0.0}, "temperature"), ({"gamma": 1.5}, "gamma"), ({"rounds": 0}, "rounds"),
         ({"method": "dr-grpo", "target_kl": 1.0}, "adapts beta"),
+        ({"method": "grpo", "lam": 0.5}, "lam = 0.5 would change nothing: grpo has no use for it"),
+        ({"method": "grpo", "search": "beam"}, "no use for it"), ({"method": "dpo", "clip_low": 0.1}, "no use for it"),
+        ({"method": "none", "rounds": 9}, "set method as well"),
+        ({"method": "expert-iteration", "beta": 0.1}, "no use for it"),
         ({"method": "grpo", "target_kl": 1.0}, "in the reward"),
     ],
 )  # fmt: skip
@@ -255,11 +262,11 @@ def test_explained_variance() -> None:
     assert explained_variance(returns[:1], returns[:1]) == 0
 
 
-def rounds(folder: Path, model: object, config: AlignConfig) -> Rounds:
-    def ends_in_one(asked: object, answers: list[Answer]) -> list[float]:
-        return [float("1" in answer.text) for answer in answers]
+def rounds(folder: Path, model: object, config: AlignConfig, paid: str = "1") -> Rounds:
+    def has_a_one(asked: object, answers: list[Answer]) -> list[float]:
+        return [float(paid in answer.text) for answer in answers]
 
-    environment = Environment(prompts, ends_in_one, truth=ends_in_one, max_tokens=6)  # type: ignore[arg-type]
+    environment = Environment(prompts, has_a_one, truth=has_a_one, max_tokens=6)  # type: ignore[arg-type]
     log = JsonlLog(folder / "align.jsonl")
     return Rounds(
         config, environment, TOKENIZER, model, decoder(1), LENGTH, 0, torch.float32, log, folder / "r.safetensors"
@@ -283,3 +290,17 @@ def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path,
     assert all(np.array_equal(a, b) for a, b in zip(again.batch(1), made.batch(1), strict=True)), "as it was kept"
     assert len(read(tmp_path / "align.jsonl")) == 1, "a round that was begun is not told again"
     assert isinstance(made.batch(1), PairBatch) == (method == "dpo")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_round_that_teaches_nothing_has_no_gradient(tmp_path: Path, method: str) -> None:
+    without_kl = {"beta": 0.0} if method in ("grpo", "dr-grpo", "dapo", "rloo") else {}
+    config = AlignConfig(method=method, problems=2, samples=3, **without_kl)  # type: ignore[arg-type]
+    model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
+    loss = loss_of(config)(model, to_tensors(rounds(tmp_path, model, config, paid="x").batch(0), CPU))
+    loss.backward()
+    if method != "ppo":  # whose value head still learns that nothing is to be had
+        assert loss.item() == 0
+        assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+    (event,) = read(tmp_path / "align.jsonl")
+    assert event["reward"] == 0 and event["without_variance"] == 1

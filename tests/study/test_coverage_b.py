@@ -9,14 +9,21 @@ from guide_answers import Place, check_answer, places
 COVERAGE: dict[str, Any] = tomllib.loads((Path(__file__).parent / "coverage-b.toml").read_text(encoding="utf-8"))
 
 
+SIDE = ("to do", "asked today")
+
+
 def mapped() -> list[Place]:
-    questions = [tuple(place) for name, part in COVERAGE.items() if name != "to do" for place in part.values()]
-    return questions + [tuple(place) for part in COVERAGE["to do"].values() for place in part]
+    questions = [tuple(place) for name, part in COVERAGE.items() if name not in SIDE for place in part.values()]
+    return questions + [tuple(place) for name in SIDE for part in COVERAGE[name].values() for place in part]
 
 
 def test_all_64_questions_and_both_announcements_are_mapped() -> None:
-    assert sum(len(part) for name, part in COVERAGE.items() if name != "to do") == 64
+    assert sum(len(part) for name, part in COVERAGE.items() if name not in SIDE) == 64
     assert [len(part) for part in COVERAGE["to do"].values()] == [13, 10]
+
+
+def test_more_than_30_questions_are_asked_today() -> None:
+    assert sum(len(part) for part in COVERAGE["asked today"].values()) >= 30
 
 
 def test_each_has_one_answer_of_its_own() -> None:

@@ -38,7 +38,7 @@ def test_figures_show_what_their_answers_say() -> None:
 
     assert ends("rates")[0] == "rate 0.102"  # it grows
     assert ends("depth") == ["He × 1.2", "residual", "He", "He × 0.8"]
-    assert ends("scaling") == ["divided by √C", "as they are"]
+    assert ends("scaling") == ["divided by √C", "not divided"]
     assert ends("cache") == ["64 KV heads", "8 KV heads", "1 KV head"]
     assert ends("traffic") == ["plain", "by tiles"]
     assert ends("votes") == [f"p = {p}" for p in (0.7, 0.55, 0.5, 0.45, 0.3)]

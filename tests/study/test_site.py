@@ -1,6 +1,8 @@
 """The guide as web pages: whole, safe, and every formula a formula."""
 
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from clearhead.study.book import Chapter, read
 from clearhead.study.examples import GUIDE
 from clearhead.study.notes import parse
 
-VOID = {"meta", "img", "br", "hr", "mspace", "input", "link"}
+VOID = {"meta", "img", "br", "hr", "mspace", "input", "link", "wbr"}
 
 
 class Reader(HTMLParser):
@@ -65,19 +67,20 @@ def test_every_link_leads_somewhere(guide: dict[str, Reader]) -> None:
 
 
 def test_nothing_is_fetched_and_nothing_runs(guide: dict[str, Reader]) -> None:
-    for page in guide.values():
-        assert not page.tags & {"script", "link", "iframe", "object", "form"}
+    for name, page in guide.items():
+        assert not page.tags & {"link", "iframe", "object", "form"}
+        assert ("script" in page.tags) == (name == site.QUESTIONS)
         assert page.sources == []
         assert all(re.match(r"data:image/png;base64,|https?://|#|[\w-]+\.html", link) for link in page.links)
 
 
 def test_every_formula_of_the_guide_is_mathml() -> None:
     for name, text in site.pages(read(GUIDE)).items():
-        body = re.sub(r"<pre.*?</pre>", "", text, flags=re.DOTALL)
+        body = re.sub(r"<(pre|script).*?</\1>", "", text, flags=re.DOTALL)
         body = re.sub(r"<code>[^<]*</code>", "", body)
         assert "$" not in body.replace("$0", ""), name
         formulas = re.findall(r"<math.*?</math>", body, flags=re.DOTALL)
-        assert formulas or name == "index.html"
+        assert formulas or name in ("index.html", site.QUESTIONS)
         assert not any(re.search(r">\\[a-zA-Z]", formula) for formula in formulas), name
 
 
@@ -92,9 +95,9 @@ def test_what_cannot_be_translated_is_shown_as_text() -> None:
 def test_what_notes_say_is_text_and_no_html() -> None:
     text = '# One\n1) <script>alert(1)</script> & "x"?\n\n    <img src=x onerror=alert(1)> [a](javascript:alert(1))\n'
     text += "\n    ```<script>\n    <b>\n    ```\n\n    ```output\n    </pre><script>\n    ```\n"
-    for page in site.pages([chapter(text)]).values():
+    for name, page in site.pages([chapter(text)]).items():
         found = Reader(page)
-        assert not found.tags & {"script", "b"}
+        assert "b" not in found.tags and page.count("<script") == (name == site.QUESTIONS)
         assert not any(link.startswith("javascript") for link in found.links)
         assert "onerror" not in page
 
@@ -114,3 +117,35 @@ def test_code_is_colored_and_its_output_marked() -> None:
 def test_the_style_names_what_the_pages_use() -> None:
     style = Path(site.STYLE).read_text(encoding="utf-8")
     assert "http" not in style and "@import" not in style and "url(" not in style
+
+
+def test_only_the_list_of_questions_runs_a_script_and_only_its_own() -> None:
+    pages = site.pages(read(GUIDE)[:2])
+    policy = re.compile(r'Content-Security-Policy" content="([^"]*)"')
+    assert "script-src" not in policy.search(pages["index.html"])[1]
+    script = re.search(r"<script>(.*?)</script>", pages[site.QUESTIONS], re.DOTALL)[1]
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in policy.search(pages[site.QUESTIONS])[1]
+    assert pages[site.QUESTIONS].count("<li><span>") == sum(len(chapter.items) for chapter in read(GUIDE)[:2])
+
+
+def test_links_lead_to_questions_exercises_are_named_and_papers_are_linked() -> None:
+    text = "See [19.4](guide:19.4), [99.9](guide:99.9), exercise [softmax](practice:softmax), arXiv 1706.03762, doi 10.1/x."
+    found = site.written(text, {"19.4": "19-transformer.html#q4"})
+    assert '<a href="19-transformer.html#q4">19.4</a>, <span>99.9</span>' in found
+    assert "exercise <code>softmax</code>" in found
+    assert '<a href="https://arxiv.org/abs/1706.03762">arXiv 1706.03762</a>, doi 10.1/x.' in found
+    assert site.DOI.search("doi 10.1007/BF00994018; x")[1] == "10.1007/BF00994018"
+
+
+def test_a_long_formula_may_be_broken_where_it_is_read_so() -> None:
+    long = r"P(y) = \min(p(y), q(y)) + \left( a = b \right) \sum_{i=1}^{n} x_i \quad \text{and so on and on} \le 7"
+    pieces = site.parted(long, site.RELATION)
+    assert pieces == [
+        "P(y)", r"{}= \min(p(y), q(y)) + \left( a = b \right) \sum_{i=1}^{n} x_i \quad ", r"\text{and so on and on}",
+        r"{}\le 7",
+    ]  # fmt: skip
+    assert site.displayed("a = b").startswith("<math") and site.displayed(long).startswith('<div class="pieces">')
+    assert site.parted(r"\begin{bmatrix} 1 & = \end{bmatrix}", site.RELATION) == [
+        r"\begin{bmatrix} 1 & = \end{bmatrix}"
+    ]

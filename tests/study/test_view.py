@@ -58,3 +58,8 @@ def test_a_question_is_one_line() -> None:
 
 def test_a_figure_is_its_words_here() -> None:
     assert printed("![Four norms](figure:norms)", 80) == "[figure: Four norms; drawn by `clearhead guide --html`]"
+
+
+def test_links_within_clearhead_are_their_words() -> None:
+    found = printed("See [19.4](guide:19.4) and exercise [softmax](practice:softmax).", 60, color=True)
+    assert found == "See 19.4 and exercise softmax."

@@ -3,8 +3,17 @@
 import re
 from pathlib import Path
 
-GUIDE = Path(__file__).parents[2] / "src" / "clearhead" / "study" / "guide"
+from clearhead.study.book import all_of, read
+from clearhead.study.practice.problem_set import PROBLEMS
+
+STUDY = Path(__file__).parents[2] / "src" / "clearhead" / "study"
+GUIDE = STUDY / "guide"
 Place = tuple[str, str, int]  # chapter, section, number
+KNOWN = {
+    "guide": {one.place for chapter in read(GUIDE) for one in all_of(chapter)},
+    "practice": {path.stem.replace("_", "-") for path in (STUDY / "exercises").glob("[!_]*.py")},
+    "problem": set(PROBLEMS),
+}
 
 
 def answered(chapter: Path) -> dict[Place, str]:
@@ -32,5 +41,9 @@ def places() -> dict[Place, str]:
 def check_answer(place: Place, text: str) -> None:
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     assert len(prose.split()) >= 90, place
+    assert text.lstrip().startswith("**In short:** ") and text.count("**Follow-ups:** ") == 1, place
+    links = re.findall(r"\]\((guide|practice|problem):([^)]*)\)", text)
+    for kind, name in links:
+        assert name in KNOWN[kind], (place, name)
     assert re.search(r"^```python\n.+?^```\n```output\n.+?^```$", text, re.DOTALL | re.MULTILINE), place
     assert prose.count("$$") % 2 == 0 and prose.replace("$$", "").count("$") % 2 == 0, place

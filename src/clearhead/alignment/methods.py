@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import numpy as np
@@ -60,9 +60,9 @@ class AlignConfig:
 
     `beta` weighs the KL to the policy as it was at first, `kl` says where: in the loss, or in the reward; left out,
     both are the method's. `target_kl`, in nats an answer, lets β adapt to it; 0: β is fixed. `search`: a strategy that
-    expert iteration tries, with `budget` tokens, at problems that no answer solves. `keep`: different right answers
-    that it learns from, of one problem. `accumulate`: parts that a step is computed in, where memory is short. `lr` is
-    AdamW's; 0: as the model's size asks for.
+    expert iteration and DPO try, with `budget` tokens, at problems that no answer solves. `keep`: different right
+    answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in, where
+    memory is short. `lr` is AdamW's; 0: as the model's size asks for.
 
     `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
     can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
@@ -116,22 +116,39 @@ class AlignConfig:
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 to 1")
+        if unread := next((name for name in self._unread() if self.changes(name)), None):
+            told = "set method as well, such as 'grpo'" if self.method == "none" else f"{self.method} has no use for it"
+            raise UserError(f"{unread} = {getattr(self, unread)!r} would change nothing: {told}")
         if self.method == "none":
             return
         if any(not 0 <= beta < math.inf for beta in self.betas) or len(set(self.betas)) < len(self.betas):
             raise UserError(f"betas = {list(self.betas)} must be different numbers, 0 or positive")
-        if self.betas and (self.learns.learns != "policy" or self.beta is not None):
-            raise UserError("betas are for methods with a KL term, and instead of beta; leave one of them out")
+        if self.betas and self.beta is not None:
+            raise UserError(f"betas = {list(self.betas)} and beta = {self.beta}: leave one of them out")
         if self.method == "dpo" and self.beta == 0:
             raise UserError("beta = 0 tells DPO nothing apart; it must be above 0, such as 0.1")
         if self.target_kl and not self.starting_beta:
             raise UserError(
                 f"target_kl = {self.target_kl} adapts beta, which is 0; set beta to start from, such as 0.05"
             )
-        if self.target_kl and (self.learns.learns != "policy" or self.kl_in == "loss"):
-            raise UserError(f"target_kl = {self.target_kl} is for a KL in the reward of a policy; set kl = 'reward'")
-        if self.learns.learns == "pairs" and self.kl != "method":
-            raise UserError(f"kl = {self.kl!r}: DPO's KL is in its own loss; leave it out")
+        if self.target_kl and self.kl_in == "loss":
+            raise UserError(f"target_kl = {self.target_kl} is for a KL in the reward; set kl = 'reward'")
+
+    def changes(self, name: str) -> bool:
+        """Is a setting another than the usual one?"""
+        return bool(getattr(self, name) != next(field.default for field in fields(self) if field.name == name))
+
+    def _unread(self) -> list[str]:
+        """The settings that the method does not look at."""
+        if self.method == "none":
+            return [field.name for field in fields(self) if field.name != "method"]
+        unread = [] if self.critic else ["gamma", "lam", "value"]
+        unread += {
+            "policy": ["search", "budget", "keep"],
+            "pairs": ["keep", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+            "finds": ["beta", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+        }[self.learns.learns]
+        return unread
 
     @property
     def learns(self) -> Method:

@@ -103,7 +103,8 @@ class Rounds:
             most = min(self.environment.max_tokens, self.length)
             batches = dealt(items, config, rng, lambda part, step: policy_batch(part, step, config, self.length, most))
         elif config.learns.learns == "pairs":
-            pairs = [pair for group in drawn.groups if (pair := pair_of(group, rng))]
+            found = self._searched(drawn.groups, number)
+            pairs = [pair for g in drawn.groups if (pair := pair_of(g, rng, found.get(g.prompt, ())))]
             log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.reference, self.device), strict=True))
             batches = dealt(pairs, config, rng, lambda part, _: of_pairs(part, log_ref, self.length))
         else:
@@ -141,7 +142,8 @@ class Rounds:
             if config.critic:
                 rows["values"].append(read_values(self.model, some, self.device))
         each = {name: laid_out.by_document(np.concatenate(found), every) for name, found in rows.items() if found}
-        kl = float(sum((p - q).sum() for p, q in zip(each["log_p"], each["log_ref"], strict=True)))
+        gaps = [q - p for p, q in zip(each["log_p"], each["log_ref"], strict=True)]
+        kl = float(sum((np.expm1(gap) - gap).sum() for gap in gaps))  # k3: never negative, and on average the KL
         answers, tokens = max(1, len(every)), max(1, sum(len(document.solution) for document in every))
         entropy = float(sum(found.sum() for found in each["entropy"])) / tokens
         numbers = {"kl": kl / answers, "kl_token": kl / tokens, "entropy": entropy}

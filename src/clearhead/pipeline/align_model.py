@@ -64,6 +64,7 @@ SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "alig
 CHECKPOINT, REPORT = "align.checkpoint.safetensors", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 MOST_HELD = 64  # prompts that are asked at every evaluation
+OF_DRAWN = ("reward", "rounds", "problems", "samples", "epochs", "minibatches", "temperature", "search", "budget")
 DRAWN = 4  # answers to each of them at temperature 1, before and after
 
 
@@ -109,8 +110,10 @@ class AlignModelConfig:
             raise UserError("full training has nothing to merge; leave out merge")
         if self.align.method in ("none", "expert-iteration"):
             raise UserError(f"method = {self.align.method!r} needs a task's checker and search; take dpo, grpo or ppo")
-        if self.of_pairs and self.align.reward != "checker":
-            raise UserError("a reward is for methods that draw answers; DPO learns from the pairs of its file alone")
+        if self.of_pairs and (drawn := next((name for name in OF_DRAWN if self.align.changes(name)), None)):
+            raise UserError(
+                f"align.{drawn} is for methods that draw answers; DPO learns from the pairs of its file alone"
+            )
         if not self.of_pairs and not self.align.reward.endswith(".py"):
             raise UserError(f"{self.align.method} needs a reward: name a Python file with reward(prompts, completions)")
         if not self.full:

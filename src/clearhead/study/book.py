@@ -1,18 +1,16 @@
 """The guide as a book: chapters in their order, and how to find a question in them."""
 
-import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 from clearhead.errors import UserError
-from clearhead.study.match import similarity
 from clearhead.study.notes import Item, parse
+from clearhead.study.search import Entry, Index, concepts, stems
 
 FILE = re.compile(r"(\d+)-(.+)\.md")
-ALIKE = 0.1  # a cosine
-CLOSEST = 10  # questions
 PLACE = re.compile(r"(\d+)(?:\.(\d+))?")
 
 
@@ -28,10 +26,11 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Found:
-    """A question and its place: question `at` of a chapter, from 1."""
+    """A question and its place: question `at` of a chapter, from 1. Its score says how well it fits what was sought."""
 
     chapter: Chapter
     at: int
+    score: float = 0.0
 
     @property
     def item(self) -> Item:
@@ -53,30 +52,50 @@ def read(folder: Path) -> list[Chapter]:
 
 
 def find(chapters: Sequence[Chapter], topic: str) -> list[Found]:
-    """What a topic means: a place (`20` or `20.3`), a chapter by name or title, else every question with all its words.
+    """What a topic means: a place (`20` or `20.3`), a chapter by name or title, else questions that speak of it.
 
-    Questions that hold the words themselves come before those whose answer does; where none has them all, the most
-    alike are found. UserError: nothing is.
+    Questions come with their scores, the best first. UserError: nothing is found.
     """
     if place := PLACE.fullmatch(topic.strip()):
         return _at(chapters, int(place[1]), int(place[2]) if place[2] else None)
+    if chapter := _named(chapters, topic):
+        return all_of(chapter)
+    everything = [one for chapter in chapters for one in all_of(chapter)]
+    index = _index(tuple(entry_of(one) for one in everything))
+    found = index.search(topic)
+    if not found:
+        near = index.nearest(topic)
+        meant = f"; did you mean {' '.join(near)!r}?" if near else ""
+        raise UserError(f"the guide says nothing of {topic!r}{meant}; `clearhead guide` lists its chapters")
+    return [replace(everything[i], score=score) for i, score in found]
+
+
+def _named(chapters: Sequence[Chapter], topic: str) -> Chapter | None:
+    """The chapter of that name or title. A title with a colon goes by either part."""
     wanted = topic.strip().casefold()
     for chapter in chapters:
         if wanted in (chapter.name.casefold(), chapter.title.casefold(), f"{chapter.number:02}-{chapter.name}"):
-            return all_of(chapter)
-    words = re.findall(r"\w+", wanted)
-    everything = [one for chapter in chapters for one in all_of(chapter)]
-    found = [one for one in everything if words and all(word in _text(one) for word in words)]
-    if found:
-        return sorted(found, key=lambda one: -sum(word in one.item.question.casefold() for word in words))
-    alike = similarity([wanted], [_text(one) for one in everything])[0]
-    ranked = sorted(zip(alike.tolist(), range(len(everything)), strict=True), key=lambda pair: -pair[0])
-    found = [everything[i] for score, i in ranked[:CLOSEST] if score >= ALIKE]
-    if not found:
-        close = difflib.get_close_matches(wanted, [chapter.name for chapter in chapters], 1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        raise UserError(f"the guide says nothing of {topic!r}{meant}; `clearhead guide` lists its chapters")
-    return found
+            return chapter
+    named = set(concepts(stems(topic)))
+    for chapter in chapters:
+        if named and any(named == set(concepts(stems(name))) for name in names_of(chapter)):
+            return chapter
+    return None
+
+
+def names_of(chapter: Chapter) -> tuple[str, ...]:
+    """What a chapter is called: as its file, and by each part of a title with a colon."""
+    return (chapter.name, *chapter.title.split(": "))
+
+
+@lru_cache(maxsize=1)
+def _index(entries: tuple[Entry, ...]) -> Index:
+    return Index(entries)
+
+
+def entry_of(one: Found) -> Entry:
+    """What is looked through of a question."""
+    return Entry(one.item.question, (one.chapter.title, *one.item.section[1:]), one.item.answer)
 
 
 def all_of(chapter: Chapter) -> list[Found]:
@@ -92,7 +111,3 @@ def _at(chapters: Sequence[Chapter], number: int, at: int | None) -> list[Found]
     if not 1 <= at <= len(chapter.items):
         raise UserError(f"there is no question {number}.{at}; the chapter has 1 to {len(chapter.items)}")
     return [Found(chapter, at)]
-
-
-def _text(one: Found) -> str:
-    return " ".join((one.chapter.title, *one.item.section, one.item.question, one.item.answer)).casefold()

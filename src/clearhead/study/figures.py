@@ -28,6 +28,7 @@ from clearhead.reference.regularizers import shrink, soft_threshold
 from clearhead.reference.residual import plain_stack, residual_stack
 from clearhead.reference.softmax import apply_temperature
 from clearhead.reference.voting import majority_probability
+from clearhead.study import diagrams
 
 WIDTH, HEIGHT = 640.0, 300.0
 CURVATURE = np.array([1.0, 20.0])  # of a narrow valley, w₁² / 2 + 10 w₂²
@@ -113,7 +114,7 @@ def warm_up(name: str) -> str:
         "trapezoid": [schedules.trapezoid(s, 100, 1000, 200) for s in t],
     }
     lines = [line(label, t, values) for label, values in shapes.items()]
-    return chart(lines, Axis("step"), Axis("share of the peak rate", low=0, high=1.05), name)
+    return chart(lines, Axis("step"), Axis("share of the peak learning rate", low=0, high=1.05), name)
 
 
 def penalties(name: str) -> str:
@@ -144,9 +145,9 @@ def scaling(name: str) -> str:
     found = [measure_scaling(width, 16, 300, rng) for width in widths]
     lines = [
         line("divided by √C", widths, [one.slope_scaled for one in found], marks=True),
-        line("as they are", widths, [one.slope for one in found], marks=True),
+        line("not divided", widths, [one.slope for one in found], marks=True),
     ]
-    return chart(lines, Axis("width C of a head", log=True), Axis("slope of the softmax", low=0, high=1), name)
+    return chart(lines, Axis("width C of a head", log=True), Axis("sum of p(1 - p)", low=0, high=1), name)
 
 
 def cache(name: str) -> str:
@@ -157,7 +158,7 @@ def cache(name: str) -> str:
         grouped = replace(a, n_kv_heads=heads)
         sizes = [kv_cache_bytes(grouped, 1, n) / 2**30 for n in tokens]
         lines.append(line(f"{heads} KV head{'s' if heads > 1 else ''}", tokens, sizes, marks=True))
-    return chart(lines, Axis("tokens", log=True), Axis("GiB for one text", log=True, low=0.01, high=1000), name)
+    return chart(lines, Axis("tokens", log=True), Axis("GiB for one sequence", log=True, low=0.01, high=1000), name)
 
 
 def traffic(name: str) -> str:
@@ -177,6 +178,15 @@ def votes(name: str) -> str:
 
 
 FIGURES: dict[str, Callable[[str], str]] = {
+    "projection": diagrams.projection,
+    "block": diagrams.block,
+    "attention": diagrams.attention,
+    "lstm-cell": diagrams.lstm_cell,
+    "encoder-decoder": diagrams.encoder_decoder,
+    "tiling": diagrams.tiling,
+    "kv-groups": diagrams.kv_groups,
+    "beam": diagrams.beam,
+    "search-tree": diagrams.search_tree,
     "norms": norms,
     "valley": valley,
     "rates": rates,

@@ -16,6 +16,8 @@ from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 FIGURE = "figure:"  # the address of an image that Clearhead draws, see figures.py
+PLACE = "guide:"  # of a question of the guide, as in guide:19.4
+ELSEWHERE = ("practice:", "problem:")  # of an exercise, of a pen-and-paper problem
 FENCED = re.compile(r"^([ \t]*)(`{3,}|~{3,}).*?(?:^[ \t]*\2[`~]*[ \t]*$|\Z)", re.DOTALL | re.MULTILINE)
 COMMENT = re.compile("<!--.*?-->", re.DOTALL)
 IMAGE = re.compile(r"<img\b[^>]*>", re.IGNORECASE)

@@ -16,7 +16,7 @@ from rich.text import Text, TextType
 
 from clearhead.console import SafeConsole
 from clearhead.study import mathtext
-from clearhead.study.markdown import FIGURE, tokens
+from clearhead.study.markdown import ELSEWHERE, FIGURE, PLACE, tokens
 from clearhead.terminal import Shown
 
 INDENT = 4  # columns before displayed mathematics
@@ -161,8 +161,13 @@ def folded(line: str, width: int) -> Iterator[str]:
 
 
 def _with_mathematics(found: Iterable[Token]) -> Iterator[Token]:
-    """The tokens with inline mathematics as text."""
+    """The tokens with inline mathematics as text, and links within Clearhead as their words."""
+    ours = False  # within such a link; links do not nest
     for token in found:
+        if token.type == "link_open":
+            ours = str(token.attrGet("href") or "").startswith((PLACE, *ELSEWHERE))
+        if ours and token.type in ("link_open", "link_close"):
+            continue
         if token.children:
             token.children = list(_with_mathematics(token.children))
         if token.type == "math_inline":

@@ -1,6 +1,7 @@
 """`clearhead guide`: contents, a chapter, a question, words."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def test_contents(capsys: Capture) -> None:
 def test_a_question_is_read(capsys: Capture) -> None:
     assert main(["guide", "1.1"]) == 0
     out = capsys.readouterr().out
-    assert "1.1  How is the dot product defined" in out
+    assert "1.1  What is the dot product" in out
     assert "a · b = ∑ᵢ aᵢbᵢ = ‖a‖ ‖b‖ cos θ" in out
     assert "$" not in out and "```" not in out
     assert max(map(len, out.splitlines())) <= 60
@@ -43,8 +44,27 @@ def test_a_chapter_is_read_whole(capsys: Capture) -> None:
     assert [f"\n{one['place']}  " in out for one in questions] == [True] * len(questions)
 
 
+def test_a_clear_best_is_read_and_others_are_named(capsys: Capture) -> None:
+    assert main(["guide", "rope"]) == 0
+    out = capsys.readouterr().out
+    assert "\n23.6  Why rotary" in out
+    said, also = out.split("See also\n")
+    assert "rotary" in said and "18.6" in also and " 1.6 " not in also
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_less_is_told_to_show_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    paged: list[tuple[str, str]] = []
+    monkeypatch.setattr("click.echo_via_pager", lambda text: paged.append((text, os.environ["LESS"])))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    for given, told in (("", "-R"), ("-FX", "-FX -R"), ("-FRX", "-FRX")):
+        monkeypatch.setenv("LESS", given)
+        assert main(["guide", "9.1"]) == 0
+        assert "\x1b[1m" in paged[-1][0] and paged[-1][1] == told
+
+
 def test_words_list_questions(capsys: Capture) -> None:
-    assert main(["guide", "softmax", "overflow"]) == 0
+    assert main(["guide", "softmax", "gradient"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) > 2
     assert max(map(len, lines)) <= 60

@@ -27,22 +27,26 @@ def check(file: Path, as_json: bool) -> int | None:
     Each comes with its line and, where there is one, the question of the guide that answers it. The exit code is 1 if
     anything was found.
     """
+    from clearhead.study import book
     from clearhead.study import check as checks
     from clearhead.study.examples import GUIDE
-    from clearhead.study.notes import parse, read
+    from clearhead.study.notes import read
+    from clearhead.study.view import one_line
 
     notes = read(file)
-    guide = [item for path in sorted(GUIDE.glob("*.md")) for item in parse(path.read_text(encoding="utf-8")).items]
-    found = checks.check(notes, guide)
+    found = checks.check(notes, [one for chapter in book.read(GUIDE) for one in book.all_of(chapter)])
     if as_json:
         echo_json([asdict(finding) for finding in found])
         return 1 if found else None
     for finding in found:
         echo(f"{file}:{finding.line}: {finding.kind}: {finding.text}")
         if finding.guide:
-            echo(f"    guide: {finding.guide}")
+            echo(f"    clearhead guide {finding.place}: {one_line(finding.guide)}")
     counts = Counter(finding.kind for finding in found)
+    without = counts["unanswered"] + counts["placeholder"]
     said = ", ".join(f"{n} {kind}" for kind, n in counts.items()) or "nothing to mend"
+    if counts["placeholder"]:
+        said = f"{without} without an answer, {said}"
     answered = sum(bool(finding.guide) for finding in found)
     echo(f"{len(notes.items)} questions: {said}" + (f"; the guide answers {answered}" if answered else ""))
     return 1 if found else None

@@ -1,6 +1,7 @@
 """`clearhead guide`: questions and answers about all of it, read in the terminal."""
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 WIDEST = 100  # columns; longer lines are hard to read
 LISTED = 30  # questions
+ALSO = 6  # of those found, that are named with the first one's answer
 
 
 @click.command(
@@ -26,7 +28,7 @@ LISTED = 30  # questions
         ("clearhead guide", "its chapters"),
         ("clearhead guide kv-cache", "a chapter, by name or number"),
         ("clearhead guide 20.3", "one question with its answer"),
-        ("clearhead guide softmax overflow", "questions that speak of both words"),
+        ("clearhead guide RoPE", "what answers it, or a list where several do"),
         ("clearhead guide warmup --json", "the same for a program"),
         ("clearhead guide --html pages", "all of it for a browser"),
     ),
@@ -41,6 +43,7 @@ def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     """
     from clearhead.study import book
     from clearhead.study.examples import GUIDE
+    from clearhead.study.search import is_clear
 
     chapters = book.read(GUIDE)
     if folder is not None:
@@ -54,8 +57,10 @@ def command(topic: tuple[str, ...], folder: Path | None, as_json: bool) -> None:
     found = book.find(chapters, " ".join(topic))
     if as_json:
         echo_json([_plain(one) for one in found])
-    elif len(found) == 1 or (len(found) == len(found[0].chapter.items) and found == book.all_of(found[0].chapter)):
+    elif found == book.all_of(found[0].chapter):
         _read(found)
+    elif is_clear([one.score for one in found]):
+        _read(found[:1], see_also=found[1:ALSO])
     else:
         _list(found)
 
@@ -112,8 +117,8 @@ def _list(found: "Sequence[Found]") -> None:
     echo(f"{len(found)} questions{more}; read one with: clearhead guide {found[0].place}")
 
 
-def _read(found: "Sequence[Found]") -> None:
-    """Questions with their answers, page by page on a terminal."""
+def _read(found: "Sequence[Found]", see_also: "Sequence[Found]" = ()) -> None:
+    """Questions with their answers, page by page on a terminal; below them others by their titles."""
     from clearhead.console import SafeConsole
     from clearhead.study.view import Answer, one_line
 
@@ -127,9 +132,17 @@ def _read(found: "Sequence[Found]") -> None:
             page.print(f"\n{' / '.join(section)}", style="dim", markup=False)
         page.print(f"\n{one.place}  {one_line(one.item.question)}\n", style="bold", markup=False)
         page.print(Answer(one.item.answer))
+    if see_also:
+        page.print("\nSee also", style="dim", markup=False)
+        for one in see_also:
+            named = f"{one.place:>5}  {one_line(one.item.question)}"
+            page.print(named, markup=False, overflow="ellipsis", no_wrap=True)
     text = Shown("\n".join(line.rstrip() for line in out.getvalue().strip("\n").split("\n")))
     if terminal and text.count("\n") >= _rows() - 1:
-        click.echo_via_pager(text + "\n")  # in color where the pager shows it
+        options = os.environ.get("LESS", "")
+        if "r" not in options.lower():
+            os.environ["LESS"] = f"{options} -R".strip()  # without it less shows color as codes, so click leaves it out
+        click.echo_via_pager(text + "\n")
     else:
         echo(text)
 
