@@ -38,7 +38,8 @@ def test_yarn_keeps_fast_pairs_and_interpolates_slow_ones() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [lambda: frequencies(3), lambda: frequencies(4, 0.0), lambda: interpolated(OMEGA, 0.5), lambda: ntk_base(1e4, 2.0, 2),
+    [lambda: frequencies(3), lambda: frequencies(4, 0.0), lambda: interpolated(OMEGA, 0.5),
+     lambda: ntk_base(1e4, 2.0, 2),
      lambda: yarn(OMEGA, 2.0, 64, 32.0, 1.0), lambda: yarn_scale(0.0)],
 )  # fmt: skip
 def test_what_cannot_be(wrong) -> None:
