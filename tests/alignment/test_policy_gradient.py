@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead.alignment import preference_model
 from clearhead.alignment.advantages import centered, gae, group_relative, leave_one_out, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, draw, lay_out_numbered
 from clearhead.alignment.dpo import DpoLoss, Pair, PairBatch, answer_logprobs, pair_batch, reference_logprobs
@@ -14,10 +15,12 @@ from clearhead.alignment.environment import Environment, checked
 from clearhead.alignment.lessons import Readings, dealt, documents, finds, lessons, pair_of, policy_batch
 from clearhead.alignment.methods import METHODS, AlignConfig, adapted
 from clearhead.alignment.policy_gradient import ActorCritic, PolicyLoss, explained_variance, read_rows, read_tokens
+from clearhead.alignment.preference_model import PreferenceModel
 from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
+from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.reference import grpo, policy, preference
 from clearhead.text.packing import Document
@@ -197,6 +200,25 @@ def test_dpo_is_the_formula_and_pairs_are_told_apart() -> None:
     assert loss.drain()["pairs_right"] in (0.0, 0.5, 1.0)
     empty = to_tensors(pair_batch([], np.zeros((0, 2)), LENGTH), CPU)
     assert DpoLoss(0.3)(model, empty).item() == 0
+
+
+def test_a_preference_model_is_the_formula_whatever_is_beside_an_answer() -> None:
+    torch.manual_seed(0)
+    model = PreferenceModel(decoder(1))
+    model.head.weight.data.normal_()
+    pairs = [Pair((2, 3, 4), (5, 1), (6, 7, 1)), Pair((2, 4), (9, 9, 1), (3, 1)), Pair((5,), (1,), (2, 1))]
+    asked = [Prompt("", pair.prompt) for pair in pairs for _ in range(2)]
+    answers = [Answer("", tokens, True) for pair in pairs for tokens in (pair.chosen, pair.rejected)]
+    together = np.array(preference_model.rewards(model, asked, answers, LENGTH, CPU))
+    alone = [preference_model.rewards(model, [p], [a], LENGTH, CPU)[0] for p, a in zip(asked, answers, strict=True)]
+    assert np.allclose(together, alone, atol=1e-5)
+    texts = [[*p.tokens, *a.tokens[:-1]] for p, a in zip(asked, answers, strict=True)]
+    ends = [model(torch.tensor([t]), torch.arange(len(t))[None], causal_attend())[0, -1].item() for t in texts]
+    assert np.allclose(together, ends, atol=1e-5), "read where the answer is about to end"
+    ours = preference_model.preference_loss(model, to_tensors(preference_model.batch_of(pairs, LENGTH), CPU)).item()
+    assert ours == pytest.approx(preference.reward_loss(together[::2], together[1::2]).mean(), rel=1e-4)
+    share = preference_model.share_preferred(model, pairs, LENGTH, CPU)
+    assert share == pytest.approx((together[::2] > together[1::2]).mean())
 
 
 def test_pairs_and_finds() -> None:
