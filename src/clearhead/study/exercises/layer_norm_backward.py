@@ -8,7 +8,8 @@ exercise = Exercise(
     section="Normalization",
     statement="""
 y = weight * x_hat + bias with x_hat = (x - mean) / sqrt(variance + eps) over the channels of each row. Given dy, the
-gradient of the loss with respect to y, return the gradients (dx, dweight, dbias). By hand: no automatic differentiation.
+gradient of the loss with respect to y, return the gradients (dx, dweight, dbias). By hand: no automatic
+differentiation.
 """,
     signature='def layer_norm_backward(x: "float[B, D]", weight: "float[D]", eps: float, dy: "float[B, D]") -> "dx, dweight, dbias":',
     sizes={"D": (2, 6)},
