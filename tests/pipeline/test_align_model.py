@@ -78,7 +78,7 @@ def run(
 
     prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=str)
     open_folder(folder, config, resume, SETTINGS, "align")
-    return align(prepared, Context(RunDir(folder), CPU, watch, lambda line: None, progress))
+    return align(prepared, Context(RunDir(folder), CPU, watch, say, progress))
 
 
 def test_dpo_makes_the_chosen_answer_likelier(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +126,7 @@ def test_a_reward_is_earned(place: Path) -> None:
 
 
 def test_a_reward_model_learns_from_pairs_and_the_policy_from_it(place: Path, tmp_path: Path) -> None:
-    config = replace(by_reward(place, reward=str(place / "pairs.jsonl"), rounds=3), epochs=6.0)
+    config = replace(by_reward(place, reward=str(place / "pairs.jsonl"), rounds=3), epochs=20.0)
     told: list[str] = []
     run(config, tmp_path / "out", say=told.append)
     (line,) = {line for line in told if "reward model prefers" in line}
