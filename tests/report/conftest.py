@@ -251,6 +251,25 @@ EXAMPLES = {
 }
 
 
+def aligned(rounds: int) -> Data:
+    """A policy that learned from its own answers: reward, KL and length grow, and a task is solved more often."""
+
+    def interval(estimate: float) -> Data:
+        return {"estimate": estimate, "low": estimate - 0.03, "high": estimate + 0.03}
+
+    gained = {"before": interval(0.62), "after": interval(0.71), "gain": interval(0.09)}
+    return {
+        "method": "GRPO",
+        "reward": "checker",
+        "rounds": [
+            {"number": i, "reward": 0.6 + 0.01 * i, "kl": 0.05 * i, "entropy": 0.5, "length": 30.0 + i}
+            for i in range(rounds)
+        ],
+        "tasks": {"game24": {"greedy": gained, "sampled": gained}},
+        "samples": [{"step": i + 1, "text": f"4 5 6 10\n{i}"} for i in range(rounds)],
+    }
+
+
 def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: str = SOLVED) -> Data:
     """The whole report; tests take a smaller one, of the same shape."""
     points = curve(steps, 3.3, 0.34, 1)
@@ -452,6 +471,7 @@ def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: s
                 "engine": {"computed": 804_118, "unique": 804_118, "reused": 2_950_400},
             },
         },
+        "alignment": aligned(12),
         "trees": [product_tree(), number_tree("1 5 5 5", 11)],
         "examples": {task: [example(*texts) for texts in shown] for task, shown in EXAMPLES.items()},
         "attention": {

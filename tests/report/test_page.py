@@ -167,6 +167,7 @@ PART_OF = {
     "examples": {"examples"},
     "attention": {"attention"},
     "reward": {"reward"},
+    "alignment": {"alignment"},
     "run": {"reproduce"},
 }
 
