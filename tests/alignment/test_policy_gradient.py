@@ -81,7 +81,7 @@ def test_what_the_engine_draws_is_what_the_trainer_reads() -> None:
 @pytest.mark.parametrize("name", ["grpo", "dr-grpo", "dapo", "rloo"])
 def test_loss_and_gradient_are_those_of_the_formula(name: str) -> None:
     model, before, reference = decoder(1, torch.float64), decoder(2, torch.float64), decoder(3, torch.float64)
-    config = AlignConfig(method=name, beta=0.1, kl="loss")  # type: ignore[arg-type]
+    config = AlignConfig(method=name, beta=0.1, kl="loss", accumulate=1)  # type: ignore[arg-type]
     groups = groups_of(before)
     log_old, log_ref, log_p = readings_of(groups, before, reference, model)
     items = lessons(groups, Readings(log_old, log_ref, []), config, 0.0)
@@ -132,7 +132,7 @@ def test_the_first_step_has_the_ratio_one_and_the_gradient_of_reinforce() -> Non
     model = decoder(1)
     groups = groups_of(model)
     (log_old,) = readings_of(groups, model)
-    config = AlignConfig(method="rloo", beta=0.0)
+    config = AlignConfig(method="rloo", beta=0.0, accumulate=1)
     items = lessons(groups, Readings(log_old, log_old, []), config, 0.0)
     loss = PolicyLoss(0.2, 0.2, 0.0)
     loss(model, to_tensors(policy_batch(items, items, config, LENGTH, 6), CPU))
@@ -142,7 +142,7 @@ def test_the_first_step_has_the_ratio_one_and_the_gradient_of_reinforce() -> Non
 
 
 def test_equal_answers_count_as_often_as_they_were_drawn() -> None:
-    prompt, config = prompts(0, 1)[0], AlignConfig(method="grpo")
+    prompt, config = prompts(0, 1)[0], AlignConfig(method="grpo", accumulate=1)
     a, b = Answer("1", (3, 1), True), Answer("22", (4, 4, 1), True)
     groups = [Group(prompt, [a, b, a, a], np.array([1.0, 0.0, 1.0, 1.0]))]
     each = [np.full(n, -1.0) for n in (2, 3, 2, 2)]
@@ -297,7 +297,7 @@ def rounds(folder: Path, model: object, config: AlignConfig, paid: str = "1") ->
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path, method: str) -> None:
-    config = AlignConfig(method=method, problems=4, samples=4, epochs=2, minibatches=2)  # type: ignore[arg-type]
+    config = AlignConfig(method=method, problems=4, samples=4, epochs=2, minibatches=2, accumulate=1)  # type: ignore[arg-type]
     model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
     made = rounds(tmp_path, model, config)
     loss_fn = loss_of(config)
@@ -317,7 +317,7 @@ def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path,
 @pytest.mark.parametrize("method", list(METHODS))
 def test_a_round_that_teaches_nothing_has_no_gradient(tmp_path: Path, method: str) -> None:
     without_kl = {"beta": 0.0} if method in ("grpo", "dr-grpo", "dapo", "rloo") else {}
-    config = AlignConfig(method=method, problems=2, samples=3, **without_kl)  # type: ignore[arg-type]
+    config = AlignConfig(method=method, problems=2, samples=3, accumulate=1, **without_kl)  # type: ignore[arg-type]
     model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
     loss = loss_of(config)(model, to_tensors(rounds(tmp_path, model, config, paid="x").batch(0), CPU))
     loss.backward()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,9 @@ from jaxtyping import Float
 
 from clearhead.alignment.advantages import centered, group_relative, leave_one_out
 from clearhead.errors import UserError
+from clearhead.models.decoder import DecoderConfig
 
+STEP_LOGITS, STEP_HIDDEN = 1 << 27, 1 << 26  # numbers of a part of a step: logits, and hidden states of all layers
 Learns = Literal["policy", "pairs", "finds"]
 Weighs = Literal["answer", "token", "limit", "sum"]
 
@@ -61,8 +63,8 @@ class AlignConfig:
     `beta` weighs the KL to the policy as it was at first, `kl` says where: in the loss, or in the reward; left out,
     both are the method's. `target_kl`, in nats an answer, lets β adapt to it; 0: β is fixed. `search`: a strategy that
     expert iteration and DPO try, with `budget` tokens, at problems that no answer solves. `keep`: different right
-    answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in, where
-    memory is short. `lr` is AdamW's; 0: as the model's size asks for.
+    answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in; 0: as
+    many as keep its memory small. `lr` is AdamW's; 0: as the model's size asks for.
 
     `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
     can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
@@ -74,7 +76,7 @@ class AlignConfig:
     samples: int = 8
     epochs: int = 1
     minibatches: int = 1
-    accumulate: int = 1
+    accumulate: int = 0
     reward: str = "checker"
     temperature: float = 1.0
     beta: float | None = None
@@ -97,7 +99,7 @@ class AlignConfig:
     betas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "problems", "epochs", "minibatches", "accumulate", "keep", "eval_every", "save_every"):
+        for name in ("rounds", "problems", "epochs", "minibatches", "keep", "eval_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         if self.samples < 2:
@@ -106,7 +108,7 @@ class AlignConfig:
             raise UserError(
                 f"temperature = {self.temperature} must be above 0: answers that are all the same teach nothing"
             )
-        for name in ("target_kl", "clip_low", "value", "budget", "lr", "weight_decay", "clip", "warmup"):
+        for name in ("target_kl", "clip_low", "value", "budget", "accumulate", "lr", "weight_decay", "clip", "warmup"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         for name in ("beta", "clip_high"):
@@ -175,6 +177,19 @@ class AlignConfig:
     def updates(self) -> int:
         """Steps on the answers of one round."""
         return self.epochs * self.minibatches
+
+
+def in_parts(config: AlignConfig, shape: DecoderConfig, texts: int, length: int, written: int) -> AlignConfig:
+    """The settings with `accumulate` filled in, for steps of `texts` texts of `length` tokens, of which so many are
+    `written`, and each of those has a logit for every token of the vocabulary.
+
+    >>> small, large = DecoderConfig(vocab=24), DecoderConfig(vocab=49152, d_model=576, n_layers=30, n_heads=9)
+    >>> [in_parts(AlignConfig("grpo"), shape, 512, 256, 128).accumulate for shape in (small, large)]
+    [2, 34]
+    """
+    logits, hidden = texts * written * shape.vocab, texts * length * shape.n_layers * shape.d_model
+    parts = config.accumulate or max(1, math.ceil(logits / STEP_LOGITS), math.ceil(hidden / STEP_HIDDEN))
+    return replace(config, accumulate=parts)
 
 
 def adapted(beta: float, target: float, kl: float) -> float:

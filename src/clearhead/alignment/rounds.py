@@ -29,7 +29,7 @@ from clearhead.text.protocol import Tokenizer
 from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.step import working_copy
 
-READ_TOKENS = 1 << 14  # that policy and reference read at once
+READ_LOGITS = 1 << 25  # of policy and reference at once
 KINDS: Mapping[str, Any] = {"policy": PolicyBatch, "pairs": PairBatch, "finds": Batch}
 
 
@@ -47,7 +47,8 @@ def loss_of(config: AlignConfig) -> PolicyLoss | DpoLoss | FindsLoss:
 class Rounds:
     """The micro-batches of a run. `model` is what is trained, `reference` the policy as it was at first.
 
-    `length`: tokens of a row. Each round is told in `log`; one that takes several steps is kept in the file `kept`.
+    `length`: tokens of a row; `config` says in how many parts a step is computed. Each round is told in `log`; one that
+    takes several steps is kept in the file `kept`.
     """
 
     config: AlignConfig
@@ -131,7 +132,7 @@ class Rounds:
         """What policy, reference and value head make of every answer, and the numbers that are told of it."""
         every, config = documents(groups), self.config
         laid_out = lay_out_numbered(every, self.length)
-        size = max(1, READ_TOKENS // self.length)
+        size = max(1, READ_LOGITS // (policy_of(self.model).config.vocab * self.length))
         starts = range(0, len(laid_out.batch.tokens), size)
         rows: dict[str, list[np.ndarray]] = {"log_p": [], "entropy": [], "log_ref": [], "values": []}
         for start in starts:

@@ -29,7 +29,7 @@ from clearhead.alignment.answers import Answer, Prompt, draw
 from clearhead.alignment.dpo import DpoLoss, Pair, count_pairs, pair_batch, reference_logprobs
 from clearhead.alignment.environment import Environment, Rewards, rewarded
 from clearhead.alignment.health import findings
-from clearhead.alignment.methods import AlignConfig
+from clearhead.alignment.methods import AlignConfig, in_parts
 from clearhead.alignment.policy_gradient import ActorCritic, policy_of
 from clearhead.alignment.preference_model import PreferenceModel, batch_of, preference_loss, rewards, share_preferred
 from clearhead.alignment.rounds import Rounds, loss_of
@@ -164,12 +164,20 @@ class Prepared:
         return max(of_pairs, min(self.loaded.decoder.config.max_positions, longest + self.config.max_tokens))
 
     @property
+    def align(self) -> AlignConfig:
+        """The settings, with the parts that a step of this model is computed in."""
+        align, length = self.config.align, self.length
+        texts = 2 * self.config.pairs if self.config.of_pairs else align.problems * align.samples // align.minibatches
+        written = length if self.config.of_pairs else min(self.config.max_tokens, length)
+        return in_parts(align, self.loaded.decoder.config, texts, length, written)
+
+    @property
     def steps_of_an_epoch(self) -> int:
         return -(-len(self.pairs) // self.config.pairs)
 
     @property
     def training(self) -> TrainConfig:
-        config, align = self.config, self.config.align
+        config, align = self.config, self.align
         steps = align.rounds * align.updates
         if config.of_pairs:
             steps = config.steps or max(1, round(config.epochs * self.steps_of_an_epoch))
@@ -327,7 +335,7 @@ def _meta(prepared: Prepared) -> dict[str, Any]:
 
 def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
-    parts = config.align.accumulate
+    parts = prepared.align.accumulate
     with context.progress("reference", 2) as done:
         log_ref = reference_logprobs(prepared.pairs, length, reference, device)
         done(1)
@@ -369,7 +377,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, con
 
     environment = Environment(stream, reward, max_tokens=config.max_tokens)
     rounds = Rounds(
-        config.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
+        prepared.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
         compute_dtype("auto", context.device), log, context.run.path / KEPT,
     )  # fmt: skip
 
