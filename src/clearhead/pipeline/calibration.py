@@ -191,10 +191,9 @@ def _draw(
     asked: Sequence[tuple[int, str]],
     recipe: Recipe,
 ) -> None:
-    nodes = engine.open([steps_prompt(problem) for _, problem in asked])
     sampling = SamplingParams(max_tokens=recipe.search.most_solution_tokens)
-    texts = engine.extend(nodes, SAMPLES, sampling, [recipe.seed + 2] * len(nodes), stop=None)
-    engine.close(nodes)
+    prompts, seeds = [steps_prompt(problem) for _, problem in asked], [recipe.seed + 2] * len(asked)
+    texts = engine.generate(prompts, sampling, SAMPLES, seeds)
     for (i, problem), continuations in zip(asked, texts, strict=True):
         for text in continuations:
             if not text.done:
@@ -212,7 +211,7 @@ def _draw(
             drawn.steps.append(steps)
             drawn.answer.append(answer)
             drawn.right.append(answer is not None and task.check(problem, answer))
-    scorer.forget([problem for _, problem in asked])
+        scorer.forget([problem])
 
 
 def fit(problems: Sequence[str], drawn: DrawnSolutions) -> Calibration:

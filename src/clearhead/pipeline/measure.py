@@ -33,7 +33,7 @@ from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SearchTrace, searched
 from clearhead.reasoning.statistics import bootstrap_mean
 from clearhead.reasoning.strategies import known, run_strategies, strategy_of
-from clearhead.reasoning.strategy import PROCESS, PartialSolution, StrategyContext, Trace
+from clearhead.reasoning.strategy import PROCESS, PartialSolution, Scorer, StrategyContext, Trace
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
 from clearhead.text.begin import prompt_tokens
@@ -194,8 +194,7 @@ def reward_quality(
     answers = [task.answer(solution.problem, solution.steps) if solution.done else None for solution in drawn]
     right = np.array([a is not None and task.check(d.problem, a) for d, a in zip(drawn, answers, strict=True)], bool)
     won = np.repeat(right, [len(solution.steps) for solution in drawn])
-    values = scorer.values(states)
-    scorer.forget(problems)
+    values = np.array(in_halves(partial(read_and_forget, scorer), states)).reshape(-1, 2)
     process, depth = values[:, PROCESS], np.array([len(state.steps) for state in states])
     done = np.array([state.done for state in states], bool)
     number = {problem: i for i, problem in enumerate(problems)}
@@ -239,6 +238,14 @@ def reward_quality(
     }
 
 
+def read_and_forget(scorer: Scorer, solutions: Sequence[PartialSolution]) -> list[np.ndarray]:
+    """The values of each solution; nothing of the texts is kept, whatever went wrong."""
+    try:
+        return list(scorer.values(solutions))
+    finally:
+        scorer.forget(list({solution.problem for solution in solutions}))
+
+
 def _share(shares: np.ndarray) -> dict[str, Any]:
     """The mean over problems with its interval; None where no problem has a right and a wrong sample."""
     if not len(shares):
@@ -250,9 +257,8 @@ def _share(shares: np.ndarray) -> dict[str, Any]:
 def _solutions(
     engine: LocalEngine, problems: Sequence[str], sampling: SamplingParams, seed: int
 ) -> list[PartialSolution]:
-    nodes = engine.open([steps_prompt(problem) for problem in problems])
-    drawn = engine.extend(nodes, QUALITY_SAMPLES, sampling, [seed + 1] * len(nodes), stop=None)
-    engine.close(nodes)
+    prompts = [steps_prompt(problem) for problem in problems]
+    drawn = engine.generate(prompts, sampling, QUALITY_SAMPLES, [seed + 1] * len(problems))
     return [
         PartialSolution(problem, split_steps(text.text), text.done, logprob=text.logprob)
         for problem, texts in zip(problems, drawn, strict=True)
