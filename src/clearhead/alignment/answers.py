@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.text.packing import IGNORE_INDEX, Batch, Document, fill_rows, lay_out, sizes
@@ -51,15 +52,19 @@ def draw(
     engine: LocalEngine, prompts: Sequence[Prompt], n: int, sampling: SamplingParams, seeds: Sequence[int]
 ) -> list[list[Answer]]:
     """n answers to each prompt. Prompts must leave room in the engine's context."""
-    roots = engine.open_tokens([prompt.tokens for prompt in prompts])
-    try:
-        drawn = engine.extend(roots, n, sampling, seeds, stop=None)
-        return [
-            [Answer(text.text, tuple(engine.tokens(text.node)[len(prompt.tokens) :]), text.done) for text in texts]
-            for prompt, texts in zip(prompts, drawn, strict=True)
-        ]
-    finally:
-        engine.close(roots)
+
+    def answers(some: Sequence[tuple[Prompt, int]]) -> list[list[Answer]]:
+        roots = engine.open_tokens([prompt.tokens for prompt, _ in some])
+        try:
+            drawn = engine.extend(roots, n, sampling, [seed for _, seed in some], stop=None)
+            return [
+                [Answer(text.text, tuple(engine.tokens(text.node)[len(prompt.tokens) :]), text.done) for text in texts]
+                for (prompt, _), texts in zip(some, drawn, strict=True)
+            ]
+        finally:
+            engine.close(roots)
+
+    return in_halves(answers, list(zip(prompts, seeds, strict=True)))
 
 
 class LaidOut(NamedTuple):
