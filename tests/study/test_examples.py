@@ -7,7 +7,6 @@ import pytest
 
 from clearhead.study.examples import GUIDE, examples, main, written
 
-
 WIDEST = 76  # columns: what a terminal of 80 and the pages show without breaking a line
 
 
