@@ -132,3 +132,7 @@ def test_subscripts_of_a_formula_are_of_one_style() -> None:
 def test_what_stands_behind_a_script_and_above_a_bar_is_told_apart() -> None:
     assert plain(r"\sigma_{\max} / \sigma_{\min}") == "σ_max/σ_min"
     assert plain(r"\frac{q \cdot k}{\sqrt{C}}") == "(q · k)/√C"
+
+
+def test_a_comma_in_braces_belongs_to_a_number() -> None:
+    assert plain(r"2HC = 32{,}768, x") == "2HC = 32,768, x"

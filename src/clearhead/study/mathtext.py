@@ -118,8 +118,9 @@ class _Reader:
         elif token == "{":
             self.at -= 1
             inner = self.group()
-            if inner:
-                found.append(inner[0] if len(inner) == 1 else Piece(joined(inner), "ord"))
+            if inner:  # a comma in braces is that of 32,768 and no sign between two things
+                alone = len(inner) == 1 and inner[0].kind != "punct"
+                found.append(inner[0] if alone else Piece(joined(inner), "ord"))
         elif token == "'":
             last = found.pop() if found else Piece("", "ord")
             found.append(Piece(last.text + "′", last.kind))
