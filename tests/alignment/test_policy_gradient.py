@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from clearhead.alignment import preference_model
 from clearhead.alignment.advantages import centered, gae, group_relative, leave_one_out, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, draw, lay_out_numbered
 from clearhead.alignment.dpo import DpoLoss, Pair, PairBatch, answer_logprobs, pair_batch, reference_logprobs
@@ -14,10 +15,12 @@ from clearhead.alignment.environment import Environment, checked
 from clearhead.alignment.lessons import Readings, dealt, documents, finds, lessons, pair_of, policy_batch
 from clearhead.alignment.methods import METHODS, AlignConfig, adapted
 from clearhead.alignment.policy_gradient import ActorCritic, PolicyLoss, explained_variance, read_rows, read_tokens
+from clearhead.alignment.preference_model import PreferenceModel
 from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.errors import UserError
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
+from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.reference import grpo, policy, preference
 from clearhead.text.packing import Document
@@ -78,7 +81,7 @@ def test_what_the_engine_draws_is_what_the_trainer_reads() -> None:
 @pytest.mark.parametrize("name", ["grpo", "dr-grpo", "dapo", "rloo"])
 def test_loss_and_gradient_are_those_of_the_formula(name: str) -> None:
     model, before, reference = decoder(1, torch.float64), decoder(2, torch.float64), decoder(3, torch.float64)
-    config = AlignConfig(method=name, beta=0.1, kl="loss")  # type: ignore[arg-type]
+    config = AlignConfig(method=name, beta=0.1, kl="loss", accumulate=1)  # type: ignore[arg-type]
     groups = groups_of(before)
     log_old, log_ref, log_p = readings_of(groups, before, reference, model)
     items = lessons(groups, Readings(log_old, log_ref, []), config, 0.0)
@@ -129,7 +132,7 @@ def test_the_first_step_has_the_ratio_one_and_the_gradient_of_reinforce() -> Non
     model = decoder(1)
     groups = groups_of(model)
     (log_old,) = readings_of(groups, model)
-    config = AlignConfig(method="rloo", beta=0.0)
+    config = AlignConfig(method="rloo", beta=0.0, accumulate=1)
     items = lessons(groups, Readings(log_old, log_old, []), config, 0.0)
     loss = PolicyLoss(0.2, 0.2, 0.0)
     loss(model, to_tensors(policy_batch(items, items, config, LENGTH, 6), CPU))
@@ -139,7 +142,7 @@ def test_the_first_step_has_the_ratio_one_and_the_gradient_of_reinforce() -> Non
 
 
 def test_equal_answers_count_as_often_as_they_were_drawn() -> None:
-    prompt, config = prompts(0, 1)[0], AlignConfig(method="grpo")
+    prompt, config = prompts(0, 1)[0], AlignConfig(method="grpo", accumulate=1)
     a, b = Answer("1", (3, 1), True), Answer("22", (4, 4, 1), True)
     groups = [Group(prompt, [a, b, a, a], np.array([1.0, 0.0, 1.0, 1.0]))]
     each = [np.full(n, -1.0) for n in (2, 3, 2, 2)]
@@ -199,13 +202,35 @@ def test_dpo_is_the_formula_and_pairs_are_told_apart() -> None:
     assert DpoLoss(0.3)(model, empty).item() == 0
 
 
+def test_a_preference_model_is_the_formula_whatever_is_beside_an_answer() -> None:
+    torch.manual_seed(0)
+    model = PreferenceModel(decoder(1))
+    model.head.weight.data.normal_()
+    pairs = [Pair((2, 3, 4), (5, 1), (6, 7, 1)), Pair((2, 4), (9, 9, 1), (3, 1)), Pair((5,), (1,), (2, 1))]
+    asked = [Prompt("", pair.prompt) for pair in pairs for _ in range(2)]
+    answers = [Answer("", tokens, True) for pair in pairs for tokens in (pair.chosen, pair.rejected)]
+    together = np.array(preference_model.rewards(model, asked, answers, LENGTH, CPU))
+    alone = [preference_model.rewards(model, [p], [a], LENGTH, CPU)[0] for p, a in zip(asked, answers, strict=True)]
+    assert np.allclose(together, alone, atol=1e-5)
+    texts = [[*p.tokens, *a.tokens[:-1]] for p, a in zip(asked, answers, strict=True)]
+    ends = [model(torch.tensor([t]), torch.arange(len(t))[None], causal_attend())[0, -1].item() for t in texts]
+    assert np.allclose(together, ends, atol=1e-5), "read where the answer is about to end"
+    ours = preference_model.preference_loss(model, to_tensors(preference_model.batch_of(pairs, LENGTH), CPU)).item()
+    assert ours == pytest.approx(preference.reward_loss(together[::2], together[1::2]).mean(), rel=1e-4)
+    share = preference_model.share_preferred(model, pairs, LENGTH, CPU)
+    assert share == pytest.approx((together[::2] > together[1::2]).mean())
+
+
 def test_pairs_and_finds() -> None:
     prompt = prompts(0, 1)[0]
     a, b, c = Answer("1", (3, 1), True), Answer("2", (4, 1), True), Answer("3", (5, 1), True)
     group = Group(prompt, [a, b, c, a], np.array([1.0, 0.0, 1.0, 1.0]))
     pair = pair_of(group, random.Random(0))
     assert pair is not None and pair.rejected == b.tokens and pair.chosen in (a.tokens, c.tokens)
-    assert pair_of(Group(prompt, [a, b], np.zeros(2)), random.Random(0)) is None
+    unsolved = Group(prompt, [b, b], np.zeros(2))
+    assert pair_of(unsolved, random.Random(0)) is None
+    assert pair_of(unsolved, random.Random(0), [b]) is None, "what search found is what was drawn"
+    assert pair_of(unsolved, random.Random(0), [c]) == Pair(prompt.tokens, c.tokens, b.tokens)
     assert finds([group], {}, 4) == [Document(prompt.tokens, a.tokens), Document(prompt.tokens, c.tokens)]
     assert finds([group], {}, 1) == [Document(prompt.tokens, a.tokens)]
     unsolved = Group(prompt, [b], np.zeros(1))
@@ -235,6 +260,10 @@ def test_rewards_of_any_kind_of_number() -> None:
         ({"samples": 1}, "at least 2"), ({"beta": -0.1}, "beta = -0.1"), ({"method": "dpo", "beta": 0.0}, "beta = 0"),
         ({"temperature": 0.0}, "temperature"), ({"gamma": 1.5}, "gamma"), ({"rounds": 0}, "rounds"),
         ({"method": "dr-grpo", "target_kl": 1.0}, "adapts beta"),
+        ({"method": "grpo", "lam": 0.5}, "lam = 0.5 would change nothing: grpo has no use for it"),
+        ({"method": "grpo", "search": "beam"}, "no use for it"), ({"method": "dpo", "clip_low": 0.1}, "no use for it"),
+        ({"method": "none", "rounds": 9}, "set method as well"),
+        ({"method": "expert-iteration", "beta": 0.1}, "no use for it"),
         ({"method": "grpo", "target_kl": 1.0}, "in the reward"),
     ],
 )  # fmt: skip
@@ -255,11 +284,11 @@ def test_explained_variance() -> None:
     assert explained_variance(returns[:1], returns[:1]) == 0
 
 
-def rounds(folder: Path, model: object, config: AlignConfig) -> Rounds:
-    def ends_in_one(asked: object, answers: list[Answer]) -> list[float]:
-        return [float("1" in answer.text) for answer in answers]
+def rounds(folder: Path, model: object, config: AlignConfig, paid: str = "1") -> Rounds:
+    def has_a_one(asked: object, answers: list[Answer]) -> list[float]:
+        return [float(paid in answer.text) for answer in answers]
 
-    environment = Environment(prompts, ends_in_one, truth=ends_in_one, max_tokens=6)  # type: ignore[arg-type]
+    environment = Environment(prompts, has_a_one, truth=has_a_one, max_tokens=6)  # type: ignore[arg-type]
     log = JsonlLog(folder / "align.jsonl")
     return Rounds(
         config, environment, TOKENIZER, model, decoder(1), LENGTH, 0, torch.float32, log, folder / "r.safetensors"
@@ -268,7 +297,7 @@ def rounds(folder: Path, model: object, config: AlignConfig) -> Rounds:
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path, method: str) -> None:
-    config = AlignConfig(method=method, problems=4, samples=4, epochs=2, minibatches=2)  # type: ignore[arg-type]
+    config = AlignConfig(method=method, problems=4, samples=4, epochs=2, minibatches=2, accumulate=1)  # type: ignore[arg-type]
     model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
     made = rounds(tmp_path, model, config)
     loss_fn = loss_of(config)
@@ -283,3 +312,17 @@ def test_every_method_makes_batches_that_its_loss_can_learn_from(tmp_path: Path,
     assert all(np.array_equal(a, b) for a, b in zip(again.batch(1), made.batch(1), strict=True)), "as it was kept"
     assert len(read(tmp_path / "align.jsonl")) == 1, "a round that was begun is not told again"
     assert isinstance(made.batch(1), PairBatch) == (method == "dpo")
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_a_round_that_teaches_nothing_has_no_gradient(tmp_path: Path, method: str) -> None:
+    without_kl = {"beta": 0.0} if method in ("grpo", "dr-grpo", "dapo", "rloo") else {}
+    config = AlignConfig(method=method, problems=2, samples=3, accumulate=1, **without_kl)  # type: ignore[arg-type]
+    model = ActorCritic(decoder(1), decoder(1)) if config.critic else decoder(1)
+    loss = loss_of(config)(model, to_tensors(rounds(tmp_path, model, config, paid="x").batch(0), CPU))
+    loss.backward()
+    if method != "ppo":  # whose value head still learns that nothing is to be had
+        assert loss.item() == 0
+        assert all(p.grad is None or not p.grad.any() for p in model.parameters())
+    (event,) = read(tmp_path / "align.jsonl")
+    assert event["reward"] == 0 and event["without_variance"] == 1

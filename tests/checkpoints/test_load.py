@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import clearhead
-from clearhead.checkpoints import export
+from clearhead.checkpoints import export, own
 from clearhead.checkpoints.inspect import inspect
 from clearhead.checkpoints.load import LoadedModel, load_model, smollm2
 from clearhead.errors import UserError
@@ -24,6 +24,7 @@ from clearhead.models.recurrent import Recurrent
 from clearhead.text.load import load_tokenizer
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.training import train_tokenizer
+from clearhead.training.checkpoint import save
 
 CPU = torch.device("cpu")
 SIZES = {
@@ -264,6 +265,18 @@ def test_any_value_in_a_file(folder: Path, tmp_path: Path) -> None:
         for value in wrong if key != "general.architecture" else ["x"]:
             gguf.write(tmp_path / "x.gguf", {**told, key: value}, tensors, "F32")
             opened(tmp_path / "x.gguf")
+
+
+def test_a_model_of_an_older_version_is_read_by_its_old_names(tmp_path: Path) -> None:
+    sizes = {"d_model": 16, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "d_ff": 32, "vocab": 9, "max_positions": 8}
+    shape = {"head_channels": 6, "gain": "plain", "positions": "learned"}
+    decoder = Decoder(DecoderConfig(**sizes, head_dim=6, norm_weight="plain", positions="learned"), seed=1)
+    tensors = {name.replace("pos_embed", "place"): value for name, value in decoder.state_dict().items()}
+    assert "place.weight" in tensors
+    save(tmp_path / "policy.safetensors", tensors, {"model": {**sizes, **shape}})
+    found = own.load_decoder(tmp_path, torch.device("cpu"))
+    assert found.config == decoder.config
+    assert all(torch.equal(value, decoder.state_dict()[name]) for name, value in found.state_dict().items())
 
 
 def test_a_recurrent_model_is_loaded_by_its_file_and_goes_on_with_a_text(text_run: Path, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import json
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -61,7 +61,9 @@ def by_reward(place: Path, **align_settings: Any) -> AlignModelConfig:
     return settings(place, data=place / "prompts.jsonl", align=chosen, max_tokens=4, steps=0)
 
 
-def run(config: AlignModelConfig, folder: Path, resume: bool = False, stop_at: int = 0) -> dict[str, Any]:
+def run(
+    config: AlignModelConfig, folder: Path, resume: bool = False, stop_at: int = 0, say: Callable[[str], Any] = str
+) -> dict[str, Any]:
     @contextmanager
     def watch(label: str) -> Iterator[Any]:
         def see(event: Event) -> None:
@@ -76,7 +78,7 @@ def run(config: AlignModelConfig, folder: Path, resume: bool = False, stop_at: i
 
     prepared = prepare(config, load_model(config.model, CPU, torch.float32 if config.full else None), say=str)
     open_folder(folder, config, resume, SETTINGS, "align")
-    return align(prepared, Context(RunDir(folder), CPU, watch, lambda line: None, progress))
+    return align(prepared, Context(RunDir(folder), CPU, watch, say, progress))
 
 
 def test_dpo_makes_the_chosen_answer_likelier(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,9 +125,24 @@ def test_a_reward_is_earned(place: Path) -> None:
     assert "What it learned from its own answers" in (folder / REPORT).read_text()
 
 
-@pytest.mark.parametrize("kind", ["dpo", "ppo"])
+def test_a_reward_model_learns_from_pairs_and_the_policy_from_it(place: Path, tmp_path: Path) -> None:
+    config = replace(by_reward(place, reward=str(place / "pairs.jsonl"), rounds=3), epochs=20.0)
+    told: list[str] = []
+    run(config, tmp_path / "out", say=told.append)
+    (line,) = {line for line in told if "reward model prefers" in line}
+    share = int(line.partition(" in ")[2].partition("%")[0])
+    assert share > 60, "red is always chosen"
+    losses = [event["loss"] for event in read(tmp_path / "out" / "reward.jsonl") if event["kind"] == "step"]
+    assert losses[0] == pytest.approx(0.6931, abs=1e-3) and losses[-1] < 0.4
+    rounds = [event for event in read(tmp_path / "out" / LOG) if event["kind"] == "round"]
+    assert len(rounds) == 3 and all(event["reward"] != 0 for event in rounds)
+
+
+@pytest.mark.parametrize("kind", ["dpo", "ppo", "pairs"])
 def test_it_goes_on_to_the_same_bits(place: Path, tmp_path: Path, kind: str) -> None:
     config = settings(place) if kind == "dpo" else by_reward(place, method="ppo", epochs=2)
+    if kind == "pairs":  # stopped while the reward model learns
+        config = by_reward(place, reward=str(place / "pairs.jsonl"), rounds=2)
     run(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "stopped", stop_at=5)

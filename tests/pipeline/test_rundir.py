@@ -62,6 +62,11 @@ def test_a_run_keeps_settings_that_have_other_names_now(tmp_path: Path) -> None:
     renamed = {old.get(key, key): value for key, value in kept["pretrain"].items() if key != "schedule"}
     save_toml({**kept, "pretrain": renamed | {"rows": 5, "decay_from": 0.25}}, run.config)
     assert (run.any_recipe().pretrain.batch_size, run.any_recipe().pretrain.decay_start) == (5, 0.25)
+    save_toml({**kept, "model": {**kept["model"], "gain": "plain", "head_channels": 32}}, run.config)
+    assert (run.decoder(9).norm_weight, run.decoder(9).head_dim) == ("plain", 32)
+    for old_name, new_name in (("gain", "norm_weight"), ("head_channels", "head_dim")):
+        with pytest.raises(UserError, match=rf"model\.{old_name} is called {new_name} now"):
+            parse({"tasks": {"game24": {}}, "model": {old_name: 32}})
 
 
 def test_a_run_made_half_is_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

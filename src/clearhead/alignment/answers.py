@@ -83,7 +83,7 @@ class LaidOut(NamedTuple):
         flat = np.empty(int(ends[-1]) if len(ends) else 0)
         learned = self.number != IGNORE_INDEX
         flat[self.number[learned]] = rows[learned]
-        return np.split(flat, ends[:-1])
+        return np.split(flat, ends[:-1]) if documents else []
 
 
 def lay_out_numbered(documents: Sequence[Document], length: int) -> LaidOut:

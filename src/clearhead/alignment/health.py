@@ -1,4 +1,4 @@
-"""Is a policy that learns from rewards well? Each check is a pure function of the record's rounds: one line, or none.
+"""Is a policy that learns from rewards well? Each check is a pure function of the log's rounds: one line, or none.
 
 A round is an event of kind "round" (alignment.rounds).
 """

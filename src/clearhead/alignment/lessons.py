@@ -100,10 +100,15 @@ def policy_batch(
     )
 
 
-def pair_of(group: Group, rng: random.Random) -> Pair | None:
-    """One of the best answers and one of the worst; None where all are worth the same."""
+def pair_of(group: Group, rng: random.Random, searched: Sequence[Answer] = ()) -> Pair | None:
+    """One of the best answers and one of the worst; where all are worth the same, what search found instead of them.
+
+    None where it found nothing either.
+    """
     if not group.teaches:
-        return None
+        drawn = rng.choice(group.answers)
+        found = next((answer for answer in searched if answer.tokens != drawn.tokens), None)
+        return Pair(group.prompt.tokens, found.tokens, drawn.tokens) if found else None
     best, worst = (
         [answer for answer, reward in zip(group.answers, group.rewards, strict=True) if reward == edge]
         for edge in (group.rewards.max(), group.rewards.min())

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +10,9 @@ from jaxtyping import Float
 
 from clearhead.alignment.advantages import centered, group_relative, leave_one_out
 from clearhead.errors import UserError
+from clearhead.models.decoder import DecoderConfig
 
+STEP_LOGITS, STEP_HIDDEN = 1 << 27, 1 << 26  # numbers of a part of a step: logits, and hidden states of all layers
 Learns = Literal["policy", "pairs", "finds"]
 Weighs = Literal["answer", "token", "limit", "sum"]
 
@@ -60,9 +62,9 @@ class AlignConfig:
 
     `beta` weighs the KL to the policy as it was at first, `kl` says where: in the loss, or in the reward; left out,
     both are the method's. `target_kl`, in nats an answer, lets β adapt to it; 0: β is fixed. `search`: a strategy that
-    expert iteration tries, with `budget` tokens, at problems that no answer solves. `keep`: different right answers
-    that it learns from, of one problem. `accumulate`: parts that a step is computed in, where memory is short. `lr` is
-    AdamW's; 0: as the model's size asks for.
+    expert iteration and DPO try, with `budget` tokens, at problems that no answer solves. `keep`: different right
+    answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in; 0: as
+    many as keep its memory small. `lr` is AdamW's; 0: as the model's size asks for.
 
     `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
     can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
@@ -74,7 +76,7 @@ class AlignConfig:
     samples: int = 8
     epochs: int = 1
     minibatches: int = 1
-    accumulate: int = 1
+    accumulate: int = 0
     reward: str = "checker"
     temperature: float = 1.0
     beta: float | None = None
@@ -97,7 +99,7 @@ class AlignConfig:
     betas: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("rounds", "problems", "epochs", "minibatches", "accumulate", "keep", "eval_every", "save_every"):
+        for name in ("rounds", "problems", "epochs", "minibatches", "keep", "eval_every", "save_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
         if self.samples < 2:
@@ -106,7 +108,7 @@ class AlignConfig:
             raise UserError(
                 f"temperature = {self.temperature} must be above 0: answers that are all the same teach nothing"
             )
-        for name in ("target_kl", "clip_low", "value", "budget", "lr", "weight_decay", "clip", "warmup"):
+        for name in ("target_kl", "clip_low", "value", "budget", "accumulate", "lr", "weight_decay", "clip", "warmup"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         for name in ("beta", "clip_high"):
@@ -116,22 +118,39 @@ class AlignConfig:
         for name in ("gamma", "lam"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 to 1")
+        if unread := next((name for name in self._unread() if self.changes(name)), None):
+            told = "set method as well, such as 'grpo'" if self.method == "none" else f"{self.method} has no use for it"
+            raise UserError(f"{unread} = {getattr(self, unread)!r} would change nothing: {told}")
         if self.method == "none":
             return
         if any(not 0 <= beta < math.inf for beta in self.betas) or len(set(self.betas)) < len(self.betas):
             raise UserError(f"betas = {list(self.betas)} must be different numbers, 0 or positive")
-        if self.betas and (self.learns.learns != "policy" or self.beta is not None):
-            raise UserError("betas are for methods with a KL term, and instead of beta; leave one of them out")
+        if self.betas and self.beta is not None:
+            raise UserError(f"betas = {list(self.betas)} and beta = {self.beta}: leave one of them out")
         if self.method == "dpo" and self.beta == 0:
             raise UserError("beta = 0 tells DPO nothing apart; it must be above 0, such as 0.1")
         if self.target_kl and not self.starting_beta:
             raise UserError(
                 f"target_kl = {self.target_kl} adapts beta, which is 0; set beta to start from, such as 0.05"
             )
-        if self.target_kl and (self.learns.learns != "policy" or self.kl_in == "loss"):
-            raise UserError(f"target_kl = {self.target_kl} is for a KL in the reward of a policy; set kl = 'reward'")
-        if self.learns.learns == "pairs" and self.kl != "method":
-            raise UserError(f"kl = {self.kl!r}: DPO's KL is in its own loss; leave it out")
+        if self.target_kl and self.kl_in == "loss":
+            raise UserError(f"target_kl = {self.target_kl} is for a KL in the reward; set kl = 'reward'")
+
+    def changes(self, name: str) -> bool:
+        """Is a setting another than the usual one?"""
+        return bool(getattr(self, name) != next(field.default for field in fields(self) if field.name == name))
+
+    def _unread(self) -> list[str]:
+        """The settings that the method does not look at."""
+        if self.method == "none":
+            return [field.name for field in fields(self) if field.name != "method"]
+        unread = [] if self.critic else ["gamma", "lam", "value"]
+        unread += {
+            "policy": ["search", "budget", "keep"],
+            "pairs": ["keep", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+            "finds": ["beta", "clip_low", "clip_high", "kl", "target_kl", "betas"],
+        }[self.learns.learns]
+        return unread
 
     @property
     def learns(self) -> Method:
@@ -158,6 +177,19 @@ class AlignConfig:
     def updates(self) -> int:
         """Steps on the answers of one round."""
         return self.epochs * self.minibatches
+
+
+def in_parts(config: AlignConfig, shape: DecoderConfig, texts: int, length: int, written: int) -> AlignConfig:
+    """The settings with `accumulate` filled in, for steps of `texts` texts of `length` tokens, of which so many are
+    `written`, and each of those has a logit for every token of the vocabulary.
+
+    >>> small, large = DecoderConfig(vocab=24), DecoderConfig(vocab=49152, d_model=576, n_layers=30, n_heads=9)
+    >>> [in_parts(AlignConfig("grpo"), shape, 512, 256, 128).accumulate for shape in (small, large)]
+    [2, 34]
+    """
+    logits, hidden = texts * written * shape.vocab, texts * length * shape.n_layers * shape.d_model
+    parts = config.accumulate or max(1, math.ceil(logits / STEP_LOGITS), math.ceil(hidden / STEP_HIDDEN))
+    return replace(config, accumulate=parts)
 
 
 def adapted(beta: float, target: float, kl: float) -> float:

@@ -29,7 +29,7 @@ from clearhead.text.protocol import Tokenizer
 from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.step import working_copy
 
-READ_TOKENS = 1 << 14  # that policy and reference read at once
+READ_LOGITS = 1 << 25  # of policy and reference at once
 KINDS: Mapping[str, Any] = {"policy": PolicyBatch, "pairs": PairBatch, "finds": Batch}
 
 
@@ -47,7 +47,8 @@ def loss_of(config: AlignConfig) -> PolicyLoss | DpoLoss | FindsLoss:
 class Rounds:
     """The micro-batches of a run. `model` is what is trained, `reference` the policy as it was at first.
 
-    `length`: tokens of a row. Each round is told in `log`; one that takes several steps is kept in the file `kept`.
+    `length`: tokens of a row; `config` says in how many parts a step is computed. Each round is told in `log`; one that
+    takes several steps is kept in the file `kept`.
     """
 
     config: AlignConfig
@@ -103,7 +104,8 @@ class Rounds:
             most = min(self.environment.max_tokens, self.length)
             batches = dealt(items, config, rng, lambda part, step: policy_batch(part, step, config, self.length, most))
         elif config.learns.learns == "pairs":
-            pairs = [pair for group in drawn.groups if (pair := pair_of(group, rng))]
+            found = self._searched(drawn.groups, number)
+            pairs = [pair for g in drawn.groups if (pair := pair_of(g, rng, found.get(g.prompt, ())))]
             log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.reference, self.device), strict=True))
             batches = dealt(pairs, config, rng, lambda part, _: of_pairs(part, log_ref, self.length))
         else:
@@ -130,7 +132,7 @@ class Rounds:
         """What policy, reference and value head make of every answer, and the numbers that are told of it."""
         every, config = documents(groups), self.config
         laid_out = lay_out_numbered(every, self.length)
-        size = max(1, READ_TOKENS // self.length)
+        size = max(1, READ_LOGITS // (policy_of(self.model).config.vocab * self.length))
         starts = range(0, len(laid_out.batch.tokens), size)
         rows: dict[str, list[np.ndarray]] = {"log_p": [], "entropy": [], "log_ref": [], "values": []}
         for start in starts:
@@ -141,7 +143,8 @@ class Rounds:
             if config.critic:
                 rows["values"].append(read_values(self.model, some, self.device))
         each = {name: laid_out.by_document(np.concatenate(found), every) for name, found in rows.items() if found}
-        kl = float(sum((p - q).sum() for p, q in zip(each["log_p"], each["log_ref"], strict=True)))
+        gaps = [q - p for p, q in zip(each["log_p"], each["log_ref"], strict=True)]
+        kl = float(sum((np.expm1(gap) - gap).sum() for gap in gaps))  # k3: never negative, and on average the KL
         answers, tokens = max(1, len(every)), max(1, sum(len(document.solution) for document in every))
         entropy = float(sum(found.sum() for found in each["entropy"])) / tokens
         numbers = {"kl": kl / answers, "kl_token": kl / tokens, "entropy": entropy}

@@ -29,6 +29,10 @@ METHODS = ("dpo", "ppo", "grpo", "dr-grpo", "dapo", "rloo")
     epilog=examples(
         ("clearhead align smollm2 --data pairs.jsonl", "DPO on pairs of a better and a worse answer"),
         ("clearhead align DIR --data prompts.jsonl --method grpo --reward mine.py", "GRPO on a reward of yours"),
+        (
+            "clearhead align DIR --data prompts.jsonl --method ppo --reward pairs.jsonl",
+            "a reward model of pairs, then PPO",
+        ),
         ("clearhead align DIR --data pairs.jsonl --beta 0.3 --epochs 2", "closer to what the model was"),
         ("clearhead align DIR --data pairs.jsonl --resume", "go on after a stop"),
         ("clearhead align DIR --data pairs.jsonl --set align.warmup=20", "other settings"),
@@ -39,7 +43,11 @@ METHODS = ("dpo", "ppo", "grpo", "dr-grpo", "dapo", "rloo")
     "--data", type=click.Path(path_type=Path), required=True, help="JSONL: prompt, chosen, rejected; or prompt."
 )
 @click.option("--method", type=click.Choice(METHODS), default="dpo", show_default=True, help="How it learns.")
-@click.option("--reward", type=click.Path(path_type=Path), help="Python file with reward(prompts, completions).")
+@click.option(
+    "--reward",
+    type=click.Path(path_type=Path),
+    help="Python file with reward(prompts, completions), or JSONL of pairs to learn one from.",
+)
 @click.option("--held-out", type=click.Path(path_type=Path), help="Rows to measure with. Default: a tenth of --data.")
 @click.option("--out", type=click.Path(path_type=Path), help="The result's directory. Default: runs/align-NAME.")
 @click.option("--beta", type=float, help="What the KL to the model as it was counts. Default: the method's.")
@@ -72,14 +80,16 @@ def command(
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. A row of pairs is
     {"prompt": ..., "chosen": ..., "rejected": ...}, each a text or a list of messages. The other methods take prompts,
-    {"prompt": ...} or {"messages": [...]}, and a Python file whose reward(prompts, completions) gives a list with a
-    number for each answer. That file is run. The result is an adapter that `peft` can load, and a report.
+    {"prompt": ...} or {"messages": [...]}, and a reward: a Python file whose reward(prompts, completions) gives a list
+    with a number for each answer, which is run, or a file of pairs that a reward model learns from first. The result
+    is an adapter that `peft` can load, and a report.
     """
     from clearhead.config import build, override
 
     of_pairs = method == "dpo"
     drawn = {"rounds": rounds, "problems": problems, "samples": samples, "max_tokens": given.get("max_tokens")}
-    by_file = {key: given.get(key) for key in ("epochs", "steps", "pairs")}
+    reads_pairs = of_pairs or (reward is not None and reward.suffix == ".jsonl")
+    by_file = {key: given.get(key) for key in (("steps",) if reads_pairs else ("epochs", "steps", "pairs"))}
     if of_pairs and (named := next((key for key, value in drawn.items() if value is not None), None)):
         raise UserError(
             f"--{named.replace('_', '-')} is for methods that draw answers, and DPO reads pairs; leave it out"
@@ -95,7 +105,11 @@ def command(
     plain |= {name: value for name, value in given.items() if value is not None}
     options = {"beta": beta, "rounds": rounds, "problems": problems, "samples": samples, "lr": lr}
     plain["align"] = {"method": method, **{key: value for key, value in options.items() if value is not None}}
-    for path, what in ((data, "a JSONL file of rows"), (reward, "a Python file"), (held_out, "a JSONL file of rows")):
+    for path, what in (
+        (data, "a JSONL file of rows"),
+        (reward, "a Python file, or JSONL of pairs"),
+        (held_out, "a JSONL file of rows"),
+    ):
         if path and not path.is_file():
             wrong = "it is no regular file" if path.exists() else "there is no such file"
             raise UserError(f"cannot read {path}: {wrong}; name {what}")

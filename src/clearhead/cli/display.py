@@ -40,7 +40,7 @@ class Display:
 
     @contextmanager
     def watch(self, label: str) -> Iterator[Callback]:
-        """An observer of one training."""
+        """A callback of one training."""
         with TrainingProgress(label, self.console) as progress:
             yield progress
 

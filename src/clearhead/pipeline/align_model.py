@@ -3,6 +3,7 @@
     align.toml                   the settings            align.jsonl         everything measured on the way
     before.json                  the untouched model     align.json          the result in figures
     align.checkpoint.safetensors to go on from           report.html         before and after, side by side
+    reward.safetensors           a reward model's updates, where one learns from pairs first, and reward.jsonl
     adapter_model.safetensors, adapter_config.json       LoRA, as PEFT writes it; or, in full or merged,
     model.safetensors, config.json, tokenizer.json       the model
 
@@ -22,13 +23,15 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 
 from clearhead.alignment.answers import Answer, Prompt, draw
 from clearhead.alignment.dpo import DpoLoss, Pair, count_pairs, pair_batch, reference_logprobs
 from clearhead.alignment.environment import Environment, Rewards, rewarded
 from clearhead.alignment.health import findings
-from clearhead.alignment.methods import AlignConfig
+from clearhead.alignment.methods import AlignConfig, in_parts
 from clearhead.alignment.policy_gradient import ActorCritic, policy_of
+from clearhead.alignment.preference_model import PreferenceModel, batch_of, preference_loss, rewards, share_preferred
 from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.checkpoints import export
 from clearhead.checkpoints.load import LoadedModel, is_adapter
@@ -56,14 +59,18 @@ from clearhead.text.preference_data import (
     prompt_row,
 )
 from clearhead.text.sft_data import read_lines
+from clearhead.training import checkpoint
 from clearhead.training.jsonl_log import Event, JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
 from clearhead.training.step import compute_dtype, mean_loss
 
 SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "align.jsonl"
+REWARD, REWARD_LOG = "reward.safetensors", "reward.jsonl"
+REWARD_CHECKPOINT = "reward.checkpoint.safetensors"
 CHECKPOINT, REPORT = "align.checkpoint.safetensors", "report.html"
 HELD_OUT = 0.1  # of the rows, where no file is given for it
 MOST_HELD = 64  # prompts that are asked at every evaluation
+OF_DRAWN = ("reward", "rounds", "problems", "samples", "epochs", "minibatches", "temperature", "search", "budget")
 DRAWN = 4  # answers to each of them at temperature 1, before and after
 
 
@@ -109,20 +116,30 @@ class AlignModelConfig:
             raise UserError("full training has nothing to merge; leave out merge")
         if self.align.method in ("none", "expert-iteration"):
             raise UserError(f"method = {self.align.method!r} needs a task's checker and search; take dpo, grpo or ppo")
-        if self.of_pairs and self.align.reward != "checker":
-            raise UserError("a reward is for methods that draw answers; DPO learns from the pairs of its file alone")
-        if not self.of_pairs and not self.align.reward.endswith(".py"):
-            raise UserError(f"{self.align.method} needs a reward: name a Python file with reward(prompts, completions)")
-        if not self.full:
-            _ = self.lora
+        if self.of_pairs and (drawn := next((name for name in OF_DRAWN if self.align.changes(name)), None)):
+            raise UserError(
+                f"align.{drawn} is for methods that draw answers; DPO learns from the pairs of its file alone"
+            )
+        if not self.of_pairs and not self.align.reward.endswith((".py", ".jsonl")):
+            raise UserError(
+                f"{self.align.method} needs a reward: name a Python file with reward(prompts, completions), or a JSONL "
+                "file of pairs that a reward model learns from"
+            )
+        _ = self.low_rank
 
     @property
     def of_pairs(self) -> bool:
         return self.align.method == "dpo"
 
     @property
-    def lora(self) -> LoraConfig:
-        return LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
+    def reward_pairs(self) -> Path | None:
+        """The pairs that a reward model learns from before the policy does."""
+        return Path(self.align.reward) if self.align.reward.endswith(".jsonl") else None
+
+    @property
+    def low_rank(self) -> LoraConfig | None:
+        """The updates beside the weights; None where the weights themselves are trained."""
+        return None if self.full else LoraConfig(self.rank, self.alpha, self.dropout, self.targets)
 
 
 @dataclass(frozen=True)
@@ -139,11 +156,20 @@ class Prepared:
     @property
     def length(self) -> int:
         """Tokens in a row: the longest text's."""
+        every = (*self.pairs, *self.held_pairs)
+        of_pairs = max((len(p.prompt) + max(len(p.chosen), len(p.rejected)) for p in every), default=0)
         if self.config.of_pairs:
-            every = (*self.pairs, *self.held_pairs)
-            return max(len(pair.prompt) + max(len(pair.chosen), len(pair.rejected)) for pair in every)
+            return of_pairs
         longest = max(len(prompt.tokens) for prompt in (*self.prompts, *self.held_prompts))
-        return min(self.loaded.decoder.config.max_positions, longest + self.config.max_tokens)
+        return max(of_pairs, min(self.loaded.decoder.config.max_positions, longest + self.config.max_tokens))
+
+    @property
+    def align(self) -> AlignConfig:
+        """The settings, with the parts that a step of this model is computed in."""
+        align, length = self.config.align, self.length
+        texts = 2 * self.config.pairs if self.config.of_pairs else align.problems * align.samples // align.minibatches
+        written = length if self.config.of_pairs else min(self.config.max_tokens, length)
+        return in_parts(align, self.loaded.decoder.config, texts, length, written)
 
     @property
     def steps_of_an_epoch(self) -> int:
@@ -151,7 +177,7 @@ class Prepared:
 
     @property
     def training(self) -> TrainConfig:
-        config, align = self.config, self.config.align
+        config, align = self.config, self.align
         steps = align.rounds * align.updates
         if config.of_pairs:
             steps = config.steps or max(1, round(config.epochs * self.steps_of_an_epoch))
@@ -180,22 +206,32 @@ def prepare(
     context = loaded.decoder.config.max_positions
     if config.max_length > context:
         raise UserError(f"max_length = {config.max_length} is more than the model's context of {context}; lower it")
-    if config.full or config.merge:
+    if config.low_rank is None or config.merge:
         export.check(loaded)
     else:
-        resolved(loaded.decoder, config.lora)
-    found: list[list[Any]] = [_read(config, config.data, loaded, skip_bad, say)]
-    if config.held_out:
-        found.append(_read(config, config.held_out, loaded, skip_bad, say))
+        resolved(loaded.decoder, config.low_rank)
+    learned, held = _both(config, config.data, config.held_out, loaded, skip_bad, say, config.of_pairs)
+    pairs: tuple[list[Any], list[Any]] = ([], [])
+    if config.of_pairs:
+        made = Prepared(config, loaded, learned, held, [], [])
     else:
-        found = list(split(found[0]))
-    learned, held = ([item for _, item in rows] for rows in found)
+        if config.reward_pairs:
+            pairs = _both(config, config.reward_pairs, None, loaded, skip_bad, say, True)
+        made = Prepared(config, loaded, *pairs, learned, held)
+    _ = made.training
+    return made
+
+
+def _both(
+    config: AlignModelConfig, data: Path, held_out: Path | None, loaded: LoadedModel, skip_bad: bool,
+    say: Callable[[str], None], of_pairs: bool,
+) -> tuple[list[Any], list[Any]]:  # fmt: skip
+    """What a file holds to learn from, and what it, or another, holds to measure with."""
+    rows = _read(config, data, loaded, skip_bad, say, of_pairs)
+    learned, held = (rows, _read(config, held_out, loaded, skip_bad, say, of_pairs)) if held_out else split(rows)
     if not learned:
-        raise UserError(f"{config.data} has one row; give at least two, one to learn from and one to measure with")
-    made = (learned, held, [], []) if config.of_pairs else ([], [], learned, held)
-    prepared = Prepared(config, loaded, *made)
-    _ = prepared.training
-    return prepared
+        raise UserError(f"{data} has one row; give at least two, one to learn from and one to measure with")
+    return [item for _, item in learned], [item for _, item in held]
 
 
 def split(rows: Sequence[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
@@ -205,20 +241,21 @@ def split(rows: Sequence[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], list[
 
 
 def _read(
-    config: AlignModelConfig, path: Path, loaded: LoadedModel, skip_bad: bool, say: Callable[[str], None]
-) -> list[tuple[str, Any]]:
+    config: AlignModelConfig, path: Path, loaded: LoadedModel, skip_bad: bool, say: Callable[[str], None],
+    of_pairs: bool,
+) -> list[tuple[str, Any]]:  # fmt: skip
     """Each row's opening and what is learned from it; BadRows, or what is left without them."""
     limit = config.max_length or loaded.decoder.config.max_positions
     rows: list[Any]
-    if config.of_pairs:
+    if of_pairs:
         rows, wrong = read_lines(path, pair_row, LIKE_PAIRS)
     else:
         rows, wrong = read_lines(path, prompt_row, LIKE_PROMPTS)
     found = []
     for row in rows:
-        number, opening = (row.chosen.line, row.chosen.opening) if config.of_pairs else (row.line, row.opening)
+        number, opening = (row.chosen.line, row.chosen.opening) if of_pairs else (row.line, row.opening)
         try:
-            item = _pair(row, config, loaded, limit) if config.of_pairs else _prompt(row, config, loaded, limit)
+            item = _pair(row, config, loaded, limit) if of_pairs else _prompt(row, config, loaded, limit)
             found.append((opening, item))
         except UserError as error:
             wrong.append(f"{path}, line {number}: {error}")
@@ -254,22 +291,25 @@ def align(prepared: Prepared, context: Context) -> dict[str, Any]:
     started = time.perf_counter()
     decoder, log = prepared.loaded.decoder, JsonlLog(folder / LOG)
     reference = copy.deepcopy(decoder).requires_grad_(False).eval()
+    reward = None if config.of_pairs else reward_of(prepared, reference, context)
     if not (folder / BEFORE).is_file():
-        write_json(folder / BEFORE, measured(prepared, reference, reference, context))
-    lora = None if config.full else config.lora
+        write_json(folder / BEFORE, measured(prepared, reference, reference, reward, context.device))
+    lora = config.low_rank
     tune.make_trainable(decoder, lora, config.seed)
     sizes = tune.parameters(decoder)
     share = sizes["trainable"] / sizes["total"]
     context.say(f"trainable: {sizes['trainable']:,} of {sizes['total']:,} parameters ({share:.2%})")
-    learn = _learn_from_pairs if config.of_pairs else _learn_from_answers
-    learn(prepared, reference, context, log)
+    if reward is None:
+        _learn_from_pairs(prepared, reference, context, log)
+    else:
+        _learn_from_answers(prepared, reference, reward, context, log)
     decoder.eval()
-    before, after = read_json(folder / BEFORE), measured(prepared, decoder, reference, context)
+    before, after = read_json(folder / BEFORE), measured(prepared, decoder, reference, reward, context.device)
     result = {
         "model": prepared.loaded.name, "method": config.align.learns.label, "parameters": sizes,
         "peak_memory": tune.peak_memory(context.device), "steps": prepared.training.steps,
-        "rows": len(prepared.pairs) + len(prepared.prompts),
-        "held_out_rows": len(prepared.held_pairs) + len(prepared.held_prompts),
+        "rows": len(prepared.pairs if config.of_pairs else prepared.prompts),
+        "held_out_rows": len(prepared.held_pairs if config.of_pairs else prepared.held_prompts),
         "seconds": time.perf_counter() - started, "settings": _plain(config),
         "figures": compared(before, after), "health": findings(rounds_of(log)),
         "answers": [
@@ -290,12 +330,12 @@ def _plain(config: AlignModelConfig) -> dict[str, Any]:
 
 
 def _meta(prepared: Prepared) -> dict[str, Any]:
-    return {"digest": prepared.digest, "lora": None if prepared.config.full else to_dict(prepared.config.lora)}
+    return {"digest": prepared.digest, "lora": to_dict(prepared.config.low_rank) if prepared.config.low_rank else None}
 
 
 def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
-    parts = config.align.accumulate
+    parts = prepared.align.accumulate
     with context.progress("reference", 2) as done:
         log_ref = reference_logprobs(prepared.pairs, length, reference, device)
         done(1)
@@ -309,10 +349,8 @@ def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log:
 
     def batch(i: int) -> Any:
         step, part = divmod(i, parts)
-        epoch, within = divmod(step, prepared.steps_of_an_epoch)
-        order = list(range(len(prepared.pairs)))
-        random.Random(f"{config.seed}/{epoch}").shuffle(order)
-        some = np.array_split(order[within * config.pairs : (within + 1) * config.pairs], parts)[part].tolist()
+        of_step = shuffled(len(prepared.pairs), config.pairs, step, config.seed)
+        some = np.array_split(of_step, parts)[part].tolist()
         return pair_batch([prepared.pairs[j] for j in some], log_ref[some], length)
 
     def on_eval(model: Any, step: int) -> Mapping[str, Any]:
@@ -321,12 +359,12 @@ def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log:
     _train(prepared, prepared.loaded.decoder, batch, loss, context, log, on_eval, 4)
 
 
-def _learn_from_answers(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
+def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, context: Context, log: JsonlLog) -> None:
     config, decoder = prepared.config, prepared.loaded.decoder
     model: Any = decoder
     if config.align.critic:
         critic = copy.deepcopy(reference)
-        tune.make_trainable(critic, None if config.full else config.lora, config.seed + 1)
+        tune.make_trainable(critic, config.low_rank, config.seed + 1)
         model = ActorCritic(decoder, critic).to(context.device)
     prompts = prepared.prompts
 
@@ -337,14 +375,14 @@ def _learn_from_answers(prepared: Prepared, reference: Any, context: Context, lo
             found.append(random.Random(f"{config.seed}/align/{epoch}").sample(prompts, len(prompts))[at])
         return found
 
-    environment = Environment(stream, of_file(config.align.reward), max_tokens=config.max_tokens)
+    environment = Environment(stream, reward, max_tokens=config.max_tokens)
     rounds = Rounds(
-        config.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
+        prepared.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
         compute_dtype("auto", context.device), log, context.run.path / KEPT,
     )  # fmt: skip
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
-        scores = _scores(prepared, policy_of(trained), environment.reward, likeliest(config), 1)[0]
+        scores = _scores(prepared, policy_of(trained), reward, likeliest(config), 1)[0]
         told = rounds_of(log)[-1]
         context.say(
             f"round {told['round'] + 1}: reward {told['reward']:.3f}, held-out greedy {scores.mean():.3f}, "
@@ -353,6 +391,55 @@ def _learn_from_answers(prepared: Prepared, reference: Any, context: Context, lo
         return {"held_out_reward": float(scores.mean())}
 
     _train(prepared, model, rounds.batch, loss_of(config.align), context, log, on_eval, 0)
+
+
+def reward_of(prepared: Prepared, start: Any, context: Context) -> Rewards:
+    """The user's function, or the scores of a reward model that learns from pairs first, from the model at `start`."""
+    config, file, length, device = prepared.config, context.run.path / REWARD, prepared.length, context.device
+    if not config.reward_pairs:
+        return of_file(config.align.reward)
+    model = PreferenceModel(copy.deepcopy(start)).to(device)
+    tune.make_trainable(model.decoder, config.low_rank, config.seed)
+    if not file.is_file():
+        _learn_reward(prepared, model, context)
+        trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+        checkpoint.save(file, trained, {})
+        (context.run.path / REWARD_CHECKPOINT).unlink()
+    model.load_state_dict(checkpoint.load(file)[0], strict=False)
+    model.requires_grad_(False).eval()
+    share = share_preferred(model, prepared.held_pairs, length, device)
+    context.say(
+        f"the reward model prefers the chosen answer in {share:.0%} of {len(prepared.held_pairs)} held-out pairs"
+    )
+    return lambda prompts, answers: rewards(model, prompts, answers, length, device)
+
+
+def _learn_reward(prepared: Prepared, model: PreferenceModel, context: Context) -> None:
+    config, folder, length = prepared.config, context.run.path, prepared.length
+    steps = max(1, round(config.epochs * prepared.steps_of_an_epoch))
+    lr = FULL_LR if config.full else LORA_LR
+    settings = TrainConfig(
+        steps=steps, batch_size=1, seq_len=length, optimizer="adamw", lr=lr, adam_lr=lr, weight_decay=0.0,
+        warmup=min(config.align.warmup, steps - 1), save_every=config.align.save_every, compile="off", seed=config.seed,
+    )  # fmt: skip
+
+    def batch(i: int) -> Any:
+        return batch_of(
+            [prepared.pairs[j] for j in shuffled(len(prepared.pairs), config.pairs, i, config.seed)], length
+        )
+
+    with context.watch("reward model") as watch:
+        train(
+            settings, model, batch, preference_loss, checkpoint=folder / REWARD_CHECKPOINT,
+            log=JsonlLog(folder / REWARD_LOG), callbacks=[watch], meta=_meta(prepared),
+        )  # fmt: skip
+
+
+def shuffled(n: int, size: int, step: int, seed: int) -> list[int]:
+    """Which of n rows a step reads: all of them once an epoch, in a new order each time."""
+    epoch, within = divmod(step, -(-n // size))
+    order = random.Random(f"{seed}/{epoch}").sample(range(n), n)
+    return order[within * size : (within + 1) * size]
 
 
 def likeliest(config: AlignModelConfig) -> SamplingParams:
@@ -375,17 +462,18 @@ def _train(
         )  # fmt: skip
 
 
-def measured(prepared: Prepared, decoder: Any, reference: Any, context: Context) -> dict[str, Any]:
+def measured(
+    prepared: Prepared, decoder: Any, reference: Any, reward: Rewards | None, device: torch.device
+) -> dict[str, Any]:
     """What a model makes of the held-out rows, as plain data: scores by row, and its answers in words."""
     config = prepared.config
-    if config.of_pairs:
+    if reward is None:
         pairs, length = prepared.held_pairs, prepared.length
-        log_p = reference_logprobs(pairs, length, decoder, context.device)
-        log_ref = reference_logprobs(pairs, length, reference, context.device)
+        log_p = reference_logprobs(pairs, length, decoder, device)
+        log_ref = reference_logprobs(pairs, length, reference, device)
         margins = config.align.starting_beta * (log_p - log_ref) @ np.array([1.0, -1.0])
         preferred = log_p[:, 0] > log_p[:, 1]
         return {"pairs": {"margin": margins.tolist(), "likelier": preferred.astype(float).tolist()}, "answers": []}
-    reward = of_file(config.align.reward)
     greedy, answers = _scores(prepared, decoder, reward, likeliest(config), 1)
     sampled, _ = _scores(prepared, decoder, reward, SamplingParams(max_tokens=config.max_tokens), DRAWN)
     return {

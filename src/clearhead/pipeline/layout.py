@@ -51,7 +51,7 @@ PREFLIGHT = {
     "model": {str: int}, "seconds": {str: float}, "warnings": [str],
 }  # fmt: skip
 _POINT = {"rows": int, "accuracy": float, "low": float, "high": float}
-EVENTS = {  # of a training's record, by kind; what is of another shape is no event
+EVENTS = {  # of a training's log, by kind; what is of another shape is no event
     "step": {"step": int, "loss": float, "lr_scale": float, "tokens": int, "seconds": float},
     "eval": {"step": int, "held_out_loss?": float, "seen_loss?": float, "accuracy?": {str: float}, "sample?": str},
     "kept": {"step": int, "best_step": int},

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from clearhead.alignment.health import findings
-from clearhead.alignment.methods import AlignConfig
+from clearhead.alignment.methods import AlignConfig, in_parts
 from clearhead.alignment.policy_gradient import ActorCritic, policy_of
 from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.checkpoints import own
@@ -16,7 +16,7 @@ from clearhead.nn.lora import merge
 from clearhead.pipeline import pretrained
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.rewards import HOLDERS, environment
+from clearhead.pipeline.rewards import HOLDERS, environment, most
 from clearhead.pipeline.stages import first_try
 from clearhead.tasks.task import Task
 from clearhead.text.protocol import Tokenizer
@@ -35,10 +35,12 @@ def learn(
     reference: Decoder,
 ) -> Decoder:  # fmt: skip
     """What the run's policy becomes; its record and checkpoint are called `name`."""
-    recipe, run = context.recipe, context.run
+    recipe, run, length = context.recipe, context.run, context.recipe.reward.seq_len
+    texts, written = config.problems * config.samples // config.minibatches, min(most(recipe), length)
+    config = in_parts(config, reference.config, texts, length, written)
     model, log = trainable(run.policy, recipe, context.device), JsonlLog(run.log(name))
     rounds = Rounds(
-        config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, recipe.reward.seq_len,
+        config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, length,
         recipe.seed, compute_dtype("auto", context.device), log, run.path / KEPT,
         recipe.kv_part(HOLDERS),
     )  # fmt: skip

@@ -64,19 +64,19 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
                 found[asked] = [] if steps is None else [written(tokenizer, steps)]
         return [found[prompt] for prompt in prompts]
 
-    finds = config.learns.learns == "finds"
-    reward = load_reward(context.run, context.device) if config.reward in HEADS or finds else None
+    searches = config.learns.learns != "policy"
+    reward = load_reward(context.run, context.device) if config.reward in HEADS or searches else None
     scorer = None if reward is None else LocalScorer(reward, tokenizer, kv_memory=recipe.kv_part(HOLDERS))
-    if finds:
+    if searches:
         known([config.search], has_reward_model=scorer is not None, measured=False)
     if config.reward == "checker":
         return Environment(
-            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if finds else None,
+            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if searches else None,
             recipe.search.most_solution_tokens,
         )  # fmt: skip
     given = of_model(scorer, HEADS[config.reward]) if config.reward in HEADS else of_file(config.reward)
     return Environment(
-        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if finds else None,
+        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if searches else None,
         recipe.search.most_solution_tokens,
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.text_models import continuations, log_name, new_model
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
-from clearhead.text.corpus import documents, files_of, held_out, place, python_documentation
+from clearhead.text.corpus import documents, files_of, hash_share, held_out, python_documentation
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.shards import Shards, write_shards
@@ -67,7 +67,7 @@ def corpus_stage(context: Context) -> None:
         for document in read_documents(data):
             size = len(document.encode("utf-8", "replace"))
             advance(min(size, max(total - counts["bytes"], 0)))  # a packed file holds more than its size
-            at = place(document)
+            at = hash_share(document)
             held = at < data.held_out
             if at < first:
                 first, second = at, first

@@ -34,6 +34,8 @@ def headline(result: Mapping[str, Any]) -> str:
     name, found = next(iter(result["figures"].items()))
     before, after, gain = (found[key] for key in ("before", "after", "gain"))
     told = f"from {number(before['estimate'])} to {number(after['estimate'])} on rows it did not learn from"
+    if before == after:
+        return f"The {name} is {number(after['estimate'])} on rows it did not learn from, as before."
     if gain["low"] > 0:
         return f"The {name} rose {told}."
     return (

@@ -29,7 +29,7 @@ def alignment_section(report: Report) -> Html | None:
     lead = (
         f"After its training the model went on to learn from what it writes itself, by {found.method}: in each of "
         f"{count(len(found.rounds))} rounds it answered problems, the answers were rewarded by {paid}, and what earned "
-        "more than its neighbors became likelier. The test problems were never among them."
+        "more than its neighbors became likelier. What it is measured on was never among them."
     )
     drawn = [chart for chart in (_reward_figure(found), _distance_figure(found), *_course_figures(found)) if chart]
     return section(

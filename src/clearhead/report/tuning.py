@@ -71,7 +71,7 @@ def _answer(answer: Mapping[str, Any]) -> Html:
         tag("div", *sides, cls="sides"),
         tag(
             "div",
-            fold("The answer in the file", _text(answer["answer"])),
+            fold("The answer in the file", _text(answer["answer"])) if answer["answer"] else None,
             fold("All that the model read", _text(answer["prompt"])),
         ),
         cls="example",

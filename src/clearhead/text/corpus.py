@@ -101,10 +101,10 @@ def held_out(document: str, share: float) -> bool:
     >>> sum(held_out(str(i), 0.1) for i in range(1000))
     104
     """
-    return place(document) < share
+    return hash_share(document) < share
 
 
-def place(document: str) -> float:
+def hash_share(document: str) -> float:
     """Where from 0 to 1 a document lies, by its text alone: what lies below the share is held out."""
     digest = hashlib.blake2b(document.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / 2**53

@@ -1,1 +1,1 @@
-"""Training: optimizers, schedule, one compiled step, the loop around it, and the record it leaves."""
+"""Training: optimizers, schedule, one compiled step, the loop around it, and the log it leaves."""

@@ -15,7 +15,7 @@ Callback = Callable[[Event], None]
 
 
 class JsonlLog:
-    """An observer that appends every event to a file; a line is with the system before `emit` returns."""
+    """A callback that appends every event to a file; a line is with the system before `emit` returns."""
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)

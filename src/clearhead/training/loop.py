@@ -215,7 +215,7 @@ class _Run:
         self.optimizer = Optimizer(model, config.optimizer, config.lr, config.adam_lr, config.weight_decay, dtype)
 
     def emit(self, kind: str, recorded: bool, **numbers: Any) -> None:
-        """An event for all callbacks; the record keeps what an uninterrupted run would have told, too."""
+        """An event for all callbacks; the log keeps what an uninterrupted run would have told, too."""
         event: Event = {"kind": kind, "step": self.step, **numbers}
         for callback in ([self.log] if self.log and recorded else []) + self.callbacks:
             callback(event)

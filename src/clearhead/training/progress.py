@@ -14,7 +14,7 @@ SMOOTHING = 0.1  # of the loss and the speed that are shown
 
 
 class TrainingProgress:
-    """An observer that shows step, tokens/s, loss and time left. Use it as a context, so that the bar is closed."""
+    """A callback that shows step, tokens/s, loss and time left. Use it as a context, so that the bar is closed."""
 
     def __init__(self, label: str = "training", console: Console | None = None) -> None:
         self.label = label
