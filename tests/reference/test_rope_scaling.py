@@ -36,12 +36,17 @@ def test_yarn_keeps_fast_pairs_and_interpolates_slow_ones() -> None:
     close(yarn_scale(np.e**2), 1.2)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [lambda: frequencies(3), lambda: frequencies(4, 0.0), lambda: interpolated(OMEGA, 0.5),
-     lambda: ntk_base(1e4, 2.0, 2),
-     lambda: yarn(OMEGA, 2.0, 64, 32.0, 1.0), lambda: yarn_scale(0.0)],
-)  # fmt: skip
+WRONG = [
+    lambda: frequencies(3),
+    lambda: frequencies(4, 0.0),
+    lambda: interpolated(OMEGA, 0.5),
+    lambda: ntk_base(1e4, 2.0, 2),
+    lambda: yarn(OMEGA, 2.0, 64, 32.0, 1.0),
+    lambda: yarn_scale(0.0),
+]
+
+
+@pytest.mark.parametrize("wrong", WRONG)
 def test_what_cannot_be(wrong) -> None:
     with pytest.raises(ValueError, match="must be"):
         wrong()

@@ -7,6 +7,8 @@ import pytest
 
 from clearhead.study.examples import GUIDE, examples, main, written
 
+WIDEST = 76  # columns: what a terminal of 80 and the pages show without breaking a line
+
 
 def answer(code: str, output: str) -> str:
     """A chapter of one question with one block."""
@@ -20,6 +22,8 @@ def test_blocks_print_what_stands_below_them(chapter: Path) -> None:
     found = list(examples(text))
     assert [example.printed for example in found] == [example.output for example in found]
     assert text.count("```python") == text.count("```output") == len(found) > 0
+    lines = [line for example in found for line in (example.code + "\n" + example.output).splitlines()]
+    assert [line for line in lines if len(line) > WIDEST] == []
 
 
 def test_a_wrong_output_is_found_and_written_anew() -> None:

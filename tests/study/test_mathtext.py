@@ -121,3 +121,18 @@ def test_what_is_nested_too_deeply_stands_as_it_is(part: str) -> None:
     told = plain(part * 3000)
     assert told == part * 3000 or not part.startswith(("\\sqrt", "\\begin"))
     assert display(part * 3000)
+
+
+def test_subscripts_of_a_formula_are_of_one_style() -> None:
+    assert plain(r"E[q_a k_a q_b k_b]") == "E[q_a k_a q_b k_b]"  # there is no small b
+    assert plain(r"\sigma(r_w - r_l)") == "σ(r_w - r_l)"
+    assert plain(r"x_i y_j z_1 + \pi_{ref}(w)") == "xᵢyⱼz₁ + π_ref(w)"
+
+
+def test_what_stands_behind_a_script_and_above_a_bar_is_told_apart() -> None:
+    assert plain(r"\sigma_{\max} / \sigma_{\min}") == "σ_max/σ_min"
+    assert plain(r"\frac{q \cdot k}{\sqrt{C}}") == "(q · k)/√C"
+
+
+def test_a_comma_in_braces_belongs_to_a_number() -> None:
+    assert plain(r"2HC = 32{,}768, x") == "2HC = 32,768, x"

@@ -99,7 +99,7 @@ def test_what_notes_say_is_text_and_no_html() -> None:
         found = Reader(page)
         assert "b" not in found.tags and page.count("<script") == (name == site.QUESTIONS)
         assert not any(link.startswith("javascript") for link in found.links)
-        assert "onerror" not in page
+        assert "onerror" not in page.partition("<script>")[0]
 
 
 def test_signs_and_names_are_spaced_as_tex_does() -> None:
@@ -130,8 +130,8 @@ def test_only_the_list_of_questions_runs_a_script_and_only_its_own() -> None:
 
 
 def test_links_lead_to_questions_exercises_are_named_and_papers_are_linked() -> None:
-    text = "See [19.4](guide:19.4), [99.9](guide:99.9), exercise [softmax](practice:softmax), arXiv 1706.03762, "
-    text += "doi 10.1/x."
+    text = "See [19.4](guide:19.4), [99.9](guide:99.9), exercise [softmax](practice:softmax), "
+    text += "arXiv 1706.03762, doi 10.1/x."
     found = site.written(text, {"19.4": "19-transformer.html#q4"})
     assert '<a href="19-transformer.html#q4">19.4</a>, <span>99.9</span>' in found
     assert "exercise <code>softmax</code>" in found

@@ -8,7 +8,7 @@ from clearhead.study.mathsigns import ACCENTS, BELOW, BIG, BINARY, CLOSING, OPEN
 
 WORD = 3  # from so many letters on, a subscript is a word: y_true is read more easily than small letters
 MAX_SCRIPT_SIGNS = 40  # signs of a script that is looked at
-OPEN_END = re.compile(r"[_^][^\s()]+$")  # a script that the next letter would prolong
+OPEN_END = re.compile(r"[_^][^\s()/]+$")  # a script that the next letter would prolong
 
 
 class Piece(NamedTuple):
@@ -45,7 +45,7 @@ def joined(pieces: list[Piece], tight: bool = False) -> str:
             (kind in ("fn", "big", "word", "frac") and before in ("ord", "frac", "close", "fn", "big", "word"))
             or (before in ("fn", "big", "word", "frac") and kind in ("ord", "sign"))
             or (before in ("big", "frac") and kind == "open")
-            or (kind in ("ord", "open") and OPEN_END.search(text[-MAX_SCRIPT_SIGNS:]))
+            or (kind == "ord" and piece.text != "/" and OPEN_END.search(text[-MAX_SCRIPT_SIGNS:]))
         )
         if kind == "frac" and before == "fn":
             text += f"({piece.text})"
@@ -56,7 +56,8 @@ def joined(pieces: list[Piece], tight: bool = False) -> str:
 
 
 def operand(pieces: list[Piece], sums: bool = False) -> str:
-    """An operand: in brackets where it would else be misread. `sums`: only sums need them, as above a fraction bar."""
+    """An operand: in brackets where it would else be misread. `sums`: only sums and dot products need them, as above a
+    fraction bar."""
     text = joined(pieces)
     shown = [piece for piece in pieces if piece.text.strip()]
     if len(shown) <= 1:
@@ -75,7 +76,7 @@ def _has_sum(pieces: list[Piece]) -> bool:
     depth = 0
     for piece in pieces:
         depth += (piece.kind == "open") - (piece.kind == "close")
-        if depth <= 0 and piece.kind in ("bin", "rel", "punct") and piece.text not in "·×":
+        if depth <= 0 and piece.kind in ("bin", "rel", "punct") and piece.text != "×":
             return True
     return False
 

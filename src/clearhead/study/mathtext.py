@@ -7,11 +7,14 @@ Deliberately not here: fractions above each other, sizes, macros.
 
 import re
 import unicodedata
+from collections.abc import Callable
+from typing import TypeVar
 
 from clearhead.study.mathbox import HELD, HIDDEN, Held, Table, drawn, fill, in_a_row, rows
-from clearhead.study.mathpieces import Piece, accented, joined, lowered, operand, raised, sign
+from clearhead.study.mathpieces import WORD, Piece, accented, joined, lowered, operand, raised, sign
 from clearhead.study.mathsigns import ACCENTS, ALPHABETS, FUNCTIONS, SIGNS, SPACES
 
+T = TypeVar("T")
 TOKEN = re.compile(r"\\[a-zA-Z]+\*?|\\.|\s+|\d+(?:\.\d+)?|.", re.DOTALL)
 DEEPEST = 60  # braces within braces; beyond them the text stands as it is
 INVISIBLE = {"left", "right", "big", "Big", "bigg", "Bigg", "bigl", "bigr", "Bigl", "Bigr", "limits", "nolimits",
@@ -28,9 +31,9 @@ def plain(latex: str) -> str:
     >>> plain(r"\sum_{i=1}^{n} \sqrt{x_i^2 + 1}, \quad \|v\|_\infty = \max_i |v_i|")
     '∑ᵢ₌₁ⁿ √(xᵢ² + 1),  ‖v‖_∞ = maxᵢ |vᵢ|'
     """
-    reader = _Reader(latex)
     try:
-        return fill(reader.all(), reader.held, in_a_row)
+        text, held = _read(latex, _Reader.all)
+        return fill(text, held, in_a_row)
     except RecursionError:  # roots in roots, tables in tables: it stands as it is
         return latex
 
@@ -42,17 +45,29 @@ def display(latex: str) -> list[str]:
     A = ⎡ 1  0  ⎤
         ⎣ 0  12 ⎦
     """
-    reader = _Reader(latex)
     try:
-        return [line for row in rows(reader.table(end=None), reader.held) for line in drawn(row, reader.held)]
+        table, held = _read(latex, lambda reader: reader.table(end=None))
+        return [line for row in rows(table, held) for line in drawn(row, held)]
     except RecursionError:
         return latex.split("\n")
+
+
+def _read(latex: str, how: "Callable[[_Reader], T]") -> tuple[T, Held]:
+    """What a reader makes of a formula. Where a subscript's letter has no small one, no letter is made small."""
+    reader = _Reader(latex)
+    found = how(reader)
+    if reader.lowered == {True, False}:
+        reader = _Reader(latex, small=False)
+        found = how(reader)
+    return found, reader.held
 
 
 class _Reader:
     """One formula on its way from tokens to text."""
 
-    def __init__(self, latex: str) -> None:
+    def __init__(self, latex: str, small: bool = True) -> None:
+        self.small = small  # letters of subscripts as small letters, where there are such
+        self.lowered: set[bool] = set()  # whether they were, of those that are no words
         self.tokens = TOKEN.findall("".join(sign for sign in latex if sign not in HIDDEN))
         self.at = 0
         self.depth = 0
@@ -103,8 +118,9 @@ class _Reader:
         elif token == "{":
             self.at -= 1
             inner = self.group()
-            if inner:
-                found.append(inner[0] if len(inner) == 1 else Piece(joined(inner), "ord"))
+            if inner:  # a comma in braces is that of 32,768 and no sign between two things
+                alone = len(inner) == 1 and inner[0].kind != "punct"
+                found.append(inner[0] if alone else Piece(joined(inner), "ord"))
         elif token == "'":
             last = found.pop() if found else Piece("", "ord")
             found.append(Piece(last.text + "′", last.kind))
@@ -186,12 +202,19 @@ class _Reader:
         is_word = "".join(self.tokens[start : self.at]).startswith(tuple(f"{{\\{word}" for word in WORDS))
         text = joined(inner, tight=True)
         if text:
-            small = raised(text) if mark == "^" else lowered(text, is_word)
+            small = raised(text) if mark == "^" else self.subscript(text, is_word)
             if base.kind == "frac":
                 base = Piece(f"({base.text})", "ord")
             found.append(Piece(base.text + small, base.kind))
         else:
             found.append(base)
+
+    def subscript(self, text: str, is_word: bool) -> str:
+        letters = len(text) < WORD and text.isascii() and text.isalpha() and not is_word
+        found = lowered(text, is_word or (letters and not self.small))
+        if letters:
+            self.lowered.add(not found.startswith("_"))
+        return found
 
     def brace(self, found: list[Piece]) -> None:
         """`\\underbrace{a}_{b}`: a, and what it is called."""

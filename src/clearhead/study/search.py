@@ -10,7 +10,7 @@ import difflib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -201,7 +201,7 @@ class Index:
         self.defines = [entry.question.startswith("What ") for entry in entries]
         fields = (self.titles, self.headings, self.answers)
         self.vocabulary = {word for field in fields for text in field for word in text}
-        self.grams = [[Counter(_grams(text)) for text in field] for field in (self.headings, self.answers)]
+        self.spaced = [[_spaced(words) for words in field] for field in (self.headings, self.answers)]
         self.mean_length = sum(map(len, self.answers)) / max(1, len(entries))
 
     def search(self, query: str) -> list[tuple[int, float]]:
@@ -267,7 +267,7 @@ class Index:
         question is what it is), and how often it stands in the headings and in the answer, by whichever name."""
         title = self.titles[i]
         first = min((at for name in concept if (at := _first(title, name)) is not None), default=len(title))
-        heading, answer = (sum(field[i][name] for name in concept) for field in self.grams)
+        heading, answer = (sum(field[i].count(_spaced(name)) for name in concept) for field in self.spaced)
         early = 1 - first / max(1, len(title))
         return (0.5 + 0.5 * early if early else 0.0) + DEFINES * (not first and self.defines[i]), heading, answer
 
@@ -302,9 +302,9 @@ def is_clear(scores: Sequence[float]) -> bool:
     return len(scores) == 1 or (len(scores) > 1 and scores[0] >= CLEAR * scores[1])
 
 
-def _grams(words: Sequence[str]) -> Iterable[Phrase]:
-    """Runs of one to four words."""
-    return (tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1))
+def _spaced(words: Sequence[str]) -> str:
+    """Words as one text, in which a run of them is found as a text, two in a row too."""
+    return f" {'  '.join(words)} "
 
 
 def _first(words: Sequence[str], phrase: Phrase) -> int | None:

@@ -45,12 +45,19 @@ def test_a_chapter_is_read_whole(capsys: Capture) -> None:
 
 
 def test_a_clear_best_is_read_and_others_are_named(capsys: Capture) -> None:
-    assert main(["guide", "rope"]) == 0
+    assert main(["guide", "perplexity"]) == 0
     out = capsys.readouterr().out
-    assert "\n23.6  Why rotary" in out
+    assert "\n15.2  What is perplexity?" in out
     said, also = out.split("See also\n")
-    assert "rotary" in said and "18.6" in also and " 1.6 " not in also
+    assert "geometric" in said and " 22.5 " in also
     assert max(map(len, out.splitlines())) <= 60
+
+
+def test_whole_words_are_found_and_a_list_where_several_answer(capsys: Capture) -> None:
+    assert main(["guide", "rope"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == ["23.6", "32.1", "32.2"]
+    assert not any("properties" in line for line in lines)  # proPErties holds the letters, not the word
 
 
 def test_less_is_told_to_show_color(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -85,7 +92,7 @@ def test_pages_are_written(capsys: Capture, tmp_path: Path, monkeypatch: pytest.
     folder = tmp_path / "pages"
     assert main(["guide", "--html", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"index": str(folder / "index.html"), "pages": len(list(folder.iterdir()))} and told["pages"] == 2
+    assert told == {"index": str(folder / "index.html"), "pages": len(list(folder.iterdir()))} and told["pages"] == 3
     before = (folder / "index.html").read_text(encoding="utf-8")
     assert main(["guide", "--html", str(folder)]) == 0  # its own pages it may write again
     assert (folder / "index.html").read_text(encoding="utf-8") == before

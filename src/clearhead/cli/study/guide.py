@@ -113,8 +113,8 @@ def _list(found: "Sequence[Found]") -> None:
         question = one_line(one.item.question)
         shown = question if len(question) <= room else f"{question[: room - 1]}…"
         echo(f"{one.place:>{width}}  {shown}")
-    more = f", {len(found) - LISTED} more of them not shown" if len(found) > LISTED else ""
-    echo(f"{len(found)} questions{more}; read one with: clearhead guide {found[0].place}")
+    more = f", {len(found) - LISTED} not shown" if len(found) > LISTED else ""
+    echo(f"{len(found)} questions{more}; read: clearhead guide {found[0].place}")
 
 
 def _read(found: "Sequence[Found]", see_also: "Sequence[Found]" = ()) -> None:
