@@ -102,4 +102,6 @@ def test_ways_of_writing(text: str, value: object) -> None:
     ],
 )  # fmt: skip
 def test_ways_of_writing_formulas(text: str, value: float) -> None:
-    assert any(x.shape == () and abs(float(x) - value) < 1e-12 for x in read_all(text, {"x": 2.0})), read_all(text, {"x": 2.0})
+    assert any(x.shape == () and abs(float(x) - value) < 1e-12 for x in read_all(text, {"x": 2.0})), read_all(
+        text, {"x": 2.0}
+    )

@@ -36,7 +36,9 @@ INTERRUPTED = 130  # exit code
     ),
 )
 @click.option("--minutes", type=int, default=45, show_default=True, help="How long it takes.")
-@click.option("--deck", "deck", help="Questions of this deck. Default: of all decks of yours; of the guide if you have none.")
+@click.option(
+    "--deck", "deck", help="Questions of this deck. Default: of all decks of yours; of the guide if you have none."
+)
 @work_folder_option
 @draw_seed_option
 @json_option

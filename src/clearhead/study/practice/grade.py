@@ -13,7 +13,16 @@ from clearhead.study.practice.child import FILE, compiled, plain, runner
 from clearhead.study.practice.compare import difference, numbers, size
 from clearhead.study.practice.exercise import Exercise, inputs, mutant, parameters, smallest
 from clearhead.study.practice.rounding import (
-    BRAIN, DOUBLE, HALF, LIMIT, SINGLE, allowed, declared, growth, largest, precision,
+    BRAIN,
+    DOUBLE,
+    HALF,
+    LIMIT,
+    SINGLE,
+    allowed,
+    declared,
+    growth,
+    largest,
+    precision,
 )  # fmt: skip
 from clearhead.study.practice.rules import frameworks, imported, violations
 from clearhead.study.practice.runner import Outcome, run_here
@@ -233,9 +242,13 @@ def _of_gradient(case: _Case, name: str, eps: float) -> float:
 def _is_rounding(exercise: Exercise, case: _Case, found: dict[str, Any], eps: float) -> bool:
     """Whether a wrong value would be right in the next coarser type, or in the half precision that it has."""
     coarser = {DOUBLE: SINGLE}.get(eps, eps)
-    if "error" in found or coarser == SINGLE == eps or eps not in ROUNDED:
+    if "error" in found or eps not in ROUNDED:
         return False
-    return not difference(found["value"], case.want, _tolerance(exercise, case, coarser), exercise.outputs)
+
+    def apart(eps: float) -> str:
+        return difference(found["value"], case.want, _tolerance(exercise, case, eps), exercise.outputs)
+
+    return bool(apart(min(eps, SINGLE))) and not apart(coarser)
 
 
 ROUNDED = {
@@ -248,7 +261,9 @@ ROUNDED = {
 
 def _detached(source: str) -> bool:
     """Whether the source cuts gradients off by hand."""
-    return any(isinstance(node, ast.Attribute) and node.attr in ("detach", "detach_") for node in ast.walk(ast.parse(source)))
+    return any(
+        isinstance(node, ast.Attribute) and node.attr in ("detach", "detach_") for node in ast.walk(ast.parse(source))
+    )
 
 
 def _diagnoses(exercise: Exercise, cases: list[_Case], outcome: Outcome, wrong: list[int], eps: float) -> list[str]:

@@ -115,7 +115,9 @@ def _scaled(text: str) -> list[str]:
     if not pattern.search(text):
         return [text]
     most = max(len(SCALES[m[2]]) for m in pattern.finditer(text))
-    return [pattern.sub(lambda m: f"({m[1]}*{SCALES[m[2]][min(i, len(SCALES[m[2]]) - 1)]:.0f})", text) for i in range(most)]
+    return [
+        pattern.sub(lambda m: f"({m[1]}*{SCALES[m[2]][min(i, len(SCALES[m[2]]) - 1)]:.0f})", text) for i in range(most)
+    ]
 
 
 def _spaced(text: str) -> str:
@@ -133,5 +135,8 @@ def _spaced(text: str) -> str:
     cells = [[cell for cell in re.split(r"\s*,\s*|\s+", row.strip(" []")) if cell] for row in rows]
     if any(not re.search(r"\d", cell) or re.search(r"[-+*/(]$|^[*/)]", cell) for row in cells for cell in row):
         return ""
-    written = [f"[{', '.join(cell.strip('()') if cell.count('(') != cell.count(')') else cell for cell in row)}]" for row in cells]
+    written = [
+        f"[{', '.join(cell.strip('()') if cell.count('(') != cell.count(')') else cell for cell in row)}]"
+        for row in cells
+    ]
     return written[0] if len(written) == 1 else f"[{', '.join(written)}]"

@@ -113,7 +113,9 @@ def imported(source: str) -> list[str]:
     >>> imported("from scipy.special import expit\\nimport math, torch")
     ['scipy.special']
     """
-    return [name for name in _modules(source) if name in PARTS_OF_SCIPY or name.split(".")[0] in {"einops", "jaxtyping"}]
+    return [
+        name for name in _modules(source) if name in PARTS_OF_SCIPY or name.split(".")[0] in {"einops", "jaxtyping"}
+    ]
 
 
 def _modules(source: str) -> list[str]:
