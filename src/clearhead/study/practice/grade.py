@@ -1,34 +1,27 @@
 """Grade a solution: rules, then random cases against the oracle, then what a wrong result says about its cause."""
 
 import ast
+import functools
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from clearhead.sandbox.codec import pack, unpack
 from clearhead.study.practice.child import FILE, compiled, plain, runner
-from clearhead.study.practice.compare import difference, numbers, size
+from clearhead.study.practice.compare import TINY, difference, numbers, size
 from clearhead.study.practice.exercise import Exercise, inputs, mutant, parameters, smallest
 from clearhead.study.practice.rounding import (
-    BRAIN,
-    DOUBLE,
-    HALF,
-    LIMIT,
-    SINGLE,
-    allowed,
-    declared,
-    growth,
-    largest,
-    precision,
+    BRAIN, DOUBLE, HALF, LIMIT, SINGLE, Growth, allowed, declared, factor, growth, of_gradient, precision,
 )  # fmt: skip
 from clearhead.study.practice.rules import frameworks, imported, violations
 from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
 DRAWS = 8  # of a case, until rounding does little to it
+MORE = 20  # draws, to find a case that tells a known wrong solution from a right one
 LONGEST = 2000  # characters of a sentence, or of one value that is shown
 Runner = Callable[[dict[str, Any], float], Outcome]
 
@@ -49,8 +42,9 @@ class Verdict:
 class _Case:
     inputs: dict[str, Any]
     want: Any
-    growth: list[float] = field(default_factory=list)  # of a rounding error, for each part of what is wanted
+    growth: Growth  # of a rounding error
     gradient: dict[str, Any] | None = None  # of the oracle, per input
+    steepness: dict[str, float] | None = None  # growth of a rounding error in each gradient
     dy: np.ndarray | None = None
     measure: bool = False
 
@@ -92,18 +86,22 @@ def _attempt(exercise: Exercise, source: str, run: Runner, kind: str, rng: np.ra
 
 def _cases(exercise: Exercise, rng: np.random.Generator, kind: str) -> list[_Case]:
     """The smallest sizes, random sizes, then the edges and the measured case; in the order in which they are shown."""
-    own = _solution(exercise)
+    own = _function(exercise, exercise.solution)
     found = [_drawn(exercise, rng, own, smallest(exercise))]
     found += [_drawn(exercise, rng, own) for _ in range(CASES - 1)]
     found += [_case(exercise, given, own, rng) for given in (exercise.edges(rng) if exercise.edges else [])]
+    for sentence in exercise.wrong:
+        found += _telling(exercise, sentence, found, rng, own)
     if exercise.vjp is not None and kind == "torch":
         for i, case in enumerate(found):
             dy = rng.normal(size=np.shape(case.want))
-            found[i] = replace(case, gradient=exercise.vjp(dy, **_own(case.inputs)), dy=dy)
+            vjp = functools.partial(exercise.vjp, dy)
+            gradient = vjp(**_own(case.inputs))
+            found[i] = replace(case, gradient=gradient, dy=dy, steepness=of_gradient(vjp, case.inputs, gradient, rng))
     if exercise.memory is not None:
         given = inputs(exercise, rng, exercise.memory[0])
         want = exercise.oracle(**_own(given))
-        found.append(_Case(given, want, [LIMIT * size(x) for x in numbers(want)], measure=True))
+        found.append(_Case(given, want, Growth([LIMIT * size(x) for x in numbers(want)], 1.0), measure=True))
     return found
 
 
@@ -113,11 +111,28 @@ def _drawn(
     """A case in which rounding does little, as far as one is found soon: a verdict is not to hang on it."""
     tried = []
     for _ in range(DRAWS):
-        case = _case(exercise, inputs(exercise, rng, sizes), own, rng)
-        tried.append((largest(case.growth, case.want), case))
-        if tried[-1][0] <= LIMIT:
+        tried.append(_case(exercise, inputs(exercise, rng, sizes), own, rng))
+        if tried[-1].growth.worst <= LIMIT:
             break
-    return min(tried, key=lambda entry: entry[0])[1]
+    return min(tried, key=lambda case: case.growth.worst)
+
+
+def _telling(
+    exercise: Exercise, sentence: str, cases: list[_Case], rng: np.random.Generator, own: Callable[..., Any]
+) -> list[_Case]:
+    """A case more, if none of these tells a known wrong solution from a right one: luck is not to pass it."""
+    source = mutant(exercise, sentence)
+    if "torch" in frameworks(source) or violations(source, exercise.forbidden):
+        return []
+    theirs = _function(exercise, source)
+
+    def tells(case: _Case) -> bool:
+        got = theirs(case.inputs)
+        return got is None or bool(difference(got, case.want, _tolerance(exercise, case, SINGLE), exercise.outputs))
+
+    if any(tells(case) for case in reversed(cases)):
+        return []
+    return next(([case] for case in (_drawn(exercise, rng, own) for _ in range(MORE)) if tells(case)), [])
 
 
 def _case(exercise: Exercise, given: dict[str, Any], own: Callable[..., Any], rng: np.random.Generator) -> _Case:
@@ -125,15 +140,15 @@ def _case(exercise: Exercise, given: dict[str, Any], own: Callable[..., Any], rn
     return _Case(given, want, growth(exercise.oracle, given, want, own, rng))
 
 
-def _solution(exercise: Exercise) -> Callable[[dict[str, Any]], Any]:
-    """The exercise's own solution as a function of the inputs: its value, None where it has none."""
-    request = _request(exercise, exercise.solution, "numpy", [], np.random.default_rng(0))
-    module = compiled(exercise.solution, FILE)
+def _function(exercise: Exercise, source: str) -> Callable[[dict[str, Any]], Any]:
+    """A solution of our own as a function of the inputs: its value, None where it has none."""
+    request = _request(exercise, source, "numpy", [], np.random.default_rng(0))
+    module = compiled(source, FILE)
 
     def run(given: dict[str, Any]) -> Any:
         try:
-            return plain(runner(module, request, given)())
-        except (ArithmeticError, ValueError, IndexError):  # at inputs that were moved beyond what they may be
+            return plain(runner(module, request, _own(given))())
+        except Exception:  # a wrong solution may raise anything, and a right one at inputs that were moved too far
             return None
 
     return run
@@ -232,11 +247,12 @@ def _tolerance(exercise: Exercise, case: _Case, eps: float) -> float | list[floa
 
 def _of_gradient(case: _Case, name: str, eps: float) -> float:
     """What rounding may do to a gradient: as much as to the values, at the gradient's size or at the usual one."""
-    assert case.gradient is not None and case.dy is not None
+    assert case.gradient is not None and case.dy is not None and case.steepness is not None
     values = sum(size(x) for x in numbers(case.want))
     usual = size(case.dy) * values / (size(np.asarray(case.inputs[name])) or 1.0)
-    share = min(max(largest(case.growth, case.want), 1.0), LIMIT)
-    return allowed([share * max(size(case.gradient[name]), usual)], np.array(usual), case.inputs, eps)[0]
+    scale = max(size(case.gradient[name]), usual)
+    share = min(max(case.growth.worst, 1.0), LIMIT)
+    return min(factor(case.inputs) * eps * (share * scale + case.steepness[name]), 0.01 * scale) + TINY
 
 
 def _is_rounding(exercise: Exercise, case: _Case, found: dict[str, Any], eps: float) -> bool:

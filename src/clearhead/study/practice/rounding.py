@@ -1,8 +1,8 @@
 """How far a right solution may be from the reference: by the type it computes in, and by what rounding does to the case.
 
 No tolerance is set by hand. For every case it is measured how much a rounding error grows on the way to each part of
-the result: once by moving the inputs by one unit in their last place, once by running a right solution in float32, whose
-error also shows cancellation inside the formula. A part may then be off by
+the result: once by moving the inputs by one unit in their last place, once by running a right solution in float32, in
+whose error cancellation inside the formula shows. A part may then be off by
 
     16 (1 + sqrt n) eps growth,
 
@@ -14,14 +14,16 @@ little for an epsilon of 1e-8 that the formula lacks. Cases in which rounding gr
 
 import ast
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from clearhead.study.practice.compare import numbers, size
+from clearhead.study.practice.compare import TINY, numbers, size
 
 DOUBLE, SINGLE, HALF, BRAIN = 2.0**-42, 2.0**-23, 2.0**-10, 2.0**-7  # by which a verdict goes, in each type
 LIMIT = 64.0  # growth, as a multiple of the result's size, beyond which a case says little
+MOST = 0.01  # of a part's size, that rounding may ever excuse
 STEP = 2.0**-20  # relative, of the inputs, when the growth of an error is measured
 NAMES = {"float32", "single", "float16", "half", "bfloat16"}  # attributes and text by which lower precision is chosen
 CODES = {"f", "f4", "<f4", "=f4", "e", "f2", "<f2", *NAMES}
@@ -69,60 +71,92 @@ def _floats(value: Any) -> list[np.ndarray]:
         return []
 
 
+@dataclass(frozen=True)
+class Growth:
+    """How much a rounding error grows until it reaches each part of a result."""
+
+    parts: list[float]  # the largest difference in a part, for an error of one unit
+    worst: float  # of the parts' growth as a multiple of their size; infinite where something jumps
+
+
 def growth(
     oracle: Callable[..., Any], given: Mapping[str, Any], want: Any, run: Callable[[dict[str, Any]], Any],
     rng: np.random.Generator,
-) -> list[float]:  # fmt: skip
-    """By how much a rounding error in the inputs, or on the way, grows until it reaches each part of the result.
-
-    `run` gives a right solution's result, or None, for inputs in float32.
-    """
-    parts = numbers(want)
-    if not any(part.dtype.kind == "f" for part in parts):
-        return [0.0] * len(parts)
-    shares = []
+) -> Growth:  # fmt: skip
+    """What errors in the inputs, and on the way, become; `run` gives a right solution's result, or None, in float32."""
+    sizes = _sizes(want)
+    if not any(_is_floats(x) for x in given.values()):
+        return Growth([LIMIT * one for one in sizes], 0.0)
+    own = _apart(run({name: _single(x) for name, x in given.items()}), want, SINGLE)
+    shares, jumps = [own], [own]
     for _ in range(2):
         signs = {name: _signs(x, rng) for name, x in given.items()}
-        up, down = (
-            _apart(oracle(**{name: _moved(x, signs[name], h) for name, x in given.items()}), want, STEP)
-            for h in (STEP, -STEP)
-        )
-        shares.append(np.minimum(up, down))  # a jump that lies on one side only is no growth
-        up, down = (
-            _apart(run({name: _single(_moved(x, signs[name], h)) for name, x in given.items()}), want, SINGLE)
-            for h in (SINGLE, -SINGLE)
-        )
-        shares.append(np.minimum(up, down))
-    shares.append(_apart(run({name: _single(x) for name, x in given.items()}), want, SINGLE))
-    sizes = np.array([size(part) if part.dtype.kind == "f" else 0.0 for part in parts])
-    return (np.max(shares, 0) + np.maximum(sizes, sizes.max() / 100)).tolist()
+        for call, unit in ((lambda moved: oracle(**moved), STEP), (run, SINGLE)):
+            up, down = (
+                _apart(_tried(call, {name: _moved(x, signs[name], h) for name, x in given.items()}, unit), want, unit)
+                for h in (unit, -unit)
+            )
+            shares.append(np.minimum(up, down))  # a jump that lies on one side only is no growth
+            jumps.append(np.maximum(up, down))
+    scale = np.maximum(sizes, np.max(sizes, initial=0.0) / 100)
+    worst = np.max(jumps, 0) / np.where(sizes > 0, sizes, np.inf)
+    worst = np.where(np.isinf(np.max(jumps, 0)), np.inf, worst)
+    return Growth((np.where(np.isinf(np.max(shares, 0)), 0.0, np.max(shares, 0)) + scale).tolist(), float(np.max(worst, initial=0.0)))
 
 
-def largest(found: list[float], want: Any) -> float:
-    """The largest growth of a part, as a multiple of its own size."""
-    sizes = [size(part) if part.dtype.kind == "f" else 0.0 for part in numbers(want)]
-    return max((a / b for a, b in zip(found, sizes, strict=True) if b), default=0.0)
+def of_gradient(vjp: Callable[..., Any], given: Mapping[str, Any], want: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
+    """The growth of an error in the inputs until it reaches each gradient."""
+    found = dict.fromkeys(want, 0.0)
+    for _ in range(2):
+        signs = {name: _signs(x, rng) for name, x in given.items()}
+        moved = vjp(**{name: _moved(x, signs[name], STEP) for name, x in given.items()})
+        found = {name: max(found[name], size(np.asarray(moved[name] - x)) / STEP) for name, x in want.items()}
+    return found
 
 
-def allowed(found: list[float], want: Any, given: Mapping[str, Any], eps: float) -> list[float]:
+def allowed(found: Growth, want: Any, given: Mapping[str, Any], eps: float) -> list[float]:
     """The absolute error that each part may have at this precision."""
+    sizes = _sizes(want)
+    scale = np.maximum(sizes, np.max(sizes, initial=0.0) / 100)
+    most = LIMIT * scale if eps == DOUBLE else np.inf
+    errors = factor(given) * eps * np.minimum(found.parts, most)
+    return (np.minimum(errors, MOST * scale) + TINY).tolist()
+
+
+def factor(given: Mapping[str, Any]) -> float:
+    """16 (1 + sqrt n), n being how many numbers go in."""
     n = sum(x.size for x in given.values() if isinstance(x, np.ndarray) and x.dtype.kind == "f")
-    sizes = [size(part) if part.dtype.kind == "f" else 0.0 for part in numbers(want)]
-    most = max(sizes, default=0.0)
-    limits = [LIMIT * max(one, most / 100) if eps == DOUBLE else np.inf for one in sizes]
-    return [16 * (1 + n**0.5) * eps * min(one, limit) + 1e-12 for one, limit in zip(found, limits, strict=True)]
+    return float(16 * (1 + n**0.5))
+
+
+def _sizes(want: Any) -> np.ndarray:
+    return np.array([size(part) if part.dtype.kind == "f" else 0.0 for part in numbers(want)])
+
+
+def _tried(call: Callable[[dict[str, Any]], Any], given: dict[str, Any], unit: float) -> Any:
+    """The result, None where the inputs were moved beyond what they may be."""
+    try:
+        return call({name: _single(x) for name, x in given.items()} if unit == SINGLE else given)
+    except (ArithmeticError, ValueError):
+        return None
 
 
 def _apart(got: Any, want: Any, unit: float) -> np.ndarray:
-    """The largest difference in each part, in units; 0 for what cannot be compared."""
+    """The largest difference in each part, in units; infinite where what is whole differs, 0 where there is no result."""
     parts = numbers(want)
-    theirs = [] if got is None else numbers(got)
-    if len(theirs) != len(parts):
+    if got is None:
         return np.zeros(len(parts))
+    theirs = numbers(got)
+    if len(theirs) != len(parts):
+        return np.full(len(parts), np.inf)
     found = []
     for a, b in zip(theirs, parts, strict=True):
-        comparable = a.shape == b.shape and a.dtype.kind in "biuf" and b.dtype.kind == "f"
-        found.append(size(a.astype(float) - b) / unit if comparable else 0.0)
+        if a.shape != b.shape or a.dtype.kind not in "biuf":
+            found.append(np.inf)
+        elif b.dtype.kind == "f":
+            found.append(size(a.astype(float) - b) / unit)
+        else:
+            found.append(0.0 if np.array_equal(a, b) else np.inf)
     return np.array(found)
 
 
@@ -139,5 +173,8 @@ def _single(x: Any) -> Any:
 
 
 def _is_floats(x: Any) -> bool:
-    """Whether these are measurements: whole numbers, such as labels and edges of a graph, are exact in every type."""
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f" and bool((x % 1 != 0).any())
+    """Whether these are measurements: what half precision holds, such as labels and scores in quarters, is exact."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind != "f":
+        return False
+    with np.errstate(all="ignore"):
+        return not np.array_equal(x.astype(np.float16), x, equal_nan=True)
