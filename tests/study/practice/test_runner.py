@@ -426,4 +426,5 @@ def test_rules_read_off_the_source(source: str, said: str) -> None:
 
 def test_what_the_rules_let_through() -> None:
     source = "import math, torch, numpy as np\nfrom collections import deque\nfrom torch import nn\ntorch.exp(x)\n"
+    source += "from scipy import special\nfrom scipy.special import expit\nimport sys\nprint(1, file=sys.stderr)\n"
     assert rules.violations(source, SOFTMAX.forbidden) == []
