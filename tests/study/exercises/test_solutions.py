@@ -5,15 +5,15 @@ more. A few solutions go through the sandbox in `tests/study/practice/test_runne
 """
 
 import pytest
+from practice_right import RIGHT
+from practice_styles import STYLES
+from practice_wrong import WRONG
 
 from clearhead.study.practice import exercise as exercises
 from clearhead.study.practice import grade as grading
 from clearhead.study.practice.exercise import Exercise, mutant
 from clearhead.study.practice.grade import grade
 from clearhead.study.practice.runner import run_here
-from practice_right import RIGHT
-from practice_styles import STYLES
-from practice_wrong import WRONG
 
 SEEDS = 20
 NAMES = exercises.names()
@@ -32,22 +32,24 @@ def few_cases(monkeypatch: pytest.MonkeyPatch) -> None:
         return drawn[key]
 
     monkeypatch.setattr(grading, "CASES", 3)
+    monkeypatch.setattr(grading, "_diagnoses", lambda *args: [])  # which test_exercises asks for
     monkeypatch.setattr(grading, "_cases", once)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_right_solutions_pass_and_wrong_ones_fail_whatever_the_seed(name: str, few_cases: None) -> None:
     exercise = exercises.load(name)
-    right = {
-        f"{kind}, {style}": write(exercise, getattr(exercise, kind))
-        for kind in ("solution", "torch") for style, write in STYLES.items()
-    }  # fmt: skip
+    right, styled = {}, {}
+    for kind in ("solution", "torch"):
+        for style, write in STYLES.items():
+            found = right if style in ("as it is", "single") else styled  # the others do not touch the numbers
+            found[f"{kind}, {style}"] = write(exercise, getattr(exercise, kind))
     right |= {f"right {i}": source for i, source in enumerate(RIGHT.get(name, ()))}
     wrong = {sentence: mutant(exercise, sentence) for sentence in exercise.wrong}
     wrong |= {f"wrong {i}": source for i, source in enumerate(WRONG.get(name, ()))}
-    assert len(right) >= 6 and len(wrong) >= 6
+    assert len(right | styled) >= 6 and len(wrong) >= 6
     for seed in range(SEEDS):
-        for label, source in right.items():
+        for label, source in (right | styled if seed < 2 else right).items():
             verdict = grade(exercise, source, run_here, seed)
             assert verdict.passed, (label, seed, verdict)
         for label, source in wrong.items():

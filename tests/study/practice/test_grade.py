@@ -104,35 +104,9 @@ def test_whatever_comes_back_gets_a_verdict_that_fits_a_screen(name: str) -> Non
 LAYER_NORM = load("layer-norm-backward")
 
 
-@pytest.mark.parametrize("kind", ["solution", "torch"])
-@pytest.mark.parametrize(
-    "name", ["softmax", "layer-norm", "layer-norm-backward", "multi-head-attention", "rotary-positions"]
-)
-def test_single_precision_is_right_whatever_the_seed(name: str, kind: str) -> None:
-    exercise = load(name)
-    source = getattr(exercise, kind)
-    library = "torch" if kind == "torch" else "np"
-    head, body = source.split("def ", 1)[0], "def " + source.split("def ", 1)[1]
-    cast = (
-        """
-def single(x):
-    return x.to(torch.float32) if torch.is_tensor(x) and x.is_floating_point() else x
-"""
-        if library == "torch"
-        else """
-def single(x):
-    return x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x
-"""
-    )
-    wrapped = f"{head}{cast}\n{body}\ninner = {exercise.name}\ndef {exercise.name}(*args):\n    return inner(*map(single, args))\n"
-    for seed in range(20):
-        verdict = grade(exercise, wrapped, run_here, seed)
-        assert verdict.passed, (seed, verdict)
-
-
 def test_an_epsilon_that_does_not_belong_there_is_told_as_such() -> None:
     source = SOFTMAX.solution.replace("e.sum(-1, keepdims=True)", "(e.sum(-1, keepdims=True) + 1e-8)")
-    for seed in range(20):
+    for seed in range(5):
         verdict = grade(SOFTMAX, source, run_here, seed)
         assert not verdict.passed and "an epsilon that the formula lacks" in verdict.said[0]
     assert grade(SOFTMAX, source.replace("1e-8", "1e-13"), run_here, 0).passed

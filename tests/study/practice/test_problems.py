@@ -94,11 +94,15 @@ def test_a_step_too_early_is_named() -> None:
 @pytest.mark.parametrize(
     ("name", "answer"),
     [
-        ("bayes", "15.4%"), ("bayes", "0,154"), ("bayes", r"\frac{2}{13}"), ("bayes", "P = 0.154"), ("bayes", "2/13 ≈ 0.154"),
-        ("sigmoid-slope", "σ(z)(1-σ(z))"), ("sigmoid-slope", "σ(1 - σ)"), ("sigmoid-slope", "sigmoid(z) - sigmoid(z)^2"),
+        ("bayes", "15.4%"), ("bayes", "0,154"), ("bayes", r"\frac{2}{13}"), ("bayes", "P = 0.154"),
+        ("bayes", "2/13 ≈ 0.154"),
+        ("sigmoid-slope", "σ(z)(1-σ(z))"), ("sigmoid-slope", "σ(1 - σ)"),
+        ("sigmoid-slope", "sigmoid(z) - sigmoid(z)^2"),
         ("sigmoid-slope", r"\frac{e^{-z}}{(1+e^{-z})^2}"), ("sigmoid-slope", "1/(2 + e^z + e^-z)"),
-        ("squared-error-slope", "2x²w − 2xy"), ("squared-error-slope", "dL/dw = 2x(wx-y)"), ("squared-error-slope", "-2x(y - w x)"),
-        ("kv-cache-size", "2LGCSb"), ("kv-cache-size", "2 · L · G · C · S · b"), ("softmax-jacobian", "−ab"), ("lora-size", "r(n+d)"),
+        ("squared-error-slope", "2x²w − 2xy"), ("squared-error-slope", "dL/dw = 2x(wx-y)"),
+        ("squared-error-slope", "-2x(y - w x)"),
+        ("kv-cache-size", "2LGCSb"), ("kv-cache-size", "2 · L · G · C · S · b"), ("softmax-jacobian", "−ab"),
+        ("lora-size", "r(n+d)"),
     ],
 )  # fmt: skip
 def test_right_answers_in_many_ways_of_writing(name: str, answer: str) -> None:

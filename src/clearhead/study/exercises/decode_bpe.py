@@ -41,7 +41,7 @@ def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
     numbered = byte_vocabulary(pairs)
     ids = [vocab.index(numbered[i]) for i in encode_byte_pairs(TEXT[start : start + n.N], pairs)]
     if rng.random() < 0.5:
-        ids = ids[int(rng.integers(len(ids))) :] + [int(rng.integers(256 + len(merges)))]  # cut anywhere
+        ids = [*ids[int(rng.integers(len(ids))) :], int(rng.integers(256 + len(merges)))]  # cut anywhere
     return {"ids": [int(i) for i in ids], "merges": merges}
 
 

@@ -11,7 +11,9 @@ from clearhead.reference.multi_head import Heads
 from clearhead.study.practice.exercise import Exercise
 
 
-def _oracle(x: np.ndarray, w_qkv: np.ndarray, w_o: np.ndarray, w_up: np.ndarray, w_down: np.ndarray, heads: int) -> np.ndarray:
+def _oracle(
+    x: np.ndarray, w_qkv: np.ndarray, w_o: np.ndarray, w_up: np.ndarray, w_down: np.ndarray, heads: int
+) -> np.ndarray:
     T, D = x.shape
     C = D // heads
     q, k, v = (w.reshape(D, heads, C) for w in np.split(w_qkv, 3, 1))

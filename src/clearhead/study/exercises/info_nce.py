@@ -1,7 +1,5 @@
 """InfoNCE: a contrastive loss with the rest of the batch as negatives."""
 
-from typing import Any
-
 import numpy as np
 
 from clearhead.reference.contrastive import info_nce

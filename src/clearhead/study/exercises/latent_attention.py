@@ -20,7 +20,14 @@ def _oracle(x: Any, w_q: Any, w_down: Any, w_uk: Any, w_uv: Any, w_o: Any, heads
 
 def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
     F = n.H * n.C
-    shapes = {"x": (n.T, n.D), "w_q": (n.D, F), "w_down": (n.D, n.R), "w_uk": (n.R, F), "w_uv": (n.R, F), "w_o": (F, n.D)}
+    shapes = {
+        "x": (n.T, n.D),
+        "w_q": (n.D, F),
+        "w_down": (n.D, n.R),
+        "w_uk": (n.R, F),
+        "w_uv": (n.R, F),
+        "w_o": (F, n.D),
+    }
     return {name: rng.normal(size=shape) for name, shape in shapes.items()} | {"heads": n.H}
 
 

@@ -8,7 +8,9 @@ from clearhead.reference.attention import attention
 from clearhead.study.practice.exercise import Exercise
 
 
-def _oracle(q: np.ndarray, k_pages: np.ndarray, v_pages: np.ndarray, table: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def _oracle(
+    q: np.ndarray, k_pages: np.ndarray, v_pages: np.ndarray, table: np.ndarray, lengths: np.ndarray
+) -> np.ndarray:
     rows = []
     for query, pages, n in zip(q, table, lengths, strict=True):
         k, v = (all_[pages].reshape(-1, q.shape[-1])[:n] for all_ in (k_pages, v_pages))

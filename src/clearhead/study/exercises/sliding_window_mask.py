@@ -1,7 +1,5 @@
 """The mask of sliding-window attention."""
 
-import numpy as np
-
 from clearhead.reference.attention import sliding_window_mask
 from clearhead.study.practice.exercise import Exercise
 

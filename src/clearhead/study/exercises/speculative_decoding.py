@@ -13,7 +13,9 @@ def _first(p: np.ndarray, u: float) -> int:
     return int((p.cumsum() <= u * p.sum()).sum())
 
 
-def _oracle(p: np.ndarray, q: np.ndarray, prompt: list[int], n: int, gamma: int, u: np.ndarray) -> tuple[list[int], int]:
+def _oracle(
+    p: np.ndarray, q: np.ndarray, prompt: list[int], n: int, gamma: int, u: np.ndarray
+) -> tuple[list[int], int]:
     drawn = iter(u.tolist())
     tokens, calls = list(prompt), 0
     while len(tokens) < len(prompt) + n:

@@ -10,7 +10,9 @@ def _oracle(x: np.ndarray, w_gate: np.ndarray, w_up: np.ndarray, w_down: np.ndar
     return np.asarray((silu(x @ w_gate) * (x @ w_up)) @ w_down)
 
 
-def _vjp(dy: np.ndarray, x: np.ndarray, w_gate: np.ndarray, w_up: np.ndarray, w_down: np.ndarray) -> dict[str, np.ndarray]:
+def _vjp(
+    dy: np.ndarray, x: np.ndarray, w_gate: np.ndarray, w_up: np.ndarray, w_down: np.ndarray
+) -> dict[str, np.ndarray]:
     gate, up = x @ w_gate, x @ w_up
     dh = dy @ w_down.T
     dgate, dup = silu_vjp(gate, dh * up), dh * silu(gate)

@@ -14,7 +14,18 @@ from clearhead.study.practice.child import FILE, compiled, plain, runner
 from clearhead.study.practice.compare import TINY, difference, numbers, size
 from clearhead.study.practice.exercise import Exercise, inputs, mutant, parameters, smallest
 from clearhead.study.practice.rounding import (
-    BRAIN, DOUBLE, HALF, LIMIT, SINGLE, Growth, allowed, declared, factor, growth, of_gradient, precision,
+    BRAIN,
+    DOUBLE,
+    HALF,
+    LIMIT,
+    SINGLE,
+    Growth,
+    allowed,
+    declared,
+    factor,
+    growth,
+    of_gradient,
+    precision,
 )  # fmt: skip
 from clearhead.study.practice.rules import frameworks, imported, violations
 from clearhead.study.practice.runner import Outcome, run_here

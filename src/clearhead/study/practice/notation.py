@@ -5,6 +5,7 @@ in which it may be meant, the likeliest first; whoever knows what was asked deci
 nothing is evaluated here.
 """
 
+import functools
 import re
 import unicodedata
 
@@ -16,7 +17,8 @@ SIGNS = {
 RAISED = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿˣ", "0123456789+-()nx", strict=True))
 LATEX = {
     r"\cdot": "*", r"\times": "*", r"\div": "/", r"\pi": " pi ", r"\sigma": " sigmoid ", r"\infty": " inf ",
-    r"\left": "", r"\right": "", r"\displaystyle": "", r"\,": " ", r"\;": " ", r"\!": "", r"\:": " ", r"\ ": " ", r"\%": "%",
+    r"\left": "", r"\right": "", r"\displaystyle": "", r"\,": " ", r"\;": " ", r"\!": "", r"\:": " ", r"\ ": " ",
+    r"\%": "%",
     r"\approx": "=", r"\quad": " ", r"\(": "", r"\)": "", r"\[": "", r"\]": "", r"\{": "(", r"\}": ")",
 }  # fmt: skip
 SCALES = {
@@ -115,9 +117,12 @@ def _scaled(text: str) -> list[str]:
     if not pattern.search(text):
         return [text]
     most = max(len(SCALES[m[2]]) for m in pattern.finditer(text))
-    return [
-        pattern.sub(lambda m: f"({m[1]}*{SCALES[m[2]][min(i, len(SCALES[m[2]]) - 1)]:.0f})", text) for i in range(most)
-    ]
+
+    def multiplied(found: re.Match[str], i: int) -> str:
+        values = SCALES[found[2]]
+        return f"({found[1]}*{values[min(i, len(values) - 1)]:.0f})"
+
+    return [pattern.sub(functools.partial(multiplied, i=i), text) for i in range(most)]
 
 
 def _spaced(text: str) -> str:
@@ -129,7 +134,7 @@ def _spaced(text: str) -> str:
     inner = text.strip()
     if not re.search(r"[\d.)]\s+[-+.\d(]", inner) and ";" not in inner and "][" not in inner.replace(" ", ""):
         return ""
-    rows = [row for row in re.split(r";|\n|\]\s*,?\s*\[|\)\s*,\s*\(", inner)]
+    rows = re.split(r";|\n|\]\s*,?\s*\[|\)\s*,\s*\(", inner)
     if not all(row.strip(" []()") for row in rows):
         return ""
     cells = [[cell for cell in re.split(r"\s*,\s*|\s+", row.strip(" []")) if cell] for row in rows]

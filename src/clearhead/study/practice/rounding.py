@@ -1,4 +1,4 @@
-"""How far a right solution may be from the reference: by the type it computes in, and by what rounding does to the case.
+"""How far a right solution may be from the reference: by the type that it computes in, and by the case.
 
 No tolerance is set by hand. For every case it is measured how much a rounding error grows on the way to each part of
 the result: once by moving the inputs by one unit in their last place, once by running a right solution in float32, in
@@ -101,10 +101,15 @@ def growth(
     scale = np.maximum(sizes, np.max(sizes, initial=0.0) / 100)
     worst = np.max(jumps, 0) / np.where(sizes > 0, sizes, np.inf)
     worst = np.where(np.isinf(np.max(jumps, 0)), np.inf, worst)
-    return Growth((np.where(np.isinf(np.max(shares, 0)), 0.0, np.max(shares, 0)) + scale).tolist(), float(np.max(worst, initial=0.0)))
+    return Growth(
+        (np.where(np.isinf(np.max(shares, 0)), 0.0, np.max(shares, 0)) + scale).tolist(),
+        float(np.max(worst, initial=0.0)),
+    )
 
 
-def of_gradient(vjp: Callable[..., Any], given: Mapping[str, Any], want: Mapping[str, Any], rng: np.random.Generator) -> dict[str, float]:
+def of_gradient(
+    vjp: Callable[..., Any], given: Mapping[str, Any], want: Mapping[str, Any], rng: np.random.Generator
+) -> dict[str, float]:
     """The growth of an error in the inputs until it reaches each gradient."""
     found = dict.fromkeys(want, 0.0)
     for _ in range(2):
@@ -142,7 +147,7 @@ def _tried(call: Callable[[dict[str, Any]], Any], given: dict[str, Any], unit: f
 
 
 def _apart(got: Any, want: Any, unit: float) -> np.ndarray:
-    """The largest difference in each part, in units; infinite where what is whole differs, 0 where there is no result."""
+    """The largest difference in each part, in units: infinite where whole ones differ, 0 where there is no result."""
     parts = numbers(want)
     if got is None:
         return np.zeros(len(parts))
