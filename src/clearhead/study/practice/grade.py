@@ -286,6 +286,7 @@ ROUNDED = {
 }
 
 
+@functools.lru_cache(512)
 def _detached(source: str) -> bool:
     """Whether the source cuts gradients off by hand."""
     return any(

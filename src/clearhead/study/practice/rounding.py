@@ -13,6 +13,7 @@ little for an epsilon of 1e-8 that the formula lacks. Cases in which rounding gr
 """
 
 import ast
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,7 @@ NAMES = {"float32", "single", "float16", "half", "bfloat16"}  # attributes and t
 CODES = {"f", "f4", "<f4", "=f4", "e", "f2", "<f2", *NAMES}
 
 
+@functools.lru_cache(512)
 def declared(source: str) -> bool:
     """Whether a source names a type of less than double precision.
 

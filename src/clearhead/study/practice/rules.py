@@ -4,6 +4,7 @@ What a name hides (a method of a tensor, a call inside a library) is caught whil
 """
 
 import ast
+import functools
 import sys
 
 OTHERS = {"numpy", "torch", "jaxtyping", "einops"}
@@ -35,6 +36,7 @@ TORCH_INNER = (
 )  # by which operators have other names
 
 
+@functools.lru_cache(512)
 def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
     """One sentence for each rule that the source breaks, with its line. SyntaxError: it is no Python.
 
@@ -120,6 +122,7 @@ def imported(source: str) -> list[str]:
     ]
 
 
+@functools.lru_cache(512)
 def _modules(source: str) -> list[str]:
     found: dict[str, None] = {}
     for node in ast.walk(ast.parse(source)):
