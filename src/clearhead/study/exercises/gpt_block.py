@@ -35,9 +35,9 @@ exercise = Exercise(
     section="Transformer blocks",
     statement="""
 A block with the norms in front, as in GPT-2: x = x + attention(norm(x)), then x = x + mlp(norm(x)). norm is layer norm
-without weight and bias, eps 1e-5. attention is causal, with `heads` heads of C = D / heads channels: [q, k, v] = x w_qkv
-side by side, each with its heads in order; scores / sqrt(C); the heads side by side go through w_o. mlp(x) = gelu(x
-w_up) w_down with GPT-2's GELU, z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2. No other biases.
+without weight and bias, eps 1e-5. attention is causal, with `heads` heads of C = D / heads channels: [q, k, v] =
+x w_qkv side by side, each with its heads in order; scores / sqrt(C); the heads side by side go through w_o. The MLP is
+gelu(x w_up) w_down with GPT-2's GELU, z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))) / 2. No other biases.
 """,
     signature='def gpt_block(x: "float[T, D]", w_qkv, w_o, w_up, w_down, heads: int) -> "float[T, D]":',
     sizes={"T": (2, 4), "H": (2, 3), "C": (2, 3)},

@@ -60,6 +60,7 @@ class Value:
         {"leaves": np.array([0.5, -2.0]), "steps": [("add", 0, 0), ("tanh", 2, 0), ("mul", 3, 2), ("mul", 4, 1)]},
         {"leaves": np.array([-0.6, 2.0]), "steps": [("scale", 0, 3), ("relu", 2, 0), ("add", 3, 1), ("mul", 4, 1)]},
         {"leaves": np.array([1.3, 0.4]), "steps": [("mul", 0, 1), ("tanh", 2, 0), ("add", 3, 2), ("mul", 4, 3), ("add", 5, 2)]},
+        {"leaves": np.array([0.9, 0.4]), "steps": [("mul", 0, 1), ("tanh", 2, 0), ("add", 2, 3)]},
         {"leaves": np.array([0.3, 0.4]), "steps": [("add", 0, 1), ("mul", 2, 1), ("add", 3, 2), ("relu", 4, 0), ("mul", 5, 3)]},
     ],
     oracle=_oracle,
