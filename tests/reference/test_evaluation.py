@@ -1,16 +1,19 @@
-"""pass@k against all subsets, and its bias; errors and corrections against simulations."""
+"""pass@k against all subsets, and its bias; errors and corrections against simulations; AUC against scikit-learn."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
 from against import close
+from sklearn.metrics import roc_auc_score
 
 from clearhead.reference.evaluation import (
+    bm25,
     corrected_rate,
     paired_error,
     pass_at_k,
     plug_in_pass_at_k,
+    roc_auc,
     standard_error,
 )
 
@@ -52,3 +55,23 @@ def test_a_judges_rate_is_corrected() -> None:
 def test_what_cannot_be(wrong) -> None:
     with pytest.raises(ValueError, match="must"):
         wrong()
+
+
+def test_auc_is_scikit_learns() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        score, label = rng.integers(0, 6, 30) / 5.0, rng.integers(0, 2, 30)
+        assert roc_auc(score, label) == pytest.approx(roc_auc_score(label, score))
+    with pytest.raises(ValueError, match="both"):
+        roc_auc(np.ones(2), np.ones(2, int))
+
+
+def test_bm25_by_hand() -> None:
+    documents = [["a", "b", "a"], ["b"], ["c", "c"]]
+    idf_a, idf_b = np.log(1 + 2.5 / 1.5), np.log(1 + 1.5 / 2.5)
+    first = idf_a * 2 * 2.5 / (2 + 1.5 * (0.25 + 0.75 * 1.5)) + idf_b * 2.5 / (1 + 1.5 * (0.25 + 0.75 * 1.5))
+    second = idf_b * 2.5 / (1 + 1.5 * (0.25 + 0.75 * 0.5))
+    np.testing.assert_allclose(bm25(["a", "b", "z"], documents), [first, second, 0.0])
+    np.testing.assert_allclose(bm25(["a", "a"], documents), 2 * bm25(["a"], documents))
+    with pytest.raises(ValueError, match="a word"):
+        bm25(["a"], [[]])

@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from clearhead.cli.main import main
@@ -58,3 +59,35 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     for args in (["--minutes", "1"], ["--deck", "none"]):
         assert main(["study", "interview", *args]) == 2
         assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_an_interview_asks_the_users_decks_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    def asked() -> set[str]:
+        capsys.readouterr()
+        assert main(["study", "interview", "--json", "--minutes", "60"]) == 0
+        return {part.get("question", "") for part in json.loads(capsys.readouterr().out)["parts"]} - {""}
+
+    assert asked() and all(question.startswith("Question ") for question in asked())
+    Path("empty.md").write_text("# T\n## A\n1) Unanswered?\n", encoding="utf-8")
+    assert main(["study", "remove", "n", "--yes"]) == 0
+    assert main(["study", "import", "empty.md"]) == 0
+    assert asked() and not any(question.startswith("Question ") for question in asked())  # the guide's
+
+
+def test_a_pass_in_an_interview_is_one_in_practice(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, walled: None
+) -> None:
+    from clearhead.study.practice.exercise import load
+
+    Path("practice").mkdir()
+    Path("practice/softmax.py").write_text(load("softmax").solution, encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    assert interview._exercise("softmax", "practice") == 1.0
+    monkeypatch.setattr("sys.stdin", io.StringIO("2LGCSb\n"))
+    assert interview._problem("kv-cache-size", np.random.default_rng(0)) == 1.0
+    assert "compared as a formula" in capsys.readouterr().out
+    assert main(["practice", "list", "--json"]) == 0
+    rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert rows["softmax"]["passed"] and rows["softmax"]["attempts"] == 1
+    assert main(["practice", "problems"]) == 0
+    assert "✓ kv-cache-size" in capsys.readouterr().out

@@ -5,7 +5,7 @@ import pytest
 from clearhead.study.practice import exercise as exercises
 from clearhead.study.practice.exercise import mutant, stub
 from clearhead.study.practice.grade import grade
-from clearhead.study.practice.rules import framework
+from clearhead.study.practice.rules import frameworks
 from clearhead.study.practice.runner import run_here
 
 NAMES = exercises.names()
@@ -16,7 +16,7 @@ WRONG = [(name, sentence) for name, found in EXERCISES.items() for sentence in f
 @pytest.mark.parametrize(("name", "kind"), [(name, kind) for name in NAMES for kind in ("solution", "torch")])
 def test_a_right_solution_passes(name: str, kind: str) -> None:
     source = getattr(EXERCISES[name], kind)
-    assert (framework(source) == "torch") == (kind == "torch")
+    assert (frameworks(source)[0] == "torch") == (kind == "torch")
     verdict = grade(EXERCISES[name], source, run_here, seed=1)
     assert verdict.passed, verdict
 

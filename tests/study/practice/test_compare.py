@@ -49,7 +49,7 @@ def test_arrays(got: object, said: str) -> None:
         (4, 3, "is 4, must be 3"),
         (2.5, 2.0, "is 2.5, must be 2"),
         (np.array([1, 2]), [1, 2], ""),
-        ([1, 2], [1, 3], "part 1: is 2, must be 3"),
+        ([1, 2], [1, 3], "1 of 2 values are wrong; [1] is 2, must be 3"),
         ((1, 2), (1, 2, 3), "has 2 parts, must have 3"),
         ("a", "b", "is 'a', must be 'b'"),
         (["a"], ["a"], ""),

@@ -48,7 +48,7 @@ def test_a_slip_is_found_and_never_taken_for_right(name: str) -> None:
             numbers = problem.draw(np.random.default_rng(seed))
             want = [line.value for line in problem.solve(**numbers) if line.name == problem.asked][-1]
             value = np.asarray(slip.value(**numbers), float)
-            if equal(value, np.asarray(want, float), 1.01 * problem.tolerance):
+            if equal(value, np.asarray(want, float), 1e-6):
                 continue  # with these numbers the mistake does not show
             reply = check(problem, numbers, typed(value))
             assert not reply.right
@@ -89,3 +89,44 @@ def test_a_step_too_early_is_named() -> None:
     assert (
         "sign" in check(PROBLEMS["momentum"], {"w": 0.5, "g": 0.2, "v": 0.1, "rate": 0.1, "beta": 0.9}, "-0.471").said
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("bayes", "15.4%"), ("bayes", "0,154"), ("bayes", r"\frac{2}{13}"), ("bayes", "P = 0.154"),
+        ("bayes", "2/13 ≈ 0.154"),
+        ("sigmoid-slope", "σ(z)(1-σ(z))"), ("sigmoid-slope", "σ(1 - σ)"),
+        ("sigmoid-slope", "sigmoid(z) - sigmoid(z)^2"),
+        ("sigmoid-slope", r"\frac{e^{-z}}{(1+e^{-z})^2}"), ("sigmoid-slope", "1/(2 + e^z + e^-z)"),
+        ("squared-error-slope", "2x²w − 2xy"), ("squared-error-slope", "dL/dw = 2x(wx-y)"),
+        ("squared-error-slope", "-2x(y - w x)"),
+        ("kv-cache-size", "2LGCSb"), ("kv-cache-size", "2 · L · G · C · S · b"), ("softmax-jacobian", "−ab"),
+        ("lora-size", "r(n+d)"),
+    ],
+)  # fmt: skip
+def test_right_answers_in_many_ways_of_writing(name: str, answer: str) -> None:
+    numbers = {"prior": 0.01, "found": 0.9, "false_alarm": 0.05}
+    problem = PROBLEMS[name]
+    assert check(problem, numbers if name == "bayes" else problem.draw(np.random.default_rng(0)), answer).right
+
+
+@pytest.mark.parametrize("write", ["{:,.0f}", "{:.0f}", "{:,.0f} parameters", "N = {:,.0f}"])
+def test_a_count_may_be_grouped_or_rounded_but_not_short_of_a_part(write: str) -> None:
+    problem = PROBLEMS["parameter-count"]
+    numbers = {"layers": 12, "heads": 4, "d_model": 512, "d_ff": 2048, "vocab": 8000, "context": 512}
+    total = problem.solve(**numbers)[-1].value
+    assert isinstance(total, float)
+    assert check(problem, numbers, write.format(total)).right and check(problem, numbers, f"{total / 1e6:.2f}M").right
+    without_norms = total - 25 * 2 * 512  # 0.06% of it
+    assert check(problem, numbers, write.format(without_norms)).said == "the norms are missing"
+    assert not check(problem, numbers, f"{1.02 * total / 1e6:.2f}M").right
+
+
+def test_memory_may_be_in_bytes_or_their_multiples() -> None:
+    problem, numbers = PROBLEMS["attention-cost"], {"tokens": 2048, "channels": 64, "bytes_each": 4}
+    assert all(
+        check(problem, numbers, text).right
+        for text in ("16777216", "16,777,216", "16 MiB", "16.8 MB", "2^24", "2**24 bytes")
+    )
+    assert not any(check(problem, numbers, text).right for text in ("4 MiB", "16", "16 GiB", "8 MiB"))

@@ -407,7 +407,12 @@ def test_right_solutions_with_threads_of_their_own_pass(judged: Callable[..., Ve
         ("import torch\ntorch.ops.aten.softmax(x)", "line 2: torch.ops has no place"),
         ("x.__array_interface__", "__array_interface__ has no place"),
         ("import numpy.linalg, clearhead.reference", "imports clearhead.reference"),
-        ("from scipy.special import softmax", "imports scipy.special"),
+        ("from scipy.optimize import minimize", "imports scipy.optimize"),
+        ("from scipy.special import softmax", "scipy.special.softmax may not be called"),
+        ("import sys\nsys.modules", "of sys only"),
+        ("import sys as s\nx = s", "of sys only"),
+        ("from sys import modules", "of sys only"),
+        ("import sys\ngetattr(sys, 'modules')", "of sys only"),
         ("x = eval('1')", "eval has no place"),
         ("x = (lambda: 0).__globals__", "__globals__ has no place"),
         ("from torch.nn.functional import softmax as s", "torch.nn.functional.softmax may not be called"),
@@ -421,4 +426,5 @@ def test_rules_read_off_the_source(source: str, said: str) -> None:
 
 def test_what_the_rules_let_through() -> None:
     source = "import math, torch, numpy as np\nfrom collections import deque\nfrom torch import nn\ntorch.exp(x)\n"
+    source += "from scipy import special\nfrom scipy.special import expit\nimport sys\nprint(1, file=sys.stderr)\n"
     assert rules.violations(source, SOFTMAX.forbidden) == []

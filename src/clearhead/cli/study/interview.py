@@ -11,7 +11,8 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
-from clearhead.cli.study.decks import GUIDE, guide, known, opened
+from clearhead.cli.study.decks import GUIDE, guide, known, opened, own
+from clearhead.cli.study.passes import of_problem, tried
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, joined, styled, text_width
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from clearhead.study.deck import Card
     from clearhead.study.interview import Part, Result
 
 INTERRUPTED = 130  # exit code
@@ -34,7 +36,9 @@ INTERRUPTED = 130  # exit code
     ),
 )
 @click.option("--minutes", type=int, default=45, show_default=True, help="How long it takes.")
-@click.option("--deck", "deck", help="Questions of this deck. Default: of the guide.")
+@click.option(
+    "--deck", "deck", help="Questions of this deck. Default: of all decks of yours; of the guide if you have none."
+)
 @work_folder_option
 @draw_seed_option
 @json_option
@@ -47,7 +51,6 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
     """
     import numpy as np
 
-    from clearhead.study import deck as decks
     from clearhead.study.interview import Result, plan
     from clearhead.study.practice import exercise
     from clearhead.study.practice.problem_set import PROBLEMS
@@ -57,9 +60,11 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
     rng = np.random.default_rng(chosen)
     with opened() as db:
         guide(db)
-        name = GUIDE if deck is None else known(db, deck)
-        cards = {str(card.id): card for card in decks.cards(db, name) if card.answer and not card.suspended}
-        weak = [entry.section for entry in weakest(db, [name], time.time())]
+        names = own(db) if deck is None else [known(db, deck)]
+        cards = _answered(db, names)
+        if deck is None and not cards:
+            names, cards = [GUIDE], _answered(db, [GUIDE])
+        weak = [entry.section for entry in weakest(db, names, time.time())]
         sections = {key: exercise.load(key).section for key in exercise.names()}
         parts = plan(minutes, {key: card.section for key, card in cards.items()}, weak, list(PROBLEMS), sections, rng)
         if as_json:
@@ -84,6 +89,14 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
             echo()
         _summary(parts, results)
     return INTERRUPTED if interrupted else None
+
+
+def _answered(db: "sqlite3.Connection", names: "Sequence[str]") -> "dict[str, Card]":
+    """The cards that can be asked, by their ids."""
+    from clearhead.study import deck as decks
+
+    found = [card for name in names for card in decks.cards(db, name)]
+    return {str(card.id): card for card in found if card.answer and not card.suspended}
 
 
 def _said(part: "Part", cards: dict) -> dict[str, str]:
@@ -120,11 +133,13 @@ def _question(db: "sqlite3.Connection", card: "object") -> float | None:
 
 def _problem(name: str, rng: "np.random.Generator") -> float | None:
     from clearhead.study.practice.problem_set import find
-    from clearhead.study.practice.problems import check, question
+    from clearhead.study.practice.problems import check, question, wanted
 
     problem = find(name)
     numbers = problem.draw(rng)
+    echo(f"{name}: {problem.title}\n")
     echo("\n".join(textwrap.fill(line, text_width()) for line in question(problem, numbers).splitlines()))
+    echo(f"({wanted(problem)})")
     while True:
         typed = _line("answer: ")
         if typed == "s":
@@ -135,6 +150,7 @@ def _problem(name: str, rng: "np.random.Generator") -> float | None:
             echo(str(error))
             continue
         echo("Right." if reply.right else f"Not yet: {reply.said}.")
+        tried(of_problem(name), reply.right)
         return float(reply.right)
 
 
@@ -145,7 +161,7 @@ def _exercise(name: str, folder: str) -> float | None:
     from clearhead.study.practice.runner import run_apart
 
     found, path = exercise.load(name), exercise.file_of(name, folder)
-    echo(f"{found.title}\n{textwrap.fill(' '.join(found.statement.split()), text_width())}")
+    echo(f"{name}: {found.title}\n{textwrap.fill(' '.join(found.statement.split()), text_width())}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
@@ -165,6 +181,7 @@ def _exercise(name: str, folder: str) -> float | None:
         except UserError as error:  # it cannot be run here
             echo(f"{error}: clearhead practice grade {name} --file {path} --unsafe")
             return None
+        tried(name, verdict.passed)
         if verdict.passed:
             echo(f"passed, {verdict.cases} cases")
             return 1.0

@@ -1,6 +1,5 @@
 """`clearhead practice`: coding exercises, handed out as files and really graded."""
 
-import os
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
+from clearhead.cli.study.passes import record, tried
 from clearhead.cli.study.problems import problems
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, text_width, to_json
@@ -44,7 +44,7 @@ def list_(as_json: bool) -> None:
     """List the exercises by section, with what you have done."""
     from clearhead.study.practice import exercise, progress
 
-    done = progress.read(_record())
+    done = progress.read(record())
     rows = []
     for name in exercise.names():
         found = exercise.load(name)
@@ -133,13 +133,12 @@ def grade(name: str, folder: str, file: str | None, seed: int | None, unsafe: bo
     found = exercise.load(name)
     path = Path(file) if file else exercise.file_of(name, folder)
     source = _source(path, name)
-    record = _record()
-    progress.read(record)  # so that a file that cannot be read is told before the work
+    progress.read(record())  # so that a file that cannot be read is told before the work
     with SafeConsole(stderr=True).status("running your solution"):
         verdict = judge(found, source, partial(run_apart, unsafe=unsafe), seed)
     if verdict.missing:
         echo(f"warning: {told(list(verdict.missing))}", err=True)
-    progress.changed(record, name, attempts=1, **({"passed": True} if verdict.passed else {}))
+    tried(name, verdict.passed)
     if as_json:
         echo_json({"name": name} | asdict(verdict))
         return 0 if verdict.passed else FAILED
@@ -166,9 +165,9 @@ def hint(name: str, as_json: bool) -> None:
     from clearhead.study.practice import exercise, progress
 
     found = exercise.load(name)
-    seen = progress.read(_record()).get(name, _none()).hints
+    seen = progress.read(record()).get(name, _none()).hints
     if seen < len(found.hints):
-        progress.changed(_record(), name, hints=1)
+        progress.changed(record(), name, hints=1)
     place = min(seen, len(found.hints) - 1)
     if as_json:
         echo_json({"name": name, "hint": place + 1, "of": len(found.hints), "text": found.hints[place]})
@@ -192,10 +191,10 @@ def solution(name: str, in_torch: bool, yes: bool, as_json: bool) -> None:
     from clearhead.study.practice import exercise, progress
 
     found = exercise.load(name)
-    if not progress.read(_record()).get(name, _none()).passed:
+    if not progress.read(record()).get(name, _none()).passed:
         if not yes:
             raise UserError(f"you have not passed {name} yet; --yes shows the solution all the same")
-        progress.changed(_record(), name, solution_seen=True)
+        progress.changed(record(), name, solution_seen=True)
     text = (found.torch if in_torch else found.solution).strip()
     echo(to_json({"name": name, "source": text}) if as_json else text)
 
@@ -217,12 +216,6 @@ def _none() -> Any:
     from clearhead.study.practice.progress import Progress
 
     return Progress()
-
-
-def _record() -> Path:
-    from clearhead.files import data_folder
-
-    return data_folder(os.environ) / "practice.json"
 
 
 def _told_folder(folder: str) -> str:

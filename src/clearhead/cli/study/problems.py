@@ -8,7 +8,9 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option
+from clearhead.cli.study.passes import of_problem, record, tried
 from clearhead.errors import UserError
+from clearhead.study.practice import progress
 from clearhead.terminal import echo, echo_json, text_width
 
 FAILED = 1  # exit code of an answer that is wrong
@@ -70,9 +72,12 @@ def _list(solved: bool, as_json: bool) -> None:
     told = {name: problem.title for name, problem in PROBLEMS.items()}
     if solved:
         told = {name: "  ".join(f"{key}={value}" for key, value in of.items() if value) for name, of in numbers.items()}
+    done = progress.read(record())
     width = max(map(len, told))
     for name, rest in told.items():
-        echo(f"{name:<{width}}  {rest}")
+        so_far = done.get(of_problem(name), progress.Progress())
+        mark = "" if solved else "✓ " if so_far.passed else "· " if so_far.attempts else "  "
+        echo(f"{mark}{name:<{width}}  {rest}")
     if sys.stdout.isatty():
         does = "--solve solves one, line by line" if solved else "poses one, with fresh numbers"
         echo(f"\nclearhead practice problems NAME {does}.")
@@ -82,7 +87,7 @@ def _pose(name: str, seed: int | None, answer: str | None, as_json: bool) -> int
     import numpy as np
 
     from clearhead.study.practice.problem_set import find
-    from clearhead.study.practice.problems import check, question
+    from clearhead.study.practice.problems import check, question, wanted
 
     problem = find(name)
     if answer is not None and seed is None:
@@ -96,13 +101,14 @@ def _pose(name: str, seed: int | None, answer: str | None, as_json: bool) -> int
     if not as_json:
         for line in str(posed["question"]).splitlines():
             echo(textwrap.fill(line, text_width()))
-        echo(f"(seed {chosen}; a number, a fraction, a vector 1, 2 or a formula)")
+        echo(f"(seed {chosen}; {wanted(problem)})")
     reply = None if answer is None else check(problem, numbers, answer)
     while reply is None:
         try:
             reply = check(problem, numbers, click.prompt("answer", type=str))
         except UserError as error:  # a slip of the pen is no answer
             echo(str(error))
+    tried(of_problem(name), reply.right)
     if as_json:
         lines = [line._asdict() for line in reply.lines]
         found = {"right": reply.right, "said": reply.said, "wrong_line": reply.wrong_line, "solution": lines}

@@ -60,6 +60,8 @@ def adamw(w, grads, lr, decay, beta1, beta2, eps):
     return w
 """,
     wrong={
+        "eps stands inside the root": ("(np.sqrt(v / (1 - beta2**t)) + eps)", "np.sqrt(v / (1 - beta2**t) + eps)"),
+        "the decay is an absolute step, not a share of the weight": ("(1 - lr * decay) * w", "w - lr * decay * np.sign(w)"),
         "the decay is added to the gradient: this is Adam with an L2 penalty": ("        m = beta1", "        g = g + decay * w\n        m = beta1", "(1 - lr * decay) * w", "w"),
         "the decay is not multiplied by the learning rate": ("(1 - lr * decay)", "(1 - decay)"),
         "there is no decay": ("(1 - lr * decay) * w", "w"),

@@ -46,6 +46,9 @@ def additive_attention(q, k, lengths, w_q, w_k, v):
     return e.masked_fill(~real, float("-inf")).softmax(-1) @ k
 """,
     wrong={
+        "softmax runs over the queries, not over the keys": (
+            "e.max(-1, keepdims=True)", "e.max()", "p.sum(-1, keepdims=True)", "np.maximum(p.sum(1, keepdims=True), 1e-300)"
+        ),
         "padding is attended to": ("np.where(np.arange(k.shape[1]) < lengths[:, None, None], e, -np.inf)", "e"),
         "padding keeps a score of 0, not of minus infinity": ("e, -np.inf)", "e, 0.0)"),
         "the tanh is missing": ("np.tanh((q @ w_q)[:, :, None] + (k @ w_k)[:, None])", "((q @ w_q)[:, :, None] + (k @ w_k)[:, None])"),

@@ -79,6 +79,7 @@ def batch_norm(x, weight, bias, mean, variance, rate, eps, training):
     return y, mean, variance
 """,
     wrong={
+        "both variances have the divisor N - 1": ("m, v = x.mean(0), x.var(0)", "m, v = x.mean(0), x.var(0, ddof=1)", " * n / (n - 1)", ""),
         "the running variance takes in the biased variance of the batch": (" * n / (n - 1)", ""),
         "old and new have changed places in the running averages": (
             "(1 - rate) * mean + rate * m, (1 - rate) * variance + rate * v", "rate * mean + (1 - rate) * m, rate * variance + (1 - rate) * v"

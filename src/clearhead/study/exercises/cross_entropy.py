@@ -37,6 +37,7 @@ in the sum nor in the number it is divided by. At least one target is real. Logi
     sizes={"T": (1, 7)},
     draw=_draw,
     edges=lambda rng: [
+        {"z": rng.normal(size=(4, 3)), "target": np.array([1, -100, 0, -100])},
         {"z": np.array([[0.0, 1e4], [1e4, 0.0]]), "target": np.array([0, 0])},
         {"z": np.array([[0.0, 800.0, 0.0]]), "target": np.array([2])},
     ],

@@ -71,6 +71,10 @@ def encode_bpe(word, merges):
     return tokens
 """,
     wrong={
+        "pairs are joined from the right, not from the left": (
+            "        out, i = [], 0\n", "        tokens, best = tokens[::-1], best[::-1]\n        out, i = [], 0\n",
+            'out.append("".join(tokens[i : i + n]))', 'out.append("".join(tokens[i : i + n][::-1]))', "        tokens = out", "        tokens = out[::-1]",
+        ),
         "the leftmost known pair is joined, not the one learned first": ("min(known, key=rank.get)", "known[0]"),
         "the pair learned last is joined first": ("min(known, key=rank.get)", "max(known, key=rank.get)"),
         "the longest known token is taken from the left, as in another algorithm": '''

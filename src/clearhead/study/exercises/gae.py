@@ -52,7 +52,7 @@ def gae(reward, value, gamma, lam):
     delta = reward + gamma * value[:, 1:] - value[:, :-1]
     T = reward.shape[1]
     ahead = torch.arange(T) - torch.arange(T)[:, None]
-    weight = ((gamma * lam) ** ahead.clamp(min=0).double()).triu()
+    weight = ((gamma * lam) ** ahead.clamp(min=0).to(delta.dtype)).triu()
     advantage = delta @ weight.T
     return advantage, advantage + value[:, :-1]
 """,

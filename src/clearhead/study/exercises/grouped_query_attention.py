@@ -55,6 +55,14 @@ def grouped_query_attention(q, k, v):
     return torch.einsum("bgrts,bgsc->bgrtc", z.softmax(-1), v).reshape(B, H, T, C)
 """,
     wrong={
+        "scores are divided by √(H C) of all heads, not by √C of one": ("np.sqrt(q.shape[-1])", "np.sqrt(q.shape[-1] * q.shape[1])"),
+        "scores are divided by C, not by its root": ("np.sqrt(q.shape[-1])", "q.shape[-1]"),
+        "softmax runs over the queries, not over the keys": (
+            "z.max(-1, keepdims=True)", "z.max()", "p.sum(-1, keepdims=True)", "p.sum(-2, keepdims=True)"
+        ),
+        "softmax runs over the heads, not over the keys": (
+            "z.max(-1, keepdims=True)", "z.max()", "p.sum(-1, keepdims=True)", "np.maximum(p.sum(1, keepdims=True), 1e-300)"
+        ),
         "query heads take turns over the KV heads, where neighbors must share": (
             "np.repeat(k, each, 1), np.repeat(v, each, 1)", "np.tile(k, (1, each, 1, 1)), np.tile(v, (1, each, 1, 1))"
         ),

@@ -8,9 +8,10 @@ from clearhead.reference.attention import attention, causal_mask
 from clearhead.study.practice.exercise import Exercise
 
 
-def _oracle(x: np.ndarray, w_q: np.ndarray, w_k: np.ndarray, w_v: np.ndarray, chunks: list[int]) -> tuple[Any, int]:
+def _oracle(x: np.ndarray, w_q: np.ndarray, w_k: np.ndarray, w_v: np.ndarray, chunks: list[int]) -> tuple[Any, Any]:
     T = x.shape[0]
-    return attention(x @ w_q, x @ w_k, x @ w_v, causal_mask(T, T)), T
+    y = attention(x @ w_q, x @ w_k, x @ w_v, causal_mask(T, T))
+    return y, y
 
 
 def _draw(rng: np.random.Generator, n: Any) -> dict[str, Any]:
@@ -26,12 +27,12 @@ exercise = Exercise(
     statement="""
 Attention for a text that grows. step(x) gets T new tokens (one, or several in a chunk) and returns for each of them its
 attention over all tokens so far, itself among them but none after it: softmax(q k^T / sqrt(C)) v. The keys
-and values of old tokens are kept, not computed again: a test counts how many rows are multiplied by w_k and w_v.
+and values of old tokens are kept, not computed again: a test erases old tokens from whatever else the cache keeps.
 """,
     signature='''
 class KVCache:
     def __init__(self, w_q, w_k, w_v):
-        """Matrices of shape [D, C]. Project with self.k = x @ w_k and so on."""
+        """Matrices of shape [D, C]: the keys of x are x @ w_k."""
         raise NotImplementedError
 
     def step(self, x: "float[T, D]") -> "float[T, C]":
@@ -43,32 +44,50 @@ class KVCache:
         **_draw(rng, n),
     },
     oracle=_oracle,
-    outputs=("attention", "rows multiplied by w_k"),
+    outputs=("attention", "attention once the tokens of earlier calls are erased"),
     drive="""
-class Counted:
-    # Stands for a matrix: x @ Counted(w) is x @ w, with the rows of x counted.
-    __array_ufunc__ = None
-    def __init__(self, w):
-        self.w, self.rows, self.shape = w, 0, w.shape
-    def __rmatmul__(self, x):
-        self.rows += x.shape[0] if x.ndim > 1 else 1
-        return x @ self.w
-    @classmethod
-    def __torch_function__(cls, function, types, args=(), kwargs=None):
-        if function.__name__ in ("matmul", "__matmul__", "__rmatmul__"):
-            x, w = args if isinstance(args[1], cls) else args[::-1]
-            return w.__rmatmul__(x)
-        return NotImplemented
+def erase(state, old):
+    # Overwrite the rows of old wherever they lie in what the solution keeps: who has keys and values needs them no more.
+    left, seen = [state], set()
+    while left:
+        part = left.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if hasattr(part, "untyped_storage"):
+            part = part.detach().numpy()
+        if isinstance(part, np.ndarray):
+            if part.dtype.kind == "f" and part.flags.writeable:
+                for view in (part, part.T):
+                    if view.ndim > 0 and view.shape[-1] == old.shape[-1]:
+                        view[np.isclose(view[..., None, :], old, rtol=1e-6, atol=0).all(-1).any(-1)] = np.nan
+        elif isinstance(part, list) and any(len(part) == len(row) and part == row for row in old.tolist()):
+            part[:] = [float("nan")] * len(part)
+        elif isinstance(part, dict):
+            left += part.values()
+        elif isinstance(part, (list, tuple, set)) or type(part).__name__ == "deque":
+            left += part
+        elif "answer" in (type(part).__module__, getattr(part, "__module__", "")):  # of the solution's own making
+            left += [value for name, value in getattr(part, "__dict__", {}).items() if not name.startswith("__")]
+            left += [getattr(part, name, None) for name in getattr(type(part), "__slots__", ())]
+            for cell in getattr(part, "__closure__", None) or ():
+                try:
+                    left.append(cell.cell_contents)
+                except ValueError:
+                    pass
 
 def drive(learner, x, w_q, w_k, w_v, chunks):
-    k, v = Counted(w_k), Counted(w_v)
-    cache, made, first = learner.KVCache(w_q, k, v), [], 0
-    for size in chunks:
-        part = cache.step(x[first : first + size])
-        made.extend(list(part))
-        first += size
-    rows = np.stack([np.asarray(row) for row in made])
-    return rows, max(k.rows, v.rows)
+    def rows(forgetful):
+        cache, made, first = learner.KVCache(w_q, w_k, w_v), [], 0
+        for size in chunks:
+            part = x[first : first + size] + 0.0
+            first += size
+            made.extend(list(cache.step(part)))
+            if forgetful:
+                kept = [value for name, value in vars(learner).items() if not name.startswith("__")]
+                erase([cache, *kept], np.asarray(x[:first]))
+        return np.stack([np.asarray(row) for row in made])
+    return rows(False), rows(True)
 """,
     hints=(
         "Keys and values of earlier tokens do not depend on later ones. What has to be kept between calls?",
@@ -111,6 +130,11 @@ class KVCache:
         return z.softmax(-1) @ self.v
 """,
     wrong={
+        "scores are divided by √D of the model, not by √C of the head": ("np.sqrt(q.shape[-1])", "np.sqrt(x.shape[-1])"),
+        "the factor 1/√C is missing from the scores": (" / np.sqrt(q.shape[-1])", ""),
+        "softmax runs over the queries, not over the keys": (
+            "z.max(-1, keepdims=True)", "z.max()", "p.sum(-1, keepdims=True)", "p.sum(0, keepdims=True)"
+        ),
         "nothing is attended to: each token gets its own value": (
             "p / p.sum(-1, keepdims=True) @ self.v", "v"
         ),

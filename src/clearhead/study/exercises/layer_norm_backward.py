@@ -46,6 +46,8 @@ def layer_norm_backward(x, weight, eps, dy):
     return dx, (x_hat * dy).sum(0), dy.sum(0)
 """,
     wrong={
+        "the variance is divided by D - 1": ("(deviation**2).mean(-1, keepdims=True)", "(deviation**2).sum(-1, keepdims=True) / (x.shape[-1] - 1)"),
+        "eps is added outside the root": ("1 / np.sqrt((deviation**2).mean(-1, keepdims=True) + eps)", "1 / (np.sqrt((deviation**2).mean(-1, keepdims=True)) + eps)"),
         "mean and variance are treated as constants": (" - g.mean(-1, keepdims=True) - along", ""),
         "the variance is treated as a constant": (" - along", ""),
         "the mean is treated as a constant": (" - g.mean(-1, keepdims=True)", ""),

@@ -20,7 +20,7 @@ exponentials themselves are infinite or 0.
     forbidden=(
         "numpy.logaddexp", "numpy.logaddexp.reduce", "torch.logsumexp", "torch.Tensor.logsumexp",
         "torch.special.logsumexp", "torch.logaddexp", "torch.log_softmax", "torch.nn.functional.log_softmax",
-        "torch.Tensor.log_softmax",
+        "torch.Tensor.log_softmax", "scipy.special.logsumexp", "scipy.special.log_softmax",
     ),
     hints=(
         "log(sum exp(z)) = m + log(sum exp(z - m)) for every number m.",

@@ -25,7 +25,6 @@ penalty times |w|^2 (the bias is not penalized). Return (w, b) after `steps` ste
     draw=lambda rng, n: {"y": rng.integers(0, 2, n.N).astype(float), "steps": int(rng.integers(1, 5)), "penalty": float(rng.uniform(0.05, 0.5))},
     oracle=_oracle,
     outputs=("w", "b"),
-    tolerance=1e-6,
     hints=(
         "Append a column of ones, so that the bias is one more weight, and leave it out of the penalty.",
         "Gradient: X^T (p - y) / N + 2 penalty w. Hessian: X^T diag(p (1 - p)) X / N + 2 penalty I, with 0 for the bias.",

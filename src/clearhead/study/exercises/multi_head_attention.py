@@ -82,11 +82,23 @@ def multi_head_attention(x, w_q, w_k, w_v, w_o, heads):
     return (z.softmax(-1) @ v).transpose(1, 2).reshape(B, T, -1) @ w_o
 """,
     wrong={
+        "the heads are interleaved: channel i goes to head i mod H": (
+            ".reshape(B, T, heads, -1).swapaxes(1, 2)", ".reshape(B, T, -1, heads).transpose(0, 3, 1, 2)",
+            "(p @ v).swapaxes(1, 2).reshape(B, T, -1)", "(p @ v).transpose(0, 2, 3, 1).reshape(B, T, -1)",
+        ),
+        "the heads are interleaved on the way in, not on the way out": (
+            ".reshape(B, T, heads, -1).swapaxes(1, 2)", ".reshape(B, T, -1, heads).transpose(0, 3, 1, 2)"
+        ),
+        "scores are divided by √D of the input, not by √C of a head": ("np.sqrt(q.shape[-1])", "np.sqrt(x.shape[-1])"),
+        "scores are divided by C, not by its root": ("np.sqrt(q.shape[-1])", "q.shape[-1]"),
+        "softmax runs over the heads, not over the keys": (
+            "z.max(-1, keepdims=True)", "z.max()", "p.sum(-1, keepdims=True)", "np.maximum(p.sum(1, keepdims=True), 1e-300)"
+        ),
         "positions attend to the future: no causal mask": ("np.tril(np.ones((T, T), bool))", "np.ones((T, T), bool)"),
         "the mask is off by one: a position attends to the next one": ("bool))", "bool), 1)"),
         "the mask is upside down: positions attend to the future and not to the past": ("np.tril", "np.triu"),
         "the factor 1/√C is missing from the scores": (" / np.sqrt(q.shape[-1])", ""),
-        "scores are divided by √D of the model, not by √C of a head": (
+        "scores are divided by √(H C) of all heads, not by √C of one": (
             "np.sqrt(q.shape[-1])", "np.sqrt(q.shape[-1] * heads)"
         ),
         "heads and positions are mixed up: reshape alone does not exchange axes": (

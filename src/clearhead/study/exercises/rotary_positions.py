@@ -53,7 +53,11 @@ def rotary_positions(x, positions, base):
     return torch.cat((z.real, z.imag), -1)
 """,
     wrong={
-        "neighboring channels are paired, where halves must be": (
+        "neighboring channels are paired (interleaved, as in GPT-J), where channel i goes with i + C/2": (
+            "x[..., : C // 2], x[..., C // 2 :]", "x[..., 0::2], x[..., 1::2]",
+            "np.concatenate((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1)", "np.stack((x1 * cos - x2 * sin, x2 * cos + x1 * sin), -1).reshape(x.shape)",
+        ),
+        "neighboring channels are read as pairs but written as halves": (
             "x[..., : C // 2], x[..., C // 2 :]", "x[..., 0::2], x[..., 1::2]"
         ),
         "the turn goes the wrong way: the signs of sin are exchanged": (

@@ -15,11 +15,14 @@ Logits of 1,000 and of -1,000 must work as well as those of 1.
     signature='def softmax(z: "float[B, K]") -> "float[B, K]":',
     oracle=softmax,
     vjp=lambda dy, z: {"z": softmax_vjp(z, dy)},
-    edges=lambda rng: [{"z": scale * rng.normal(size=(2, 3))} for scale in (1e3, 1e4)] + [{"z": np.full((1, 3), -1e3)}],
+    edges=lambda rng: [{"z": scale * rng.normal(size=(2, 3))} for scale in (1e3, 1e4)] + [
+        {"z": np.full((1, 3), -1e3)}, {"z": np.array([[1000.0, 1001.0, 999.5]])}, {"z": np.array([[-2e3, -2e3 + 1], [2e3, 1.0]])},
+    ],
     forbidden=(
         "torch.softmax", "torch.Tensor.softmax", "torch.nn.functional.softmax", "torch.special.softmax",
         "torch.nn.Softmax", "torch.log_softmax", "torch.Tensor.log_softmax", "torch.nn.functional.log_softmax",
-        "torch.nn.LogSoftmax", "torch.nn.functional.softmin",
+        "torch.nn.LogSoftmax", "torch.nn.functional.softmin", "torch.logsumexp", "torch.Tensor.logsumexp",
+        "torch.special.logsumexp", "torch.special.log_softmax", "scipy.special.softmax", "scipy.special.log_softmax",
     ),
     hints=(
         "Adding the same number to every logit of a row changes no probability.",
@@ -41,6 +44,10 @@ def softmax(z):
     return e / e.sum(-1, keepdim=True)
 """,
     wrong={
+        "softmax runs over the batch (axis 0), not over the classes": ("z.max(-1,", "z.max(0,", "e.sum(-1,", "e.sum(0,"),
+        "all numbers share one sum: softmax runs over the whole array, not over each row": (
+            "z.max(-1, keepdims=True)", "z.max()", "e.sum(-1, keepdims=True)", "e.sum()"
+        ),
         "the maximum is not subtracted, so large logits overflow": ("z - z.max(-1, keepdims=True)", "z"),
         "it divides by the sum over the batch, not over the classes": ("e.sum(-1,", "e.sum(0,"),
         "one maximum is taken off all rows: a row far below the others underflows": (

@@ -63,6 +63,7 @@ def tiled_attention(q, k, v):
     return torch.cat(rows)
 """,
     wrong={
+        "scores are divided by C, not by its root": ("np.sqrt(q.shape[1])", "q.shape[1]"),
         "the whole matrix of scores is held": '''
 import numpy as np
 

@@ -18,7 +18,10 @@ hold probability p or more (at least one, whatever p is), set the others to 0, a
     draw=lambda rng, n: {"z": 2 * rng.normal(size=(n.B, n.V)), "p": float(rng.uniform(0.2, 0.95))},
     edges=lambda rng: [
         {"z": np.log([[0.5, 0.3, 0.15, 0.05], [0.05, 0.15, 0.3, 0.5]]), "p": p} for p in (0.0, 0.4, 0.6, 0.9, 1.0)
-    ] + [{"z": np.array([[1e4, 0.0, 1e4 - 1]]), "p": 0.8}],
+    ] + [
+        {"z": np.array([[1e4, 0.0, 1e4 - 1]]), "p": 0.8},
+        {"z": np.log([[2.0, 1.0, 1.0]]), "p": 0.5}, {"z": np.log([[1.0, 4.0, 2.0, 1.0]]), "p": 0.5},  # exact in binary
+    ],
     oracle=lambda z, p: softmax(keep_top_p(z, p)),
     hints=(
         "Sort by probability; a token stays if what comes before it holds less than p.",
@@ -50,6 +53,12 @@ def top_p(z, p):
     return kept / kept.sum(-1, keepdim=True)
 """,
     wrong={
+        "a token stays although those before it hold exactly p: <= where < must be, one token too many": (
+            "ranked.cumsum(-1) - ranked < p", "ranked.cumsum(-1) - ranked <= p"
+        ),
+        "the cumulative sum is compared with <= p, token included: the one that crosses the line is dropped, or nothing stays": (
+            "ranked.cumsum(-1) - ranked < p\n    keep[:, 0] = True\n", "ranked.cumsum(-1) <= p\n"
+        ),
         "the token that crosses the line is dropped": ("ranked.cumsum(-1) - ranked < p", "ranked.cumsum(-1) <= p"),
         "the kept probabilities do not sum to 1": ("kept / kept.sum(-1, keepdims=True)", "kept"),
         "the order is not undone: tokens are mixed up": ("np.put_along_axis(kept, order, np.where(keep, ranked, 0.0), -1)", "kept = np.where(keep, ranked, 0.0)"),

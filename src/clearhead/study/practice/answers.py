@@ -6,6 +6,7 @@ Only arithmetic, a few functions and the variables of the problem are understood
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,12 +14,13 @@ import numpy as np
 
 from clearhead.errors import UserError
 from clearhead.reference import Array
+from clearhead.study.practice.notation import readings
 
 MAX_TYPED_CHARS = 400  # characters
-SIGNS = {"−": "-", "–": "-", "×": "*", "·": "*", "÷": "/", "^": "**", "√": "sqrt", "π": "pi"}
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sqrt": np.sqrt, "exp": np.exp, "log": np.log, "ln": np.log, "abs": np.abs, "sin": np.sin, "cos": np.cos,
     "tanh": np.tanh, "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "max": np.maximum, "min": np.minimum,
+    "log2": np.log2, "log10": np.log10,
 }  # fmt: skip
 OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv,
@@ -27,7 +29,7 @@ OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
 
 
 def read(text: str, variables: Mapping[str, float] | None = None) -> np.ndarray:
-    """The value of a typed answer; rows of a matrix may be parted by semicolons.
+    """The likeliest value of a typed answer; rows of a matrix may be parted by semicolons.
 
     >>> read("1/4").tolist(), read("0, 1.5").tolist(), read("1,2; 3,4").tolist()
     (0.25, [0.0, 1.5], [[1.0, 2.0], [3.0, 4.0]])
@@ -36,21 +38,46 @@ def read(text: str, variables: Mapping[str, float] | None = None) -> np.ndarray:
 
     UserError: what is no answer.
     """
+    return read_all(text, variables)[0]
+
+
+def read_all(text: str, variables: Mapping[str, float] | None = None) -> list[np.ndarray]:
+    """The values that a typed answer may have, the likeliest first: `0,667` is a number or a vector.
+
+    UserError: what is no answer.
+    """
     if len(text) > MAX_TYPED_CHARS:
         raise UserError(f"the answer has {len(text)} characters; it may have {MAX_TYPED_CHARS}")
-    plain = "".join(SIGNS.get(sign, sign) for sign in text).strip()
+    known = {"pi": math.pi, "e": math.e} | dict(variables or {})
+    found, first = list[np.ndarray](), None
+    for meant in [x for plain in readings(text, bool(variables)) for x in _applied(plain, variables or {})]:
+        try:
+            found.append(_one(meant, known))
+        except UserError as error:
+            first = first or error
+        except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
+            continue
+    if not found:
+        raise first or UserError(
+            f"{text!r} cannot be read; write a number, a fraction 1/3, a vector 1, 2 or a formula 2*(w*x - y)"
+        )
+    return found
+
+
+def _applied(text: str, variables: Mapping[str, float]) -> list[str]:
+    """A formula in which a sigmoid stands without its argument, as in σ(1 - σ), has it put in."""
+    if len(variables) != 1 or "sigmoid" not in text:
+        return [text]
+    (z,) = variables
+    bare = re.sub(rf"\bsigmoid\b(?!\s*\(\s*{re.escape(z)}\s*\))", f"(sigmoid({z}))", text)
+    return [text, bare]
+
+
+def _one(plain: str, known: Mapping[str, float]) -> np.ndarray:
     if ";" in plain:
         plain = "[" + ", ".join(f"[{row.strip().strip('[]')}]" for row in plain.strip("[]").split(";")) + "]"
-    known = {"pi": math.pi, "e": math.e} | dict(variables or {})
-    try:
-        with np.errstate(all="ignore"):
-            return np.asarray(_value(ast.parse(_times(plain, known), mode="eval").body, known), float)
-    except UserError:
-        raise
-    except (SyntaxError, ValueError, TypeError, ArithmeticError, RecursionError, MemoryError):
-        raise UserError(
-            f"{text!r} cannot be read; write a number, a fraction 1/3, a vector 1, 2 or a formula 2*(w*x - y)"
-        ) from None
+    with np.errstate(all="ignore"):
+        return np.asarray(_value(ast.parse(_times(plain, known), mode="eval").body, known), float)
 
 
 def _times(text: str, known: Mapping[str, float]) -> str:
@@ -61,6 +88,7 @@ def _times(text: str, known: Mapping[str, float]) -> str:
     for part in words(text):
         letters = part not in known and part not in FUNCTIONS and all(letter in known for letter in part)
         parts += list(part) if letters else [part]
+    parts = _called(parts)
     for part in parts:
         ends = before == ")" or (before[-1:].isalnum() and before not in FUNCTIONS)
         if ends and (part[0].isalnum() or part[0] in "_.("):
@@ -68,6 +96,15 @@ def _times(text: str, known: Mapping[str, float]) -> str:
         found.append(part)
         before = part
     return " ".join(found)
+
+
+def _called(parts: list[str]) -> list[str]:
+    """Functions without parentheses are applied to the next number or name: `ln 2`, `sqrt 2/2`."""
+    found: list[str] = []
+    for i, part in enumerate(parts):
+        applied = i > 0 and parts[i - 1] in FUNCTIONS and (part[0].isalnum() or part[0] in "_.")
+        found += ["(", part, ")"] if applied and part not in FUNCTIONS else [part]
+    return found
 
 
 def words(text: str) -> list[str]:

@@ -5,9 +5,12 @@ own modules only this one is imported there, so it imports nothing else of ours.
 """
 
 import contextlib
+import dataclasses
 import functools
 import importlib
+import inspect
 import os
+import re
 import sys
 import tracemalloc
 import types
@@ -29,6 +32,9 @@ MAX_MESSAGE_CHARS = 500  # characters of an error's message
 
 def prepare(setup: dict[str, Any]) -> None:
     """Import before the walls close what a solution, and the measuring of its memory, will need."""
+    for name in setup.get("modules", ()):
+        with contextlib.suppress(ImportError):  # which the solution's own import then tells
+            importlib.import_module(name)
     if setup["framework"] == "torch":
         importlib.import_module("torch").set_num_threads(1)
         importlib.import_module("torch.overrides")
@@ -50,6 +56,8 @@ def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callabl
         leave(0)
 
     replace(request["forbidden"], caught)
+    if request["framework"] == "torch":
+        sys.modules["torch"].set_default_dtype(sys.modules["torch"].float64)  # so that what a solution makes fits
     module = None
     try:
         module = compiled(request["source"], FILE)
@@ -66,10 +74,39 @@ def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callabl
 
 
 def compiled(source: str, name: str) -> types.ModuleType:
-    """The learner's file as a module."""
-    module = types.ModuleType("answer")
-    exec(compile(source, name, "exec"), module.__dict__)
+    """The learner's file as a module; it can be found by its name, as dataclasses and pickles want it."""
+    module = sys.modules["answer"] = types.ModuleType("answer")
+    exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
     return module
+
+
+def arguments(
+    function: Callable[..., Any], given: dict[str, Any], order: list[str]
+) -> tuple[list[Any], dict[str, Any]]:
+    """How `function` takes what is given: by its own names where it has them, the rest in the exercise's order.
+
+    >>> arguments(lambda logits, eps: 0, {"eps": 1e-5, "z": 2.0}, ["z", "eps"])
+    ([2.0, 1e-05], {})
+    """
+    left = {name: given[name] for name in [*order, *(name for name in given if name not in order)]}
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a built-in of some kind
+        return list(left.values()), {}
+    own = [p for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    others = [name for name in left if name not in {p.name for p in own}]
+    free = sorted((p for p in own if p.name not in left), key=lambda p: p.default is not p.empty)  # required ones first
+    taken = {p.name: left[p.name] for p in own if p.name in left}
+    taken |= {p.name: left[name] for p, name in zip(free, others, strict=False)}
+    others = others[len(free) :]
+    positional = list[Any]()
+    for p in own:
+        if p.name not in taken or p.kind is p.KEYWORD_ONLY:
+            break
+        positional.append(taken.pop(p.name))
+    if others and any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return positional, taken | {name: left[name] for name in others}
+    return [*positional, *(left[name] for name in others)], taken
 
 
 def replace(names: list[str], caught: Callable[[str], None]) -> list[tuple[Any, str, Any]]:
@@ -134,42 +171,73 @@ def call(
     `traced` bytes were in use before the source was loaded; what it has kept since counts towards the peak.
     """
     torch = sys.modules["torch"] if request["framework"] == "torch" else None
-    given = _tensors(case["inputs"], torch) if torch else _copied(case["inputs"])
-    kept = _copied(case["inputs"])
-    found: dict[str, Any] = {}
-    wanted = case.get("gradient")
+
+    def run() -> dict[str, Any]:
+        found = _values(module, request, case, caught, traced, torch)
+        if torch and case.get("gradient") is not None:
+            found["gradient"] = _gradients(module, request, case, torch)
+        return found
+
     try:
-        if torch and wanted is not None:
-            for key in wanted["names"]:
-                given[key].requires_grad_()
-        if request["drive"]:
-            driver: dict[str, Any] = {"np": np}
-            exec(request["drive"], driver)
-            run = functools.partial(driver["drive"], module, **given)
-        else:
-            run = functools.partial(getattr(module, request["name"]), **given)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(warnings.catch_warnings())
-            stack.enter_context(np.errstate(all="ignore"))
-            warnings.simplefilter("ignore")
-            if torch and request["forbidden"]:
-                stack.enter_context(_watching(request["forbidden"], caught, torch))
-            if case.get("measure"):
-                held = traced + 4 * sum(x.nbytes for x in kept.values() if isinstance(x, np.ndarray))  # ours, 4 times
-                value, found["peak"] = (
-                    _peak_torch(run, torch) if torch else _peak_numpy(run, held if traced >= 0 else -1)
-                )
-            else:
-                value = run()
-        if torch and wanted is not None:
-            found["gradient"] = _gradients(value, wanted, given)
-        found["value"] = _arrays(value)
-        # Converting the inputs back tells whether they were written to
-        found["changed"] = [key for key, x in kept.items() if pack(_arrays(given[key])) != pack(x)]
+        try:
+            found = run()
+        except RuntimeError as error:
+            said = _text(functools.partial(str, error), "")
+            if torch is None or not re.search(r"dtype|scalar type|Float and Double|Double and Float", said):
+                raise
+            with default_dtype(torch, torch.float32):  # what a solution makes is to fit what it cast its inputs to
+                found = run()
         _size(found["value"])
     except BaseException as error:
         found = {"error": told(error)}
     return found
+
+
+def _values(
+    module: Any, request: dict[str, Any], case: dict[str, Any], caught: Callable[[str], None], traced: int, torch: Any
+) -> dict[str, Any]:
+    """{"value", "changed", "peak"}."""
+    given = _tensors(case["inputs"], torch) if torch else _copied(case["inputs"])
+    kept = _copied(case["inputs"])
+    found: dict[str, Any] = {}
+    run = runner(module, request, given)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(warnings.catch_warnings())
+        stack.enter_context(np.errstate(all="ignore"))
+        warnings.simplefilter("ignore")
+        if torch and request["forbidden"]:
+            stack.enter_context(_watching(request["forbidden"], caught, torch))
+        if case.get("measure"):
+            held = traced + 4 * sum(x.nbytes for x in kept.values() if isinstance(x, np.ndarray))  # ours, 4 times
+            value, found["peak"] = _peak_torch(run, torch) if torch else _peak_numpy(run, held if traced >= 0 else -1)
+        else:
+            value = run()
+    found["value"] = plain(value)
+    # Converting the inputs back tells whether they were written to
+    found["changed"] = [key for key, x in kept.items() if pack(plain(given[key])) != pack(x)]
+    return found
+
+
+def runner(module: Any, request: dict[str, Any], given: dict[str, Any]) -> Callable[[], Any]:
+    """The call that a case makes, ready to be made."""
+    if request["drive"]:
+        driver: dict[str, Any] = {"np": np}
+        exec(request["drive"], driver)
+        return functools.partial(driver["drive"], module, **given)
+    function = getattr(module, request["name"])
+    positional, named = arguments(function, given, request.get("arguments", []))
+    return functools.partial(function, *positional, **named)
+
+
+@contextlib.contextmanager
+def default_dtype(torch: Any, dtype: Any) -> Iterator[None]:
+    """Torch's default type for the time of a block."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def told(error: BaseException) -> list[str]:
@@ -242,11 +310,27 @@ def _peak_torch(run: Callable[[], Any], torch: Any) -> tuple[Any, int]:
         return run(), peak
 
 
-def _gradients(value: Any, wanted: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    dy = sys.modules["torch"].from_numpy(wanted["dy"])
-    if not hasattr(value, "requires_grad") or not value.requires_grad or value.shape != dy.shape:
-        return {}
-    (value * dy).sum().backward()
+def _gradients(module: Any, request: dict[str, Any], case: dict[str, Any], torch: Any) -> dict[str, Any]:
+    """The gradients that reach the inputs, each by its name; {"": ...} where the result carries none.
+
+    A second run, so that a solution that computes its values elsewhere, as in NumPy or under no_grad, meets no tensor
+    that forbids it.
+    """
+    given = _tensors(case["inputs"], torch)
+    wanted = case["gradient"]
+    dy = torch.from_numpy(wanted["dy"])
+    for key in wanted["names"]:
+        given[key].requires_grad_()
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            value = runner(module, request, given)()
+            if not isinstance(value, torch.Tensor) or not value.requires_grad or value.shape != dy.shape:
+                return {"": np.zeros(0)}
+            (value * dy).sum().backward()
+    except RuntimeError as error:
+        if "grad" in _text(functools.partial(str, error), ""):
+            return {"": np.zeros(0)}
+        raise
     return {key: given[key].grad.numpy() for key in wanted["names"] if given[key].grad is not None}
 
 
@@ -268,16 +352,21 @@ def _copied(value: Any) -> Any:
     return type(value)(_copied(x) for x in value) if isinstance(value, list | tuple) else value
 
 
-def _arrays(value: Any, depth: int = 0) -> Any:
+def plain(value: Any, depth: int = 0) -> Any:
     """Tensors as arrays, named tuples as tuples; everything else as it is. ValueError: too deep."""
+    if value is None or type(value) in (float, int, bool, str):
+        return value
     if depth > DEPTH:
         raise ValueError(f"the solution returned lists within lists, more than {DEPTH} deep")
     if isinstance(value, dict | tuple | list) and len(value) > PARTS:
         raise ValueError(f"the solution returned a {type(value).__name__} of {len(value):,} parts; return an array")
     if type(value).__module__.split(".")[0] == "torch" and hasattr(value, "detach"):
-        return value.detach().cpu().resolve_conj().resolve_neg().numpy()
+        dense = value.detach().cpu().resolve_conj().resolve_neg()
+        return (dense.float() if str(dense.dtype) == "torch.bfloat16" else dense).numpy()  # which NumPy does not have
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {part.name: plain(getattr(value, part.name), depth + 1) for part in dataclasses.fields(value)}
     if isinstance(value, dict):
-        return {key: _arrays(x, depth + 1) for key, x in value.items()}
+        return {key: plain(x, depth + 1) for key, x in value.items()}
     if isinstance(value, tuple):
-        return tuple(_arrays(x, depth + 1) for x in value)
-    return [_arrays(x, depth + 1) for x in value] if isinstance(value, list) else value
+        return tuple(plain(x, depth + 1) for x in value)
+    return [plain(x, depth + 1) for x in value] if isinstance(value, list) else value

@@ -48,7 +48,7 @@ class Exercise:
     outputs: tuple[str, ...] = ()  # names of the parts, where the result is a tuple
     forbidden: tuple[str, ...] = ()  # dotted names that may not be called
     drive: str = ""  # source of `drive(learner, **inputs)`, where calling the one function is not all
-    tolerance: float = 1e-6  # of the largest value of the wanted array
+    tolerance: float | None = None  # of the largest value wanted, where the statement says how near is near enough
     vjp: Callable[..., dict[str, Any]] | None = None  # (dy, **inputs) -> gradients that a PyTorch solution must have
     memory: tuple[Mapping[str, int], int] | None = None  # sizes, and the bytes that may be alive at once
     seconds: float = 10.0
@@ -80,6 +80,16 @@ def load(name: str) -> Exercise:
     found = module.exercise
     assert isinstance(found, Exercise)
     return found
+
+
+def parameters(exercise: Exercise) -> list[str]:
+    """The names of the function's arguments in their order; none where a class is to be written."""
+    head = exercise.signature.strip()
+    if not head.startswith("def "):
+        return []
+    (function,) = ast.parse(f"{head} pass").body
+    assert isinstance(function, ast.FunctionDef)
+    return [argument.arg for argument in function.args.args]
 
 
 def file_of(name: str, folder: str) -> Path:

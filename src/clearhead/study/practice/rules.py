@@ -4,12 +4,18 @@ What a name hides (a method of a tensor, a call inside a library) is caught whil
 """
 
 import ast
+import functools
 import sys
 
 OTHERS = {"numpy", "torch", "jaxtyping", "einops"}
+PARTS_OF_SCIPY = {"scipy.special"}  # the rest solves whole exercises
+SYS = {
+    "argv", "byteorder", "float_info", "getrecursionlimit", "getsizeof", "maxsize", "setrecursionlimit", "stderr",
+    "stdout", "version", "version_info",
+}  # fmt: skip
 HARMFUL = {
     "ctypes", "fcntl", "gc", "importlib", "inspect", "marshal", "mmap", "multiprocessing", "os", "pickle", "posix",
-    "resource", "runpy", "shutil", "signal", "socket", "subprocess", "sys", "tempfile", "threading", "tracemalloc",
+    "resource", "runpy", "shutil", "signal", "socket", "subprocess", "tempfile", "threading", "tracemalloc",
     "builtins", "concurrent", "asyncio", "pathlib", "urllib", "http", "code", "pdb", "_thread",
 }  # fmt: skip
 WITHIN = {  # modules that others happen to hold, as in warnings.sys
@@ -30,6 +36,7 @@ TORCH_INNER = (
 )  # by which operators have other names
 
 
+@functools.lru_cache(512)
 def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
     """One sentence for each rule that the source breaks, with its line. SyntaxError: it is no Python.
 
@@ -50,6 +57,10 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
                 )
         elif isinstance(node, ast.ImportFrom):
             modules = [node.module or "."]
+            if node.module == "scipy":
+                modules = [f"scipy.{alias.name}" for alias in node.names]
+            if node.module == "sys" and any(alias.name not in SYS for alias in node.names):
+                found[f"line {node.lineno}: of sys only {', '.join(sorted(SYS))} have a place in a solution"] = None
             aliases |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
             found |= {
                 f"line {node.lineno}: {node.module}.{alias.name} may not be called": None
@@ -59,16 +70,24 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
             found |= {
                 f"line {node.lineno}: {alias.name} of {node.module} has no place in a solution": None
                 for alias in node.names
-                if alias.name in WITHIN
+                if alias.name in WITHIN and node.module != "sys"
             }
         else:
             continue
         for module in modules:
             top = module.split(".")[0]
+            if module in PARTS_OF_SCIPY:
+                continue
             if top in HARMFUL or top not in sys.stdlib_module_names | OTHERS:
                 told = "an exercise needs numpy or torch and the harmless part of the standard library"
                 found[f"line {node.lineno}: imports {module}; {told}"] = None
+    allowed = {
+        id(node.value) for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in SYS
+    }  # fmt: skip
     for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and aliases.get(node.id) == "sys" and id(node) not in allowed:
+            found[f"line {node.lineno}: of sys only {', '.join(sorted(SYS))} have a place in a solution"] = None
         if isinstance(node, ast.Name) and node.id in NAMES and isinstance(node.ctx, ast.Load):
             found[f"line {node.lineno}: {node.id} has no place in a solution"] = None
         if isinstance(node, ast.Attribute):
@@ -82,18 +101,38 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
     return list(found)
 
 
-def framework(source: str) -> str:
-    """`torch` where the file imports it, `numpy` otherwise: which kind of arrays the solution is given.
+def frameworks(source: str) -> list[str]:
+    """Which kind of arrays the solution is given: the one whose library it imports; both, in turn, if it imports both.
 
-    >>> framework("import torch.nn as nn"), framework("import numpy as np")
-    ('torch', 'numpy')
+    >>> frameworks("import torch.nn as nn"), frameworks("import math"), frameworks("import numpy, torch")
+    (['torch'], ['numpy'], ['torch', 'numpy'])
     """
+    tops = {name.split(".")[0] for name in _modules(source)}
+    return [kind for kind in ("torch", "numpy") if kind in tops] or ["numpy"]
+
+
+def imported(source: str) -> list[str]:
+    """The libraries, besides NumPy and torch, that a source imports.
+
+    >>> imported("from scipy.special import expit\\nimport math, torch")
+    ['scipy.special']
+    """
+    return [
+        name for name in _modules(source) if name in PARTS_OF_SCIPY or name.split(".")[0] in {"einops", "jaxtyping"}
+    ]
+
+
+@functools.lru_cache(512)
+def _modules(source: str) -> list[str]:
+    found: dict[str, None] = {}
     for node in ast.walk(ast.parse(source)):
-        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-        if any(name.split(".")[0] == "torch" for name in names):
-            return "torch"
-    return "numpy"
+        if isinstance(node, ast.Import):
+            found |= dict.fromkeys(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found[node.module] = None
+            if node.module == "scipy":
+                found |= dict.fromkeys(f"scipy.{alias.name}" for alias in node.names)
+    return list(found)
 
 
 def _dotted(node: ast.expr, aliases: dict[str, str]) -> str:

@@ -4,6 +4,7 @@ A reply from the sandbox is what the learner's process says, so all of it is che
 them with what was wanted, which never gets there, its shape here, and its memory against what the kernel counted.
 """
 
+import contextlib
 import importlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,7 +35,7 @@ class Outcome:
 def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> Outcome:
     """Run the request in a sandbox. UserError: this machine has none, and it is not to be run `unsafe`."""
     outcome = Outcome()
-    setup = {"framework": request["framework"], "measure": request["measure"]}
+    setup = {key: request[key] for key in ("framework", "measure", "modules")}
     sandbox = Sandbox(child.__name__, setup, seconds, unsafe=unsafe)
     try:
         with sandbox:
@@ -63,9 +64,11 @@ def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> 
 def run_here(request: dict[str, Any], seconds: float) -> Outcome:
     """The same without a process: for solutions of our own, which need no guard."""
     outcome = Outcome()
-    if request["framework"] == "torch":
-        importlib.import_module("torch")  # before what may not be called is replaced
-    with child.forbidding(request["forbidden"], outcome.called.append):
+    with contextlib.ExitStack() as stack:
+        if request["framework"] == "torch":  # before what may not be called is replaced
+            torch = importlib.import_module("torch")
+            stack.enter_context(child.default_dtype(torch, torch.float64))
+        stack.enter_context(child.forbidding(request["forbidden"], outcome.called.append))
         try:
             module = child.compiled(request["source"], child.FILE)
             getattr(module, request["name"])
