@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.tokenisation import byte_vocabulary, decode_byte_pairs, encode_byte_pairs, train_byte_pairs
+from clearhead.reference.tokenization import byte_vocabulary, decode_byte_pairs, encode_byte_pairs, train_byte_pairs
 from clearhead.study.practice.exercise import Exercise
 
 TEXT = "the cat sat on the mat. naïve café: 東京タワー 🙂 the end"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from clearhead.reference.normalisation import rms_norm, rms_norm_vjp
+from clearhead.reference.normalization import rms_norm, rms_norm_vjp
 from clearhead.study.practice.exercise import Exercise
 
 exercise = Exercise(

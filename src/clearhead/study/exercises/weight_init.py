@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.initialisation import he, lecun, xavier
+from clearhead.reference.initialization import he, lecun, xavier
 from clearhead.study.practice.exercise import Exercise
 
 KINDS = ("lecun", "xavier", "he", "gpt2", "gpt2-residual")
