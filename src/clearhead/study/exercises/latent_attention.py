@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.reference.attention import causal_mask
-from clearhead.reference.latent import latent_attention
+from clearhead.reference.latent_attention import latent_attention
 from clearhead.study.practice.exercise import Exercise
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from clearhead.reference.experts import load_balance_loss, route
+from clearhead.reference.mixture import balance_loss, route
 from clearhead.study.practice.exercise import Exercise
 
 
@@ -12,7 +12,7 @@ def _oracle(x: np.ndarray, w_router: np.ndarray, w_expert: np.ndarray, k: int) -
     z = x @ w_router
     expert, weight = route(z, k)
     said = np.einsum("td,tkdf->tkf", x, w_expert[expert])
-    return (weight[..., None] * said).sum(1), load_balance_loss(z, k)
+    return (weight[..., None] * said).sum(1), balance_loss(z, k)
 
 
 exercise = Exercise(
