@@ -80,7 +80,7 @@ def parse(text: str) -> Notes:
     def close() -> None:
         if below is not None:
             last = items[-1]
-            items[-1] = Item(last.section, last.number, last.question, _flush(below), last.line)
+            items[-1] = Item(last.section, last.number, last.question, flush(below), last.line)
 
     for at, line in enumerate(lines):
         number = at + 1
@@ -214,7 +214,7 @@ def _is_fence(line: str) -> bool:
     return FENCE.fullmatch(line) is not None
 
 
-def _flush(lines: list[str]) -> str:
+def flush(lines: list[str]) -> str:
     """Without empty ends and without the indentation of the first line; code loses no more than its own fence does."""
     lines = [re.sub(r"^[ \t]+", lambda blank: blank[0].expandtabs(4), line.rstrip()) for line in lines]
     widths = [_width(line) for line in lines if line]

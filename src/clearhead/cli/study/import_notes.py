@@ -1,0 +1,148 @@
+"""`clearhead study import`: notes as a deck, in whatever style they are written."""
+
+import re
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from clearhead.cli.examples import examples
+from clearhead.cli.options import json_option
+from clearhead.cli.study.decks import GUIDE, cut, deck_name, opened
+from clearhead.errors import UserError
+from clearhead.terminal import echo, echo_json
+
+if TYPE_CHECKING:
+    from clearhead.study.importing import Changes
+    from clearhead.study.reading import Source
+
+SHOWN = 5  # lines named for each kind of change
+FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
+
+
+@click.command(
+    "import",
+    short_help="Notes as a deck, or a deck brought in line with its notes.",
+    epilog=examples(
+        ("clearhead study import notes.md", "a deck named notes"),
+        ("clearhead study import notes.md --deck exam", "a deck named exam"),
+        ("clearhead study import notes/ --preview", "what a folder holds; nothing is written"),
+    ),
+)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option("--deck", "deck", help="Its name; that of the file if not given.")
+@click.option(
+    "--style", "family", type=click.Choice(FAMILIES), help="How questions are marked; found out if not given."
+)
+@click.option("--preview", is_flag=True, help="Say what was found, and write nothing.")
+@json_option
+def import_(files: tuple[Path, ...], deck: str | None, family: str | None, preview: bool, as_json: bool) -> None:
+    """Read notes into a deck: files, folders, or - for standard input.
+
+    The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
+    Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports. What was
+    found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
+    learned.
+    """
+    from clearhead.study.importing import import_notes
+    from clearhead.study.reading import joined
+
+    sources = _sources(files, family or "")
+    name = deck_name(deck if deck is not None else _named(files))
+    if name == GUIDE:
+        raise UserError(f"the deck {GUIDE!r} is Clearhead's own guide; give yours another name with --deck")
+    notes = joined(sources)
+    unanswered = sum(not item.answer for item in notes.items)
+    told = {"deck": name, "questions": len(notes.items), "unanswered": unanswered, "todos": len(notes.todos)}
+    if not as_json:
+        _say(sources)
+    if preview:
+        if as_json:
+            echo_json(told | _seen(sources) | {"items": [asdict(item) for item in notes.items]})
+        return
+    with opened() as db:
+        done = import_notes(db, name, notes)
+    if as_json:
+        echo_json(told | _seen(sources) | asdict(done))
+        return
+    echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
+    _changes(done)
+    total = f"{len(done.added)} new, {done.kept} kept"
+    echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
+
+
+def _sources(files: Sequence[Path], family: str) -> "list[Source]":
+    from clearhead.study.notes import LARGEST
+    from clearhead.study.reading import Source, gather, seen_in
+
+    if files != (Path("-"),):
+        return gather(files, family)
+    data = sys.stdin.buffer.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise UserError(f"standard input goes on beyond {LARGEST:,} bytes; notes have at most that many")
+    seen = seen_in(data, "standard input", family)
+    if not seen.notes.items:
+        raise UserError("standard input holds no questions; write each as a heading, `### What is ...?`")
+    return [Source(Path("-"), seen)]
+
+
+def _named(files: Sequence[Path]) -> str:
+    """A deck's name from that of its file or folder."""
+    if files[0] == Path("-"):
+        raise UserError("standard input has no name; give the deck one with --deck NAME")
+    one = files[0].resolve() if files[0].is_dir() else files[0]
+    return re.sub(r"[^\w .+-]+", "-", one.stem if not one.is_dir() else one.name).strip(" .-")[:60]
+
+
+def _say(sources: "Sequence[Source]") -> None:
+    """How questions are written in each file, which are doubtful, and what was left."""
+    for source in sources:
+        seen = source.seen
+        if not seen.notes.items:
+            continue
+        styles = ", ".join(f"{n} as {style!r}" for style, n in seen.styles[:3])
+        echo(cut(f"{source.path}: found {len(seen.notes.items)} questions, {styles}"))
+        doubtful = [f"line {line}: {question.splitlines()[0]}" for line, question in seen.doubtful]
+        _list(f"{len(doubtful)} doubtful, which ask nothing by their form", doubtful)
+        inside = [f"line {line}: {words}" for line, words in seen.inside]
+        _list(f"{len(inside)} left within answers", inside)
+        stray = [f"line {line.line}: {line.text}" for line in seen.notes.stray]
+        _list(f"{len(stray)} lines that belong to no question", stray)
+    empty = [str(source.path) for source in sources if not source.seen.notes.items]
+    _list(f"{len(empty)} files without a question", empty)
+
+
+def _list(head: str, lines: Sequence[str]) -> None:
+    if lines:
+        echo(f"  {head}:")
+        for line in lines[:SHOWN]:
+            echo(f"    {cut(line)}")
+        if len(lines) > SHOWN:
+            echo(f"    and {len(lines) - SHOWN} more")
+
+
+def _seen(sources: "Sequence[Source]") -> dict[str, object]:
+    styles: Counter[str] = Counter()
+    for source in sources:
+        styles.update(dict(source.seen.styles))
+    doubtful = [(str(source.path), line, words) for source in sources for line, words in source.seen.doubtful]
+    inside = [(str(source.path), line, words) for source in sources for line, words in source.seen.inside]
+    stray = [(str(source.path), line.line, line.text) for source in sources for line in source.seen.notes.stray]
+    return {"styles": dict(styles), "doubtful": doubtful, "inside": inside, "stray": stray}
+
+
+def _changes(done: "Changes") -> None:
+    for kind in ("added", "changed", "moved", "removed", "returned"):
+        found = getattr(done, kind)
+        if not found or (kind == "added" and not done.kept):
+            continue
+        echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
+        for question in found[:SHOWN]:
+            echo(f"  {cut(question.splitlines()[0])}")
+        if len(found) > SHOWN:
+            echo(f"  and {len(found) - SHOWN} more")

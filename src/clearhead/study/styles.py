@@ -1,0 +1,593 @@
+"""Notes of any style: how their questions are marked is found out from the whole file, then the file is split there.
+
+Lines that are marked alike are one candidate. It is the better the more of its lines have the form of questions and
+the more of them there are; lines within the answer of a better candidate say nothing. What else has the form of
+questions, and stands outside of all answers, is taken too. Deliberately not here: what a line is (`marks.py`).
+"""
+
+import re
+from bisect import bisect_left
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from clearhead.study.marks import FENCE, Mark, Page, Style, page
+from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
+from clearhead.study.wording import (
+    ANSWER_LABEL,
+    TAG,
+    is_answer_label,
+    is_furniture,
+    is_navigation,
+    is_revealer,
+    leads_back,
+)
+
+FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
+GOOD = 0.5  # quality from which a candidate is the style of the notes
+ALIKE = 0.75  # share of questions from which lines of a second style are taken too
+FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
+SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found in notes. `doubtful`: (line, question) taken that have no form of a question.
+    `inside`: (line, words) that have one and were left within answers."""
+
+    notes: Notes
+    styles: tuple[tuple[str, int], ...]  # how questions are written, and how many
+    doubtful: tuple[tuple[int, str], ...]
+    inside: tuple[tuple[int, str], ...]
+
+
+def recognize(text: str, family: str = "") -> Seen:
+    """Read notes in the style that they have, or in the one that is asked for; no items where there is none.
+
+    >>> seen = recognize("# Notes\\n\\n### Q: What barks?\\n\\nA dog.\\n\\n### Q: What has a trunk?\\n\\nAn elephant.\\n")
+    >>> seen.styles, [(item.question, item.answer) for item in seen.notes.items]
+    ((('### Q: ...', 2),), [('What barks?', 'A dog.'), ('What has a trunk?', 'An elephant.')])
+    """
+    found = page(text)
+    chosen = _chosen(found, family)
+    if not chosen and family in ("", "card") and (one := _one_card(found)):
+        return Seen(one, (("question, ---, answer", 1),), (), ())
+    return _split(found, chosen)
+
+
+def _chosen(found: Page, family: str) -> list[Mark]:
+    """The marks that begin questions."""
+    marks = [mark for mark in found.marks if not family or mark.style.family == family]
+    marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
+    by_style: dict[Style, list[Mark]] = defaultdict(list)
+    for mark in marks:
+        by_style[_group(mark)].append(mark)
+    groups = {style: _thread(found, _of_one_sign(found, group)) for style, group in by_style.items()}
+    groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, marks))}
+    inner = _below_questions(found, groups)
+    values = {
+        style: _value(
+            found, [mark for mark in group if mark.line not in inner or style.family == "table"], bool(family)
+        )
+        for style, group in groups.items()
+    }
+    if not values or max(values.values()) <= 0:
+        return _topics(found, groups) if not family or family == "heading" else []
+    best = max(values, key=lambda style: (values[style], -style.level))
+    chosen = list(groups[best])
+    others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
+    for style in others:
+        group = groups[style]
+        sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
+        if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
+            continue
+        taken = _answers(found, chosen)
+        free = [mark for mark in group if mark.asks or style.family == "card"]
+        free = [mark for mark in free if mark.line not in taken and not found.lines[mark.line].startswith(">")]
+        many = 1 if style.family in ("heading", "details", "label", "card", "table", best.family) or any(mark.lead == "Q" for mark in free) else 2  # fmt: skip
+        if len(free) >= many:
+            chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
+    return chosen
+
+
+def _group(mark: Mark) -> Style:
+    level = mark.style.level if mark.style.family in ("heading", "number", "bullet") else 0
+    if mark.style.family in ("number", "bullet"):
+        level = 0 if level < 4 else level
+    return Style(mark.style.family, level)
+
+
+def _of_one_sign(found: Page, group: list[Mark]) -> list[Mark]:
+    """Of numbered lines, those with the sign that nearly all have, `1)` or `1.`, and others that ask."""
+    if group[0].style.family != "number":
+        return group
+    signs = [found.lines[mark.line].lstrip("( 0123456789０１２３４５６７８９\\")[:1] for mark in group]
+    sign, n = Counter(signs).most_common(1)[0]
+    if n < 0.8 * len(group):
+        return group
+    return [mark for mark, own in zip(group, signs, strict=True) if own == sign or mark.asks]
+
+
+def _thread(found: Page, group: list[Mark]) -> list[Mark]:
+    """Of numbered lines, those of the outer list: a list within an answer begins again at 1 before the next heading."""
+    if group[0].style.family != "number":
+        return group
+    kept: list[Mark] = []
+    start = 0
+    cuts = [i for i in range(1, len(group)) if _heading_between(found, group[i - 1].line, group[i].line)]
+    for end in [*cuts, len(group)]:
+        kept += _outer(group[start:end])
+        start = end
+    return kept
+
+
+def _outer(run: Sequence[Mark]) -> list[Mark]:
+    """The main thread of one section: after `n` comes `n + 1`; what lies between, and is no question, is an inner list."""
+    kept: list[Mark] = []
+    at = 0
+    while at < len(run):
+        mark = run[at]
+        last = kept[-1].number if kept else None
+        if last is None or mark.number is None or mark.number == last + 1 or mark.number > last or mark.asks:
+            kept.append(mark)
+            at += 1
+            continue
+        ahead = next((i for i in range(at, len(run)) if run[i].number == last + 1 and (run[i].asks or not any(one.asks for one in run[at:i])) and _ends_run(run, at, i)), None)  # fmt: skip
+        if ahead is None:
+            if any(one.asks for one in kept) and not any(one.asks for one in run[at:]):
+                break
+            kept.append(mark)
+            at += 1
+        else:
+            kept += [one for one in run[at:ahead] if one.asks and not run[ahead].asks]
+            at = ahead
+    return kept
+
+
+def _ends_run(run: Sequence[Mark], start: int, end: int) -> bool:
+    """Whether the lines from `start` count 1, 2, 3 and the one at `end` does not go on with that."""
+    before = run[end - 1].number
+    after = run[end + 1].number if end + 1 < len(run) else None
+    goes_on = before is not None and run[end].number == before + 1
+    return end > start and (not goes_on or run[end].asks or after == 1)
+
+
+def _heading_between(found: Page, first: int, last: int) -> bool:
+    return any(line in found.headings for line in range(first + 1, last)) if last - first < 4000 else True
+
+
+def _of_one_kind(found: Page, group: list[Mark], marks: Sequence[Mark]) -> list[Mark]:
+    """Without what only looks alike: where most are numbered or labeled, the others must be questions by their form;
+    headings that only hold others are sections."""
+    led = [mark for mark in group if mark.lead]
+    if len(led) >= 0.5 * len(group):
+        asking_led = sum(mark.asks for mark in led)
+        group = [mark for mark in group if mark.lead or (mark.asks and asking_led >= 0.3 * len(led))]
+    elif led and group[0].style.family == "label":
+        group = led
+    if group and group[0].style.family == "heading":
+        group = [mark for mark in group if not _is_section(found, mark, marks)]
+    return group
+
+
+def _is_section(found: Page, mark: Mark, marks: Sequence[Mark]) -> bool:
+    """A heading that names what is below it: nothing but another heading or a question stands next."""
+    if mark.lead == "Q":
+        return False
+    following = _next_line(found, mark.after)
+    if following is None or following in found.headings:
+        level = found.headings[following][0] if following is not None else 0
+        return (following is not None and level > mark.style.level) or (following is not None and not mark.asks)
+    if mark.asks:
+        return False
+    end = _section_end(found, mark.line, mark.style.level)
+    below = [other for other in marks if mark.line < other.line < end and other.asks]
+    return len(below) >= 2 and any(other.line == following or other.style.family == "table" for other in below)
+
+
+def _next_line(found: Page, at: int) -> int | None:
+    for i in range(at, min(len(found.lines), at + 60)):
+        if (
+            found.lines[i].strip()
+            and not is_navigation(found.lines[i])
+            and not re.fullmatch(r"[-*_ ]{3,}", found.lines[i].strip())
+        ):
+            return i
+    return None
+
+
+def _section_end(found: Page, line: int, level: int) -> int:
+    return next((at for at, (depth, _) in found.headings.items() if at > line and depth <= level), len(found.lines))
+
+
+def _below_questions(found: Page, groups: dict[Style, list[Mark]]) -> set[int]:
+    """Lines of marks within the answers of headings that mostly are questions."""
+    inner: set[int] = set()
+    for style, group in groups.items():
+        if style.family not in ("heading", "details") or sum(m.asks or m.lead == "Q" for m in group) < 0.6 * len(group):
+            continue
+        for mark in group:
+            if mark.asks or mark.lead == "Q":
+                end = mark.stop if mark.stop is not None else _section_end(found, mark.line, mark.style.level)
+                inner.update(range(mark.after, end))
+                if mark.stop is not None:
+                    inner.update(range(mark.line + 1, end))
+    return inner
+
+
+def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
+    """How much speaks for these lines: their number times the square of their quality."""
+    if not group:
+        return 0.0
+    n, family = len(group), group[0].style.family
+    share = sum(mark.asks for mark in group) / n
+    led = sum(mark.lead == "n" for mark in group) / n
+    labeled = sum(mark.lead == "Q" for mark in group) / n
+    bodies = sum(_has_body(found, mark) for mark in group) / n
+    quality = share
+    if labeled >= 0.5 or family in ("card", "table"):
+        quality = max(share, 0.9)
+    elif family == "definition" or family == "details":
+        quality = max(share, 0.6)
+    elif family in ("heading", "bold") and led >= 0.5 and n >= 3:
+        quality = max(share, 0.6 * bodies if share >= 0.2 else 0.4 * bodies)
+    elif family == "number" and group[0].style.level < 4 and _closing_sign(found, group) and bodies >= 0.3:
+        quality = max(share, 0.8)
+    elif family == "bullet":
+        quality = share * (0.9 if share >= 0.7 or n <= 2 else 0.5)
+    elif family == "number":
+        quality = share * (1 if share >= 0.5 else 0.7)
+    elif family == "paragraph":
+        quality = 0.55 * bodies
+    if family in ("bullet", "paragraph") and n < 2 and not wanted:
+        return 0.0
+    if family in ("number", "bullet") and group[0].style.level >= 4 and n < 2:
+        return 0.0
+    if quality < GOOD and not wanted:
+        return 0.0
+    return n * max(quality, 0.1) ** 2
+
+
+def _closing_sign(found: Page, group: Sequence[Mark]) -> bool:
+    """`1)` at the margin, whose answers are indented: the style that was always read."""
+    return all(re.match(r" {0,3}[0-9０-９]{1,9}[)）、]", found.lines[mark.line]) for mark in group) and sum(
+        (at := _next_line(found, mark.after)) is None or found.lines[at].startswith(("   ", "\t")) for mark in group
+    ) >= 0.5 * len(group)
+
+
+def _has_body(found: Page, mark: Mark) -> bool:
+    following = _next_line(found, mark.after)
+    return bool(mark.inline) or (following is not None and following not in found.headings)
+
+
+def _topics(found: Page, groups: dict[Style, list[Mark]]) -> list[Mark]:
+    """Where nothing has the form of a question: the headings, of one level, that say something; each is a card."""
+    best: list[Mark] = []
+    for style, group in groups.items():
+        if style.family == "heading" and style.level >= 2:
+            group = [mark for mark in group if _has_body(found, mark)]
+            if len(group) > len(best):
+                best = group
+        elif style.family in ("details", "definition") and len(group) > len(best):
+            best = group
+    return best if len(best) >= 3 else []
+
+
+def _ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
+    """The line behind the answer of each mark."""
+    ends = []
+    headings = sorted(found.headings)
+    numbers = {mark.line: mark.number for mark in chosen}
+    starts = sorted(numbers)
+    for i, mark in enumerate(chosen):
+        end = next((other.line for other in chosen[i + 1 :] if other.line >= mark.after), len(found.lines))
+        if mark.stop is not None:
+            end = min(end, mark.stop)
+        above = _above(found, mark, headings)
+        for line in _between(headings, mark.after, end):
+            level, words = found.headings[line]
+            if is_answer_label(words):
+                continue
+            if mark.style.family == "heading":
+                if level <= mark.style.level:
+                    end = line
+                    break
+                continue
+            if level <= above or _opens_section(found, line, end, mark, numbers, starts):
+                end = line
+                break
+        ends.append(end)
+    return ends
+
+
+def _between(headings: Sequence[int], start: int, end: int) -> Iterable[int]:
+    return headings[bisect_left(headings, start) : bisect_left(headings, end)]
+
+
+def _above(found: Page, mark: Mark, headings: Sequence[int]) -> int:
+    """The level of the section that a mark stands in."""
+    at = bisect_left(headings, mark.line)
+    return found.headings[headings[at - 1]][0] if at else 0
+
+
+def _opens_section(
+    found: Page, line: int, end: int, mark: Mark, numbers: dict[int, int | None], starts: Sequence[int]
+) -> bool:
+    """A deeper heading is within an answer if words stand below it and the count of questions goes on behind it."""
+    if is_furniture(found.headings[line][1]):
+        return True
+    following = _next_line(found, line + 1)
+    if following is None or following in found.headings or following in numbers:
+        return True
+    if end in numbers and mark.number is not None:
+        return numbers[end] != mark.number + 1
+    return False
+
+
+def _answers(found: Page, chosen: Sequence[Mark]) -> set[int]:
+    """Every line of the questions and their answers."""
+    lines: set[int] = set()
+    for mark, end in zip(chosen, _ends(found, chosen), strict=True):
+        lines.update(range(mark.line, max(end, mark.after)))
+        if mark.stop is not None:
+            lines.add(mark.stop)
+    return lines
+
+
+def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
+    """Questions with their answers and sections, and what belongs to none."""
+    ends = _ends(found, chosen)
+    explicit = _explicit(found, chosen, ends)
+    items: list[Item] = []
+    covered: set[int] = set()
+    starts = {mark.line for mark in chosen if mark.style.family == "heading"}
+    counted: Counter[tuple[str, ...]] = Counter()
+    sections = _sections(found, chosen, ends, starts)
+    for mark, end, section in zip(chosen, ends, sections, strict=True):
+        covered.update(range(mark.line, max(end, mark.after) + (mark.stop == end)))
+        counted[section] += 1
+        question, answer = _words(found, mark, end, explicit)
+        number = mark.number if mark.number is not None else counted[section]
+        items.append(Item(section, number, question, answer, mark.line + 1))
+    todos, stray = _rest(found, covered, starts)
+    title = next(iter(found.headings.values()), (0, ""))[1]
+    first = next(iter(found.headings), None)
+    if first is None or (chosen and chosen[0].line <= first):
+        title = ""
+    doubtful = _doubtful(chosen, items)
+    inside = tuple(
+        (mark.line + 1, mark.question)
+        for mark in found.marks
+        if mark.asks and mark.style.family in ("heading", "bold", "number", "label") and mark.style.level < 7
+        if not any(mark is one for one in chosen) and mark.line not in {one.line for one in chosen}
+    )
+    named = Counter(_named(mark) for mark in chosen)
+    return Seen(Notes(title, tuple(items), todos, stray), tuple(named.most_common()), doubtful, inside)
+
+
+def _doubtful(chosen: Sequence[Mark], items: Sequence[Item]) -> tuple[tuple[int, str], ...]:
+    return tuple(
+        (mark.line + 1, mark.question)
+        for mark, item in zip(chosen, items, strict=True)
+        if not mark.asks and not (mark.style.family in ("card", "table", "definition") and item.answer)
+    )
+
+
+def _named(mark: Mark) -> str:
+    """A style as one would write it."""
+    lead = {"Q": "Q: ", "n": "1. ", "": ""}[mark.lead]
+    level = mark.style.level
+    return {
+        "heading": f"{'#' * level} {lead}...",
+        "bold": f"**{lead}...**",
+        "number": "1) ...",
+        "bullet": "- ...",
+        "label": "Q: ...",
+        "details": "<details><summary>...",
+        "table": "| question | answer |",
+        "card": "flashcards (::, ?, >>, #card, ==)",
+        "definition": "term, then : definition",
+        "paragraph": "lines that end by ?",
+    }[mark.style.family]
+
+
+def _explicit(found: Page, chosen: Sequence[Mark], ends: Sequence[int]) -> bool:
+    """Whether these notes say where answers begin."""
+    labeled = sum(_answer_start(found, mark, end) is not None for mark, end in zip(chosen, ends, strict=True))
+    return bool(chosen) and labeled >= FOLLOWED * len(chosen)
+
+
+def _answer_start(found: Page, mark: Mark, end: int) -> int | None:
+    """The line with an answer label or a fold that hides the answer; None where there is none."""
+    folds = {fold.start: fold for fold in found.folds} if mark.style.family != "details" else {}
+    fenced = False
+    for i in range(mark.after, end):
+        line = found.lines[i].strip()
+        if FENCE.fullmatch(line):
+            fenced = not fenced
+        if fenced or not line:
+            continue
+        if i in folds and is_revealer(folds[i].summary):
+            return i
+        words = TAG.sub("", line).lstrip(" *_>#-")
+        if is_answer_label(line) or (ANSWER_LABEL.match(words) and not words.startswith(("a ", "A "))):
+            return i
+    return None
+
+
+def _words(found: Page, mark: Mark, end: int, explicit: bool) -> tuple[str, str]:
+    """Question and answer as text."""
+    lines = list(found.lines[mark.after : end])
+    question = mark.question
+    if explicit and (start := _answer_start(found, mark, end)) is not None:
+        before = flush([line for line in lines[: start - mark.after] if not is_navigation(line)])
+        before = re.sub(r"\A(?:[-*_ ]{3,}|\s)*|(?:[-*_ ]{3,}|\s)*\Z", "", before) if before.strip("-*_ \n") else ""
+        lines = lines[start - mark.after :]
+        question = f"{question}\n\n{before}" if before else question
+    answer = answer_text(lines, mark.inline)
+    if mark.style.family == "label" and not explicit and not answer:
+        answer = ""
+    if "\n" not in question and (data := _data(question, found.lines[mark.after : end], answer)):
+        return f"{question}\n\n{data}", ""
+    if not answer and (parted := _parted(question)):
+        return parted
+    return question, answer
+
+
+def _data(question: str, lines: Sequence[str], answer: str) -> str:
+    """The numbers that a problem is posed with: a list directly below a colon, nearly all of it equations."""
+    if not question.rstrip("* ").endswith((":", "：")) or not lines or not lines[0].strip():
+        return ""
+    below = answer.split("\n")
+    points = [line for line in below if re.match(r"[ \t]*[-*+•][ \t]", line)]
+    if "" in below or len(points) != len(below) or sum("=" in line or bool(re.search(r"\d", line)) for line in points) < 0.6 * len(points):  # fmt: skip
+        return ""
+    return answer
+
+
+def _parted(question: str) -> tuple[str, str] | None:
+    """A question whose answer stands behind it on the line."""
+    at = max(question.rfind("? "), question.rfind("？"))
+    tail = question[at + 1 :].strip(" -–—:")
+    if at < 8 or len(tail) < 40 or asks(tail):
+        return None
+    return question[: at + 1], tail
+
+
+def answer_text(lines: Sequence[str], inline: str = "") -> str:
+    """An answer without its label, the fold around it, the quotation of all of it, and links of navigation at its end."""
+    kept = _unfolded([line for line in lines if not leads_back(line)])
+    opened = "\n".join(kept).lower()
+    while kept and (not kept[-1].strip() or _is_separator(kept[-1], opened)):
+        kept.pop()
+    start = next((i for i, line in enumerate(kept) if line.strip() and not _is_separator(line, opened)), len(kept))
+    kept = kept[start:]
+    if inline:
+        kept = [_without_label(inline), *kept]
+        return flush(kept) if len(kept) == 1 else f"{kept[0]}\n{_plain(kept[1:])}".strip("\n")
+    return _plain(kept)
+
+
+def _plain(kept: list[str]) -> str:
+    said = [line for line in kept if line.strip()]
+    if said and all(line.lstrip().startswith(">") for line in said):
+        kept = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in kept]
+    if said and is_answer_label(kept[0]):
+        kept = kept[1:]
+    elif said:
+        kept = [_without_label(kept[0]), *kept[1:]]
+    text = flush(kept)
+    return text
+
+
+def _without_label(line: str) -> str:
+    """Without "Answer:" in any dress before the words."""
+    found = re.match(r"([ \t>]*(?:[-*+][ \t]+)?(?:#+[ \t]+)?)((?:\*\*|__|\*|_)?)(?:<(b|strong|i|em)>)?", line)
+    assert found is not None
+    rest = line[found.end() :]
+    label = ANSWER_LABEL.match(rest)
+    if not label:
+        return line
+    words = rest[label.end() :]
+    sign = found[2]
+    if sign and words.startswith(sign):
+        words = words[len(sign) :]
+    elif sign and sign in words:
+        words = sign + words
+    if found[3]:
+        words = re.sub(rf"</{found[3]}>", "", words, count=1, flags=re.IGNORECASE)
+    return re.match(r"[ \t]*", line)[0] + words.lstrip(" \t:：-–—") if words.strip() else ""  # type: ignore[index]
+
+
+def _unfolded(lines: list[str]) -> list[str]:
+    """Without `<details>` and its summary, where these hide the answer."""
+    kept = []
+    hidden = 0
+    at = 0
+    while at < len(lines):
+        line = lines[at]
+        if "<details" in line.lower():
+            end = next((i for i in range(at, min(at + 6, len(lines))) if "</summary" in lines[i].lower()), None)
+            if end is not None:
+                joined = " ".join(lines[at : end + 1])
+                summary = re.search(r"<summary\b[^<>]*>(.*?)</summary[^<>]*>(.*)", joined, re.IGNORECASE)
+                if summary and is_revealer(summary[1]):
+                    hidden += 1
+                    rest = summary[2]
+                    if "</details>" in rest.lower():
+                        hidden -= 1
+                        rest = re.sub(r"</details>", "", rest, flags=re.IGNORECASE)
+                    kept.append(rest.strip() if rest.strip() else "")
+                    at = end + 1
+                    continue
+        if hidden and "</details>" in line.lower():
+            hidden -= 1
+            line = re.sub(r"</details>", "", line, count=1, flags=re.IGNORECASE)
+            if not line.strip():
+                at += 1
+                continue
+        kept.append(line)
+        at += 1
+    return kept
+
+
+def _is_separator(line: str, around: str = "") -> bool:
+    """A rule, a break, or the end of an element that does not begin in the text `around`."""
+    plain = line.strip().lower()
+    if re.fullmatch(r"[-*_=]{3,}|(?:[-*_][ \t]){2,}[-*_]|(?:<(?:br|hr)[ \t]*/?>[ \t]*)+", plain):
+        return True
+    closed = re.fullmatch(r"</(p|div|center|details|b|blockquote)>", plain)
+    return closed is not None and f"<{closed[1]}" not in around
+
+
+def _sections(found: Page, chosen: Sequence[Mark], ends: Sequence[int], starts: set[int]) -> list[tuple[str, ...]]:
+    """The headings above each mark, without those within answers."""
+    inside: set[int] = set()
+    for mark, end in zip(chosen, ends, strict=True):
+        inside.update(range(mark.line, end))
+    stack: list[tuple[int, str]] = []
+    headings = [(line, *found.headings[line]) for line in sorted(found.headings) if line not in inside]
+    told = []
+    at = 0
+    for mark in chosen:
+        while at < len(headings) and headings[at][0] < mark.line:
+            _, level, words = headings[at]
+            stack = [*((depth, name) for depth, name in stack if depth < level), (level, words)]
+            at += 1
+        level = mark.style.level if mark.style.family == "heading" else 99
+        told.append(tuple(name for depth, name in stack if depth < level and name))
+    return told
+
+
+def _rest(found: Page, covered: set[int], starts: set[int]) -> tuple[tuple[Todo, ...], tuple[Stray, ...]]:
+    todos, stray = [], []
+    headings: list[tuple[int, str]] = []
+    for i, line in enumerate(found.lines):
+        if i in found.headings and i not in covered:
+            level, words = found.headings[i]
+            headings = [*((depth, name) for depth, name in headings if depth < level), (level, words)]
+        section = tuple(name for _, name in headings)
+        if "TODO" in line and (todo := TODO.search(line)):
+            todos.append(Todo(i + 1, todo[1].strip(), section))
+        if (
+            i not in covered
+            and i not in found.headings
+            and line.strip()
+            and not is_navigation(line)
+            and not _is_separator(line)
+        ):
+            stray.append(Stray(i + 1, line.strip(), section))
+    return tuple(todos), tuple(stray)
+
+
+def _one_card(found: Page) -> Notes | None:
+    """A file that is one card: a question, a rule, an answer."""
+    rules = [i for i, line in enumerate(found.lines) if line.strip() == "---"]
+    text = "\n".join(found.lines)
+    if len(rules) != 1 or len(text) > SHORT:
+        return None
+    front, back = flush(list(found.lines[: rules[0]])), flush(list(found.lines[rules[0] + 1 :]))
+    front = re.sub(r"\A#+[ \t]+", "", front)
+    if not front or not back or len(front) > SHORT // 4:
+        return None
+    return Notes("", (Item((), 1, front, back, 1),), (), ())
