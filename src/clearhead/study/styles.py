@@ -16,6 +16,7 @@ from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
     TAG,
+    asks,
     is_answer_label,
     is_furniture,
     is_navigation,
