@@ -47,6 +47,10 @@ ANSWER_CELL = re.compile(
     r"resposta|meaning|description)",
     re.IGNORECASE,
 )
+GAP = re.compile(
+    r"==([^=\s][^=]{0,300})==|\{\{c[0-9]+::([^{}:]{1,300})(?:::[^{}]{0,100})?\}\}|\{\{cloze ([^{}]{1,300})\}\}"
+)
+SHELL = re.compile(r" {0,3}(?:#{1,6} )?\*\*\(?[0-9]{1,4}[.):]?\*\*[.):]?[ \t]*")
 DEEP = 40  # columns from which nothing is looked at
 JOINED = 8  # lines that one question may have
 
@@ -55,7 +59,7 @@ JOINED = 8  # lines that one question may have
 class Style:
     """How a question is marked. `level`: of a heading, else the columns before a list's sign."""
 
-    family: str  # heading, bold, number, bullet, label, details, table, card, definition, paragraph
+    family: str  # one of `styles.FAMILIES`; of a bullet also bullet-bold or bullet-letter
     level: int = 0
 
 
@@ -94,6 +98,7 @@ class Page:
     headings: dict[int, tuple[int, str]]  # line -> (level, words)
     folds: tuple[Fold, ...]
     marks: tuple[Mark, ...]
+    shells: frozenset[int]  # lines with a number and nothing else, above questions that have letters
     tagged: bool  # it says itself that it holds flashcards
 
 
@@ -123,7 +128,11 @@ def page(text: str) -> Page:
             at += 1
     marks += _table_marks(lines, opaque)
     marks += _fold_marks(folds)
-    return Page(tuple(lines), frozenset(opaque), headings, tuple(folds), tuple(sorted(marks, key=_place)), tagged)
+    if tagged or any(mark.style.family == "card" for mark in marks):
+        marks += _gaps(lines, opaque)
+    shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
+    ordered = tuple(sorted(marks, key=_place))
+    return Page(tuple(lines), frozenset(opaque), headings, tuple(folds), ordered, shells, tagged)
 
 
 def _place(mark: Mark) -> tuple[int, int]:
@@ -245,8 +254,7 @@ def _setext(lines: list[str], opaque: set[int]) -> None:
         if (
             len(rule) < 3
             or i in opaque
-            or (rule.strip("=")
-            and rule.strip("-"))
+            or (rule.strip("=") and rule.strip("-"))
             or lines[i - 1].startswith(("    ", "\t"))
         ):
             continue
@@ -305,19 +313,21 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
             rest, bold = f"{inner} {tail}".strip(), True
         elif not re.sub(r"[\W_]", "", tail) or re.fullmatch(r"[(\[].{0,300}[)\]]", tail):
             rest, bold = f"{inner} {tail}".strip() if tail and tail[0] not in ".:" else inner + tail, True
-        elif (
-            (asks(inner)
-            and inner[-1:] in (*MARKS, ":"))
-            or (family in ("number", "bullet")
-            and tail[:1] in (*"-–—:", *MARKS)
-            and asks(inner))
+        elif (asks(inner) and inner[-1:] in (*MARKS, ":")) or (
+            family in ("number", "bullet") and tail[:1] in (*"-–—:", *MARKS) and asks(inner)
         ):
             rest, inline, bold = inner, tail.lstrip("-–—: \t"), True
     if bold and not family:
         family = "bold"
+    if family == "bullet" and (found := ROMAN.match(rest)) and rest[found.end() :].strip():
+        family, rest = "bullet-letter", rest[found.end() :].strip()
+    elif family == "bullet" and bold and not inline:
+        family = "bullet-bold"
     lead, number, rest = _lead(lead, number, rest)
     if not family and lead == "Q":
         family = "label"
+    if not rest and lead == "n" and (bold or family == "heading") and SHELL.fullmatch(lines[at]):
+        return None
     if (lead == "Q" and not rest) or _is_bare_label(rest):
         following = _paragraph(lines, after, opaque)
         if following is None:
@@ -333,7 +343,11 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
         return None
     if (is_anchor(rest) and family != "heading") or is_navigation(rest):
         return None
-    if family in ("bullet", "number") and re.fullmatch(r"!?\[[^\[\]]*\]\([^()]*\)[.;,]?", rest) and lead != "Q":
+    if (
+        family.startswith(("bullet", "number"))
+        and re.fullmatch(r"!?\[[^\[\]]*\]\([^()]*\)[.;,]?", rest)
+        and lead != "Q"
+    ):
         return None
     if family in ("number", "label", "bullet") and not bold:
         rest, after = _continued(lines, at, rest, after, opaque)
@@ -363,7 +377,7 @@ def _lead(lead: str, number: int | None, rest: str) -> tuple[str, int | None, st
                 outline = re.match(r"[0-9]+(?:\.[0-9]+)+", plain)
                 number = int((digits[1] if outline is None else outline[0].rsplit(".", 1)[1]).translate(DIGITS)) if digits else number  # fmt: skip
             lead = lead or "n"
-        elif (found := LEVEL_TAG.match(plain)) or (lead == "n" and (found := ROMAN.match(plain))):
+        elif (found := LEVEL_TAG.match(plain)) or (lead and (found := ROMAN.match(plain))):
             pass
         else:
             break
@@ -461,6 +475,18 @@ def _card(lines: Sequence[str], at: int) -> Mark | None:
         words = _clean(line)
         return Mark(at, at + 2, Style("definition"), "", None, words, following[1:].strip(), stop, asks(words))
     return None
+
+
+def _gaps(lines: Sequence[str], opaque: set[int]) -> Iterator[Mark]:
+    """Lines with words to fill in: `==words==`, `{{c1::words}}`, `{{cloze words}}`."""
+    for at, line in enumerate(lines):
+        if at in opaque or ("==" not in line and "{{" not in line) or len(line) > LONGEST:
+            continue
+        asked, n = GAP.subn("[...]", line.strip())
+        if n:
+            whole = GAP.sub(lambda found: f"**{next(part for part in found.groups() if part)}**", line.strip())
+            plain = re.sub(r"^[-*+][ \t]+", "", asked)
+            yield Mark(at, at + 1, Style("card"), "", None, plain, re.sub(r"^[-*+][ \t]+", "", whole), at + 1, True)
 
 
 def _ends_by_mark(lines: Sequence[str], at: int) -> bool:

@@ -351,7 +351,10 @@ def _columns(rows: Sequence[Sequence[str]], special: set[int], tags: int | None)
     plain = [i for i in range(max(map(len, rows))) if i not in special]
     if len(plain) >= 3:  # a column of numbers before
         first = [row[plain[0]].strip() for row in rows if len(row) > plain[0]]
-        if all(re.fullmatch(r"\d*", cell) for cell in first[1:]) or (not any(asks(cell) for cell in first) and sum(asks(row[plain[1]]) for row in rows if len(row) > plain[1]) > len(rows) / 2):
+        if all(re.fullmatch(r"\d*", cell) for cell in first[1:]) or (
+            not any(asks(cell) for cell in first)
+            and sum(asks(row[plain[1]]) for row in rows if len(row) > plain[1]) > len(rows) / 2
+        ):
             plain = plain[1:]
     return plain[0], plain[1] if len(plain) > 1 else plain[0] + 1, tags, 0
 

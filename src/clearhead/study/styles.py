@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from clearhead.study.marks import FENCE, Mark, Page, Style, page
+from clearhead.study.marks import MARKS, Mark, Page, Style, page
 from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
@@ -19,6 +19,7 @@ from clearhead.study.wording import (
     asks,
     is_answer_label,
     is_furniture,
+    is_generic,
     is_navigation,
     is_revealer,
     leads_back,
@@ -28,6 +29,7 @@ FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", 
 GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
 FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
+EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
 
@@ -58,7 +60,7 @@ def recognize(text: str, family: str = "") -> Seen:
 
 def _chosen(found: Page, family: str) -> list[Mark]:
     """The marks that begin questions."""
-    marks = [mark for mark in found.marks if not family or mark.style.family == family]
+    marks = [mark for mark in found.marks if mark.style.family.startswith(family)]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
     by_style: dict[Style, list[Mark]] = defaultdict(list)
     for mark in marks:
@@ -80,6 +82,8 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     for style in others:
         group = groups[style]
         sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
+        if not sure and style.family in ("number", "bold", "heading"):
+            group, sure = [mark for mark in group if mark.question.rstrip("* ")[-1:] in MARKS], True
         if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
             continue
         taken = _answers(found, chosen)
@@ -92,8 +96,8 @@ def _chosen(found: Page, family: str) -> list[Mark]:
 
 
 def _group(mark: Mark) -> Style:
-    level = mark.style.level if mark.style.family in ("heading", "number", "bullet") else 0
-    if mark.style.family in ("number", "bullet"):
+    level = mark.style.level if mark.style.family.startswith(("heading", "number", "bullet")) else 0
+    if mark.style.family.startswith(("number", "bullet")):
         level = 0 if level < 4 else level
     return Style(mark.style.family, level)
 
@@ -158,16 +162,24 @@ def _heading_between(found: Page, first: int, last: int) -> bool:
 
 
 def _of_one_kind(found: Page, group: list[Mark], marks: Sequence[Mark]) -> list[Mark]:
-    """Without what only looks alike: where most are numbered or labeled, the others must be questions by their form;
-    headings that only hold others are sections."""
+    """Without what only looks alike: where most are numbered or labeled, the others must be questions by their form,
+    and so must bold lines; headings that only hold others are sections."""
+    family = group[0].style.family
     led = [mark for mark in group if mark.lead]
+    asking = sum(mark.asks for mark in group)
     if len(led) >= 0.5 * len(group):
         asking_led = sum(mark.asks for mark in led)
         group = [mark for mark in group if mark.lead or (mark.asks and asking_led >= 0.3 * len(led))]
-    elif led and group[0].style.family == "label":
+    elif led and family == "label":
         group = led
-    if group and group[0].style.family == "heading":
+    elif family == "bold" and asking >= 0.5 * len(group):
+        group = [mark for mark in group if mark.asks or mark.lead]
+    if family == "heading":
+        title = next(iter(found.headings), None)
+        group = [mark for mark in group if mark.lead or not is_generic(mark.question)]
         group = [mark for mark in group if not _is_section(found, mark, marks)]
+        if len(group) == 1 and group[0].line == title and group[0].style.level == 1 and not group[0].lead:
+            group = group if len(marks) == 1 else []
     return group
 
 
@@ -232,6 +244,8 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
         quality = max(share, 0.6)
     elif family in ("heading", "bold") and led >= 0.5 and n >= 3:
         quality = max(share, 0.6 * bodies if share >= 0.2 else 0.4 * bodies)
+    elif family == "bullet-bold" and n >= 3:
+        quality = max(share, 0.6 * _indented(found, group) if share >= 0.3 else 0.0)
     elif family == "number" and group[0].style.level < 4 and _closing_sign(found, group) and bodies >= 0.3:
         quality = max(share, 0.8)
     elif family == "bullet":
@@ -240,7 +254,7 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
         quality = share * (1 if share >= 0.5 else 0.7)
     elif family == "paragraph":
         quality = 0.55 * bodies
-    if family in ("bullet", "paragraph") and n < 2 and not wanted:
+    if family in ("bullet", "bullet-letter", "paragraph") and n < 2 and not wanted:
         return 0.0
     if family in ("number", "bullet") and group[0].style.level >= 4 and n < 2:
         return 0.0
@@ -254,6 +268,12 @@ def _closing_sign(found: Page, group: Sequence[Mark]) -> bool:
     return all(re.match(r" {0,3}[0-9０-９]{1,9}[)）、]", found.lines[mark.line]) for mark in group) and sum(
         (at := _next_line(found, mark.after)) is None or found.lines[at].startswith(("   ", "\t")) for mark in group
     ) >= 0.5 * len(group)
+
+
+def _indented(found: Page, group: Sequence[Mark]) -> float:
+    """The share of marks with indented lines below."""
+    below = [at for mark in group if (at := _next_line(found, mark.after)) is not None]
+    return sum(found.lines[at].startswith(("  ", "\t")) for at in below) / len(group)
 
 
 def _has_body(found: Page, mark: Mark) -> bool:
@@ -277,19 +297,24 @@ def _topics(found: Page, groups: dict[Style, list[Mark]]) -> list[Mark]:
 def _ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
     """The line behind the answer of each mark."""
     ends = []
+    repeated = Counter(words.casefold() for _, words in found.headings.values())
     headings = sorted(found.headings)
+    shells = sorted(found.shells) if any(mark.style.family in ("bold", "bullet-letter") for mark in chosen) else []
     numbers = {mark.line: mark.number for mark in chosen}
     starts = sorted(numbers)
     for i, mark in enumerate(chosen):
         end = next((other.line for other in chosen[i + 1 :] if other.line >= mark.after), len(found.lines))
         if mark.stop is not None:
             end = min(end, mark.stop)
+        end = next((line for line in shells if mark.line < line < end), end)
         above = _above(found, mark, headings)
         for line in _between(headings, mark.after, end):
             level, words = found.headings[line]
             if is_answer_label(words):
                 continue
             if mark.style.family == "heading":
+                if level == mark.style.level and repeated[words.casefold()] > 2 and is_generic(words):
+                    continue
                 if level <= mark.style.level:
                     end = line
                     break
@@ -383,6 +408,8 @@ def _named(mark: Mark) -> str:
         "bold": f"**{lead}...**",
         "number": "1) ...",
         "bullet": "- ...",
+        "bullet-bold": "- **...**",
+        "bullet-letter": "- a. ...",
         "label": "Q: ...",
         "details": "<details><summary>...",
         "table": "| question | answer |",
@@ -401,17 +428,16 @@ def _explicit(found: Page, chosen: Sequence[Mark], ends: Sequence[int]) -> bool:
 def _answer_start(found: Page, mark: Mark, end: int) -> int | None:
     """The line with an answer label or a fold that hides the answer; None where there is none."""
     folds = {fold.start: fold for fold in found.folds} if mark.style.family != "details" else {}
-    fenced = False
     for i in range(mark.after, end):
         line = found.lines[i].strip()
-        if FENCE.fullmatch(line):
-            fenced = not fenced
-        if fenced or not line:
+        if not line:
             continue
         if i in folds and is_revealer(folds[i].summary):
             return i
-        words = TAG.sub("", line).lstrip(" *_>#-")
-        if is_answer_label(line) or (ANSWER_LABEL.match(words) and not words.startswith(("a ", "A "))):
+        if i in found.opaque or (line[0] in "-*+|" and line[1:2] in " -"):
+            continue  # `- A: ...` is a choice
+        words = TAG.sub("", line).lstrip(" *_>#")
+        if is_answer_label(line) or (ANSWER_LABEL.match(words) and not EXPLAINED.match(words)):
             return i
     return None
 
@@ -470,15 +496,33 @@ def answer_text(lines: Sequence[str], inline: str = "") -> str:
 
 
 def _plain(kept: list[str]) -> str:
+    """Lines as text, without a quotation of all, an element around all, and a label before all."""
     said = [line for line in kept if line.strip()]
     if said and all(line.lstrip().startswith(">") for line in said):
         kept = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in kept]
-    if said and is_answer_label(kept[0]):
+    kept = _unwrapped(kept)
+    if kept:
+        first = _without_label(kept[0])
+        kept = kept[1:] if first == kept[0] and is_answer_label(first) else [first, *kept[1:]]
+    return flush(kept)
+
+
+def _unwrapped(kept: list[str]) -> list[str]:
+    """Without an element that begins in the first line, ends in the last, and has nothing beside it there."""
+    while kept and not kept[0].strip():
         kept = kept[1:]
-    elif said:
-        kept = [_without_label(kept[0]), *kept[1:]]
-    text = flush(kept)
-    return text
+    while kept and not kept[-1].strip():
+        kept = kept[:-1]
+    if len(kept) < 2:
+        return kept
+    opening = re.fullmatch(r"[ \t]*<(p|div|center|blockquote)\b[^<>]*>[ \t]*", kept[0], re.IGNORECASE)
+    if (
+        opening
+        and kept[-1].strip().lower() == f"</{opening[1].lower()}>"
+        and f"</{opening[1].lower()}" not in "\n".join(kept[1:-1]).lower()
+    ):
+        return _unwrapped(kept[1:-1])
+    return kept
 
 
 def _without_label(line: str) -> str:

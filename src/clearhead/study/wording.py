@@ -7,19 +7,23 @@ the length of its line. Deliberately not here: where lines begin and end (`marks
 import re
 
 LONGEST = 2000  # characters of a line that are looked at
-OPENERS = (
-    "what whats what's why how when where which who whom whose is are was were do does did can could should would will"
-    " has have if suppose given explain describe define derive compare contrast discuss list name state give prove show"
-    " write implement design calculate compute find evaluate differentiate distinguish outline sketch tell walk talk"
-    " compile estimate draw summarize briefly mention illustrate identify justify create build reverse solve simplify"
-    " predict determine interpret elaborate argue discuss consider imagine you we let's"
-    " was wie warum wieso welche welcher welches wann wo wer wozu erkläre erklären beschreibe beschreiben nenne nennen"
-    " quel quelle quels quelles comment pourquoi quand qu'est-ce qu’est-ce expliquez explique décrivez définissez"
-    " qué que cuál cuáles cómo por para explica explique describe defina o como qual quais quando descreva"
-    " что как почему зачем какие какой какая какое чем когда где кто объясните опишите расскажите назовите приведите"
-    " сколько дайте"
+OPENERS = (  # words that begin a question or a task even where no question mark ends it
+    "what whats what's why how which who whom whose explain describe define derive compare contrast discuss list name"
+    " state give prove show write implement design calculate compute find evaluate differentiate distinguish outline"
+    " sketch tell walk talk estimate draw summarize mention illustrate identify justify create build reverse solve"
+    " simplify predict determine interpret elaborate argue provide analyze difference differences"
+    " was wie warum wieso welche welcher welches wann wer wozu erkläre erklären beschreibe beschreiben nenne nennen"
+    " quel quelle quels quelles comment pourquoi qu'est-ce qu’est-ce expliquez explique décrivez définissez"
+    " qué cuál cuáles cómo explica describa defina qual quais descreva"
+    " что как почему зачем какие какой какая какое чем объясните опишите расскажите назовите приведите"
 )
 FIRST = frozenset(OPENERS.split())
+TASK = re.compile(
+    r"(?:[,.:-]|[\"”'’]) (?:then |and |please )?(?:list|compute|calculate|find|derive|apply|explain|describe|show|prove|write|"
+    r"implement|estimate|determine|give|name|design|predict|what|how|why|which|create|draw)\b",
+    re.IGNORECASE,
+)
+NAMING = frozenset(("of", "=", "-", ":", "–", "—", "to"))  # "List of papers", "How to contribute" name a section
 ANYWHERE = re.compile(
     r"什么|什麼|如何|怎么|怎樣|怎样|为什么|為什麼|为何|哪些|哪个|哪几|区别|區別|是否|有何|能否|简述|介绍一下|介绍下|谈谈|说说|解释|"
     r"讲讲|讲一下|说一下|了解吗|吗[?？]?$|とは|なぜ|どのよう|ですか|違い|説明|무엇|왜|어떻게|어떤|차이|설명|까요|나요|인가"
@@ -64,6 +68,14 @@ FURNITURE = re.compile(
     r"источники|inhalt(?:sverzeichnis)?|sommaire|table[ \t]des[ \t]matières|índice|referências|referencias",
     re.IGNORECASE,
 )
+GENERIC = re.compile(  # names of parts of an answer
+    r"(?:code |python )?examples?.{0,20}|code|note|notes|tips?|key (?:points?|takeaways?|concepts?|ideas?|differences?)|"
+    r"(?:dis)?advantages?|pros|cons|pros (?:and|&) cons|explanation|output|approach|implementation|formula|steps?|"
+    r"(?:common )?use[ -]cases?|applications?|intuition|definition|summary|conclusion|comparison|best practices?|"
+    r"follow[ -]?ups?|remarks?|hints?|benefits|limitations|complexity.{0,20}|time complexity.{0,30}|result|details?|"
+    r"参考|参考资料|代码|示例|总结|优点|缺点|참고|예시|пример|beispiel|exemple|ejemplo|references?|further reading|links?|sources?",
+    re.IGNORECASE,
+)
 ANCHOR = re.compile(r"\[[^\[\]]{0,400}(?:\[[^\[\]]{0,100}\][^\[\]]{0,100})?\]\(\s*#[^()]*(?:\([^()]*\)[^()]*)*\)")
 LINKED = re.compile(r"!?\[[^\[\]]{0,400}\]\([^()]{0,800}\)")
 BACK = re.compile(r"back[ \t]+to[ \t]+(?:the[ \t]+)?(?:top|index|contents?|table.{0,30}|questions?|main.{0,20})|"
@@ -88,6 +100,9 @@ def asks(text: str) -> bool:
     if first.endswith("ly") and len(words) > 1:  # "Briefly explain"
         first = words[1].split(None, 1)[0]
     if first in FIRST and len(words) > 1:
+        second = words[1].split(None, 1)[0]
+        return second not in NAMING or first in ("how", "difference", "differences")
+    if TASK.search(plain[:LONGEST]) and plain[-1:] != ":":
         return True
     return plain.startswith("¿") or "?" in plain or bool(ANYWHERE.search(plain))
 
@@ -106,6 +121,11 @@ def bare(text: str) -> str:
 def is_furniture(text: str) -> bool:
     """The name of a part that every document has: contents, references, license."""
     return FURNITURE.fullmatch(re.sub(r"[^\w \t]+", "", EMOJI.sub("", text[:200])).strip()) is not None
+
+
+def is_generic(text: str) -> bool:
+    """The name of a part that many answers have: example, note, references."""
+    return GENERIC.fullmatch(re.sub(r"[^\w &-]+", "", EMOJI.sub("", text[:200])).strip()) is not None
 
 
 def is_answer_label(text: str) -> bool:
