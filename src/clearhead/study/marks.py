@@ -321,7 +321,7 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
         family = "bold"
     if family == "bullet" and (found := ROMAN.match(rest)) and rest[found.end() :].strip():
         family, rest = "bullet-letter", rest[found.end() :].strip()
-    elif family == "bullet" and bold and not inline:
+    elif family == "bullet" and bold:
         family = "bullet-bold"
     lead, number, rest = _lead(lead, number, rest)
     if not family and lead == "Q":
@@ -595,7 +595,7 @@ def _fold_marks(folds: Sequence[Fold]) -> Iterator[Mark]:
             continue
         lead, number, words = _lead("", None, fold.summary.strip("* "))
         if words:
-            rest = fold.rest if fold.body - 1 <= fold.end else ""
+            rest = "" if is_navigation(fold.rest) else fold.rest
             yield Mark(
                 fold.start, fold.body, Style("details"), lead, number, _clean(words), rest, fold.end, asks(words)
             )

@@ -30,6 +30,7 @@ GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
 FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
 EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
+LISTED = re.compile(r"[-*+][ \t]|[0-9]{1,4}[.)][ \t]")
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
 
@@ -77,7 +78,7 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if not values or max(values.values()) <= 0:
         return _topics(found, groups) if not family or family == "heading" else []
     best = max(values, key=lambda style: (values[style], -style.level))
-    chosen = list(groups[best])
+    chosen = [mark for mark in groups[best] if mark.asks or best.family != "bullet"]
     others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
     for style in others:
         group = groups[style]
@@ -97,8 +98,10 @@ def _chosen(found: Page, family: str) -> list[Mark]:
 
 def _group(mark: Mark) -> Style:
     level = mark.style.level if mark.style.family.startswith(("heading", "number", "bullet")) else 0
-    if mark.style.family.startswith(("number", "bullet")):
+    if mark.style.family == "number":
         level = 0 if level < 4 else level
+    elif mark.style.family.startswith("bullet"):
+        level = 0 if level < 2 else level
     return Style(mark.style.family, level)
 
 
@@ -188,14 +191,15 @@ def _is_section(found: Page, mark: Mark, marks: Sequence[Mark]) -> bool:
     if mark.lead == "Q":
         return False
     following = _next_line(found, mark.after)
-    if following is None or following in found.headings:
-        level = found.headings[following][0] if following is not None else 0
-        return (following is not None and level > mark.style.level) or (following is not None and not mark.asks)
-    if mark.asks:
+    if following is None:
         return False
     end = _section_end(found, mark.line, mark.style.level)
     below = [other for other in marks if mark.line < other.line < end and other.asks]
-    return len(below) >= 2 and any(other.line == following or other.style.family == "table" for other in below)
+    if following in found.headings:
+        return len(below) >= 2 or (not mark.asks and mark.lead == "")
+    if mark.asks or len(below) < 2:
+        return False
+    return any(other.line == following or other.style.family == "table" for other in below)
 
 
 def _next_line(found: Page, at: int) -> int | None:
@@ -307,6 +311,10 @@ def _ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
         if mark.stop is not None:
             end = min(end, mark.stop)
         end = next((line for line in shells if mark.line < line < end), end)
+        if mark.style.level and mark.style.family.startswith(("number", "bullet")):
+            end = _outdented(found, mark, end)
+        if mark.inline and mark.style.family.startswith("bullet"):
+            end = _paragraph_end(found, mark, end)
         above = _above(found, mark, headings)
         for line in _between(headings, mark.after, end):
             level, words = found.headings[line]
@@ -324,6 +332,26 @@ def _ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
                 break
         ends.append(end)
     return ends
+
+
+def _outdented(found: Page, mark: Mark, end: int) -> int:
+    """Before `end`, the line of a list that stands further left than the mark does."""
+    for i in range(mark.after, end):
+        line = found.lines[i].expandtabs(4)
+        plain = line.lstrip()
+        if plain and len(line) - len(plain) < mark.style.level and i not in found.opaque and LISTED.match(plain):
+            return i
+    return end
+
+
+def _paragraph_end(found: Page, mark: Mark, end: int) -> int:
+    """Before `end`, the line at the left that stands behind a blank one."""
+    blank = False
+    for i in range(mark.after, end):
+        if found.lines[i].strip() and blank and not found.lines[i].startswith((" ", "\t")):
+            return i
+        blank = not found.lines[i].strip()
+    return end
 
 
 def _between(headings: Sequence[int], start: int, end: int) -> Iterable[int]:
@@ -450,7 +478,13 @@ def _words(found: Page, mark: Mark, end: int, explicit: bool) -> tuple[str, str]
         before = flush([line for line in lines[: start - mark.after] if not is_navigation(line)])
         before = re.sub(r"\A(?:[-*_ ]{3,}|\s)*|(?:[-*_ ]{3,}|\s)*\Z", "", before) if before.strip("-*_ \n") else ""
         lines = lines[start - mark.after :]
-        question = f"{question}\n\n{before}" if before else question
+        goes_on = (
+            bool(before)
+            and bool(found.lines[mark.after].strip())
+            and "\n" not in before
+            and before[0] not in "-*+|`>#$"
+        )
+        question = f"{question}{' ' if goes_on else chr(10) * 2}{before}" if before else question
     answer = answer_text(lines, mark.inline)
     if mark.style.family == "label" and not explicit and not answer:
         answer = ""

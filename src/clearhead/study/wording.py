@@ -20,7 +20,7 @@ OPENERS = (  # words that begin a question or a task even where no question mark
 FIRST = frozenset(OPENERS.split())
 TASK = re.compile(
     r"(?:[,.:-]|[\"”'’]) (?:then |and |please )?(?:list|compute|calculate|find|derive|apply|explain|describe|show|prove|write|"
-    r"implement|estimate|determine|give|name|design|predict|what|how|why|which|create|draw)\b",
+    r"implement|estimate|determine|give|name|design|predict|create|draw)\b",
     re.IGNORECASE,
 )
 NAMING = frozenset(("of", "=", "-", ":", "–", "—", "to"))  # "List of papers", "How to contribute" name a section
@@ -37,8 +37,8 @@ QUESTION = (
     r"front|flashcard|card|problem|exercise)"
 )
 QUESTION_LABEL = re.compile(
-    rf"{QUESTION}[ \t]*(?:(?:no\.?|№|[#.-])[ \t]*)?(?P<n>\d{{1,4}})?[ \t]*(?:[:：.)）、|]|[-–—](?=[ \t]))+[ \t]*"
-    rf"|q[ \t]?(?P<m>\d{{1,4}})[ \t]+",
+    rf"q(?:ues(?:tion)?)?[ \t]?[.#-]?[ \t]?(?P<m>\d{{1,4}})[ \t]+(?![ \t:：.)）-])"
+    rf"|{QUESTION}[ \t]*(?:(?:no\.?|№|[#.-])[ \t]*)?(?P<n>\d{{1,4}})?[ \t]*(?:[:：.)）、|]|[-–—](?=[ \t]))+[ \t]*",
     re.IGNORECASE,
 )
 BARE_LABEL = re.compile(rf"(?:{QUESTION})[ \t]*[#№.-]?[ \t]*(\d{{0,4}})[ \t]*[:：.)]?", re.IGNORECASE)
