@@ -83,8 +83,9 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     for style in others:
         group = groups[style]
         sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
-        if not sure and style.family in ("number", "bold", "heading"):
-            group, sure = [mark for mark in group if mark.question.rstrip("* ")[-1:] in MARKS], True
+        if style.family in ("bullet", "bullet-bold") or (not sure and style.family in ("number", "bold", "heading")):
+            sure = sure or style.family != "bullet"
+            group = [mark for mark in group if mark.question.rstrip("* ")[-1:] in MARKS]
         if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
             continue
         taken = _answers(found, chosen)

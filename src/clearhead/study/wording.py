@@ -23,6 +23,7 @@ TASK = re.compile(
     r"implement|estimate|determine|give|name|design|predict|create|draw)\b",
     re.IGNORECASE,
 )
+SETTING = frozenset("given suppose assume for consider imagine if let in you your with using from there".split())
 NAMING = frozenset(("of", "=", "-", ":", "–", "—", "to"))  # "List of papers", "How to contribute" name a section
 ANYWHERE = re.compile(
     r"什么|什麼|如何|怎么|怎樣|怎样|为什么|為什麼|为何|哪些|哪个|哪几|区别|區別|是否|有何|能否|简述|介绍一下|介绍下|谈谈|说说|解释|"
@@ -102,7 +103,7 @@ def asks(text: str) -> bool:
     if first in FIRST and len(words) > 1:
         second = words[1].split(None, 1)[0]
         return second not in NAMING or first in ("how", "difference", "differences")
-    if TASK.search(plain[:LONGEST]) and plain[-1:] != ":":
+    if (first in SETTING or plain[0] in "\"“'‘«") and TASK.search(plain[:LONGEST]) and plain[-1:] != ":":
         return True
     return plain.startswith("¿") or "?" in plain or bool(ANYWHERE.search(plain))
 
