@@ -25,6 +25,7 @@ from clearhead.study.wording import (
 )
 
 DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")
+DEEPEST = 9  # level of a heading
 HEADING = re.compile(r"(#{1,9})(?:[ \t]+|(?=[^\s#!]))(.*)")
 BULLET = re.compile(r"[-*+•●▪◦➤➢][ \t]+(?:\[[ xX]\][ \t]+)?")
 NUMBER = re.compile(r"\(?([0-9０-９]{1,5})(?:[ \t]*([)）、．])[ \t]*|\\?([.:])(?:[ \t]+|(?=[A-Z\u00c0-\uffff*_`\[])))")
@@ -51,7 +52,11 @@ GAP = re.compile(
     r"==([^=\s][^=]{0,300})==|\{\{c[0-9]+::([^{}:]{1,300})(?:::[^{}]{0,100})?\}\}|\{\{cloze ([^{}]{1,300})\}\}"
 )
 SHELL = re.compile(r" {0,3}(?:#{1,6} )?\*\*\(?[0-9]{1,4}[.):]?\*\*[.):]?[ \t]*")
+OPENED = re.compile(r"(?:<(?:a|p|font|span)\b[^<>]*>[ \t]*(?:</a>)?[ \t]*)+", re.IGNORECASE)
+BOLD_TAG = re.compile(r"<(b|strong)>(.*?)</\1>", re.IGNORECASE)
+SIGNS = re.compile("^[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f]+[ \t]*(?=\\S)")
 DEEP = 40  # columns from which nothing is looked at
+MOST_LINES = 200  # of the answer of a flashcard, and of displayed mathematics
 JOINED = 8  # lines that one question may have
 
 
@@ -100,6 +105,13 @@ class Page:
     marks: tuple[Mark, ...]
     shells: frozenset[int]  # lines with a number and nothing else, above questions that have letters
     tagged: bool  # it says itself that it holds flashcards
+    above: tuple[tuple[int, ...], ...]  # at index n, the lines of all headings of level n or less, in order
+
+    fold_at: dict[int, Fold]  # by their first line
+
+    @property
+    def heading_lines(self) -> tuple[int, ...]:
+        return self.above[-1]
 
 
 def page(text: str) -> Page:
@@ -132,7 +144,18 @@ def page(text: str) -> Page:
         marks += _gaps(lines, opaque)
     shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
     ordered = tuple(sorted(marks, key=_place))
-    return Page(tuple(lines), frozenset(opaque), headings, tuple(folds), ordered, shells, tagged)
+    above = tuple(tuple(line for line, (level, _) in headings.items() if level <= n) for n in range(DEEPEST + 1))
+    return Page(
+        tuple(lines),
+        frozenset(opaque),
+        headings,
+        tuple(folds),
+        ordered,
+        shells,
+        tagged,
+        above,
+        {fold.start: fold for fold in folds},
+    )
 
 
 def _place(mark: Mark) -> tuple[int, int]:
@@ -221,13 +244,13 @@ def _block_end(lines: Sequence[str], at: int, fences: list[int]) -> int | None:
         return next(ends, len(lines)) - 1
     if line.strip() in ("$$", r"\["):
         sign = "$$" if line.strip() == "$$" else r"\]"
-        for i in range(at + 1, min(len(lines), at + 200)):
+        for i in range(at + 1, min(len(lines), at + MOST_LINES)):
             if lines[i].rstrip().endswith(sign):
                 return i
             if re.match(r"#{1,6}[ \t]", lines[i]):
                 return None
     if (begun := ENVIRONMENT.match(line)) is not None:
-        for i in range(at, min(len(lines), at + 200)):
+        for i in range(at, min(len(lines), at + MOST_LINES)):
             if f"\\end{{{begun[1]}}}" in lines[i]:
                 return i
     return None
@@ -282,8 +305,11 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
     card = _card(lines, at)
     if card is not None:
         return card
-    rest = re.sub(r"^(?:<(?:a|p|font|span)\b[^<>]*>(?:[ \t]*</a>)?)+[ \t]*", "", rest)
-    rest = re.sub(r"^<(b|strong)>(.*?)</\1>", r"**\2**", rest, flags=re.IGNORECASE)
+    if rest[0].isalpha() and not QUESTION_LABEL.match(rest) and not CJK_NUMBER.match(rest) and not _is_bare_label(rest):
+        return _paragraph_mark(lines, at, indent)
+    if rest[0] == "<":
+        rest = OPENED.sub("", rest)
+        rest = BOLD_TAG.sub(r"**\2**", rest)
     family, level = "", 0
     number: int | None = None
     if found := BULLET.match(rest):
@@ -295,8 +321,10 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
     lead = "n" if number is not None else ""
     if (found := HEADING.match(rest)) and (rest[len(found[1]) : len(found[1]) + 1] in " \t" or len(found[1]) > 1):
         family, level, rest = "heading", len(found[1]), re.sub(r"[ \t]#+[ \t]*$", "", found[2]).strip()
-    rest = re.sub(r"^(?:<a\b[^<>]*>[ \t]*(?:</a>)?[ \t]*)+", "", rest).strip()
-    rest = re.sub(r"^[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f]+[ \t]*(?=\S)", "", rest) or rest
+    if rest[:1] == "<":
+        rest = OPENED.sub("", rest).strip()
+    if not rest.isascii():
+        rest = SIGNS.sub("", rest) or rest
     after, inline = at + 1, ""
     bold = False
     if opening := BOLD.match(rest):
@@ -464,7 +492,7 @@ def _card(lines: Sequence[str], at: int) -> Mark | None:
         while lines[end].strip() not in ("?", "??"):
             end += 1
         stop = end + 1
-        while stop < len(lines) and lines[stop].strip():
+        while stop < min(len(lines), end + MOST_LINES) and lines[stop].strip():
             stop += 1
         words = " ".join(part.strip() for part in lines[start:end])
         return _of_card(at, end + 1, words, "", stop)
@@ -603,8 +631,12 @@ def _fold_marks(folds: Sequence[Fold]) -> Iterator[Mark]:
 
 def _clean(text: str) -> str:
     """A question without anchors, without the emphasis around all of it, without the signs of a heading."""
-    text = re.sub(
-        r"<a\b[^<>]*>[ \t]*</a>|</?(?:a|span|font|strong|b|p|center|h[1-6]|u|br)\b[^<>]*>", "", text, flags=re.I
+    text = (
+        text
+        if "<" not in text
+        else re.sub(
+            r"<a\b[^<>]*>[ \t]*</a>|</?(?:a|span|font|strong|b|p|center|h[1-6]|u|br)\b[^<>]*>", "", text, flags=re.I
+        )
     )
     text = re.sub(r"[ \t]*\{#[\w-]+\}[ \t]*$|[ \t]+\^[\w-]+$|[ \t]+:drill:[ \t]*$", "", text).strip()
     for sign in ("***", "**", "__", "*", "_"):

@@ -6,9 +6,9 @@ questions, and stands outside of all answers, is taken too. Deliberately not her
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearhead.study.marks import MARKS, Mark, Page, Style, page
@@ -16,6 +16,7 @@ from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
     TAG,
+    asks,
     asks,
     is_answer_label,
     is_furniture,
@@ -63,11 +64,13 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     """The marks that begin questions."""
     marks = [mark for mark in found.marks if mark.style.family.startswith(family)]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
+    asking = [mark.line for mark in marks if mark.asks]
+    tables = {mark.line for mark in marks if mark.style.family == "table"}
     by_style: dict[Style, list[Mark]] = defaultdict(list)
     for mark in marks:
         by_style[_group(mark)].append(mark)
     groups = {style: _thread(found, _of_one_sign(found, group)) for style, group in by_style.items()}
-    groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, marks))}
+    groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, asking, tables))}
     inner = _below_questions(found, groups)
     values = {
         style: _value(
@@ -162,10 +165,10 @@ def _ends_run(run: Sequence[Mark], start: int, end: int) -> bool:
 
 
 def _heading_between(found: Page, first: int, last: int) -> bool:
-    return any(line in found.headings for line in range(first + 1, last)) if last - first < 4000 else True
+    return bool(_between(found.heading_lines, first + 1, last))
 
 
-def _of_one_kind(found: Page, group: list[Mark], marks: Sequence[Mark]) -> list[Mark]:
+def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], tables: set[int]) -> list[Mark]:
     """Without what only looks alike: where most are numbered or labeled, the others must be questions by their form,
     and so must bold lines; headings that only hold others are sections."""
     family = group[0].style.family
@@ -181,26 +184,25 @@ def _of_one_kind(found: Page, group: list[Mark], marks: Sequence[Mark]) -> list[
     if family == "heading":
         title = next(iter(found.headings), None)
         group = [mark for mark in group if mark.lead or not is_generic(mark.question)]
-        group = [mark for mark in group if not _is_section(found, mark, marks)]
+        group = [mark for mark in group if not _is_section(found, mark, asking_lines, tables)]
         if len(group) == 1 and group[0].line == title and group[0].style.level == 1 and not group[0].lead:
-            group = group if len(marks) == 1 else []
+            group = group if asking_lines == [title] else []
     return group
 
 
-def _is_section(found: Page, mark: Mark, marks: Sequence[Mark]) -> bool:
+def _is_section(found: Page, mark: Mark, asking: Sequence[int], tables: set[int]) -> bool:
     """A heading that names what is below it: nothing but another heading or a question stands next."""
     if mark.lead == "Q":
         return False
     following = _next_line(found, mark.after)
     if following is None:
         return False
-    end = _section_end(found, mark.line, mark.style.level)
-    below = [other for other in marks if mark.line < other.line < end and other.asks]
+    below = _between(asking, mark.line + 1, _section_end(found, mark.line, mark.style.level))
     if following in found.headings:
         return len(below) >= 2 or (not mark.asks and mark.lead == "")
     if mark.asks or len(below) < 2:
         return False
-    return any(other.line == following or other.style.family == "table" for other in below)
+    return below[0] == following or any(line in tables for line in below)
 
 
 def _next_line(found: Page, at: int) -> int | None:
@@ -215,7 +217,9 @@ def _next_line(found: Page, at: int) -> int | None:
 
 
 def _section_end(found: Page, line: int, level: int) -> int:
-    return next((at for at, (depth, _) in found.headings.items() if at > line and depth <= level), len(found.lines))
+    lines = found.above[min(level, len(found.above) - 1)]
+    at = bisect_right(lines, line)
+    return lines[at] if at < len(lines) else len(found.lines)
 
 
 def _below_questions(found: Page, groups: dict[Style, list[Mark]]) -> set[int]:
@@ -303,15 +307,17 @@ def _ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
     """The line behind the answer of each mark."""
     ends = []
     repeated = Counter(words.casefold() for _, words in found.headings.values())
-    headings = sorted(found.headings)
+    headings = found.heading_lines
+    lines = [mark.line for mark in chosen]
     shells = sorted(found.shells) if any(mark.style.family in ("bold", "bullet-letter") for mark in chosen) else []
     numbers = {mark.line: mark.number for mark in chosen}
     starts = sorted(numbers)
     for i, mark in enumerate(chosen):
-        end = next((other.line for other in chosen[i + 1 :] if other.line >= mark.after), len(found.lines))
+        after = bisect_left(lines, mark.after, i + 1)
+        end = lines[after] if after < len(lines) else len(found.lines)
         if mark.stop is not None:
             end = min(end, mark.stop)
-        end = next((line for line in shells if mark.line < line < end), end)
+        end = next(iter(_between(shells, mark.line + 1, end)), end)
         if mark.style.level and mark.style.family.startswith(("number", "bullet")):
             end = _outdented(found, mark, end)
         if mark.inline and mark.style.family.startswith("bullet"):
@@ -355,7 +361,7 @@ def _paragraph_end(found: Page, mark: Mark, end: int) -> int:
     return end
 
 
-def _between(headings: Sequence[int], start: int, end: int) -> Iterable[int]:
+def _between(headings: Sequence[int], start: int, end: int) -> Sequence[int]:
     return headings[bisect_left(headings, start) : bisect_left(headings, end)]
 
 
@@ -410,11 +416,12 @@ def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
     if first is None or (chosen and chosen[0].line <= first):
         title = ""
     doubtful = _doubtful(chosen, items)
+    taken = {mark.line for mark in chosen}
     inside = tuple(
         (mark.line + 1, mark.question)
         for mark in found.marks
         if mark.asks and mark.style.family in ("heading", "bold", "number", "label") and mark.style.level < 7
-        if not any(mark is one for one in chosen) and mark.line not in {one.line for one in chosen}
+        if mark.line not in taken
     )
     named = Counter(_named(mark) for mark in chosen)
     return Seen(Notes(title, tuple(items), todos, stray), tuple(named.most_common()), doubtful, inside)
@@ -456,12 +463,12 @@ def _explicit(found: Page, chosen: Sequence[Mark], ends: Sequence[int]) -> bool:
 
 def _answer_start(found: Page, mark: Mark, end: int) -> int | None:
     """The line with an answer label or a fold that hides the answer; None where there is none."""
-    folds = {fold.start: fold for fold in found.folds} if mark.style.family != "details" else {}
+    inner = mark.style.family != "details"
     for i in range(mark.after, end):
         line = found.lines[i].strip()
         if not line:
             continue
-        if i in folds and is_revealer(folds[i].summary):
+        if inner and i in found.fold_at and is_revealer(found.fold_at[i].summary):
             return i
         if i in found.opaque or (line[0] in "-*+|" and line[1:2] in " -"):
             continue  # `- A: ...` is a choice

@@ -110,13 +110,13 @@ def asks(text: str) -> bool:
 
 def bare(text: str) -> str:
     """The words without what may stand behind them: emphasis, stars, links to a source, remarks in brackets."""
-    text = TAG.sub(" ", text[:LONGEST]).strip()
+    text = (TAG.sub(" ", text[:LONGEST]) if "<" in text else text[:LONGEST]).strip()
     for _ in range(4):
         shorter = BRACKETS.sub("", TAIL.sub("", text)) if text and text[-1] not in MARKS else text
         if shorter == text or not shorter:
             break
         text = shorter
-    return EMOJI.sub("", text).strip(" \t*_")
+    return (text if text.isascii() else EMOJI.sub("", text)).strip(" \t*_")
 
 
 def is_furniture(text: str) -> bool:
@@ -153,7 +153,9 @@ def is_anchor(text: str) -> bool:
 
 def leads_back(line: str) -> bool:
     """A line that is nothing but a link to the top or to the table of contents."""
-    plain = TAG.sub("", line[:LONGEST]).strip()
+    if len(line) > LONGEST or ("<" not in line and len(line) >= 200):
+        return False
+    plain = TAG.sub("", line).strip() if "<" in line else line.strip()
     if not plain or len(plain) >= 200 or not BACK.search(re.sub(r"\]\([^()]*\)", "]", plain)):
         return False
     return bool(re.search(r"\]\(|<a\b|\[.*\]|[⬆↥↑▲]", line)) or len(plain) < 25
@@ -161,7 +163,7 @@ def leads_back(line: str) -> bool:
 
 def is_navigation(line: str) -> bool:
     """A line that leads back, or nothing but tags that part or arrange."""
-    if TAG.sub("", line[:LONGEST]).strip():
+    if "<" not in line or TAG.sub("", line[:LONGEST]).strip():
         return leads_back(line)
     tags = re.findall(r"</?([a-zA-Z0-9]+)", line.lower())
     return bool(tags) and set(tags) <= {"br", "hr", "div", "p", "a", "b", "center", "details", "span"}
