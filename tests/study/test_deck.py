@@ -214,3 +214,25 @@ def test_an_answer_given_elsewhere_since_is_not_taken_back_with_ones_own(db: sql
     assert decks.card(db, dog.id).state is None
     with pytest.raises(UserError, match="answered again elsewhere"):
         decks.undo(db, mine)
+
+
+def test_decks_of_the_first_version_are_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with decks.opened(path) as db:
+        import_notes(db, "animals", parse(NOTES))
+        before = decks.cards(db, "animals")
+        db.execute("drop index cards_by_guid")
+        for column in ("guid", "source", "line"):
+            db.execute(f"alter table cards drop column {column}")
+        db.execute("drop table settings")
+        db.execute("pragma user_version = 1")
+    with decks.opened(path) as db:
+        after = decks.cards(db, "animals")
+        assert [(card.id, card.question, card.answer) for card in after] == [
+            (c.id, c.question, c.answer) for c in before
+        ]
+        assert len({card.guid for card in after}) == 3 and all(card.guid for card in after)
+        decks.store(db, "new", "7")
+        assert decks.setting(db, "new") == "7" and decks.setting(db, "other") is None
+    with decks.opened(path) as db:
+        assert [card.guid for card in decks.cards(db, "animals")] == [card.guid for card in after], "given once"

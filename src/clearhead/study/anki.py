@@ -45,10 +45,9 @@ def package(name: str, cards: Sequence[Card], now: float) -> bytes:
     deck = genanki.Deck(2**30 + zlib.crc32(name.encode()) % 2**30, name)
     for card in cards:
         fields = [as_html(card.question), as_html(card.answer), html.escape(" / ".join(card.section))]
-        guid = genanki.guid_for("clearhead", name, card.id)
         deck.add_note(
             genanki.Note(
-                model, fields, sort_field=card.question, tags=[_tag(card.section)] * bool(card.section), guid=guid
+                model, fields, sort_field=card.question, tags=[_tag(card.section)] * bool(card.section), guid=card.guid
             )
         )
     content = io.BytesIO()

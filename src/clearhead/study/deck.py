@@ -6,6 +6,7 @@ Deliberately not here: when a card comes next (`schedule.py`), and how notes bec
 """
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from pathlib import Path
 from clearhead.errors import UserError
 
 APPLICATION = 0x436C7264  # stands in the head of the file: it is a deck of ours
-VERSION = 1
+VERSION = 2
 WAIT = 5.0  # seconds for another process to finish writing
 NEW_DAY = 4  # o'clock: who reviews after midnight has not begun the next day
 DAY = 86400.0
@@ -38,7 +39,14 @@ create table cards (
     buried_until real not null default 0,
     gone integer not null default 0,  -- no longer in the notes
     state text,  -- null until the first review
-    due real
+    due real,
+    guid text not null default '',  -- by which Anki knows the card, random
+    source text not null default '',  -- the file of its notes
+    line integer not null default 0  -- where its question stands there
+) strict;
+create unique index cards_by_guid on cards (guid);
+create table settings (
+    key text primary key, value text not null
 ) strict;
 create index cards_by_deck on cards (deck, position);
 create table reviews (
@@ -52,7 +60,13 @@ create table reviews (
 create index reviews_by_time on reviews (at);
 create index reviews_by_card on reviews (card);
 """
-CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
+MIGRATION = """
+alter table cards add column guid text not null default '';
+alter table cards add column source text not null default '';
+alter table cards add column line integer not null default 0;
+create table settings (key text primary key, value text not null) strict;
+"""  # from version 1
+CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due, guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
 LONGEST_BURIED = 25 * 3600.0  # until the next day of study, on the day that clocks are turned back
 
@@ -73,6 +87,9 @@ class Card:
     gone: bool
     state: str | None
     due: float | None
+    guid: str = ""
+    source: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -230,6 +247,33 @@ def edit(db: sqlite3.Connection, number: int, question: str, answer: str) -> Non
     db.execute("update cards set question = ?, answer = ? where id = ?", (question, answer, number))
 
 
+def new_guid() -> str:
+    """What no other card of anybody has."""
+    return secrets.token_urlsafe(12)
+
+
+def rename(db: sqlite3.Connection, name: str, new: str) -> None:
+    """Call a deck otherwise; its cards and their history stay."""
+    with change(db):
+        db.execute("insert into decks (name, digest) select ?, digest from decks where name = ?", (new, name))
+        db.execute("update cards set deck = ? where deck = ?", (new, name))
+        db.execute("delete from decks where name = ?", (name,))
+
+
+def setting(db: sqlite3.Connection, key: str) -> str | None:
+    """What was stored under a key; None where nothing was."""
+    row = db.execute("select value from settings where key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def store(db: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Store a setting; None takes it away."""
+    if value is None:
+        db.execute("delete from settings where key = ?", (key,))
+    else:
+        db.execute("insert into settings values (?, ?) on conflict do update set value = excluded.value", (key, value))
+
+
 def remove(db: sqlite3.Connection, name: str) -> None:
     """Forget a deck, its cards and every answer to them."""
     with change(db):
@@ -299,6 +343,16 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
                         db.execute(statement)
                 db.execute(f"pragma application_id = {APPLICATION}")
                 db.execute(f"pragma user_version = {VERSION}")
+    elif version < VERSION:
+        with change(db):
+            if db.execute("pragma user_version").fetchone()[0] < VERSION:  # nobody was quicker
+                for statement in MIGRATION.split(";\n"):
+                    if statement.strip():
+                        db.execute(statement)
+                for (number,) in db.execute("select id from cards").fetchall():
+                    db.execute("update cards set guid = ? where id = ?", (new_guid(), number))
+                db.execute("create unique index cards_by_guid on cards (guid)")
+                db.execute(f"pragma user_version = {VERSION}")
 
 
 def _said(error: sqlite3.Error, path: Path) -> str:
@@ -313,9 +367,9 @@ def _said(error: sqlite3.Error, path: Path) -> str:
 def _cards(db: sqlite3.Connection, rest: str, *values: object) -> list[Card]:
     found = []
     for row in db.execute(f"select {CARD} from cards {rest}", values):
-        card_id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due = row
+        card_id, deck, section, number, question, answer, position, suspended, buried_until, gone, *rest_ = row
         place = (card_id, deck, tuple(json.loads(section)), number)
-        found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), state, due))
+        found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), *rest_))
     return found
 
 

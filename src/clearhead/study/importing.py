@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.study.deck import change
+from clearhead.study.deck import change, new_guid
 from clearhead.study.identity import Text, pair
 from clearhead.study.notes import Notes
 
@@ -26,7 +26,10 @@ class Changes:
 def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = "") -> Changes:
     """Bring a deck in line with its notes. Cards that left the notes are kept, out of sight, with their history."""
     with change(db):
-        db.execute("insert into decks values (?, ?) on conflict do update set digest = excluded.digest", (deck, digest))
+        db.execute(
+            "insert into decks (name, digest) values (?, ?) on conflict do update set digest = excluded.digest",
+            (deck, digest),
+        )
         old = db.execute(
             "select id, section, source_question, source_answer, gone from cards where deck = ?"
             " order by gone, position",
@@ -47,8 +50,8 @@ def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = 
                 words = (item.question, item.answer)
                 db.execute(
                     "insert into cards (deck, section, number, position, question, answer, source_question,"
-                    " source_answer) values (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (deck, section, item.number, j, *words, *words),
+                    " source_answer, guid, source, line) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (deck, section, item.number, j, *words, *words, new_guid(), item.source, item.line),
                 )
                 continue
             i = found[j]
@@ -60,8 +63,8 @@ def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = 
             elif before[i].section != after[j].section or i not in in_order:
                 moved.append(item.question)
             db.execute(
-                "update cards set section = ?, number = ?, position = ?, gone = 0 where id = ?",
-                (section, item.number, j, card),
+                "update cards set section = ?, number = ?, position = ?, source = ?, line = ?, gone = 0 where id = ?",
+                (section, item.number, j, item.source, item.line, card),
             )
             if before[i][1:] != after[j][1:]:
                 words = (item.question, item.answer)

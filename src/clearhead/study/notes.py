@@ -30,6 +30,7 @@ class Item:
     question: str
     answer: str
     line: int
+    source: str = ""  # the path of its file, where there is one
 
 
 @dataclass(frozen=True)

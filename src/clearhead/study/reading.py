@@ -403,13 +403,14 @@ def _files(folder: Path) -> list[Path]:
 
 def joined(sources: Sequence[Source]) -> Notes:
     """All items; of several files, each is a section above its own."""
-    if len(sources) == 1:
-        return sources[0].seen.notes
     items: list[Item] = []
     for source in sources:
         title = source.seen.notes.title or source.path.stem
+        path = str(source.path.resolve()) if source.path.name != "-" else ""
         for item in source.seen.notes.items:
-            section = item.section if item.section[:1] == (title,) else (title, *item.section)
-            items.append(replace(item, section=section))
+            own = len(sources) == 1 or item.section[:1] == (title,)
+            items.append(replace(item, section=item.section if own else (title, *item.section), source=path))
+    if len(sources) == 1:
+        return replace(sources[0].seen.notes, items=tuple(items))
     todos = tuple(todo for source in sources for todo in source.seen.notes.todos)
     return Notes("", tuple(items), todos, tuple(line for source in sources for line in source.seen.notes.stray))

@@ -69,6 +69,7 @@ def own(db: sqlite3.Connection) -> list[str]:
 def cut(text: str) -> str:
     """On one line of the terminal."""
     width = get_terminal_size().columns - 3
+    text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

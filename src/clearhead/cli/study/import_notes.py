@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -13,12 +14,13 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import json_option
-from clearhead.cli.study.decks import GUIDE, cut, deck_name, opened
+from clearhead.cli.study.decks import GUIDE, cut, deck_name, opened, own
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.study.importing import Changes
+    from clearhead.study.notes import Notes
     from clearhead.study.reading import Source
 
 SHOWN = 5  # lines named for each kind of change
@@ -39,15 +41,18 @@ FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", 
 @click.option(
     "--style", "family", type=click.Choice(FAMILIES), help="How questions are marked; found out if not given."
 )
+@click.option("--relink", is_flag=True, help="Keep the history of renamed files and of rewritten questions, unasked.")
 @click.option("--preview", is_flag=True, help="Say what was found, and write nothing.")
 @json_option
-def import_(files: tuple[Path, ...], deck: str | None, family: str | None, preview: bool, as_json: bool) -> None:
+def import_(
+    files: tuple[Path, ...], deck: str | None, family: str | None, relink: bool, preview: bool, as_json: bool
+) -> None:
     """Read notes into a deck: files, folders, or - for standard input.
 
     The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
     Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports. What was
     found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
-    learned.
+    learned; a file that was renamed, or a question that was wholly rewritten, is asked about, or taken by --relink.
     """
     from clearhead.study.importing import import_notes
     from clearhead.study.reading import joined
@@ -66,14 +71,58 @@ def import_(files: tuple[Path, ...], deck: str | None, family: str | None, previ
             echo_json(told | _seen(sources) | {"items": [asdict(item) for item in notes.items]})
         return
     with opened() as db:
+        was = _renamed(db, name, notes, relink, as_json)
         done = import_notes(db, name, notes)
+        joined_to = _relinked(db, name, relink, as_json)
     if as_json:
-        echo_json(told | _seen(sources) | asdict(done))
+        linked = {"renamed": was, "relinked": [list(pair) for pair in joined_to]}
+        echo_json(told | _seen(sources) | asdict(done) | linked)
         return
     echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
     _changes(done)
     total = f"{len(done.added)} new, {done.kept} kept"
     echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
+
+
+def _renamed(db: sqlite3.Connection, name: str, notes: "Notes", relink: bool, quiet: bool) -> str | None:
+    """The deck of the same notes under the name that their file had; it is called as they are now, where that is meant."""
+    from clearhead.study.deck import rename
+    from clearhead.study.relink import renamed
+
+    was = renamed(db, name, notes, own(db))
+    if was is None or not (relink or _agreed(f"these are the notes of the deck {was!r}, whose file is gone; go on with it?", quiet)):  # fmt: skip
+        if was is not None and not quiet:
+            echo(f"the deck {was!r} has most of these questions, and its file is gone; --relink goes on with it")
+        return None
+    rename(db, was, name)
+    if not quiet:
+        echo(f"{was} is called {name} now, with its history")
+    return was
+
+
+def _relinked(db: sqlite3.Connection, name: str, relink: bool, quiet: bool) -> list[tuple[str, str]]:
+    """(old question, new question) of the cards that were joined."""
+    from clearhead.study.relink import join, links
+
+    done = []
+    found = links(db, name)
+    for link in found:
+        old, new = link.old.question.splitlines()[0], link.new.question.splitlines()[0]
+        if relink or _agreed(f"{cut(old)}\n  was answered before. Is it now\n{cut(new)}", quiet):
+            join(db, link)
+            done.append((old, new))
+    if not quiet:
+        for old, new in done:
+            echo(f"relinked: {cut(new)}")
+        left = len(found) - len(done)
+        if left and not sys.stdin.isatty():
+            echo(f"{left} new questions may be old ones, rewritten; --relink gives them the history of those")
+    return done
+
+
+def _agreed(question: str, quiet: bool) -> bool:
+    """Asked at a terminal; elsewhere nobody agrees."""
+    return not quiet and sys.stdin.isatty() and click.confirm(question, default=False)
 
 
 def _sources(files: Sequence[Path], family: str) -> "list[Source]":
