@@ -34,22 +34,22 @@ def is_notes(path: Path) -> bool:
     return path.suffix.lower() in KINDS or path.suffix.lower() in TEXTS[:-1]
 
 
-def load(path: Path) -> bytes:
-    """All bytes. UserError: the file cannot be read, or has more than 20 MB."""
+def load(path: Path, limit: int = LARGEST) -> bytes:
+    """All bytes. UserError: the file cannot be read, or has more than the limit."""
     try:
         if path.is_dir():
             raise UserError(f"{path} is a folder; give a file")
         size = path.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes; notes have at most {LARGEST:,}")
+        if size > limit:
+            raise UserError(f"{path} has {size:,} bytes; it may have at most {limit:,}")
         with path.open("rb") as file:
-            data = file.read(LARGEST + 1)  # a device has no size
+            data = file.read(limit + 1)  # a device has no size
     except FileNotFoundError:
         raise UserError(f"there is no {path}") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > LARGEST:
-        raise UserError(f"{path} goes on beyond {LARGEST:,} bytes; notes have at most that many")
+    if len(data) > limit:
+        raise UserError(f"{path} goes on beyond {limit:,} bytes")
     return data
 
 

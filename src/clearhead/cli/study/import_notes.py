@@ -19,6 +19,7 @@ from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
+    from clearhead.study.apkg import Package
     from clearhead.study.importing import Changes
     from clearhead.study.notes import Notes
     from clearhead.study.reading import Source
@@ -50,18 +51,20 @@ def import_(
     """Read notes into a deck: files, folders, or - for standard input.
 
     The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
-    Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports. What was
+    Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports; or a
+    package of Anki (.apkg) with its images and every answer given. What was
     found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
     learned; a file that was renamed, or a question that was wholly rewritten, is asked about, or taken by --relink.
     """
-    from clearhead.study.importing import import_notes
+    from clearhead.study.importing import import_notes, take_history
     from clearhead.study.reading import joined
 
-    sources = _sources(files, family or "")
+    package = _package(files)
+    sources = _sources(files, family or "") if package is None else []
     name = deck_name(deck if deck is not None else _named(files))
     if name == GUIDE:
         raise UserError(f"the deck {GUIDE!r} is Clearhead's own guide; give yours another name with --deck")
-    notes = joined(sources)
+    notes = joined(sources) if package is None else _of_package(package, name, preview)
     unanswered = sum(not item.answer for item in notes.items)
     told = {"deck": name, "questions": len(notes.items), "unanswered": unanswered, "todos": len(notes.todos)}
     if not as_json:
@@ -73,12 +76,16 @@ def import_(
     with opened() as db:
         was = _renamed(db, name, notes, relink, as_json)
         done = import_notes(db, name, notes)
+        taken = take_history(db, name, package.learned) if package is not None else (0, 0)
         joined_to = _relinked(db, name, relink, as_json)
     if as_json:
-        linked = {"renamed": was, "relinked": [list(pair) for pair in joined_to]}
+        linked = {"history": list(taken), "renamed": was, "relinked": [list(pair) for pair in joined_to]}
         echo_json(told | _seen(sources) | asdict(done) | linked)
         return
     echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
+    if package is not None:
+        echo(f"{taken[1]} answers given in Anki, to {taken[0]} cards")
+        _list(f"{len(package.left_out)} left out", package.left_out)
     _changes(done)
     total = f"{len(done.added)} new, {done.kept} kept"
     echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
@@ -123,6 +130,34 @@ def _relinked(db: sqlite3.Connection, name: str, relink: bool, quiet: bool) -> l
 def _agreed(question: str, quiet: bool) -> bool:
     """Asked at a terminal; elsewhere nobody agrees."""
     return not quiet and sys.stdin.isatty() and click.confirm(question, default=False)
+
+
+def _package(files: Sequence[Path]) -> "Package | None":
+    """What a package of Anki holds; None where the files are none."""
+    from clearhead.study.apkg import LARGEST, read
+    from clearhead.study.reading import load
+
+    if not any(file.suffix.lower() in (".apkg", ".colpkg") for file in files):
+        return None
+    if len(files) > 1:
+        raise UserError(f"a package of Anki is imported alone, not with {len(files) - 1} other files")
+    return read(load(files[0], LARGEST), files[0].name)
+
+
+def _of_package(package: "Package", name: str, preview: bool) -> "Notes":
+    """Its cards as notes; its images into the folder of the user's data, beside which the cards look for them."""
+    import os
+    from dataclasses import replace
+
+    from clearhead.files import data_folder, write_bytes
+    from clearhead.study.notes import Notes
+
+    folder = data_folder(os.environ) / "media" / name
+    if not preview:
+        for image, data in package.media.items():
+            write_bytes(folder / image, data)
+    source = str(folder / "notes.apkg")
+    return Notes("", tuple(replace(item, source=source) for item in package.items), (), ())
 
 
 def _sources(files: Sequence[Path], family: str) -> "list[Source]":
