@@ -6,9 +6,12 @@ The files of `styles/` were written for this; the truths here were counted by ha
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from clearhead.study.reading import load, seen_in
-from clearhead.study.styles import recognize
+from clearhead.errors import UserError
+from clearhead.study.reading import gather, joined, load, seen_in
+from clearhead.study.styles import FAMILIES, recognize
 
 HERE = Path(__file__).parent / "styles"
 TRUTHS = {  # file: (question, how its answer begins, how it ends)
@@ -150,3 +153,105 @@ def test_questions_and_answers(name: str) -> None:
         assert item.answer.startswith(begins) and item.answer.endswith(ends)
         assert bool(item.answer) == bool(begins)
         assert "top](" not in item.answer.lower() and "back to top" not in item.answer
+
+
+PIECES = ["### ", "# ", "- ", "  - ", "1. ", "2) ", "**", "Q: ", "A: ", "What is it?", "words", "\n", "\n\n", "```", "$$",
+          "<details>", "<summary>", "</summary>", "</details>", "|", "|-|-|", "::", "?", ">>", "#card", "==", "---", "> ",
+          "<!--", "-->", "[a](#b)", "Answer", ": ", "\\[", "    ", "\t", "{{c1::x}}", "??? ", "**1.**", "１）", "。", "<div>"]  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
+def test_nothing_breaks_it_and_every_line_is_in_one_place(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    seen = recognize(text)
+    lines = [item.line for item in seen.notes.items]
+    assert lines == sorted(set(lines)) or seen.styles[0][0].startswith(("<details", "flashcards"))
+    assert all(item.question for item in seen.notes.items)
+    assert sum(n for _, n in seen.styles) == len(seen.notes.items)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_style_that_was_asked_for_is_the_only_one(family: str) -> None:
+    text = (HERE / "mixed_sections.md").read_text(encoding="utf-8")
+    styles = [style for style, _ in recognize(text, family).styles]
+    assert all(style == {"heading": "### ...", "number": "1) ..."}[family] for style in styles)
+    assert bool(styles) == (family in ("heading", "number"))
+
+
+def test_what_was_left_is_named() -> None:
+    text = "# N\n\n### 1. What is A?\n\nOne.\n\n- **What is inside?**\n\n### 2. What is B?\n\nTwo.\n\n### 3. Topic\n\nThree.\n\n## Other\n\nAlone.\n"
+    seen = recognize(text)
+    assert seen.styles == (("### 1. ...", 3),) and seen.doubtful == ((13, "Topic"),)
+    assert [line.text for line in seen.notes.stray] == ["Alone."]
+
+
+@pytest.mark.parametrize(
+    ("data", "name", "said"),
+    [
+        (b"\xff\xfe\x00", "a.md", "begins as utf-16"),
+        (b"a\0b", "a.md", "zero bytes"),
+        (b"{", "a.ipynb", "no Jupyter notebook"),
+        (b'{"cells": [{"cell_type": "markdown", "source": 3}]}', "a.ipynb", "no Jupyter notebook"),
+    ],
+)
+def test_what_cannot_be_read(data: bytes, name: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        seen_in(data, name)
+
+
+def test_folders(tmp_path: Path) -> None:
+    (tmp_path / "n" / ".git").mkdir(parents=True)
+    (tmp_path / "n" / ".git" / "x.md").write_text("### What?\n")
+    (tmp_path / "n" / "b.md").write_text("# B\n\n### What is b?\n\nB.\n\n### Why b?\n\nB.\n")
+    (tmp_path / "n" / "a.md").write_text("1) What is a?\n\n    A.\n")
+    (tmp_path / "n" / "c.png").write_bytes(b"\0")
+    (tmp_path / "secret.md").write_text("1) What is secret?\n")
+    (tmp_path / "n" / "link.md").symlink_to(tmp_path / "secret.md")
+    found = joined(gather([tmp_path / "n"])).items
+    assert [(item.section, item.question) for item in found] == [
+        (("a",), "What is a?"),
+        (("B",), "What is b?"),
+        (("B",), "Why b?"),
+    ]
+    assert {Path(item.source).name for item in found} == {"a.md", "b.md"}
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("#separator:tab\n#html:true\n#tags column:3\nWhat?\ta<br>b\tml\n", [(("ml",), "What?", "a\nb")]),
+        ('term,definition\n"What, then?","one\ntwo"\n', [((), "What, then?", "one\ntwo")]),
+        ("What is a?\tA\nWhat is b?\tB\n", [((), "What is a?", "A"), ((), "What is b?", "B")]),
+        ("No;Question;Answer;Topic\n1;What is a?;A;T\n", [(("T",), "What is a?", "A")]),
+        ("1,What is a?,A\n2,What is b?,B\n", [((), "What is a?", "A"), ((), "What is b?", "B")]),
+    ],
+)
+def test_tables_of_cards(text: str, items: list[tuple[tuple[str, ...], str, str]]) -> None:
+    found = seen_in(text.encode(), "a.csv").notes.items
+    assert [(item.section, item.question, item.answer) for item in found] == items
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("#flashcards\n\nThe root of ==v== divides.\n", [("The root of [...] divides.", "The root of **v** divides.")]),
+        ("#flashcards\n\nOne\ntwo?\n?\nA\nB\n\nelse\n", [("One two?", "A\nB")]),
+        ("- What is a? #card\n  - A\n- What is b? #card\n  - B\n", [("What is a?", "- A"), ("What is b?", "- B")]),
+        ("Use `std::vector` and a::b in C++.\n", []),
+        (
+            "Momentum\n: A mean.\n\nAdam\n: A mean with a scale.\n\nMuon\n: Orthogonal.\n",
+            [("Momentum", "A mean."), ("Adam", "A mean with a scale."), ("Muon", "Orthogonal.")],
+        ),
+        ('---\nquestion: "Why?"\ntags: [a]\n---\n\nSo.\n', [("Why?", "So.")]),
+        (
+            "1. **Q:** What is a? **A:** One.\n2. **Q:** What is b? **A:** Two.\n",
+            [("What is a?", "One."), ("What is b?", "Two.")],
+        ),
+        ('### Q1: What?\n\n??? "Show answer"\n    So.\n', [("What?", "So.")]),
+        ("No question here.\n\nNor here.\n", []),
+        ("", []),
+    ],
+)
+def test_small_ones(text: str, items: list[tuple[str, str]]) -> None:
+    assert [(item.question, item.answer) for item in recognize(text).notes.items] == items

@@ -55,6 +55,8 @@ SHELL = re.compile(r" {0,3}(?:#{1,6} )?\*\*\(?[0-9]{1,4}[.):]?\*\*[.):]?[ \t]*")
 OPENED = re.compile(r"(?:<(?:a|p|font|span)\b[^<>]*>[ \t]*(?:</a>)?[ \t]*)+", re.IGNORECASE)
 BOLD_TAG = re.compile(r"<(b|strong)>(.*?)</\1>", re.IGNORECASE)
 SIGNS = re.compile("^[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f]+[ \t]*(?=\\S)")
+ANSWER_WITHIN = re.compile(r"[ \t](?:\*\*|__)?(?:A|Ans|Answer)[:：](?:\*\*|__)?[ \t]")
+ASKED_ABOVE = re.compile(r"(question|title|q|front):[ \t]*[\"']?(.*?)[\"']?[ \t]*")
 DEEP = 40  # columns from which nothing is looked at
 MOST_LINES = 200  # of the answer of a flashcard, and of displayed mathematics
 JOINED = 8  # lines that one question may have
@@ -105,6 +107,7 @@ class Page:
     marks: tuple[Mark, ...]
     shells: frozenset[int]  # lines with a number and nothing else, above questions that have letters
     tagged: bool  # it says itself that it holds flashcards
+    asked: str  # the question that the front matter asks of the whole file
     above: tuple[tuple[int, ...], ...]  # at index n, the lines of all headings of level n or less, in order
 
     fold_at: dict[int, Fold]  # by their first line
@@ -116,7 +119,7 @@ class Page:
 
 def page(text: str) -> Page:
     """Look at every line once."""
-    lines, tagged = _prepared(text)
+    lines, tagged, above = _prepared(text)
     opaque, folds = _opaque(lines)
     _setext(lines, opaque)
     for i, line in enumerate(lines):
@@ -144,17 +147,18 @@ def page(text: str) -> Page:
         marks += _gaps(lines, opaque)
     shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
     ordered = tuple(sorted(marks, key=_place))
-    above = tuple(tuple(line for line, (level, _) in headings.items() if level <= n) for n in range(DEEPEST + 1))
+    levels = tuple(tuple(line for line, (level, _) in headings.items() if level <= n) for n in range(DEEPEST + 1))
     return Page(
-        tuple(lines),
-        frozenset(opaque),
-        headings,
-        tuple(folds),
-        ordered,
-        shells,
-        tagged,
-        above,
-        {fold.start: fold for fold in folds},
+        lines=tuple(lines),
+        opaque=frozenset(opaque),
+        headings=headings,
+        folds=tuple(folds),
+        marks=ordered,
+        shells=shells,
+        tagged=tagged,
+        asked=above,
+        above=levels,
+        fold_at={fold.start: fold for fold in folds},
     )
 
 
@@ -162,14 +166,17 @@ def _place(mark: Mark) -> tuple[int, int]:
     return mark.line, -mark.after
 
 
-def _prepared(text: str) -> tuple[list[str], bool]:
-    """The lines, with front matter and comments blanked, and whether the file calls itself flashcards."""
+def _prepared(text: str) -> tuple[list[str], bool, str]:
+    """The lines, with front matter and comments blanked, whether the file calls itself flashcards, and the question
+    that its front matter asks."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").split("\n")
-    tagged = False
+    tagged, asked = False, ""
     if lines and lines[0].strip() == "---":
         for end in range(1, min(len(lines), 200)):
             if lines[end].strip() in ("---", "..."):
                 tagged = any("flashcards" in line or "srs" in line.lower() for line in lines[:end])
+                keys = [found for line in lines[1:end] if (found := ASKED_ABOVE.fullmatch(line[:LONGEST]))]
+                asked = next((found[2] for found in keys if found[1] != "title" or asks(found[2])), "")
                 lines[: end + 1] = [""] * (end + 1)
                 break
             if lines[end].startswith("#"):
@@ -196,7 +203,7 @@ def _prepared(text: str) -> tuple[list[str], bool]:
         if re.match(r"[ \t]*#(?:flashcards|flashcard|cards|srs)\b", line):
             tagged = True
             lines[i] = ""
-    return lines, tagged
+    return lines, tagged, asked
 
 
 def _opaque(lines: Sequence[str]) -> tuple[set[int], list[Fold]]:
@@ -377,6 +384,8 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
         and lead != "Q"
     ):
         return None
+    if lead == "Q" and not inline and (told := ANSWER_WITHIN.search(rest[: 50 * LONGEST])):
+        rest, inline = rest[: told.start()].rstrip(), rest[told.end() :].strip()
     if family in ("number", "label", "bullet") and not bold:
         rest, after = _continued(lines, at, rest, after, opaque)
     return Mark(at, after, Style(family, level), lead, number, _clean(rest), inline, None, asks(rest))

@@ -31,6 +31,8 @@ GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
 FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
 EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
+EMPTY = re.compile(r"^<(div|p)\b[^<>\n]*>\s*</\1>[ \t]*$", re.MULTILINE)
+ADMONITION = re.compile(r"[ \t]*(?:\?\?\?\+?|!!!|:::)[ \t]*(?:\w+)?[ \t]*\"?([^\"]*)\"?[ \t]*")
 LISTED = re.compile(r"[-*+][ \t]|[0-9]{1,4}[.)][ \t]")
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
@@ -54,6 +56,11 @@ def recognize(text: str, family: str = "") -> Seen:
     ((('### Q: ...', 2),), [('What barks?', 'A dog.'), ('What has a trunk?', 'An elephant.')])
     """
     found = page(text)
+    if found.asked and family in ("", "card") and not any(mark.lead and mark.asks for mark in found.marks):
+        answer = answer_text(found.lines)
+        return Seen(
+            Notes("", (Item((), 1, found.asked, answer, 1),), (), ()), (("question in the front matter", 1),), (), ()
+        )
     chosen = _chosen(found, family)
     if not chosen and family in ("", "card") and (one := _one_card(found)):
         return Seen(one, (("question, ---, answer", 1),), (), ())
@@ -62,7 +69,7 @@ def recognize(text: str, family: str = "") -> Seen:
 
 def _chosen(found: Page, family: str) -> list[Mark]:
     """The marks that begin questions."""
-    marks = [mark for mark in found.marks if mark.style.family.startswith(family)]
+    marks = [mark for mark in found.marks if mark.style.family.startswith(family) and mark.question]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
     asking = [mark.line for mark in marks if mark.asks]
     tables = {mark.line for mark in marks if mark.style.family == "table"}
@@ -81,7 +88,10 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if not values or max(values.values()) <= 0:
         return _topics(found, groups) if not family or family == "heading" else []
     best = max(values, key=lambda style: (values[style], -style.level))
-    chosen = [mark for mark in groups[best] if mark.asks or best.family != "bullet"]
+    chosen = [mark for mark in groups[best] if mark.asks or best.family != "bullet" or _is_nested(found, mark)]
+    if best.family == "heading" and sum(mark.lead == "Q" for mark in chosen) >= 0.5 * len(chosen):
+        labeled = [mark for mark in marks if mark.style.family == "heading" and mark.lead == "Q"]
+        chosen = sorted({mark.line: mark for mark in (*chosen, *labeled)}.values(), key=lambda mark: mark.line)
     others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
     for style in others:
         group = groups[style]
@@ -283,6 +293,12 @@ def _indented(found: Page, group: Sequence[Mark]) -> float:
     """The share of marks with indented lines below."""
     below = [at for mark in group if (at := _next_line(found, mark.after)) is not None]
     return sum(found.lines[at].startswith(("  ", "\t")) for at in below) / len(group)
+
+
+def _is_nested(found: Page, mark: Mark) -> bool:
+    """Whether the next line is indented below the mark's."""
+    line = found.lines[mark.after].expandtabs(4) if mark.after < len(found.lines) else ""
+    return bool(line.strip()) and len(line) - len(line.lstrip()) > mark.style.level
 
 
 def _has_body(found: Page, mark: Mark) -> bool:
@@ -526,6 +542,8 @@ def _parted(question: str) -> tuple[str, str] | None:
 def answer_text(lines: Sequence[str], inline: str = "") -> str:
     """An answer without its label, the fold around it, the quotation of all of it, and links of navigation at its end."""
     kept = _unfolded([line for line in lines if not leads_back(line)])
+    if any(line.startswith("<div") for line in kept):
+        kept = EMPTY.sub("", "\n".join(kept)).split("\n")
     opened = "\n".join(kept).lower()
     while kept and (not kept[-1].strip() or _is_separator(kept[-1], opened)):
         kept.pop()
@@ -543,6 +561,8 @@ def _plain(kept: list[str]) -> str:
     if said and all(line.lstrip().startswith(">") for line in said):
         kept = [re.sub(r"^[ \t]*>[ \t]?", "", line) for line in kept]
     kept = _unwrapped(kept)
+    if kept and kept[0].lstrip()[:3] in ("???", "!!!") and (found := ADMONITION.fullmatch(kept[0])):
+        kept = kept[1:] if is_revealer(found[1]) else kept
     if kept:
         first = _without_label(kept[0])
         kept = kept[1:] if first == kept[0] and is_answer_label(first) else [first, *kept[1:]]

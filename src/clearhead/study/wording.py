@@ -136,7 +136,7 @@ def is_answer_label(text: str) -> bool:
     [True, True, True, False]
     """
     words = EMOJI.sub("", TAG.sub("", text[:200])).strip(" \t*_#>`-")
-    return bool(words) and ANSWER_ALONE.fullmatch(words) is not None
+    return len(words) > 1 and ANSWER_ALONE.fullmatch(words) is not None  # "A" alone may be the answer itself
 
 
 def is_revealer(text: str) -> bool:
