@@ -101,8 +101,8 @@ def test_mathematics_written_in_other_ways(text: str, found: list[tuple[str, str
     ("text", "shown"),
     [
         ("x<sup>2</sup>, 10<sup>-6</sup>, H<sub>2</sub>O", "x², 10⁻⁶, H₂O"),
-        ("x<sup>Q</sup> and v<sub>max iter</sub>", "x^Q and v_(max iter)"),
-        ("![[a b.png]] in [[Page]] or [[Page|this]]", "![a b.png](<a b.png>) in Page or this"),
+        ("x<sup>Q</sup> and v<sub>max Q</sub>", "x^Q and v_(max Q)"),
+        ("![[a b.png]] in [[Page]] or [[Page|this]]", "![a b.png](a%20b.png) in Page or this"),
         ("- [ ] one\n- [x] two", "- ☐ one\n- ☑ two"),
         ("> [!NOTE] careful", "> **Note** careful"),
         ("[[src](https://x.org)]", "[[src](https://x.org)]"),

@@ -9,6 +9,7 @@ Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` i
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
@@ -107,7 +108,7 @@ def _other_mathematics(text: str) -> str:
     parts = CODE.split(text)
     for i in range(0, len(parts), 2):
         part = INLINE.sub(lambda found: f"${found[1].strip()}$", parts[i])
-        part = EMBED.sub(r"![\1](<\1>)", part)
+        part = EMBED.sub(lambda found: f"![{found[1]}]({quote(found[1])})", part)
         part = PAGE.sub(lambda found: found[2] or found[1], part)
         parts[i] = MARKED.sub(r"**\1**", part)
     return "".join(parts)

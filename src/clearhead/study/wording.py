@@ -136,6 +136,8 @@ def is_answer_label(text: str) -> bool:
     [True, True, True, False]
     """
     words = EMOJI.sub("", TAG.sub("", text[:200])).strip(" \t*_#>`-")
+    if words[-1:].isdigit() and text.strip()[:1] not in tuple("*_#<>"):
+        return False  # words of an answer, say "answer 1"
     return len(words) > 1 and ANSWER_ALONE.fullmatch(words) is not None  # "A" alone may be the answer itself
 
 

@@ -11,7 +11,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
-from clearhead.cli.study.decks import GUIDE, guide, known, opened
+from clearhead.cli.study.decks import GUIDE, guide, guide_items, known, opened
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, joined, styled, text_width
 
@@ -48,6 +48,7 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
     import numpy as np
 
     from clearhead.study import deck as decks
+    from clearhead.study.answers import filled, is_answered
     from clearhead.study.interview import Result, plan
     from clearhead.study.practice import exercise
     from clearhead.study.practice.problem_set import PROBLEMS
@@ -58,7 +59,8 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
     with opened() as db:
         guide(db)
         name = GUIDE if deck is None else known(db, deck)
-        cards = {str(card.id): card for card in decks.cards(db, name) if card.answer and not card.suspended}
+        told = decks.cards(db, name) if name == GUIDE else filled(decks.cards(db, name), guide_items())
+        cards = {str(card.id): card for card in told if is_answered(card.answer) and not card.suspended}
         weak = [entry.section for entry in weakest(db, [name], time.time())]
         sections = {key: exercise.load(key).section for key in exercise.names()}
         parts = plan(minutes, {key: card.section for key, card in cards.items()}, weak, list(PROBLEMS), sections, rng)

@@ -7,6 +7,7 @@ is one key.
 import json
 import os
 import select
+import shutil
 import sqlite3
 import sys
 import textwrap
@@ -18,10 +19,11 @@ from dataclasses import dataclass, field
 
 import click
 
-from clearhead.cli.study.decks import cut
+from clearhead.cli.study.decks import GUIDE, cut, guide_items
 from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule
+from clearhead.study.notes import Item
 from clearhead.terminal import Shown, echo, joined, styled
 
 if sys.platform != "win32":
@@ -31,7 +33,7 @@ if sys.platform != "win32":
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
 LISTED = 10  # cards that a search shows
-HELP = "u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
+HELP = "t type your answer, u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Session:
     ratings: list[int] = field(default_factory=list)
     undo: list[tuple[Callable[[], object], int, bool]] = field(default_factory=list)  # (take back, card, was rated)
     back: int | None = None  # the card that comes next because its action was taken back
+    guide: list[Item] | None = None  # read when the first card without an answer comes
 
 
 def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card]:
@@ -105,6 +108,8 @@ def summary(session: Session, now: float) -> str:
 def _one(session: Session, card: decks.Card, waiting: int) -> bool:
     """One card, from its question to what is done with it; False to end."""
     place = cut(f"{waiting} left · {card.deck} · {' / '.join(card.section[-2:])}")
+    if sys.stdout.isatty() and sys.stdin.isatty():
+        click.clear()
     echo(styled(f"\n{place}", dim=True))
     echo(asked(card))
     revealed = False
@@ -126,6 +131,9 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             echo(asked(card))
             if revealed:
                 echo(shown(card.answer))
+        elif key == "t":
+            _typed(session, card)
+            revealed = True
         elif key == "u":
             if not session.undo:
                 echo("nothing to undo")
@@ -145,7 +153,7 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             return True
         elif not revealed:
             revealed = True
-            echo(joined(("\n", shown(card.answer) if card.answer else "(the notes have no answer to this)", "\n")))
+            _paged(joined(("\n", shown(_answer(session, card)), "\n")), asked(card))
         elif key in ("1", "2", "3", "4"):
             _rate(session, card, int(key))
             return True
@@ -161,8 +169,54 @@ def shown(text: str) -> Shown:
 
 
 def asked(card: decks.Card) -> Shown:
-    """The question on as many lines as it needs."""
-    return styled("\n".join(_wrapped(card.question)), bold=True)
+    """The question on as many lines as it needs, and below it what it is posed with: code, numbers, choices."""
+    head, _, rest = card.question.partition("\n\n")
+    first = styled("\n".join(_wrapped(head)), bold=True)
+    return joined((first, "\n\n", shown(rest))) if rest.strip() else first
+
+
+def _answer(session: Session, card: decks.Card) -> str:
+    """The card's answer; the guide's, marked as such, where the notes have none."""
+    from clearhead.study.answers import is_answered, of_guide
+
+    if is_answered(card.answer):
+        return card.answer
+    if card.deck != GUIDE:
+        session.guide = guide_items() if session.guide is None else session.guide
+        if told := of_guide([card], session.guide)[0]:
+            return told
+    return card.answer or "(the notes have no answer to this); e writes one"
+
+
+def _paged(text: Shown, question: Shown) -> None:
+    """What is longer than the terminal comes page by page, the question above each."""
+    lines = str(text).split("\n")
+    room = shutil.get_terminal_size().lines - str(question).count("\n") - 6
+    if not (sys.stdout.isatty() and sys.stdin.isatty()) or len(lines) <= room or room < 5:
+        echo(text)
+        return
+    for at in range(0, len(lines), room):
+        if at:
+            click.clear()
+            echo(question)
+            echo()
+        echo(Shown("\n".join(lines[at : at + room])))
+        if at + room < len(lines) and _key(f"[{len(lines) - at - room} lines more: any key] ") in ("q", "\x04", None):
+            return
+
+
+def _typed(session: Session, card: decks.Card) -> None:
+    """An answer typed, compared with the card's claim by claim."""
+    from clearhead.study.answers import covered
+
+    typed = _line("your answer: ")
+    answer = _answer(session, card)
+    told = covered(typed, answer)
+    for point, found in told:
+        echo("\n  ".join(_wrapped(point, "✓ " if found else "· ")))
+    if told:
+        echo(f"{sum(found for _, found in told)} of {len(told)} points have most of their words in your answer")
+    _paged(joined(("\n", shown(answer), "\n")), asked(card))
 
 
 def _wrapped(text: str, mark: str = "") -> list[str]:
