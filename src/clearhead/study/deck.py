@@ -247,6 +247,23 @@ def edit(db: sqlite3.Connection, number: int, question: str, answer: str) -> Non
     db.execute("update cards set question = ?, answer = ? where id = ?", (question, answer, number))
 
 
+def edited(db: sqlite3.Connection, name: str) -> list[tuple[Card, str, str]]:
+    """Cards whose words were changed here, each with the question and the answer that its notes have."""
+    differ = (
+        "where deck = ? and not gone and (question != source_question or answer != source_answer) order by position"
+    )
+    found = []
+    for one in _cards(db, differ, name):
+        row = db.execute("select source_question, source_answer from cards where id = ?", (one.id,)).fetchone()
+        found.append((one, str(row[0]), str(row[1])))
+    return found
+
+
+def agree(db: sqlite3.Connection, number: int) -> None:
+    """The notes say now what the card says."""
+    db.execute("update cards set source_question = question, source_answer = answer where id = ?", (number,))
+
+
 def new_guid() -> str:
     """What no other card of anybody has."""
     return secrets.token_urlsafe(12)

@@ -31,6 +31,7 @@ class Item:
     answer: str
     line: int
     source: str = ""  # the path of its file, where there is one
+    span: tuple[int, int] = (0, 0)  # the lines of its answer there, from 0, the last one excluded
 
 
 @dataclass(frozen=True)

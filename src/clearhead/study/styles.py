@@ -425,7 +425,7 @@ def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
         counted[section] += 1
         question, answer = _words(found, mark, end, explicit)
         number = mark.number if mark.number is not None else counted[section]
-        items.append(Item(section, number, question, answer, mark.line + 1))
+        items.append(Item(section, number, question, answer, mark.line + 1, span=(mark.after, max(end, mark.after))))
     todos, stray = _rest(found, covered, starts)
     title = next(iter(found.headings.values()), (0, ""))[1]
     first = next(iter(found.headings), None)

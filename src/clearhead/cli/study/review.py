@@ -33,7 +33,7 @@ if sys.platform != "win32":
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
 LISTED = 10  # cards that a search shows
-HELP = "t type your answer, u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
+HELP = "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,8 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             echo(asked(card))
             if revealed:
                 echo(shown(card.answer))
+        elif key == "g":
+            card = _take_guide(session, card)
         elif key == "t":
             _typed(session, card)
             revealed = True
@@ -186,6 +188,18 @@ def _answer(session: Session, card: decks.Card) -> str:
         if told := of_guide([card], session.guide)[0]:
             return told
     return card.answer or "(the notes have no answer to this); e writes one"
+
+
+def _take_guide(session: Session, card: decks.Card) -> decks.Card:
+    """The card with the guide's answer as its own; `clearhead study write-back` puts it into the notes."""
+    told = _answer(session, card)
+    if card.deck == GUIDE or told == card.answer or "\n\n" not in told:
+        echo("the guide has no answer to this, or the notes have one")
+        return card
+    decks.edit(session.db, card.id, card.question, told.partition("\n\n")[2])
+    session.undo.append((lambda: decks.edit(session.db, card.id, card.question, card.answer), card.id, False))
+    echo("taken; `clearhead study write-back` puts it into your notes")
+    return decks.card(session.db, card.id)
 
 
 def _paged(text: Shown, question: Shown) -> None:

@@ -13,6 +13,7 @@ from clearhead.cli.study.deck_stats import stats
 from clearhead.cli.study.decks import GUIDE, cut, guide, known, opened, own
 from clearhead.cli.study.import_notes import import_
 from clearhead.cli.study.interview import interview
+from clearhead.cli.study.write_back import write_back
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
@@ -175,5 +176,5 @@ def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
 
-for verb in (import_, check, interview, stats, export, restore):
+for verb in (import_, write_back, check, interview, stats, export, restore):
     command.add_command(verb)
