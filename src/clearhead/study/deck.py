@@ -49,6 +49,7 @@ create table settings (
     key text primary key, value text not null
 ) strict;
 create index cards_by_deck on cards (deck, position);
+create index cards_by_due on cards (due);
 create table reviews (
     id integer primary key,
     card integer not null references cards,
@@ -65,6 +66,7 @@ alter table cards add column guid text not null default '';
 alter table cards add column source text not null default '';
 alter table cards add column line integer not null default 0;
 create table settings (key text primary key, value text not null) strict;
+create index cards_by_due on cards (due);
 """  # from version 1
 CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due, guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
@@ -179,6 +181,24 @@ def due(
             unseen = f"where {_ready(now)} and deck = ? and state is null order by position"
             fresh += inside(_cards(db, unseen, name), section)[: new - len(fresh)]
     return [*inside(seen, section), *fresh]
+
+
+def first_due(
+    db: sqlite3.Connection, names: Sequence[str], now: float, new: int = 0, ahead: float = 0
+) -> tuple[Card | None, int]:
+    """The first of the cards that `due` gives, and how many they are, without reading the others."""
+    chosen = f"deck in ({', '.join('?' * len(names))})"
+    wanted = f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)}"
+    (seen,) = db.execute(f"select count(*) from cards {wanted}", names).fetchone()
+    fresh, left = 0, new
+    first = _cards(db, f"{wanted} order by due, id limit 1", *names) if seen else []
+    for name in names:
+        unseen = f"where {_ready(now)} and deck = ? and state is null"
+        (n,) = db.execute(f"select count(*) from (select 1 from cards {unseen} limit ?)", (name, left)).fetchone()
+        if n and not first:
+            first = _cards(db, f"{unseen} order by position limit 1", name)
+        fresh, left = fresh + n, left - n
+    return (first[0] if first else None), seen + fresh
 
 
 def inside(found: list[Card], section: str) -> list[Card]:

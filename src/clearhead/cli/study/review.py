@@ -66,6 +66,16 @@ def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card
     return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD)
 
 
+def first(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[decks.Card | None, int]:
+    """The first card of the queue, and how many wait, without reading the others where no section is asked for."""
+    if wanted.section:
+        waiting = queue(db, wanted, now)
+        return (waiting[0] if waiting else None), len(waiting)
+    left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
+    card, n = decks.first_due(db, wanted.names, now, left)
+    return (card, n) if card is not None else decks.first_due(db, wanted.names, now, ahead=AHEAD)
+
+
 def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
     """Ask until nothing waits or the user has had enough; whether it was ended by Ctrl-C."""
     session = Session(db, wanted, time.time())
@@ -83,11 +93,11 @@ def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
 def _all(session: Session) -> None:
     wanted = session.wanted
     while wanted.limit is None or len(session.ratings) < wanted.limit:
-        waiting = queue(session.db, wanted, time.time())
+        card, n = first(session.db, wanted, time.time())
         if session.back is not None:
-            waiting = [decks.card(session.db, session.back), *waiting]
+            card, n = decks.card(session.db, session.back), n + 1
             session.back = None
-        if not waiting or not _one(session, waiting[0], len(waiting)):
+        if card is None or not _one(session, card, n):
             return
 
 
@@ -97,9 +107,9 @@ def summary(session: Session, now: float) -> str:
     told = ", ".join(f"{done[rating]} {name}" for rating, name in enumerate(schedule.RATINGS, 1) if done[rating])
     minutes = schedule.spoken(max(60, now - session.began))
     lines = [f"{len(session.ratings)} answered in {minutes}: {told}" if told else "nothing answered"]
-    waiting = queue(session.db, session.wanted, now)
+    _, waiting = first(session.db, session.wanted, now)
     if waiting:
-        lines.append(f"{len(waiting)} more {'waits' if len(waiting) == 1 else 'wait'}")
+        lines.append(f"{waiting} more {'waits' if waiting == 1 else 'wait'}")
     elif (following := decks.next_due(session.db, session.wanted.names, now)) is not None:
         lines.append(f"the next card comes in {schedule.spoken(following - now)}")
     return "\n".join(lines)
