@@ -21,6 +21,7 @@ VERSION = 2
 WAIT = 5.0  # seconds for another process to finish writing
 NEW_DAY = 4  # o'clock: who reviews after midnight has not begun the next day
 DAY = 86400.0
+MANY = 1_000_000_000  # more cards than anybody has
 SCHEMA = """
 create table decks (
     name text primary key, digest text not null  -- of the source, to see that it changed
@@ -155,6 +156,14 @@ def decks(db: sqlite3.Connection) -> list[str]:
     return [str(name) for (name,) in db.execute("select name from decks order by rowid")]
 
 
+def used(db: sqlite3.Connection) -> list[str]:
+    """The decks with an answer."""
+    rows = db.execute(
+        "select name from decks where exists (select 1 from reviews join cards on cards.id = card where deck = name) order by rowid"
+    )
+    return [str(name) for (name,) in rows]
+
+
 def cards(db: sqlite3.Connection, deck: str, gone: bool = False) -> list[Card]:
     """Every card of a deck in the order of its notes; with `gone`, also those that left them, at the end."""
     wanted = "" if gone else " and not gone"
@@ -167,31 +176,48 @@ def card(db: sqlite3.Connection, number: int) -> Card:
 
 
 def due(
-    db: sqlite3.Connection, names: Sequence[str], now: float, section: str = "", new: int = 0, ahead: float = 0
+    db: sqlite3.Connection,
+    names: Sequence[str],
+    now: float,
+    section: str = "",
+    new: int = 0,
+    ahead: float = 0,
+    most: int = MANY,
+    shuffled: bool = False,
 ) -> list[Card]:
     """Cards to review, most overdue first, and behind them up to `new` that were never seen, in the order of the notes.
+
+    `most` of the first kind; `shuffled`: these in an order of the day instead.
 
     `section` is part of a heading above them, in any case; `ahead` counts cards as due that many seconds early.
     """
     chosen = f"deck in ({', '.join('?' * len(names))})"
-    seen = _cards(db, f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)} order by due, id", *names)
+    order = _order(now, shuffled)
+    seen = _cards(db, f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)} order by {order}", *names)
     fresh: list[Card] = []
     for name in names:
         if len(fresh) < new:
             unseen = f"where {_ready(now)} and deck = ? and state is null order by position"
             fresh += inside(_cards(db, unseen, name), section)[: new - len(fresh)]
-    return [*inside(seen, section), *fresh]
+    return [*inside(seen, section)[:most], *fresh]
 
 
 def first_due(
-    db: sqlite3.Connection, names: Sequence[str], now: float, new: int = 0, ahead: float = 0
+    db: sqlite3.Connection,
+    names: Sequence[str],
+    now: float,
+    new: int = 0,
+    ahead: float = 0,
+    most: int = MANY,
+    shuffled: bool = False,
 ) -> tuple[Card | None, int]:
     """The first of the cards that `due` gives, and how many they are, without reading the others."""
     chosen = f"deck in ({', '.join('?' * len(names))})"
     wanted = f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)}"
     (seen,) = db.execute(f"select count(*) from cards {wanted}", names).fetchone()
+    seen = min(seen, most)
     fresh, left = 0, new
-    first = _cards(db, f"{wanted} order by due, id limit 1", *names) if seen else []
+    first = _cards(db, f"{wanted} order by {_order(now, shuffled)} limit 1", *names) if seen else []
     for name in names:
         unseen = f"where {_ready(now)} and deck = ? and state is null"
         (n,) = db.execute(f"select count(*) from (select 1 from cards {unseen} limit ?)", (name, left)).fetchone()
@@ -255,6 +281,40 @@ def undo(db: sqlite3.Connection, review: int) -> int:
 def bury(db: sqlite3.Connection, number: int, until: float) -> None:
     """Hide a card up to a time; 0 brings it back."""
     db.execute("update cards set buried_until = ? where id = ?", (until, number))
+
+
+def unbury(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
+    """Bring back what is buried; how many cards that are."""
+    done = db.execute(
+        f"update cards set buried_until = 0 where buried_until > ? and deck in ({', '.join('?' * len(names))})",
+        (now, *names),
+    )
+    return done.rowcount
+
+
+def answers(db: sqlite3.Connection) -> list[tuple[int, float, int]]:
+    """Every answer as (card, time, rating), in the order of time."""
+    return [
+        (int(card), float(at), int(rating))
+        for card, at, rating in db.execute("select card, at, rating from reviews order by at")
+    ]
+
+
+def lapses(db: sqlite3.Connection, number: int) -> int:
+    """How often a card was forgotten after it had been learned."""
+    row = db.execute("select count(*) from reviews where card = ? and rating = 1 and state is not null", (number,))
+    return int(row.fetchone()[0])
+
+
+def repeated(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
+    """How many cards were asked today that had been answered on another day."""
+    began = day_start(now)
+    row = db.execute(
+        f"select count(distinct card) from reviews join cards on cards.id = card where deck in ({', '.join('?' * len(names))})"
+        " and at between ? and ? and exists (select 1 from reviews earlier where earlier.card = reviews.card and earlier.at < ?)",
+        (*names, began, now + AHEAD, began),
+    ).fetchone()
+    return int(row[0])
 
 
 def suspend(db: sqlite3.Connection, number: int, suspended: bool = True) -> None:
@@ -353,6 +413,11 @@ def next_day(now: float) -> float:
 def _ready(now: float) -> str:
     """SQL: the card may be asked. Nothing is buried for longer than a day, but by a clock that was ahead."""
     return f"not gone and not suspended and not (buried_until > {now!r} and buried_until <= {now + LONGEST_BURIED!r})"
+
+
+def _order(now: float, shuffled: bool) -> str:
+    """SQL: the most overdue first, or by chance, the same all day."""
+    return f"(id * 2654435761 + {int(day_start(now))} * 40503) % 4294967291, id" if shuffled else "due, id"
 
 
 def _is_due(now: float, ahead: float = 0, card: str = "cards") -> str:

@@ -24,6 +24,7 @@ from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule
 from clearhead.study.notes import Item
+from clearhead.study.settings import Settings
 from clearhead.terminal import Shown, echo, joined, styled
 
 if sys.platform != "win32":
@@ -33,6 +34,7 @@ if sys.platform != "win32":
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
 LISTED = 10  # cards that a search shows
+DEFAULTS = Settings()
 HELP = "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
 
 
@@ -44,6 +46,7 @@ class Wanted:
     section: str = ""
     new: int = 20  # cards a day that were never seen
     limit: int | None = None  # answers in this session
+    settings: Settings = DEFAULTS
 
 
 @dataclass
@@ -61,9 +64,20 @@ class Session:
 
 def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card]:
     """What waits now: what is due, then today's new cards; else what would be due in some minutes."""
+    left, most, shuffled = _today(db, wanted, now)
+    ready = decks.due(db, wanted.names, now, wanted.section, left, most=most, shuffled=shuffled)
+    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD, most=most)
+
+
+def _today(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[int, int, bool]:
+    """How many new and other cards are left of today's, and whether these come in an order of chance.
+
+    A card that was asked today already, and comes again, is no other one.
+    """
     left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
-    ready = decks.due(db, wanted.names, now, wanted.section, left)
-    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD)
+    done = decks.repeated(db, wanted.names, now)
+    most = decks.MANY if done < wanted.settings.reviews else 0
+    return left, min(most, max(0, wanted.settings.reviews - done)) if most else 0, wanted.settings.order == "random"
 
 
 def first(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[decks.Card | None, int]:
@@ -71,9 +85,9 @@ def first(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[decks.Car
     if wanted.section:
         waiting = queue(db, wanted, now)
         return (waiting[0] if waiting else None), len(waiting)
-    left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
-    card, n = decks.first_due(db, wanted.names, now, left)
-    return (card, n) if card is not None else decks.first_due(db, wanted.names, now, ahead=AHEAD)
+    left, most, shuffled = _today(db, wanted, now)
+    card, n = decks.first_due(db, wanted.names, now, left, most=most, shuffled=shuffled)
+    return (card, n) if card is not None else decks.first_due(db, wanted.names, now, ahead=AHEAD, most=most)
 
 
 def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
@@ -127,7 +141,8 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
         if not revealed:
             key = _key("[any key: answer, ?: help] ")
         else:
-            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time()), strict=True)
+            plan = session.wanted.settings.plan
+            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time(), plan), strict=True)
             told = [f"{n} {name} {schedule.spoken(seconds)}" for n, (name, seconds) in enumerate(waits, 1)]
             key = _key(f"[{', '.join(told)}] ")
         if key in ("q", "\x04", None):
@@ -252,10 +267,20 @@ def _wrapped(text: str, mark: str = "") -> list[str]:
 
 def _rate(session: Session, card: decks.Card, rating: int) -> None:
     now = time.time()
-    state, due = schedule.reviewed(_state(card), rating, now)
+    state, due = schedule.reviewed(_state(card), rating, now, session.wanted.settings.plan)
     done = decks.record_review(session.db, card.id, now, rating, json.dumps(state), due)
     session.ratings.append(rating)
-    session.undo.append((lambda: decks.undo(session.db, done), card.id, True))
+    leech = session.wanted.settings.leech
+    forgotten = decks.lapses(session.db, card.id) if rating == 1 and leech else 0
+
+    def take_back() -> None:
+        decks.undo(session.db, done)
+        decks.suspend(session.db, card.id, card.suspended)
+
+    session.undo.append((take_back, card.id, True))
+    if leech and forgotten >= leech:
+        decks.suspend(session.db, card.id)
+        echo(f"forgotten {forgotten} times: suspended. Write it anew, or `clearhead study unsuspend` asks it again")
 
 
 def _state(card: decks.Card) -> schedule.State | None:

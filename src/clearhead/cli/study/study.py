@@ -13,6 +13,7 @@ from clearhead.cli.study.deck_stats import stats
 from clearhead.cli.study.decks import GUIDE, cut, guide, known, opened, own
 from clearhead.cli.study.import_notes import import_
 from clearhead.cli.study.interview import interview
+from clearhead.cli.study.settings import fit, settings, unbury
 from clearhead.cli.study.write_back import write_back
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
@@ -32,12 +33,12 @@ OK, INTERRUPTED = 0, 130  # exit codes
 )
 @click.option("--deck", "deck", help="Review this deck; all of your own if not given, the guide if you have none.")
 @click.option("--section", default="", help="Only below headings that hold these words.")
-@click.option("--new", default=20, show_default=True, type=click.IntRange(0), help="New cards a day.")
+@click.option("--new", type=click.IntRange(0), help="New cards a day. Default: as `settings` has it, 20 at first.")
 @click.option("--limit", type=click.IntRange(1), help="End after this many answers.")
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, deck: str | None, section: str, new: int, limit: int | None, as_json: bool
+    ctx: click.Context, deck: str | None, section: str, new: int | None, limit: int | None, as_json: bool
 ) -> int | None:
     """Review questions and answers, your own notes or the guide, each when it is about to be forgotten.
 
@@ -56,13 +57,15 @@ def command(
 
     from clearhead.cli.study.review import Wanted, queue, review
     from clearhead.study import deck as decks
+    from clearhead.study.settings import load
 
     with opened() as db:
         guide(db)
         names = [known(db, deck)] if deck is not None else own(db) or [GUIDE]
         if section and not decks.inside([card for name in names for card in decks.cards(db, name)], section):
             raise UserError(f"no section of {', '.join(names)} holds {section!r}; `clearhead study search` finds cards")
-        wanted = Wanted(names, section, new, limit)
+        stored = load(db)
+        wanted = Wanted(names, section, stored.new if new is None else new, limit, stored)
         if as_json:
             keys = ("id", "deck", "section", "number", "question", "answer", "due")
             waiting = queue(db, wanted, time.time())[:limit]
@@ -176,5 +179,5 @@ def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
 
-for verb in (import_, write_back, check, interview, stats, export, restore):
+for verb in (import_, write_back, settings, fit, unbury, check, interview, stats, export, restore):
     command.add_command(verb)
