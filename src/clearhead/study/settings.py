@@ -37,8 +37,8 @@ def load(db: sqlite3.Connection) -> Settings:
     try:
         given = json.loads(text)
         known = {field.name for field in fields(Settings)}
-        told = Settings(**{key: value for key, value in given.items() if key in known})
-        return checked(Settings(**asdict(told) | {"parameters": tuple(map(float, told.parameters))}))
+        told = {key: value for key, value in given.items() if key in known}
+        return checked(Settings(**told | {"parameters": tuple(map(float, given.get("parameters", ())))}))
     except (ValueError, TypeError, AttributeError):
         raise UserError("the stored settings of reviews cannot be read; `clearhead study settings --reset`") from None
 
