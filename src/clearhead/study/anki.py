@@ -10,7 +10,6 @@ import importlib
 import io
 import itertools
 import json
-import os
 import re
 import sqlite3
 import tempfile
@@ -48,7 +47,7 @@ def package(name: str, cards: Sequence[Card], now: float) -> bytes:
         css=CSS,
     )
     made: dict[str, Any] = {}
-    shared = os.path.commonprefix([card.section for card in cards]) if len({card.section for card in cards}) > 1 else ()
+    shared = _shared([card.section for card in cards])
     media: dict[str, Path] = {}
     for card in cards:
         below = card.section[len(shared) : len(shared) + 1]
@@ -75,6 +74,14 @@ def package(name: str, cards: Sequence[Card], now: float) -> bytes:
             for i, image in enumerate(media.values()):
                 file.write(image, str(i))
     return content.getvalue()
+
+
+def _shared(sections: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    """The headings that stand above all, which name no deck of their own."""
+    first = min(sections, default=())
+    last = max(sections, default=())
+    n = next((i for i, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
+    return first[:n] if first != last else ()
 
 
 def as_html(text: str, folder: Path | None = None, media: dict[str, Path] | None = None) -> str:

@@ -35,7 +35,7 @@ IMAGES = (".png", ".jpg", ".jpeg", ".gif", ".svg", ".webp", ".bmp", ".avif")
 
 @dataclass(frozen=True)
 class Learned:
-    """One card of Anki: its identity, its answers as (seconds since 1970, rating 1 to 4), and whether it is suspended."""
+    """One card of Anki: its identity, its answers as (seconds since 1970, rating 1 to 4), whether it is suspended."""
 
     guid: str
     answers: tuple[tuple[float, int], ...]
@@ -61,10 +61,8 @@ def read(data: bytes, name: str) -> Package:
             names = set(file.namelist())
             inner = next((one for one in ("collection.anki21", "collection.anki2") if one in names), None)
             if inner is None or "collection.anki21b" in names:
-                raise UserError(
-                    f"{name} is {'of the newest format of Anki' if 'collection.anki21b' in names else 'no package of Anki'};"
-                    " export it from Anki with 'Support older Anki versions' ticked"
-                )
+                kind = "of the newest format of Anki" if "collection.anki21b" in names else "no package of Anki"
+                raise UserError(f"{name} is {kind}; export it from Anki with 'Support older Anki versions' ticked")
             database = _member(file, inner, LARGEST, name)
             media, left_out = _media(file, name)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:

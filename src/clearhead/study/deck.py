@@ -69,7 +69,8 @@ alter table cards add column line integer not null default 0;
 create table settings (key text primary key, value text not null) strict;
 create index cards_by_due on cards (due);
 """  # from version 1
-CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due, guid, source, line"
+CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
+    ", guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
 LONGEST_BURIED = 25 * 3600.0  # until the next day of study, on the day that clocks are turned back
 
@@ -159,7 +160,8 @@ def decks(db: sqlite3.Connection) -> list[str]:
 def used(db: sqlite3.Connection) -> list[str]:
     """The decks with an answer."""
     rows = db.execute(
-        "select name from decks where exists (select 1 from reviews join cards on cards.id = card where deck = name) order by rowid"
+        "select name from decks where exists"
+        " (select 1 from reviews join cards on cards.id = card where deck = name) order by rowid"
     )
     return [str(name) for (name,) in rows]
 
@@ -310,8 +312,9 @@ def repeated(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
     """How many cards were asked today that had been answered on another day."""
     began = day_start(now)
     row = db.execute(
-        f"select count(distinct card) from reviews join cards on cards.id = card where deck in ({', '.join('?' * len(names))})"
-        " and at between ? and ? and exists (select 1 from reviews earlier where earlier.card = reviews.card and earlier.at < ?)",
+        "select count(distinct card) from reviews join cards on cards.id = card"
+        f" where deck in ({', '.join('?' * len(names))}) and at between ? and ?"
+        " and exists (select 1 from reviews earlier where earlier.card = reviews.card and earlier.at < ?)",
         (*names, began, now + AHEAD, began),
     ).fetchone()
     return int(row[0])

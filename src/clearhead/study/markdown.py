@@ -1,7 +1,7 @@
 """Answers as a tree of tokens: CommonMark by markdown-it, with tables and with mathematics between dollar signs.
 
 `$...$` becomes a token `math_inline`; `$$...$$` becomes a block `math_block`, out of the paragraph that it stands in.
-So do the other ways of writing mathematics: `\\(...\\)`, `\\[...\\]`, environments of LaTeX, blocks of the language `math`.
+So do the other ways to write mathematics: `\\(...\\)`, `\\[...\\]`, environments of LaTeX, blocks named `math`.
 HTML never passes: of the tags that notes use, images and emphasis become Markdown and the rest is left out.
 Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` in a browser).
 """

@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clearhead.study.wording import (
+    ABOUT_CELL,
+    ANSWER_CELL,
     ANSWER_LABEL,
     BARE_LABEL,
     LONGEST,
     MARKS,
+    QUESTION_CELL,
     QUESTION_LABEL,
     TAG,
     asks,
@@ -39,15 +42,6 @@ HTML_HEADING = re.compile(r"[ \t]*<h([1-6])\b[^<>]*>(.*?)</h\1>[ \t]*", re.IGNOR
 SUMMARY = re.compile(r"<summary\b[^<>]*>", re.IGNORECASE)
 FENCE = re.compile(r"(?:[ \t]|>[ \t]?|[-*+][ \t]+|[0-9]{1,4}[.)][ \t]+)*(`{3,}|~{3,})([^`]*)")
 ENVIRONMENT = re.compile(r"[ \t]*\\begin\{([a-z]{1,20}\*?)\}")
-QUESTION_CELL = re.compile(
-    r"(?:interview )?(?:questions?|q|front|terms?|prompt|concept|问题|題目|题目|질문|문제|вопросы?|pregunta|frage|pergunta|質問)",
-    re.IGNORECASE,
-)
-ANSWER_CELL = re.compile(
-    r"(?:short |sample )?(?:answers?|a|back|definitions?|explanation|response|答案|回答|答|답변|답|ответы?|respuesta|antwort|"
-    r"resposta|meaning|description)",
-    re.IGNORECASE,
-)
 GAP = re.compile(
     r"==([^=\s][^=]{0,300})==|\{\{c[0-9]+::([^{}:]{1,300})(?:::[^{}]{0,100})?\}\}|\{\{cloze ([^{}]{1,300})\}\}"
 )
@@ -72,7 +66,7 @@ class Style:
 
 @dataclass(frozen=True)
 class Mark:
-    """Lines count from 0. The answer begins in line `after`, behind the words `inline`, and ends by `stop` if it is set."""
+    """Lines count from 0. The answer is `inline` and what stands from line `after` on, up to `stop` if it is set."""
 
     line: int
     after: int
@@ -410,9 +404,8 @@ def _lead(lead: str, number: int | None, rest: str) -> tuple[str, int | None, st
             lead, number = "Q", int(given) if given else number
         elif (found := NUMBER.match(plain)) or (found := OUTLINE.match(plain)) or (found := CJK_NUMBER.match(plain)):
             if lead == "Q" or number is None:
-                digits = re.match(r"\(?([0-9０-９]+)", plain)
-                outline = re.match(r"[0-9]+(?:\.[0-9]+)+", plain)
-                number = int((digits[1] if outline is None else outline[0].rsplit(".", 1)[1]).translate(DIGITS)) if digits else number  # fmt: skip
+                digits = re.match(r"\(?(?:[0-9]+\.)*([0-9０-９]+)", plain)  # of `9.1` the last
+                number = int(digits[1].translate(DIGITS)) if digits else number
             lead = lead or "n"
         elif (found := LEVEL_TAG.match(plain)) or (lead and (found := ROMAN.match(plain))):
             pass
@@ -588,7 +581,7 @@ def _rows(lines: Sequence[str], head: list[str], start: int, end: int) -> Iterat
     elif asking is None and telling:
         asking = telling - 1
     elif asking is not None and telling is None and asking + 1 < len(head):
-        telling = asking + 1 if not re.search(r"(?i)level|difficulty|link|tag|topic|status|done|company", plain[asking + 1]) else None  # fmt: skip
+        telling = None if ABOUT_CELL.search(plain[asking + 1]) else asking + 1
     if asking is None:
         return
     for i, row in zip(range(start, end), rows, strict=True):

@@ -14,10 +14,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from clearhead.errors import UserError
-from clearhead.study.marks import ANSWER_CELL, QUESTION_CELL
 from clearhead.study.notes import LARGEST, Item, Notes
 from clearhead.study.styles import Seen, recognize
-from clearhead.study.wording import asks
+from clearhead.study.wording import ANSWER_CELL, QUESTION_CELL, TOPIC_CELL, asks
 
 KINDS = {".ipynb": "notebook", ".html": "html", ".htm": "html", ".org": "org", ".csv": "csv", ".tsv": "csv"}
 TEXTS = (".md", ".markdown", ".mdown", ".mkd", ".mdx", ".txt", ".text", ".rst", ".qmd", ".rmd", "")
@@ -346,7 +345,7 @@ def _columns(rows: Sequence[Sequence[str]], special: set[int], tags: int | None)
     asking = next((i for i, cell in enumerate(names) if QUESTION_CELL.fullmatch(cell)), None)
     telling = next((i for i, cell in enumerate(names) if ANSWER_CELL.fullmatch(cell) and i != asking), None)
     if asking is not None and telling is not None:
-        topic = next((i for i, cell in enumerate(names) if re.fullmatch(r"(?i)tags?|topics?|category|section|deck|subject", cell)), None)  # fmt: skip
+        topic = next((i for i, cell in enumerate(names) if TOPIC_CELL.fullmatch(cell)), None)
         return asking, telling, tags if tags is not None else topic, 1
     plain = [i for i in range(max(map(len, rows))) if i not in special]
     if len(plain) >= 3:  # a column of numbers before

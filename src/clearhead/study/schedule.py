@@ -78,9 +78,8 @@ def fitted(answers: Sequence[tuple[int, float, int]]) -> tuple[float, ...]:
         raise UserError(f"there are {len(answers)} answers; {LEAST_FIT} are needed to fit the schedule to them")
     fsrs = _package()
     logs = [
-        fsrs.ReviewLog(card_id=card, rating=fsrs.Rating(rating), review_datetime=datetime.fromtimestamp(at, UTC), review_duration=None)
-        for card, at, rating in answers
-    ]  # fmt: skip
+        fsrs.ReviewLog(card, fsrs.Rating(rating), datetime.fromtimestamp(at, UTC), None) for card, at, rating in answers
+    ]
     try:
         found = fsrs.Optimizer(logs).compute_optimal_parameters()
     except ImportError:

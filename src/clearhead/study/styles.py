@@ -8,7 +8,7 @@ questions, and stands outside of all answers, is taken too. Deliberately not her
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from clearhead.study.marks import MARKS, Mark, Page, Style, page
@@ -16,7 +16,6 @@ from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
     TAG,
-    asks,
     asks,
     is_answer_label,
     is_furniture,
@@ -49,9 +48,9 @@ class Seen:
 
 
 def recognize(text: str, family: str = "") -> Seen:
-    """Read notes in the style that they have, or in the one that is asked for; no items where there is none.
+    r"""Read notes in the style that they have, or in the one that is asked for; no items where there is none.
 
-    >>> seen = recognize("# Notes\\n\\n### Q: What barks?\\n\\nA dog.\\n\\n### Q: What has a trunk?\\n\\nAn elephant.\\n")
+    >>> seen = recognize("### Q: What barks?\n\nA dog.\n\n### Q: What has a trunk?\n\nAn elephant.\n")
     >>> seen.styles, [(item.question, item.answer) for item in seen.notes.items]
     ((('### Q: ...', 2),), [('What barks?', 'A dog.'), ('What has a trunk?', 'An elephant.')])
     """
@@ -104,8 +103,8 @@ def _chosen(found: Page, family: str) -> list[Mark]:
         taken = _answers(found, chosen)
         free = [mark for mark in group if mark.asks or style.family == "card"]
         free = [mark for mark in free if mark.line not in taken and not found.lines[mark.line].startswith(">")]
-        many = 1 if style.family in ("heading", "details", "label", "card", "table", best.family) or any(mark.lead == "Q" for mark in free) else 2  # fmt: skip
-        if len(free) >= many:
+        telling = style.family in ("heading", "details", "label", "card", "table", best.family)
+        if len(free) >= (1 if telling or any(mark.lead == "Q" for mark in free) else 2):
             chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
     return chosen
 
@@ -144,7 +143,7 @@ def _thread(found: Page, group: list[Mark]) -> list[Mark]:
 
 
 def _outer(run: Sequence[Mark]) -> list[Mark]:
-    """The main thread of one section: after `n` comes `n + 1`; what lies between, and is no question, is an inner list."""
+    """The main thread of one section: after `n` comes `n + 1`; what lies between and asks nothing is an inner list."""
     kept: list[Mark] = []
     at = 0
     while at < len(run):
@@ -154,7 +153,7 @@ def _outer(run: Sequence[Mark]) -> list[Mark]:
             kept.append(mark)
             at += 1
             continue
-        ahead = next((i for i in range(at, len(run)) if run[i].number == last + 1 and (run[i].asks or not any(one.asks for one in run[at:i])) and _ends_run(run, at, i)), None)  # fmt: skip
+        ahead = next((i for i in _going_on(run, at, last + 1) if _ends_run(run, at, i)), None)
         if ahead is None:
             if any(one.asks for one in kept) and not any(one.asks for one in run[at:]):
                 break
@@ -164,6 +163,15 @@ def _outer(run: Sequence[Mark]) -> list[Mark]:
             kept += [one for one in run[at:ahead] if one.asks and not run[ahead].asks]
             at = ahead
     return kept
+
+
+def _going_on(run: Sequence[Mark], at: int, number: int) -> Iterator[int]:
+    """Where the number stands that is due, before a question of another number."""
+    for i in range(at, len(run)):
+        if run[i].number == number:
+            yield i
+        if run[i].asks:
+            return
 
 
 def _ends_run(run: Sequence[Mark], start: int, end: int) -> bool:
@@ -525,9 +533,8 @@ def _data(question: str, lines: Sequence[str], answer: str) -> str:
         return ""
     below = answer.split("\n")
     points = [line for line in below if re.match(r"[ \t]*[-*+•][ \t]", line)]
-    if "" in below or len(points) != len(below) or sum("=" in line or bool(re.search(r"\d", line)) for line in points) < 0.6 * len(points):  # fmt: skip
-        return ""
-    return answer
+    posed = sum("=" in line or bool(re.search(r"\d", line)) for line in points)
+    return answer if "" not in below and len(points) == len(below) and posed >= 0.6 * len(points) else ""
 
 
 def _parted(question: str) -> tuple[str, str] | None:
@@ -540,7 +547,7 @@ def _parted(question: str) -> tuple[str, str] | None:
 
 
 def answer_text(lines: Sequence[str], inline: str = "") -> str:
-    """An answer without its label, the fold around it, the quotation of all of it, and links of navigation at its end."""
+    """An answer without its label, a fold or a quotation around all of it, and the links of navigation."""
     kept = _unfolded([line for line in lines if not leads_back(line)])
     if any(line.startswith("<div") for line in kept):
         kept = EMPTY.sub("", "\n".join(kept)).split("\n")

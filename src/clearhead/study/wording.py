@@ -77,6 +77,17 @@ GENERIC = re.compile(  # names of parts of an answer
     r"参考|参考资料|代码|示例|总结|优点|缺点|참고|예시|пример|beispiel|exemple|ejemplo|references?|further reading|links?|sources?",
     re.IGNORECASE,
 )
+QUESTION_CELL = re.compile(
+    r"(?:interview )?(?:questions?|q|front|terms?|prompt|concept|问题|題目|题目|질문|문제|вопросы?|pregunta|frage|pergunta|質問)",
+    re.IGNORECASE,
+)
+ANSWER_CELL = re.compile(
+    r"(?:short |sample )?(?:answers?|a|back|definitions?|explanation|response|答案|回答|答|답변|답|ответы?|respuesta|antwort|"
+    r"resposta|meaning|description)",
+    re.IGNORECASE,
+)
+TOPIC_CELL = re.compile(r"tags?|topics?|category|section|deck|subject", re.IGNORECASE)
+ABOUT_CELL = re.compile(r"level|difficulty|link|tag|topic|status|done|company", re.IGNORECASE)
 ANCHOR = re.compile(r"\[[^\[\]]{0,400}(?:\[[^\[\]]{0,100}\][^\[\]]{0,100})?\]\(\s*#[^()]*(?:\([^()]*\)[^()]*)*\)")
 LINKED = re.compile(r"!?\[[^\[\]]{0,400}\]\([^()]{0,800}\)")
 BACK = re.compile(r"back[ \t]+to[ \t]+(?:the[ \t]+)?(?:top|index|contents?|table.{0,30}|questions?|main.{0,20})|"

@@ -79,7 +79,7 @@ def _one(text: str, edit: Edit) -> str | None:
         while after > before and not region[after - 1].strip():
             after -= 1
         if not edit.was_answer:
-            lines[start:end] = ["", *new, *([""] if end < len(lines) else [""])]
+            lines[start:end] = ["", *new, ""]
         else:
             lines[start:end] = [*region[:before], *new, *region[after:]]
     return end_of_line.join(lines)

@@ -92,13 +92,16 @@ def import_(
 
 
 def _renamed(db: sqlite3.Connection, name: str, notes: "Notes", relink: bool, quiet: bool) -> str | None:
-    """The deck of the same notes under the name that their file had; it is called as they are now, where that is meant."""
+    """The deck of the same notes under the name that their file had, called as they are now where that is meant."""
     from clearhead.study.deck import rename
     from clearhead.study.relink import renamed
 
     was = renamed(db, name, notes, own(db))
-    if was is None or not (relink or _agreed(f"these are the notes of the deck {was!r}, whose file is gone; go on with it?", quiet)):  # fmt: skip
-        if was is not None and not quiet:
+    if was is None:
+        return None
+    asked = f"these are the notes of the deck {was!r}, whose file is gone; go on with it?"
+    if not relink and not _agreed(asked, quiet):
+        if not quiet:
             echo(f"the deck {was!r} has most of these questions, and its file is gone; --relink goes on with it")
         return None
     rename(db, was, name)
@@ -119,7 +122,7 @@ def _relinked(db: sqlite3.Connection, name: str, relink: bool, quiet: bool) -> l
             join(db, link)
             done.append((old, new))
     if not quiet:
-        for old, new in done:
+        for _, new in done:
             echo(f"relinked: {cut(new)}")
         left = len(found) - len(done)
         if left and not sys.stdin.isatty():

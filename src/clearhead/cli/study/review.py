@@ -35,7 +35,10 @@ AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is
 WIDTH = 80
 LISTED = 10  # cards that a search shows
 DEFAULTS = Settings()
-HELP = "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
+HELP = (
+    "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit,"
+    " / search, q quit"
+)
 
 
 @dataclass(frozen=True)
