@@ -88,10 +88,13 @@ def test_gaps_and_reversed_cards(tmp_path: Path) -> None:
                    "update cards set ord = 1 where id = (select max(id) from cards)")  # fmt: skip
     assert read(both, "b.apkg").items[1].question == "A dog."
     model["type"] = 1
-    gaps = changed(data, f"update col set models = '{json.dumps(models).replace(chr(39), chr(39) * 2)}'",
-                   "update notes set flds = '{{c1::Adam::who}} divides by {{c2::the root}}' || char(31) || char(31)")  # fmt: skip
+    gaps = changed(
+        data,
+        f"update col set models = '{json.dumps(models).replace(chr(39), chr(39) * 2)}'",
+        "update notes set flds = '{{c1::Adam::who}} divides by {{c2::it}}' || char(31) || char(31)",
+    )
     one, _ = read(gaps, "g.apkg").items
-    assert (one.question, one.answer) == ("[who] divides by the root", "**Adam** divides by the root")
+    assert (one.question, one.answer) == ("[who] divides by it", "**Adam** divides by it")
 
 
 def sqlite3_value(data: bytes, query: str) -> str:

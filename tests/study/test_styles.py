@@ -155,9 +155,12 @@ def test_questions_and_answers(name: str) -> None:
         assert "top](" not in item.answer.lower() and "back to top" not in item.answer
 
 
-PIECES = """### |# |- |  - |1. |2) |**|Q: |A: |What is it?|words|```|$$|<details>|<summary>|</summary>|</details>|::|?|>>|
-#card|==|---|> |<!--|-->|[a](#b)|Answer|: |\\[|    |\t|{{c1::x}}|??? |**1.**|１）|。|<div>""".split("|")
-PIECES += ["\n", "\n\n", "|", "|-|-|"]
+PIECES = [
+    "### ", "# ", "- ", "  - ", "1. ", "2) ", "**", "Q: ", "A: ", "What is it?", "words", "```", "$$",
+    "<details>", "<summary>", "</summary>", "</details>", "::", "?", ">>", "#card", "==", "---", "> ", "<!--",
+    "-->", "[a](#b)", "Answer", ": ", "\\[", "    ", "\t", "{{c1::x}}", "??? ", "**1.**", "１）", "。", "<div>",
+    "\n", "\n\n", "|", "|-|-|",
+]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
@@ -180,8 +183,8 @@ def test_a_style_that_was_asked_for_is_the_only_one(family: str) -> None:
 
 
 def test_what_was_left_is_named() -> None:
-    text = "# N\n\n### 1. What is A?\n\nOne.\n\n- **What is inside?**\n\n### 2. What is B?\n\nTwo.\n\n### 3. Topic\n\nThree.\n"
-    text += "\n## Other\n\nAlone.\n"
+    text = "# N\n\n### 1. What is A?\n\nOne.\n\n- **What is inside?**\n\n### 2. What is B?\n\nTwo.\n\n"
+    text += "### 3. Topic\n\nThree.\n\n## Other\n\nAlone.\n"
     seen = recognize(text)
     assert seen.styles == (("### 1. ...", 3),) and seen.doubtful == ((13, "Topic"),)
     assert [line.text for line in seen.notes.stray] == ["Alone."]

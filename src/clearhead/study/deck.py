@@ -69,8 +69,8 @@ alter table cards add column line integer not null default 0;
 create table settings (key text primary key, value text not null) strict;
 create index cards_by_due on cards (due);
 """  # from version 1
-CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
-    ", guid, source, line"
+PLACE = "id, deck, section, number, question, answer, position"
+CARD = f"{PLACE}, suspended, buried_until, gone, state, due, guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
 LONGEST_BURIED = 25 * 3600.0  # until the next day of study, on the day that clocks are turned back
 
