@@ -32,7 +32,7 @@ DEEPEST = 9  # level of a heading
 HEADING = re.compile(r"(#{1,9})(?:[ \t]+|(?=[^\s#!]))(.*)")
 BULLET = re.compile(r"[-*+•●▪◦➤➢][ \t]+(?:\[[ xX]\][ \t]+)?")
 NUMBER = re.compile(r"\(?([0-9０-９]{1,5})(?:[ \t]*([)）、．])[ \t]*|\\?([.:])(?:[ \t]+|(?=[A-Z\u00c0-\uffff*_`\[])))")
-OUTLINE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3})+[.)]?[ \t]+|[0-9]{1,4}[ \t]*[-–—|][ \t]+")
+OUTLINE = re.compile(r"[0-9]{1,3}(?:[.-][0-9]{1,3})+[.)]?[ \t]+|[0-9]{1,4}[ \t]*[-–—|][ \t]+")
 CJK_NUMBER = re.compile(r"[一二三四五六七八九十百]{1,4}[、．.][ \t]*")
 ROMAN = re.compile(r"(?:[ivx]{1,6}|[a-z])[.)][ \t]+")
 LEVEL_TAG = re.compile(r"\[[A-Za-z]{1,8}\][ \t]+(?=\S)")  # [E] easy, [M], [H]
@@ -60,7 +60,7 @@ JOINED = 8  # lines that one question may have
 class Style:
     """How a question is marked. `level`: of a heading, else the columns before a list's sign."""
 
-    family: str  # one of `styles.FAMILIES`; of a bullet also bullet-bold or bullet-letter
+    family: str  # one of `styles.FAMILIES`; of a bullet also bullet-bold, bullet-letter or bullet-link
     level: int = 0
 
 
@@ -370,6 +370,9 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
         return _paragraph_mark(lines, at, indent)
     if not rest or is_answer_label(rest) or (ANSWER_LABEL.match(rest) and not asks(rest) and family != "heading"):
         return None
+    if family == "bullet" and (linked := re.fullmatch(r"\[([^\[\]]{3,})\]\(#?[^()]*\)", rest)) and is_anchor(rest):
+        lead, number, rest = _lead("", None, linked[1].strip())
+        return Mark(at, after, Style("bullet-link", level), lead, number, _clean(rest), "", None, asks(rest))
     if (is_anchor(rest) and family != "heading") or is_navigation(rest):
         return None
     if (
@@ -404,7 +407,7 @@ def _lead(lead: str, number: int | None, rest: str) -> tuple[str, int | None, st
             lead, number = "Q", int(given) if given else number
         elif (found := NUMBER.match(plain)) or (found := OUTLINE.match(plain)) or (found := CJK_NUMBER.match(plain)):
             if lead == "Q" or number is None:
-                digits = re.match(r"\(?(?:[0-9]+\.)*([0-9０-９]+)", plain)  # of `9.1` the last
+                digits = re.match(r"\(?(?:[0-9]+[.-])*([0-9０-９]+)", plain)  # of `9.1` the last
                 number = int(digits[1].translate(DIGITS)) if digits else number
             lead = lead or "n"
         elif (found := LEVEL_TAG.match(plain)) or (lead and (found := ROMAN.match(plain))):

@@ -28,10 +28,12 @@ from clearhead.study.wording import (
 FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
 GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
+FOLLOWUPS = 0.8  # share of questions from which bullets within bullets are questions too
 FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
 EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
 EMPTY = re.compile(r"^<(div|p)\b[^<>\n]*>\s*</\1>[ \t]*$", re.MULTILINE)
 ADMONITION = re.compile(r"[ \t]*(?:\?\?\?\+?|!!!|:::)[ \t]*(?:\w+)?[ \t]*\"?([^\"]*)\"?[ \t]*")
+LINK = re.compile(r"[ \t]*[-*+][ \t]+(?:\[[ xX]\][ \t]+)?\[")
 LISTED = re.compile(r"[-*+][ \t]|[0-9]{1,4}[.)][ \t]")
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
@@ -70,6 +72,7 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     """The marks that begin questions."""
     marks = [mark for mark in found.marks if mark.style.family.startswith(family) and mark.question]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
+    marks = _without_contents(found, marks)
     asking = [mark.line for mark in marks if mark.asks]
     tables = {mark.line for mark in marks if mark.style.family == "table"}
     by_style: dict[Style, list[Mark]] = defaultdict(list)
@@ -91,6 +94,11 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if best.family == "heading" and sum(mark.lead == "Q" for mark in chosen) >= 0.5 * len(chosen):
         labeled = [mark for mark in marks if mark.style.family == "heading" and mark.lead == "Q"]
         chosen = sorted({mark.line: mark for mark in (*chosen, *labeled)}.values(), key=lambda mark: mark.line)
+    if best.family == "bullet":
+        for style, group in groups.items():
+            nested = style.family == "bullet" and style.level > best.level
+            if nested and sum(mark.asks for mark in group) >= FOLLOWUPS * len(group):
+                chosen = sorted([*chosen, *(mark for mark in group if mark.asks)], key=lambda mark: mark.line)
     others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
     for style in others:
         group = groups[style]
@@ -107,6 +115,25 @@ def _chosen(found: Page, family: str) -> list[Mark]:
         if len(free) >= (1 if telling or any(mark.lead == "Q" for mark in free) else 2):
             chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
     return chosen
+
+
+def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
+    """Without tables of contents: links that repeat a question of below, or that have nothing below them."""
+    last: dict[str, int] = {}
+    for mark in marks:
+        last[mark.question.casefold()] = mark.line
+    kept = [
+        mark
+        for mark in marks
+        if mark.style.family != "bullet-link" or (mark.asks and last[mark.question.casefold()] == mark.line)
+    ]
+    links = [mark for mark in kept if mark.style.family == "bullet-link"]
+    told = sum((at := _next_line(found, mark.after)) is not None and not _is_link(found.lines[at]) for mark in links)
+    return kept if told >= 0.2 * len(links) else [mark for mark in kept if mark.style.family != "bullet-link"]
+
+
+def _is_link(line: str) -> bool:
+    return LINK.match(line) is not None or line.startswith(("#", "**", "---"))
 
 
 def _group(mark: Mark) -> Style:
@@ -199,6 +226,8 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
         group = led
     elif family == "bold" and asking >= 0.5 * len(group):
         group = [mark for mark in group if mark.asks or mark.lead]
+    if family == "bullet":
+        group = _asking_sections(found, group)
     if family == "heading":
         title = next(iter(found.headings), None)
         group = [mark for mark in group if mark.lead or not is_generic(mark.question)]
@@ -206,6 +235,15 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
         if len(group) == 1 and group[0].line == title and group[0].style.level == 1 and not group[0].lead:
             group = group if asking_lines == [title] else []
     return group
+
+
+def _asking_sections(found: Page, group: Sequence[Mark]) -> list[Mark]:
+    """Of bullets, those below headings where most of them ask: an introduction and a list of sources do not."""
+    sections: dict[int, list[Mark]] = defaultdict(list)
+    for mark in group:
+        sections[bisect_left(found.heading_lines, mark.line)].append(mark)
+    most = [marks for marks in sections.values() if sum(mark.asks for mark in marks) >= 0.5 * len(marks)]
+    return [mark for marks in most for mark in marks]
 
 
 def _is_section(found: Page, mark: Mark, asking: Sequence[int], tables: set[int]) -> bool:
@@ -470,6 +508,7 @@ def _named(mark: Mark) -> str:
         "bullet": "- ...",
         "bullet-bold": "- **...**",
         "bullet-letter": "- a. ...",
+        "bullet-link": "- [...](#...)",
         "label": "Q: ...",
         "details": "<details><summary>...",
         "table": "| question | answer |",

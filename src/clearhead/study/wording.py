@@ -27,7 +27,7 @@ SETTING = frozenset("given suppose assume for consider imagine if let in you you
 NAMING = frozenset(("of", "=", "-", ":", "–", "—", "to"))  # "List of papers", "How to contribute" name a section
 ANYWHERE = re.compile(
     r"什么|什麼|如何|怎么|怎樣|怎样|为什么|為什麼|为何|哪些|哪个|哪几|区别|區別|是否|有何|能否|简述|介绍一下|介绍下|谈谈|说说|解释|"
-    r"讲讲|讲一下|说一下|了解吗|吗[?？]?$|とは|なぜ|どのよう|ですか|違い|説明|무엇|왜|어떻게|어떤|차이|설명|까요|나요|인가"
+    r"讲讲|讲一下|说一下|了解吗|吗[?？]?$|とは|なぜ|どのよう|ですか|違い|説明|무엇|왜|어떻게|어떤|차이|설명|까요|나요|인가|알려주|알려 주|얘기하|말해|표현해|적어"
 )
 MARKS = "?？؟"
 TAIL = re.compile(r"[\s*_`~#:.)\]}>\"'”’!⭐★☆✨🔥👶🚀✅❓❔💡📌🌟🔹⬆️\ufe0f-]+$")
