@@ -254,6 +254,29 @@ def test_tables_of_cards(text: str, items: list[tuple[tuple[str, ...], str, str]
             [("What is a?", "One."), ("What is b?", "Two.")],
         ),
         ('### Q1: What?\n\n??? "Show answer"\n    So.\n', [("What?", "So.")]),
+        ("### What is a?\n\nOne\n---\n\n### What is b?\n\nTwo\n---\n", [("What is a?", "One"), ("What is b?", "Two")]),
+        (
+            "> **Q: What is a?**\n\nOne.\n\n> **Q: What is b?**\n\nTwo.\n",
+            [("What is a?", "One."), ("What is b?", "Two.")],
+        ),
+        ("## Question: What is a?\n**Answer**: One.\n", [("What is a?", "One.")]),
+        (
+            "## Question 1\n\nWhat is a?\n\n### Answer\n\nOne.\n\n## Question 2\n\nAnd b?\n\n### Answer\n\nTwo.\n",
+            [("What is a?", "One."), ("And b?", "Two.")],
+        ),
+        ("### Q1: What is a?\n\n- one\n\nQ2. What is b?\n- two\n", [("What is a?", "- one"), ("What is b?", "- two")]),
+        (
+            "**What is the difference of\na and b?**\n\nNone.\n\n**Why?**\n\nSo.\n",
+            [("What is the difference of a and b?", "None."), ("Why?", "So.")],
+        ),
+        (
+            "## A\n\n### Warmup\n\nSlow.\n\n### Clipping\n\nBounds.\n\n#### Why?\n\nSo.\n\n### Decay\n\nLess.\n",
+            [("Warmup", "Slow."), ("Clipping", "Bounds.\n\n#### Why?\n\nSo."), ("Decay", "Less.")],
+        ),
+        (
+            "- [What a?](#a)\n- [Why b?](#b)\n\n# Answers\n\n- [What a?](#a)\n\n  One.\n\n- [Why b?](#b)\n\n  Two.\n",
+            [("What a?", "One."), ("Why b?", "Two.")],
+        ),
         ("No question here.\n\nNor here.\n", []),
         ("", []),
     ],

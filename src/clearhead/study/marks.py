@@ -272,7 +272,8 @@ def _fold(lines: Sequence[str], start: int, end: int) -> Fold:
 
 
 def _setext(lines: list[str], opaque: set[int]) -> None:
-    """A line that is underlined, as the heading that it is."""
+    """A line that is underlined, as the heading it is. `---` below words may be a rule where headings have `#`."""
+    signed = sum(line.startswith("#") and i not in opaque for i, line in enumerate(lines)) > 1
     for i in range(1, len(lines)):
         rule = lines[i].strip()
         if (
@@ -284,7 +285,9 @@ def _setext(lines: list[str], opaque: set[int]) -> None:
             continue
         words = lines[i - 1].strip()
         alone = i < 2 or not lines[i - 2].strip()
-        if words and alone and len(words) < 120 and not re.match(r"[#>|<`~*+-]|[0-9]+[.)]", words):
+        doubtful = rule[0] == "-" and (words[-1:] in ".!?:;,。" or len(rule) < min(6, len(words) // 2))
+        doubtful = doubtful or (rule == "---" and signed)
+        if words and alone and not doubtful and len(words) < 120 and not re.match(r"[#>|<`~*+-]|[0-9]+[.)]", words):
             lines[i - 1] = f"{'#' if rule[0] == '=' else '##'} {words}"
             lines[i] = ""
 
@@ -306,6 +309,8 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
     card = _card(lines, at)
     if card is not None:
         return card
+    if rest[0] == ">" and (quoted := rest.lstrip("> \t"))[:2] in ("**", "Q:", "Q1", "Q.") and asks(quoted):
+        rest = quoted
     if rest[0].isalpha() and not QUESTION_LABEL.match(rest) and not CJK_NUMBER.match(rest) and not _is_bare_label(rest):
         return _paragraph_mark(lines, at, indent)
     if rest[0] == "<":

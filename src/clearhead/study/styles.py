@@ -15,6 +15,7 @@ from clearhead.study.marks import MARKS, Mark, Page, Style, page
 from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
+    DRESSED_LABEL,
     TAG,
     asks,
     is_answer_label,
@@ -28,6 +29,7 @@ from clearhead.study.wording import (
 FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
 GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
+LONGEST_LIST = 100  # lines of a numbered list within an answer
 FOLLOWUPS = 0.8  # share of questions from which bullets within bullets are questions too
 FOLLOWED = 0.6  # share of items that have an answer label, from which what stands before it belongs to the question
 EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
@@ -94,12 +96,19 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if best.family == "heading" and sum(mark.lead == "Q" for mark in chosen) >= 0.5 * len(chosen):
         labeled = [mark for mark in marks if mark.style.family == "heading" and mark.lead == "Q"]
         chosen = sorted({mark.line: mark for mark in (*chosen, *labeled)}.values(), key=lambda mark: mark.line)
+    elif best.family == "heading" and len(chosen) < 3 and not family:
+        topics = _topics(found, groups)
+        if not any(mark.lead for mark in chosen) and len(topics) >= 3 * len(chosen):
+            return topics
+    if 2 * sum(mark.lead == "Q" for mark in chosen) >= len(chosen):
+        chosen = _counted_on(chosen, marks)
     if best.family == "bullet":
         for style, group in groups.items():
             nested = style.family == "bullet" and style.level > best.level
             if nested and sum(mark.asks for mark in group) >= FOLLOWUPS * len(group):
                 chosen = sorted([*chosen, *(mark for mark in group if mark.asks)], key=lambda mark: mark.line)
     others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
+    taken = _answers(found, chosen)
     for style in others:
         group = groups[style]
         sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
@@ -108,13 +117,24 @@ def _chosen(found: Page, family: str) -> list[Mark]:
             group = [mark for mark in group if mark.question.rstrip("* ")[-1:] in MARKS]
         if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
             continue
-        taken = _answers(found, chosen)
         free = [mark for mark in group if mark.asks or style.family == "card"]
         free = [mark for mark in free if mark.line not in taken and not found.lines[mark.line].startswith(">")]
         telling = style.family in ("heading", "details", "label", "card", "table", best.family)
         if len(free) >= (1 if telling or any(mark.lead == "Q" for mark in free) else 2):
             chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
+            taken = _answers(found, chosen)
     return chosen
+
+
+def _counted_on(chosen: Sequence[Mark], marks: Sequence[Mark]) -> list[Mark]:
+    """With labeled questions of another style, whose number is the next one: `### Q1`, `### Q2`, then `Q3.`"""
+    kept: list[Mark] = []
+    lines = {mark.line for mark in chosen}
+    for mark in sorted({*chosen, *(mark for mark in marks if mark.lead == "Q" and mark.asks)}, key=lambda m: m.line):
+        last = kept[-1].number if kept else None
+        if mark.line in lines or (last is not None and mark.number == last + 1):
+            kept.append(mark)
+    return kept
 
 
 def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
@@ -172,6 +192,7 @@ def _thread(found: Page, group: list[Mark]) -> list[Mark]:
 def _outer(run: Sequence[Mark]) -> list[Mark]:
     """The main thread of one section: after `n` comes `n + 1`; what lies between and asks nothing is an inner list."""
     kept: list[Mark] = []
+    asking = [i for i, mark in enumerate(run) if mark.asks]
     at = 0
     while at < len(run):
         mark = run[at]
@@ -182,8 +203,8 @@ def _outer(run: Sequence[Mark]) -> list[Mark]:
             continue
         ahead = next((i for i in _going_on(run, at, last + 1) if _ends_run(run, at, i)), None)
         if ahead is None:
-            if any(one.asks for one in kept) and not any(one.asks for one in run[at:]):
-                break
+            if asking and asking[0] < at and asking[-1] < at:
+                break  # nothing asks any more: what is left is a list within the last answer
             kept.append(mark)
             at += 1
         else:
@@ -194,7 +215,7 @@ def _outer(run: Sequence[Mark]) -> list[Mark]:
 
 def _going_on(run: Sequence[Mark], at: int, number: int) -> Iterator[int]:
     """Where the number stands that is due, before a question of another number."""
-    for i in range(at, len(run)):
+    for i in range(at, min(len(run), at + LONGEST_LIST)):
         if run[i].number == number:
             yield i
         if run[i].asks:
@@ -226,7 +247,9 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
         group = led
     elif family == "bold" and asking >= 0.5 * len(group):
         group = [mark for mark in group if mark.asks or mark.lead]
-    if family == "bullet":
+    if family == "bullet" and len(led) >= 3 and sum(mark.asks for mark in led) >= ALIKE * len(led):
+        group = led
+    elif family == "bullet":
         group = _asking_sections(found, group)
     if family == "heading":
         title = next(iter(found.headings), None)
@@ -536,7 +559,8 @@ def _answer_start(found: Page, mark: Mark, end: int) -> int | None:
         if i in found.opaque or (line[0] in "-*+|" and line[1:2] in " -"):
             continue  # `- A: ...` is a choice
         words = TAG.sub("", line).lstrip(" *_>#")
-        if is_answer_label(line) or (ANSWER_LABEL.match(words) and not EXPLAINED.match(words)):
+        labeled = ANSWER_LABEL.match(words) or DRESSED_LABEL.match(line.lstrip(">#- "))
+        if is_answer_label(line) or (labeled and not EXPLAINED.match(words)):
             return i
     return None
 
@@ -622,7 +646,7 @@ def _unwrapped(kept: list[str]) -> list[str]:
     while kept and not kept[-1].strip():
         kept = kept[:-1]
     if len(kept) < 2:
-        return kept
+        return [re.sub(r"^[ \t]*<p>(.*)</p>[ \t]*$", r"\1", line) for line in kept]
     opening = re.fullmatch(r"[ \t]*<(p|div|center|blockquote)\b[^<>]*>[ \t]*", kept[0], re.IGNORECASE)
     if (
         opening
@@ -637,6 +661,8 @@ def _without_label(line: str) -> str:
     """Without "Answer:" in any dress before the words."""
     found = re.match(r"([ \t>]*(?:[-*+][ \t]+)?(?:#+[ \t]+)?)((?:\*\*|__|\*|_)?)(?:<(b|strong|i|em)>)?", line)
     assert found is not None
+    if dressed := DRESSED_LABEL.match(line, found.end(1)):
+        return found[1].lstrip("#> ") + line[dressed.end() :]
     rest = line[found.end() :]
     label = ANSWER_LABEL.match(rest)
     if not label:

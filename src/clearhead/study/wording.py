@@ -51,6 +51,9 @@ ANSWER = (
 ANSWER_LABEL = re.compile(
     rf"(?:{ANSWER})[ \t]*\d{{0,4}}[ \t]*(?:[:：]|[.)、](?=[ \t])|[-–—](?=[ \t]))[-–—]?[ \t]*", re.I
 )
+DRESSED_LABEL = re.compile(
+    rf"([*_]{{1,3}})(?:{ANSWER})[ \t]*\d{{0,4}}[ \t]*\1[ \t]*(?:[:：]|[-–—](?=[ \t]))[ \t]*", re.I
+)
 ANSWER_ALONE = re.compile(
     rf"(?:(?:show|view|see|click[^<>]{{0,30}}|reveal|hint|the|my|full|detailed)[ \t]+)*(?:{ANSWER}s?)(?:[ \t]*\d{{0,4}})?"
     r"(?:[ \t]+(?:here|\([^()]{0,40}\)))?[ \t]*[:：.!]?(?:[ \t]*[A-Za-z]\b)?",
