@@ -82,3 +82,19 @@ def test_streak_and_heat_map(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -
     wednesday = 1_800_446_400.0  # noon of 2027-01-20 in Greenwich
     lines = heat([0] * 10 + [4, 1, 0], wednesday)
     assert [line[0] for line in lines] == list("MTWTFSS") and "█" in lines[0] and "░" in lines[1] and len(lines[2]) <= 2
+
+
+def test_a_question_with_data_is_edited_as_one(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path("q.md").write_text("1) Compute this:\n    - x = 1\n    - y = 2\n\n2) Next?\n\n    Yes.\n")
+    assert main(["study", "import", "q.md"]) == 0
+    editor = tmp_path / "editor"
+    editor.write_text('#!/bin/sh\nsed -i "s/x = 1/x = 5/; s/^2) /3) /" "$1"; echo "    Three." >> "$1"\n')
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.setattr("sys.stdin", io.StringIO("e\nq\n"))
+    assert main(["study", "--deck", "q"]) == 0
+    with decks.opened(Path("data/decks.db")) as db:
+        card = decks.cards(db, "q")[0]
+    assert (card.question, card.answer) == ("Compute this:\n\n- x = 5\n- y = 2", "Three.")

@@ -8,6 +8,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import json_option
+from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 
@@ -29,9 +30,12 @@ def check(file: Path, as_json: bool) -> int | None:
     """
     from clearhead.study import check as checks
     from clearhead.study.examples import GUIDE
-    from clearhead.study.notes import parse, read
+    from clearhead.study.notes import parse
+    from clearhead.study.reading import gather
 
-    notes = read(file)
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; give one file")
+    notes = gather([file])[0].seen.notes
     guide = [item for path in sorted(GUIDE.glob("*.md")) for item in parse(path.read_text(encoding="utf-8")).items]
     found = checks.check(notes, guide)
     if as_json:

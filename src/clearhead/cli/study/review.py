@@ -312,18 +312,22 @@ def _search(session: Session) -> None:
 def _edit(session: Session, card: decks.Card) -> decks.Card:
     """The card as the editor leaves it, in the words of the notes; as it was where that is no card."""
     from clearhead.study.notes import parse
+    from clearhead.study.styles import recognize
 
     if not sys.stdin.isatty() and not os.environ.get("VISUAL") and not os.environ.get("EDITOR"):
         echo("set EDITOR to edit without a terminal")
         return card
-    text = f"{card.number}) {card.question}\n\n{textwrap.indent(card.answer, '    ')}\n"
+    head, _, posed = card.question.partition("\n\n")
+    parts = [posed, "**Answer**", card.answer] if posed else [card.answer]
+    text = "\n\n".join([f"{card.number}) {head}", *(textwrap.indent(part, "    ") for part in parts)]) + "\n"
     try:
         with by_line():
             edited = click.edit(text, extension=".md")
     except click.ClickException as error:
         echo(error.format_message())
         return card
-    items = parse(edited).items if edited is not None else ()
+    read = (lambda told: recognize(told, "number").notes) if posed else parse
+    items = read(edited).items if edited is not None else ()
     if edited is None or edited == text:
         echo("unchanged")
         return card
