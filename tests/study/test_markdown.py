@@ -107,6 +107,7 @@ def test_mathematics_written_in_other_ways(text: str, found: list[tuple[str, str
         ("> [!NOTE] careful", "> **Note** careful"),
         ("[[src](https://x.org)]", "[[src](https://x.org)]"),
         ("a == b", "a == b"),
+        ("W = [[1, 1]], v = [[x]], [[2, a]] and [[a, b]]", "W = [[1, 1]], v = [[x]], [[2, a]] and [[a, b]]"),
     ],
 )
 def test_signs_of_other_programs(text: str, shown: str) -> None:

@@ -37,7 +37,7 @@ ENVIRONMENT = re.compile(
 )
 QUOTED_MATH = re.compile(r"\$`([^`\n]{1,1000})`\$")
 EMBED = re.compile(r"!\[\[([^][|\n]{1,300})(?:\|[^][\n]{0,100})?\]\]")
-PAGE = re.compile(r"(?<!\[)\[\[([^][|\n]{1,300})(?:\|([^][\n]{1,300}))?\]\](?!\()")
+PAGE = re.compile(r"(?<![\[\w=])(?<!= )\[\[([^\W\d][^][|,\n]{0,300})(?:\|([^][\n]{1,300}))?\]\](?!\()")
 MARKED = re.compile(r"==([^=\s][^=\n]{0,300}?)==")
 CALLOUT = re.compile(r"^([ \t]*>[ \t]*)\[!(\w{1,20})\][-+]?[ \t]*", re.MULTILINE)
 TASK = re.compile(r"^([ \t]*[-*+][ \t]+)\[([ xX])\][ \t]+", re.MULTILINE)
