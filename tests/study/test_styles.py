@@ -191,6 +191,65 @@ def test_what_was_left_is_named() -> None:
     assert [line.text for line in seen.notes.stray] == ["Alone."]
 
 
+LONG = [
+    "<details>\n" * 10_000,
+    "# " + " " * 100_000 + "x" + "#" * 100_000 + " x",
+    "1) " + " " * 100_000,
+    "1) a" + " " * 30_000 + "b",
+    "### " + " {" * 30_000 + "?",
+    "~" * 100_000 + "`",
+    "```" + " " * 100_000 + "`",
+    "$$ \n" * 9_999,
+    "TODO" + " " * 100_000,
+    "```\n~~~\n" * 5_000,
+    "#" * 100_000,
+    "### " + "[" * 30_000 + "?",
+    "### " + "(" * 15_000 + ")" * 15_000,
+    "- " + "[a](#b)" * 10_000,
+    "- " + "[a](#(" * 10_000,
+    "**" + "* " * 30_000,
+    "| " * 30_000 + "\n|-|-|\n",
+    "<" * 50_000 + "\n" + "<a " * 10_000,
+    "1. a\n" * 10_000,
+    "#flashcards\n" + "=" * 50_000 + "\n" + "==a" * 10_000 + "\n" + "{{c1::" * 10_000,
+    "What\n?\n" * 5_000,
+    "<!-- " * 20_000,
+    "\\begin{align}\n" * 2_000,
+    "Q: " + "a" * 50_000 + " " * 50_000,
+    "- a " + "> " * 30_000 + ">>",
+]
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_no_text_takes_long(text: str) -> None:
+    """By the square of its length each of these would take minutes, most of them hours."""
+    recognize(text * 2)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.md", Path("/dev/zero")):
+        with pytest.raises(UserError, match=path.name):
+            load(path)
+    (tmp_path / "large.md").write_bytes(b"x" * 20_000_001)
+    with pytest.raises(UserError, match="20,000,001 bytes"):
+        load(tmp_path / "large.md")
+    (tmp_path / "words.md").write_text("words\n")
+    with pytest.raises(UserError, match="holds no questions"):
+        gather([tmp_path / "words.md"])
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("1) größer?\n".encode("latin-1"), "größer?"),
+        ("1) größer?\n".encode("utf-16"), "größer?"),
+        (b"\xef\xbb\xbf1) Q?\r\n", "Q?"),
+    ],
+)
+def test_encodings(data: bytes, text: str) -> None:
+    assert seen_in(data, "a.md").notes.items[0].question == text
+
+
 @pytest.mark.parametrize(
     ("data", "name", "said"),
     [

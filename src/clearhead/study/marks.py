@@ -40,7 +40,7 @@ BOLD = re.compile(r"(\*\*\*|\*\*|__)(?=\S)")
 TABLE_RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*")
 HTML_HEADING = re.compile(r"[ \t]*<h([1-6])\b[^<>]*>(.*?)</h\1>[ \t]*", re.IGNORECASE)
 SUMMARY = re.compile(r"<summary\b[^<>]*>", re.IGNORECASE)
-FENCE = re.compile(r"(?:[ \t]|>[ \t]?|[-*+][ \t]+|[0-9]{1,4}[.)][ \t]+)*(`{3,}|~{3,})([^`]*)")
+FENCE = re.compile(r"(?:[ \t]|>|[-*+][ \t]|[0-9]{1,4}[.)][ \t])*+(`{3,}+|~{3,}+)([^`]*)")
 ENVIRONMENT = re.compile(r"[ \t]*\\begin\{([a-z]{1,20}\*?)\}")
 GAP = re.compile(
     r"==([^=\s][^=]{0,300})==|\{\{c[0-9]+::([^{}:]{1,300})(?:::[^{}]{0,100})?\}\}|\{\{cloze ([^{}]{1,300})\}\}"
@@ -51,6 +51,8 @@ BOLD_TAG = re.compile(r"<(b|strong)>(.*?)</\1>", re.IGNORECASE)
 SIGNS = re.compile("^[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f]+[ \t]*(?=\\S)")
 ANSWER_WITHIN = re.compile(r"[ \t](?:\*\*|__)?(?:A|Ans|Answer)[:：](?:\*\*|__)?[ \t]")
 ASKED_ABOVE = re.compile(r"(question|title|q|front):[ \t]*[\"']?(.*?)[\"']?[ \t]*")
+TAIL_MARK = re.compile(r"[ \t]*\{#[\w-]+\}[ \t]*$|[ \t]+\^[\w-]+$|[ \t]+:drill:[ \t]*$")  # names of blocks
+TAILS = 100  # characters in which such a name stands
 DEEP = 40  # columns from which nothing is looked at
 MOST_LINES = 200  # of the answer of a flashcard, and of displayed mathematics
 JOINED = 8  # lines that one question may have
@@ -648,7 +650,7 @@ def _clean(text: str) -> str:
             r"<a\b[^<>]*>[ \t]*</a>|</?(?:a|span|font|strong|b|p|center|h[1-6]|u|br)\b[^<>]*>", "", text, flags=re.I
         )
     )
-    text = re.sub(r"[ \t]*\{#[\w-]+\}[ \t]*$|[ \t]+\^[\w-]+$|[ \t]+:drill:[ \t]*$", "", text).strip()
+    text = (text[:-TAILS] + TAIL_MARK.sub("", text[-TAILS:])).strip()
     for sign in ("***", "**", "__", "*", "_"):
         if (
             len(text) > 2 * len(sign)

@@ -7,9 +7,6 @@ what is inside fenced code, display mathematics or `<details>` is neither. Delib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-from clearhead.errors import UserError
 
 LARGEST = 20_000_000  # bytes of a file of notes
 # No two neighbours of a pattern may match the same character: a line can have megabytes.
@@ -110,32 +107,6 @@ def parse(text: str) -> Notes:
             stray.append(Stray(number, line.strip(), section))
     close()
     return Notes(title, tuple(items), tuple(todos), tuple(stray))
-
-
-def read(path: Path) -> Notes:
-    """Read a file of notes. UserError: it cannot be read, is larger than 20 MB, is no UTF-8, or holds no question."""
-    try:
-        size = path.stat().st_size
-        if size > LARGEST:
-            raise UserError(f"{path} has {size:,} bytes; notes have at most {LARGEST:,}")
-        with path.open("rb") as file:
-            data = file.read(LARGEST + 1)  # a device has no size
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > LARGEST:
-        raise UserError(f"{path} goes on beyond {LARGEST:,} bytes; notes have at most that many")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None
-    notes = parse(text)
-    if not notes.items:
-        raise UserError(
-            f"{path} holds no questions; one is a line `1) question` at the margin, its answer indented below"
-        )
-    return notes
 
 
 def blocks(lines: list[str]) -> dict[int, int]:

@@ -38,25 +38,25 @@ QUESTION = (
     r"front|flashcard|card|problem|exercise)"
 )
 QUESTION_LABEL = re.compile(
-    rf"q(?:ues(?:tion)?)?[ \t]?[.#-]?[ \t]?(?P<m>\d{{1,4}})[ \t]+(?![ \t:：.)）-])"
-    rf"|{QUESTION}[ \t]*(?:(?:no\.?|№|[#.-])[ \t]*)?(?P<n>\d{{1,4}})?[ \t]*(?:[:：.)）、|]|[-–—](?=[ \t]))+[ \t]*",
+    rf"q(?:ues(?:tion)?)?[ \t]?[.#-]?[ \t]?(?P<m>\d{{1,4}})[ \t]++(?![ \t:：.)）-])"
+    rf"|{QUESTION}[ \t]*+(?:(?:no\.?|№|[#.-])[ \t]*+)?(?P<n>\d{{1,4}})?[ \t]*+(?:[:：.)）、|]|[-–—](?=[ \t]))+[ \t]*+",
     re.IGNORECASE,
 )
-BARE_LABEL = re.compile(rf"(?:{QUESTION})[ \t]*[#№.-]?[ \t]*(\d{{0,4}})[ \t]*[:：.)]?", re.IGNORECASE)
+BARE_LABEL = re.compile(rf"(?:{QUESTION})[ \t]*+[#№.-]?[ \t]*+(\d{{0,4}})[ \t]*+[:：.)]?", re.IGNORECASE)
 ANSWER = (
-    r"(?:sample[ \t]+|short[ \t]+|suggested[ \t]+|model[ \t]+|correct[ \t]+|example[ \t]+)?"
+    r"(?:sample[ \t]++|short[ \t]++|suggested[ \t]++|model[ \t]++|correct[ \t]++|example[ \t]++)?"
     r"(?:answer|ans|a|solution|sol|response|reply|back|explanation|答案|答|解答|回答|参考答案|답변|답|정답|해설|ответ|о|"
     r"antwort|réponse|respuesta|resposta)"
 )
 ANSWER_LABEL = re.compile(
-    rf"(?:{ANSWER})[ \t]*\d{{0,4}}[ \t]*(?:[:：]|[.)、](?=[ \t])|[-–—](?=[ \t]))[-–—]?[ \t]*", re.I
+    rf"(?:{ANSWER})[ \t]*+\d{{0,4}}[ \t]*+(?:[:：]|[.)、](?=[ \t])|[-–—](?=[ \t]))[-–—]?[ \t]*+", re.I
 )
 DRESSED_LABEL = re.compile(
-    rf"([*_]{{1,3}})(?:{ANSWER})[ \t]*\d{{0,4}}[ \t]*\1[ \t]*(?:[:：]|[-–—](?=[ \t]))[ \t]*", re.I
+    rf"([*_]{{1,3}})(?:{ANSWER})[ \t]*+\d{{0,4}}[ \t]*+\1[ \t]*+(?:[:：]|[-–—](?=[ \t]))[ \t]*+", re.I
 )
 ANSWER_ALONE = re.compile(
-    rf"(?:(?:show|view|see|click[^<>]{{0,30}}|reveal|hint|the|my|full|detailed)[ \t]+)*(?:{ANSWER}s?)(?:[ \t]*\d{{0,4}})?"
-    r"(?:[ \t]+(?:here|\([^()]{0,40}\)))?[ \t]*[:：.!]?(?:[ \t]*[A-Za-z]\b)?",
+    rf"(?:(?:show|view|see|click[^<>]{{0,30}}|reveal|hint|the|my|full|detailed)[ \t]++)*(?:{ANSWER}s?)(?:[ \t]*+\d{{0,4}})?"
+    r"(?:[ \t]++(?:here|\([^()]{0,40}\)))?[ \t]*+[:：.!]?(?:[ \t]*+[A-Za-z]\b)?",
     re.IGNORECASE,
 )
 REVEALERS = re.compile(
@@ -149,7 +149,7 @@ def is_answer_label(text: str) -> bool:
     >>> [is_answer_label(text) for text in ("**Answer:**", "Show solution", "#### Answer: D", "Answers differ")]
     [True, True, True, False]
     """
-    words = EMOJI.sub("", TAG.sub("", text[:200])).strip(" \t*_#>`-")
+    words = " ".join(EMOJI.sub("", TAG.sub("", text[:200])).strip(" \t*_#>`-").split())
     if words[-1:].isdigit() and text.strip()[:1] not in tuple("*_#<>"):
         return False  # words of an answer, say "answer 1"
     return len(words) > 1 and ANSWER_ALONE.fullmatch(words) is not None  # "A" alone may be the answer itself
