@@ -44,7 +44,8 @@ def command(
 
     A question is shown; think, press any key for the answer, and rate how well you knew it: 1 again, 2 hard, 3 good,
     4 easy. Beside each stands when the card would come back. u takes the last answer back, b buries a card until
-    tomorrow, s suspends it for good, e edits it, / searches, q ends. Each answer is saved at once. With --json the
+    tomorrow, s suspends it for good, e edits it, t types an answer to be compared, g takes the guide's answer as yours,
+    / searches, q ends. Each answer is saved at once. With --json the
     cards that wait are told, and nothing is asked.
     """
     if ctx.invoked_subcommand:
