@@ -58,3 +58,10 @@ def test_a_renamed_file(db: sqlite3.Connection, tmp_path: Path) -> None:
     assert renamed(db, "n", notes, ["m"]) is None, "its file is still there: this one is a copy"
     decks.rename(db, "m", "n")
     assert decks.decks(db) == ["n"] and [card.state for card in decks.cards(db, "n")] == ['"0"', '"1"']
+
+
+def test_a_deck_of_unknown_file_is_offered_only_to_its_equal(db: sqlite3.Connection) -> None:
+    larger = parse(NOTES + "\n3) What roars?\n\n4) What flies?\n")
+    assert renamed(db, "n", larger, ["m"]) is None
+    db.execute("update cards set source = '/gone/m.md'")
+    assert renamed(db, "n", larger, ["m"]) == "m"

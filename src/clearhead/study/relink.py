@@ -17,6 +17,7 @@ from clearhead.study.notes import Notes
 
 ALIKE = 0.25  # from which another wording may be meant
 SAME = 0.5  # share of a deck's questions that a renamed file must have
+NEARLY_ALL = 0.9  # and of a deck's and the file's, where nobody knows which file the deck is from
 MOST = 400  # cards compared on each side
 
 
@@ -77,7 +78,9 @@ def renamed(db: sqlite3.Connection, deck: str, notes: Notes, own: Sequence[str])
         files = {source for _, source in rows if source}
         if any(Path(file).exists() for file in files):
             continue
-        if rows and sum(question in here for question, _ in rows) >= SAME * len(rows):
+        shared = sum(question in here for question, _ in rows)
+        wanted = SAME * len(rows) if files else NEARLY_ALL * max(len(rows), len(here))
+        if rows and shared >= wanted:
             return name
     return None
 

@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from clearhead.study.marks import MARKS, Mark, Page, Style, page
+from clearhead.study.marks import MARKS, TABLE_RULE, Mark, Page, Style, page
 from clearhead.study.notes import TODO, Item, Notes, Stray, Todo, flush
 from clearhead.study.wording import (
     ANSWER_LABEL,
@@ -490,6 +490,8 @@ def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
     counted: Counter[tuple[str, ...]] = Counter()
     sections = _sections(found, chosen, ends, starts)
     for mark, end, section in zip(chosen, ends, sections, strict=True):
+        if mark.style.family == "table" and TABLE_RULE.fullmatch(found.lines[mark.line - 1]):
+            covered.update((mark.line - 2, mark.line - 1))  # the head of its table
         covered.update(range(mark.line, max(end, mark.after) + (mark.stop == end)))
         counted[section] += 1
         question, answer = _words(found, mark, end, explicit)
