@@ -127,9 +127,17 @@ def test_what_is_no_package(tmp_path: Path) -> None:
 
 
 def test_images_lead_nowhere_and_unpack_within_limits(tmp_path: Path) -> None:
-    names = {"0": "../../evil.png", "1": "run.exe", "2": "/etc/x.png", "3": "a\\b.png", "9": "absent.png"}
-    found = read(changed(exported(tmp_path), media=json.dumps(names).encode()), "x.apkg")
-    assert not found.media and len(found.left_out) == 5
+    names = {
+        "0": "../../evil.png",
+        "1": "run.exe",
+        "2": "/etc/x.png",
+        "3": "a\\b.png",
+        "4": "d/e.png",
+        "9": "absent.png",
+    }
+    there = {inner: b"x" for inner in ("1", "2", "3", "4")}
+    found = read(changed(exported(tmp_path), media=json.dumps(names).encode(), **there), "x.apkg")
+    assert not found.media and len(found.left_out) == 6
     big = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(exported_again(tmp_path))) as old,
