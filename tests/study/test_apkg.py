@@ -135,7 +135,7 @@ def test_images_lead_nowhere_and_unpack_within_limits(tmp_path: Path) -> None:
         "4": "d/e.png",
         "9": "absent.png",
     }
-    there = {inner: b"x" for inner in ("1", "2", "3", "4")}
+    there = dict.fromkeys(("1", "2", "3", "4"), b"x")
     found = read(changed(exported(tmp_path), media=json.dumps(names).encode(), **there), "x.apkg")
     assert not found.media and len(found.left_out) == 6
     big = io.BytesIO()
