@@ -214,3 +214,39 @@ def test_an_answer_given_elsewhere_since_is_not_taken_back_with_ones_own(db: sql
     assert decks.card(db, dog.id).state is None
     with pytest.raises(UserError, match="answered again elsewhere"):
         decks.undo(db, mine)
+
+
+def test_decks_of_the_first_version_are_brought_up_to_date(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    with decks.opened(path) as db:
+        import_notes(db, "animals", parse(NOTES))
+        before = decks.cards(db, "animals")
+        db.execute("drop index cards_by_guid")
+        db.execute("drop index cards_by_due")
+        for column in ("guid", "source", "line"):
+            db.execute(f"alter table cards drop column {column}")
+        db.execute("drop table settings")
+        db.execute("pragma user_version = 1")
+    with decks.opened(path) as db:
+        after = decks.cards(db, "animals")
+        assert [(card.id, card.question, card.answer) for card in after] == [
+            (c.id, c.question, c.answer) for c in before
+        ]
+        assert len({card.guid for card in after}) == 3 and all(card.guid for card in after)
+        decks.store(db, "new", "7")
+        assert decks.setting(db, "new") == "7" and decks.setting(db, "other") is None
+    with decks.opened(path) as db:
+        assert [card.guid for card in decks.cards(db, "animals")] == [card.guid for card in after], "given once"
+
+
+def test_the_first_card_and_their_number_are_those_of_the_queue(db: sqlite3.Connection) -> None:
+    import_notes(db, "more", parse("1) One?\n\n2) Two?\n"))
+    cards = decks.cards(db, "animals")
+    for moment, card in enumerate(cards[:2]):
+        for new in (0, 1, 2, 9):
+            for ahead in (0.0, 60.0):
+                for names in (["animals"], ["more", "animals"]):
+                    waiting = decks.due(db, names, NOON, new=new, ahead=ahead)
+                    first, n = decks.first_due(db, names, NOON, new, ahead)
+                    assert (first, n) == (waiting[0] if waiting else None, len(waiting))
+        decks.record_review(db, card.id, NOON - 100 + moment, 3, "{}", NOON + 30 - 60 * moment)

@@ -82,7 +82,7 @@ def test_what_left_comes_back_with_its_history(db: sqlite3.Connection) -> None:
     assert decks.due(db, ["mine"], 10.0, new=9)[0].question == "Two of them?"
     back = import_notes(db, "mine", parse("2) Two of them?\n\n    2\n\n1) One?\n\n    1\n"))
     assert back == Changes((), (), (), (), ("One?",), 1)
-    assert decks.cards(db, "mine")[1] == decks.Card(**vars(one) | {"position": 1, "state": "{}", "due": 6.0})
+    assert decks.cards(db, "mine")[1] == decks.Card(**vars(one) | {"position": 1, "state": "{}", "due": 6.0, "line": 5})
 
 
 def test_one_that_moved_is_named_and_no_other(db: sqlite3.Connection) -> None:

@@ -76,3 +76,39 @@ def test_long_runs_take_linear_time(text: str) -> None:
     """With a square most of these would take minutes."""
     tokens(f"a{text}b" if text[0] == " " else text)
     check(parse(f"1) q\n\n{text}"), [])
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (r"with \(x_1\) in it", [("math_inline", "x_1")]),
+        (r"\[ y = x \]", [("math_block", "y = x")]),
+        ("\\[\ny = x\n\\]", [("math_block", "y = x")]),
+        ("```math\ny = 1\n\nz = 2\n```", [("math_block", "y = 1\nz = 2")]),
+        ("\\begin{align}\na &= b \\\\\nc &= d\n\\end{align}",
+         [("math_block", "\\begin{aligned}\na &= b \\\\\nc &= d\n\\end{aligned}")]),
+        ("$$\n\\begin{aligned} u &= v \\end{aligned}\n$$", [("math_block", "\\begin{aligned} u &= v \\end{aligned}")]),
+        ("GitHub's $`a_1`$ too", [("math_inline", "a_1")]),
+        (r"`\(x\)` is code", []),
+        ("``` tex\n\\(x\\)\n```", []),
+    ],
+)  # fmt: skip
+def test_mathematics_written_in_other_ways(text: str, found: list[tuple[str, str]]) -> None:
+    assert [(kind, content) for kind, content in kinds(text) if kind.startswith("math")] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("x<sup>2</sup>, 10<sup>-6</sup>, H<sub>2</sub>O", "x², 10⁻⁶, H₂O"),
+        ("x<sup>Q</sup> and v<sub>max Q</sub>", "x^Q and v_(max Q)"),
+        ("![[a b.png]] in [[Page]] or [[Page|this]]", "![a b.png](a%20b.png) in Page or this"),
+        ("- [ ] one\n- [x] two", "- ☐ one\n- ☑ two"),
+        ("> [!NOTE] careful", "> **Note** careful"),
+        ("[[src](https://x.org)]", "[[src](https://x.org)]"),
+        ("a == b", "a == b"),
+        ("W = [[1, 1]], v = [[x]], [[2, a]] and [[a, b]]", "W = [[1, 1]], v = [[x]], [[2, a]] and [[a, b]]"),
+    ],
+)
+def test_signs_of_other_programs(text: str, shown: str) -> None:
+    assert without_tags(text) == shown

@@ -1,11 +1,8 @@
 """Notes with every trait that notes have: what is a question, what is its answer, and what is neither."""
 
-from pathlib import Path
-
 import pytest
 
-from clearhead.errors import UserError
-from clearhead.study.notes import parse, read
+from clearhead.study.notes import parse
 
 ALL_TRAITS = """\
 Words before any heading.
@@ -170,29 +167,6 @@ def test_details_around_questions_hide_none() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
-    [
-        (b"# Only\n\nwords\n", "holds no questions"),
-        (b"", "holds no questions"),
-        ("1) Frage: größer?\n".encode("latin-1"), "byte 12 is 0xf6"),
-        ("1) What?\n".encode("utf-16"), "no UTF-8"),
-        (b"1) Q?\n" + b"x" * 20_000_000, "20,000,006 bytes"),
-    ],
-)
-def test_what_is_no_file_of_notes(data: bytes, said: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.md"
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=said):
-        read(path)
-
-
-def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "none.md", Path("/dev/zero")):
-        with pytest.raises(UserError, match=path.name):
-            read(path)
-
-
-@pytest.mark.parametrize(
     "text",
     [
         "<details>\n" * 10_000,
@@ -215,9 +189,3 @@ def test_no_text_takes_long(text: str) -> None:
 def test_closing_marks_of_headings() -> None:
     notes = parse("## Part ##\n# C#\n# #\n#  \n1) Q?\n")
     assert notes.items[0].section == ("C#",) and notes.title == "Part"
-
-
-def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
-    path = tmp_path / "a.md"
-    path.write_bytes(b"\xef\xbb\xbf1) Q?\n")
-    assert read(path).items[0].question == "Q?"

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.study.deck import change
+from clearhead.study.deck import change, new_guid
 from clearhead.study.schedule import recall
 
 FORMAT, VERSION = "clearhead decks", 1
 WORDS = ("question", "answer", "source_question", "source_answer")
+PLACE = ("guid", "source", "line")  # which files of older versions lack
 COLUMNS = ("section", "number", *WORDS, "position", "suspended", "buried_until", "gone", "state", "due")
 
 
@@ -22,9 +23,9 @@ def to_json(db: sqlite3.Connection, names: Sequence[str]) -> str:
         (digest,) = db.execute("select digest from decks where name = ?", (name,)).fetchone()
         cards = []
         for number, *values in db.execute(
-            f"select id, {', '.join(COLUMNS)} from cards where deck = ? order by gone, position", (name,)
+            f"select id, {', '.join((*COLUMNS, *PLACE))} from cards where deck = ? order by gone, position", (name,)
         ):
-            card: dict[str, Any] = dict(zip(COLUMNS, values, strict=True))
+            card: dict[str, Any] = dict(zip((*COLUMNS, *PLACE), values, strict=True))
             card |= {"section": json.loads(card["section"]), "state": _loaded(card["state"])}
             card |= {"suspended": bool(card["suspended"]), "gone": bool(card["gone"])}
             card["reviews"] = [
@@ -58,7 +59,9 @@ def from_json(db: sqlite3.Connection, text: str, replace: bool = False) -> dict[
                     raise UserError(f"the deck {name!r} is here already; --replace puts the file's in its place")
                 db.execute("delete from reviews where card in (select id from cards where deck = ?)", (name,))
                 db.execute("delete from cards where deck = ?", (name,))
-                db.execute("insert or replace into decks values (?, ?)", (name, _typed(one["digest"], str)))
+                db.execute(
+                    "insert or replace into decks (name, digest) values (?, ?)", (name, _typed(one["digest"], str))
+                )
                 reviews: list[Any] = [review for card in one["cards"] for review in _restored(db, name, card)]
                 reviews.sort(key=lambda review: float(review[1]))
                 db.executemany("insert into reviews (card, at, rating, state, due) values (?, ?, ?, ?, ?)", reviews)
@@ -93,10 +96,20 @@ def _restored(db: sqlite3.Connection, name: str, card: dict[str, Any]) -> list[t
         ),
         *(_typed(card["suspended"], bool), _time(card["buried_until"]), _typed(card["gone"], bool)),
         *_learned(card),
+        *_place(db, card),
     )
-    marks = ", ".join("?" * (len(COLUMNS) + 1))
-    number = db.execute(f"insert into cards (deck, {', '.join(COLUMNS)}) values ({marks})", (name, *values)).lastrowid
+    columns = ("deck", *COLUMNS, *PLACE)
+    marks = ", ".join("?" * len(columns))
+    number = db.execute(f"insert into cards ({', '.join(columns)}) values ({marks})", (name, *values)).lastrowid
     return [(number, _time(r["at"]), _typed(r["rating"], int), *_learned(r)) for r in _typed(card["reviews"], list)]
+
+
+def _place(db: sqlite3.Connection, card: dict[str, Any]) -> tuple[str, str, int]:
+    """Its identity for Anki, a new one where another card has it, and where its notes lie."""
+    guid = _typed(card.get("guid", ""), str)
+    if not guid or db.execute("select 1 from cards where guid = ?", (guid,)).fetchone():
+        guid = new_guid()
+    return guid, _typed(card.get("source", ""), str), _typed(card.get("line", 0), int)
 
 
 def _learned(given: dict[str, Any]) -> tuple[str | None, float | None]:

@@ -6,6 +6,7 @@ Deliberately not here: when a card comes next (`schedule.py`), and how notes bec
 """
 
 import json
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,11 @@ from pathlib import Path
 from clearhead.errors import UserError
 
 APPLICATION = 0x436C7264  # stands in the head of the file: it is a deck of ours
-VERSION = 1
+VERSION = 2
 WAIT = 5.0  # seconds for another process to finish writing
 NEW_DAY = 4  # o'clock: who reviews after midnight has not begun the next day
 DAY = 86400.0
+MANY = 1_000_000_000  # more cards than anybody has
 SCHEMA = """
 create table decks (
     name text primary key, digest text not null  -- of the source, to see that it changed
@@ -38,9 +40,17 @@ create table cards (
     buried_until real not null default 0,
     gone integer not null default 0,  -- no longer in the notes
     state text,  -- null until the first review
-    due real
+    due real,
+    guid text not null default '',  -- by which Anki knows the card, random
+    source text not null default '',  -- the file of its notes
+    line integer not null default 0  -- where its question stands there
+) strict;
+create unique index cards_by_guid on cards (guid);
+create table settings (
+    key text primary key, value text not null
 ) strict;
 create index cards_by_deck on cards (deck, position);
+create index cards_by_due on cards (due);
 create table reviews (
     id integer primary key,
     card integer not null references cards,
@@ -52,7 +62,15 @@ create table reviews (
 create index reviews_by_time on reviews (at);
 create index reviews_by_card on reviews (card);
 """
-CARD = "id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due"
+MIGRATION = """
+alter table cards add column guid text not null default '';
+alter table cards add column source text not null default '';
+alter table cards add column line integer not null default 0;
+create table settings (key text primary key, value text not null) strict;
+create index cards_by_due on cards (due);
+"""  # from version 1
+PLACE = "id, deck, section, number, question, answer, position"
+CARD = f"{PLACE}, suspended, buried_until, gone, state, due, guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
 LONGEST_BURIED = 25 * 3600.0  # until the next day of study, on the day that clocks are turned back
 
@@ -73,6 +91,9 @@ class Card:
     gone: bool
     state: str | None
     due: float | None
+    guid: str = ""
+    source: str = ""
+    line: int = 0
 
 
 @dataclass(frozen=True)
@@ -136,6 +157,15 @@ def decks(db: sqlite3.Connection) -> list[str]:
     return [str(name) for (name,) in db.execute("select name from decks order by rowid")]
 
 
+def used(db: sqlite3.Connection) -> list[str]:
+    """The decks with an answer."""
+    rows = db.execute(
+        "select name from decks where exists"
+        " (select 1 from reviews join cards on cards.id = card where deck = name) order by rowid"
+    )
+    return [str(name) for (name,) in rows]
+
+
 def cards(db: sqlite3.Connection, deck: str, gone: bool = False) -> list[Card]:
     """Every card of a deck in the order of its notes; with `gone`, also those that left them, at the end."""
     wanted = "" if gone else " and not gone"
@@ -148,20 +178,55 @@ def card(db: sqlite3.Connection, number: int) -> Card:
 
 
 def due(
-    db: sqlite3.Connection, names: Sequence[str], now: float, section: str = "", new: int = 0, ahead: float = 0
+    db: sqlite3.Connection,
+    names: Sequence[str],
+    now: float,
+    section: str = "",
+    new: int = 0,
+    ahead: float = 0,
+    most: int = MANY,
+    shuffled: bool = False,
 ) -> list[Card]:
     """Cards to review, most overdue first, and behind them up to `new` that were never seen, in the order of the notes.
+
+    `most` of the first kind; `shuffled`: these in an order of the day instead.
 
     `section` is part of a heading above them, in any case; `ahead` counts cards as due that many seconds early.
     """
     chosen = f"deck in ({', '.join('?' * len(names))})"
-    seen = _cards(db, f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)} order by due, id", *names)
+    order = _order(now, shuffled)
+    seen = _cards(db, f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)} order by {order}", *names)
     fresh: list[Card] = []
     for name in names:
         if len(fresh) < new:
             unseen = f"where {_ready(now)} and deck = ? and state is null order by position"
             fresh += inside(_cards(db, unseen, name), section)[: new - len(fresh)]
-    return [*inside(seen, section), *fresh]
+    return [*inside(seen, section)[:most], *fresh]
+
+
+def first_due(
+    db: sqlite3.Connection,
+    names: Sequence[str],
+    now: float,
+    new: int = 0,
+    ahead: float = 0,
+    most: int = MANY,
+    shuffled: bool = False,
+) -> tuple[Card | None, int]:
+    """The first of the cards that `due` gives, and how many they are, without reading the others."""
+    chosen = f"deck in ({', '.join('?' * len(names))})"
+    wanted = f"where {_ready(now)} and {chosen} and {_is_due(now, ahead)}"
+    (seen,) = db.execute(f"select count(*) from cards {wanted}", names).fetchone()
+    seen = min(seen, most)
+    fresh, left = 0, new
+    first = _cards(db, f"{wanted} order by {_order(now, shuffled)} limit 1", *names) if seen else []
+    for name in names:
+        unseen = f"where {_ready(now)} and deck = ? and state is null"
+        (n,) = db.execute(f"select count(*) from (select 1 from cards {unseen} limit ?)", (name, left)).fetchone()
+        if n and not first:
+            first = _cards(db, f"{unseen} order by position limit 1", name)
+        fresh, left = fresh + n, left - n
+    return (first[0] if first else None), seen + fresh
 
 
 def inside(found: list[Card], section: str) -> list[Card]:
@@ -220,6 +285,41 @@ def bury(db: sqlite3.Connection, number: int, until: float) -> None:
     db.execute("update cards set buried_until = ? where id = ?", (until, number))
 
 
+def unbury(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
+    """Bring back what is buried; how many cards that are."""
+    done = db.execute(
+        f"update cards set buried_until = 0 where buried_until > ? and deck in ({', '.join('?' * len(names))})",
+        (now, *names),
+    )
+    return done.rowcount
+
+
+def answers(db: sqlite3.Connection) -> list[tuple[int, float, int]]:
+    """Every answer as (card, time, rating), in the order of time."""
+    return [
+        (int(card), float(at), int(rating))
+        for card, at, rating in db.execute("select card, at, rating from reviews order by at")
+    ]
+
+
+def lapses(db: sqlite3.Connection, number: int) -> int:
+    """How often a card was forgotten after it had been learned."""
+    row = db.execute("select count(*) from reviews where card = ? and rating = 1 and state is not null", (number,))
+    return int(row.fetchone()[0])
+
+
+def repeated(db: sqlite3.Connection, names: Sequence[str], now: float) -> int:
+    """How many cards were asked today that had been answered on another day."""
+    began = day_start(now)
+    row = db.execute(
+        "select count(distinct card) from reviews join cards on cards.id = card"
+        f" where deck in ({', '.join('?' * len(names))}) and at between ? and ?"
+        " and exists (select 1 from reviews earlier where earlier.card = reviews.card and earlier.at < ?)",
+        (*names, began, now + AHEAD, began),
+    ).fetchone()
+    return int(row[0])
+
+
 def suspend(db: sqlite3.Connection, number: int, suspended: bool = True) -> None:
     """Hide a card until it is asked for again."""
     db.execute("update cards set suspended = ? where id = ?", (int(suspended), number))
@@ -228,6 +328,50 @@ def suspend(db: sqlite3.Connection, number: int, suspended: bool = True) -> None
 def edit(db: sqlite3.Connection, number: int, question: str, answer: str) -> None:
     """Change a card's words here; its notes stay as they are."""
     db.execute("update cards set question = ?, answer = ? where id = ?", (question, answer, number))
+
+
+def edited(db: sqlite3.Connection, name: str) -> list[tuple[Card, str, str]]:
+    """Cards whose words were changed here, each with the question and the answer that its notes have."""
+    differ = (
+        "where deck = ? and not gone and (question != source_question or answer != source_answer) order by position"
+    )
+    found = []
+    for one in _cards(db, differ, name):
+        row = db.execute("select source_question, source_answer from cards where id = ?", (one.id,)).fetchone()
+        found.append((one, str(row[0]), str(row[1])))
+    return found
+
+
+def agree(db: sqlite3.Connection, number: int) -> None:
+    """The notes say now what the card says."""
+    db.execute("update cards set source_question = question, source_answer = answer where id = ?", (number,))
+
+
+def new_guid() -> str:
+    """What no other card of anybody has."""
+    return secrets.token_urlsafe(12)
+
+
+def rename(db: sqlite3.Connection, name: str, new: str) -> None:
+    """Call a deck otherwise; its cards and their history stay."""
+    with change(db):
+        db.execute("insert into decks (name, digest) select ?, digest from decks where name = ?", (new, name))
+        db.execute("update cards set deck = ? where deck = ?", (new, name))
+        db.execute("delete from decks where name = ?", (name,))
+
+
+def setting(db: sqlite3.Connection, key: str) -> str | None:
+    """What was stored under a key; None where nothing was."""
+    row = db.execute("select value from settings where key = ?", (key,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def store(db: sqlite3.Connection, key: str, value: str | None) -> None:
+    """Store a setting; None takes it away."""
+    if value is None:
+        db.execute("delete from settings where key = ?", (key,))
+    else:
+        db.execute("insert into settings values (?, ?) on conflict do update set value = excluded.value", (key, value))
 
 
 def remove(db: sqlite3.Connection, name: str) -> None:
@@ -274,6 +418,11 @@ def _ready(now: float) -> str:
     return f"not gone and not suspended and not (buried_until > {now!r} and buried_until <= {now + LONGEST_BURIED!r})"
 
 
+def _order(now: float, shuffled: bool) -> str:
+    """SQL: the most overdue first, or by chance, the same all day."""
+    return f"(id * 2654435761 + {int(day_start(now))} * 40503) % 4294967291, id" if shuffled else "due, id"
+
+
 def _is_due(now: float, ahead: float = 0, card: str = "cards") -> str:
     """SQL: it is time, or its last answer lies in the future: a clock was ahead then, and nobody knows when it is."""
     last = f"(select at from reviews where card = {card}.id order by reviews.id desc limit 1)"
@@ -299,6 +448,16 @@ def _prepare(db: sqlite3.Connection, path: Path) -> None:
                         db.execute(statement)
                 db.execute(f"pragma application_id = {APPLICATION}")
                 db.execute(f"pragma user_version = {VERSION}")
+    elif version < VERSION:
+        with change(db):
+            if db.execute("pragma user_version").fetchone()[0] < VERSION:  # nobody was quicker
+                for statement in MIGRATION.split(";\n"):
+                    if statement.strip():
+                        db.execute(statement)
+                for (number,) in db.execute("select id from cards").fetchall():
+                    db.execute("update cards set guid = ? where id = ?", (new_guid(), number))
+                db.execute("create unique index cards_by_guid on cards (guid)")
+                db.execute(f"pragma user_version = {VERSION}")
 
 
 def _said(error: sqlite3.Error, path: Path) -> str:
@@ -313,9 +472,9 @@ def _said(error: sqlite3.Error, path: Path) -> str:
 def _cards(db: sqlite3.Connection, rest: str, *values: object) -> list[Card]:
     found = []
     for row in db.execute(f"select {CARD} from cards {rest}", values):
-        card_id, deck, section, number, question, answer, position, suspended, buried_until, gone, state, due = row
+        card_id, deck, section, number, question, answer, position, suspended, buried_until, gone, *rest_ = row
         place = (card_id, deck, tuple(json.loads(section)), number)
-        found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), state, due))
+        found.append(Card(*place, question, answer, position, bool(suspended), buried_until, bool(gone), *rest_))
     return found
 
 

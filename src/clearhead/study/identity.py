@@ -68,15 +68,26 @@ def _alike(old: Sequence[Text], new: Sequence[Text], common: Counter[int]) -> It
     Likeness is that of the questions, or of question and answer together where this is more: a question may be
     written anew above an answer that stays, and the other way round. A short answer ("TODO") says nothing.
     """
+    for start, found in _compared(old, new, common):
+        for i, j in zip(*np.nonzero(found >= THRESHOLD), strict=True):
+            yield float(found[i, j]), start + int(i), int(j)
+
+
+def likeness(old: Sequence[Text], new: Sequence[Text]) -> np.ndarray:
+    """How alike every old text is to every new one, from 0 to 1."""
+    common = Counter(piece for text in [*old, *new] for piece in set(_pieces(text.question)))
+    return np.concatenate([found for _, found in _compared(old, new, common)])
+
+
+def _compared(old: Sequence[Text], new: Sequence[Text], common: Counter[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """(first place in old, likeness) of some rows at a time."""
     questions = _vectors([text.question for text in [*old, *new]], common)
     answers = _vectors([text.answer if len(text.answer) >= TELLING else "" for text in [*old, *new]], Counter())
     for start in range(0, len(old), ROWS):
         rows = slice(start, min(start + ROWS, len(old)))
         by_question = questions[rows] @ questions[len(old) :].T
         by_both = 0.4 * by_question + 0.6 * (answers[rows] @ answers[len(old) :].T)
-        likeness = np.maximum(by_question, by_both)
-        for i, j in zip(*np.nonzero(likeness >= THRESHOLD), strict=True):
-            yield float(likeness[i, j]), start + int(i), int(j)
+        yield start, np.maximum(by_question, by_both)
 
 
 def _vectors(texts: Sequence[str], common: Counter[int]) -> np.ndarray:

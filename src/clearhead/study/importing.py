@@ -6,9 +6,12 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.study.deck import change
+from clearhead.study import deck as decks
+from clearhead.study.apkg import Learned
+from clearhead.study.deck import change, new_guid
 from clearhead.study.identity import Text, pair
 from clearhead.study.notes import Notes
+from clearhead.study.schedule import reviewed
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,10 @@ class Changes:
 def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = "") -> Changes:
     """Bring a deck in line with its notes. Cards that left the notes are kept, out of sight, with their history."""
     with change(db):
-        db.execute("insert into decks values (?, ?) on conflict do update set digest = excluded.digest", (deck, digest))
+        db.execute(
+            "insert into decks (name, digest) values (?, ?) on conflict do update set digest = excluded.digest",
+            (deck, digest),
+        )
         old = db.execute(
             "select id, section, source_question, source_answer, gone from cards where deck = ?"
             " order by gone, position",
@@ -47,8 +53,8 @@ def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = 
                 words = (item.question, item.answer)
                 db.execute(
                     "insert into cards (deck, section, number, position, question, answer, source_question,"
-                    " source_answer) values (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (deck, section, item.number, j, *words, *words),
+                    " source_answer, guid, source, line) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    (deck, section, item.number, j, *words, *words, new_guid(), item.source, item.line),
                 )
                 continue
             i = found[j]
@@ -60,8 +66,8 @@ def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = 
             elif before[i].section != after[j].section or i not in in_order:
                 moved.append(item.question)
             db.execute(
-                "update cards set section = ?, number = ?, position = ?, gone = 0 where id = ?",
-                (section, item.number, j, card),
+                "update cards set section = ?, number = ?, position = ?, source = ?, line = ?, gone = 0 where id = ?",
+                (section, item.number, j, item.source, item.line, card),
             )
             if before[i][1:] != after[j][1:]:
                 words = (item.question, item.answer)
@@ -75,6 +81,37 @@ def import_notes(db: sqlite3.Connection, deck: str, notes: Notes, digest: str = 
         removed = tuple(question for _, question in left)
         kept = len(found) - len(returned)
         return Changes(tuple(added), tuple(changed), tuple(moved), removed, tuple(returned), kept)
+
+
+def take_history(db: sqlite3.Connection, deck: str, learned: Sequence[Learned]) -> tuple[int, int]:
+    """Give cards that were never answered here what was answered in Anki, the schedule computed anew by FSRS.
+
+    `learned` has one entry for each card of the deck, in its order. Returns how many cards and answers were taken.
+    """
+    cards = answers = 0
+    with change(db):
+        for card, one in zip(decks.cards(db, deck), learned, strict=True):
+            taken = db.execute("select 1 from cards where guid = ? and id != ?", (one.guid, card.id)).fetchone()
+            if taken is None:
+                db.execute("update cards set guid = ? where id = ?", (one.guid, card.id))
+            if card.state is not None or not one.answers:
+                continue
+            state: str | None = None
+            due: float | None = None
+            for at, rating in one.answers:
+                db.execute(
+                    "insert into reviews (card, at, rating, state, due) values (?, ?, ?, ?, ?)",
+                    (card.id, at, rating, state, due),
+                )
+                after, due = reviewed(None if state is None else json.loads(state), rating, at)
+                state = json.dumps(after)
+            db.execute(
+                "update cards set state = ?, due = ?, suspended = ? where id = ?",
+                (state, due, int(one.suspended), card.id),
+            )
+            cards += 1
+            answers += len(one.answers)
+    return cards, answers
 
 
 def _longest_rise(places: Sequence[int]) -> set[int]:

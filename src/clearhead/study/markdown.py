@@ -1,6 +1,7 @@
 """Answers as a tree of tokens: CommonMark by markdown-it, with tables and with mathematics between dollar signs.
 
 `$...$` becomes a token `math_inline`; `$$...$$` becomes a block `math_block`, out of the paragraph that it stands in.
+So do the other ways to write mathematics: `\\(...\\)`, `\\[...\\]`, environments of LaTeX, blocks named `math`.
 HTML never passes: of the tags that notes use, images and emphasis become Markdown and the rest is left out.
 Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` in a browser).
 """
@@ -8,6 +9,7 @@ Deliberately not here: how any of it looks (`view.py` in a terminal, `site.py` i
 import re
 from collections.abc import Callable
 from functools import lru_cache
+from urllib.parse import quote
 
 from markdown_it import MarkdownIt
 from markdown_it.rules_block import StateBlock
@@ -25,6 +27,22 @@ ATTRIBUTE = re.compile(r"(src|alt)\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNOREC
 MOST_BRACKETS = 1000  # of one text outside code: the parser looks for the end of each link, which takes their square
 EMPHASIS = {"em": "*", "i": "*", "strong": "**", "b": "**", "code": "`"}
 LEFT_OUT = "details|summary|p|div|center|span|figure|figcaption|small|u|sup|sub|kbd|font|a"
+RAISED = re.compile(r"<(sup|sub)>([^<>\n]{1,100})</\1>", re.IGNORECASE)
+SUPERSCRIPTS = str.maketrans("0123456789+-=()ni", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁼⁽⁾ⁿⁱ")
+SUBSCRIPTS = str.maketrans("0123456789+-=()aeijkmnoprtuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₌₍₎ₐₑᵢⱼₖₘₙₒₚᵣₜᵤᵥₓ")
+CODE = re.compile(r"(`+[^`\n]+`+)")
+INLINE = re.compile(r"\\\(([^\n]{1,1000}?)\\\)")
+DISPLAY = re.compile(r"\\\[([^\\]*(?:\\(?!\])[^\\]*){0,300})\\\]")
+ENVIRONMENT = re.compile(
+    r"^([ \t]*)\\begin\{(align|equation|gather|eqnarray|multline)(\*?)\}(.{0,5000}?)\\end\{\2\3\}",
+    re.DOTALL | re.MULTILINE,
+)
+QUOTED_MATH = re.compile(r"\$`([^`\n]{1,1000})`\$")
+EMBED = re.compile(r"!\[\[([^][|\n]{1,300})(?:\|[^][\n]{0,100})?\]\]")
+PAGE = re.compile(r"(?<![\[\w=])(?<!= )\[\[([^\W\d][^][|,\n]{0,300})(?:\|([^][\n]{1,300}))?\]\](?!\()")
+MARKED = re.compile(r"==([^=\s][^=\n]{0,300}?)==")
+CALLOUT = re.compile(r"^([ \t]*>[ \t]*)\[!(\w{1,20})\][-+]?[ \t]*", re.MULTILINE)
+TASK = re.compile(r"^([ \t]*[-*+][ \t]+)\[([ xX])\][ \t]+", re.MULTILINE)
 DISPLAYED = re.compile(r"\$\$(.*?)\$\$[ \t]*+([.,;:]?+)[ \t]*+$", re.DOTALL)
 
 
@@ -45,7 +63,7 @@ def without_tags(text: str) -> str:
     """
     parts, at = [], 0
     for code in FENCED.finditer(text):
-        parts += [_plain_tags(text[at : code.start()]), code[0]]
+        parts += [_plain_tags(text[at : code.start()]), _mathematics_block(code[0])]
         at = code.end()
     return "".join([*parts, _plain_tags(text[at:])])
 
@@ -55,10 +73,70 @@ def _plain_tags(text: str) -> str:
         text = text.replace("[", "\\[")
     text = _replaced(COMMENT, "", text, "-->")
     text = _replaced(IMAGE, _image, text, ">")
+    text = _other_mathematics(text)
+    text = RAISED.sub(_raised, text)
     for tag, mark in EMPHASIS.items():
         text = re.sub(rf"</?{tag}\s*>", mark, text, flags=re.IGNORECASE)
     text = re.sub(r"(?<![ \t])[ \t]*<br\s*/?>[ \t]*\n?", "  \n", text, flags=re.IGNORECASE)
     return re.sub(rf"</?({LEFT_OUT})(\s[^<>]*)?>", "", text, flags=re.IGNORECASE)
+
+
+def _mathematics_block(code: str) -> str:
+    """A fenced block of the language `math` as displayed mathematics; another one as it is."""
+    first, _, rest = code.partition("\n")
+    if first.strip().lstrip("`~").strip().lower() != "math":
+        return code
+    indent = first[: len(first) - len(first.lstrip())]
+    lines = [line.strip() for line in rest.split("\n")[:-1] if line.strip()]
+    return f"\n{indent}$$\n" + "".join(f"{indent}{line}\n" for line in lines) + f"{indent}$$\n" if lines else code
+
+
+def _other_mathematics(text: str) -> str:
+    r"""Mathematics between dollar signs that was written in another way, and the signs of Obsidian as Markdown.
+
+    >>> _other_mathematics(r"\(x\) is `\(code\)`, see [[Page|this]] ==now==")
+    '$x$ is `\\(code\\)`, see this **now**'
+    """
+    if "$`" in text:
+        text = QUOTED_MATH.sub(r"$\1$", text)
+    if "\\begin{" in text:
+        text = ENVIRONMENT.sub(_environment, text)
+    if "\\[" in text:
+        text = DISPLAY.sub(lambda found: f"$${found[1].strip()}$$" if found[1].strip() else found[0], text)
+    if not any(sign in text for sign in ("\\(", "[[", "==", "[!", "[ ]", "[x]", "[X]")):
+        return text
+    text = TASK.sub(lambda found: f"{found[1]}{'☐' if found[2] == ' ' else '☑'} ", text)
+    text = CALLOUT.sub(lambda found: f"{found[1]}**{found[2].capitalize()}** ", text)
+    parts = CODE.split(text)
+    for i in range(0, len(parts), 2):
+        part = INLINE.sub(lambda found: f"${found[1].strip()}$", parts[i])
+        part = EMBED.sub(lambda found: f"![{found[1]}]({quote(found[1])})", part)
+        part = PAGE.sub(lambda found: found[2] or found[1], part)
+        parts[i] = MARKED.sub(r"**\1**", part)
+    return "".join(parts)
+
+
+def _environment(found: re.Match[str]) -> str:
+    """An environment of LaTeX between dollar signs, where it does not stand between them already."""
+    before = found.string[max(0, found.start() - 200) : found.start()]
+    if before.rstrip().endswith("$$"):
+        return found[0]
+    lines = "\n".join(f"{found[1]}{line.strip()}" for line in found[4].strip().split("\n") if line.strip())
+    inner = (
+        lines
+        if found[2] in ("equation", "multline")
+        else f"{found[1]}\\begin{{aligned}}\n{lines}\n{found[1]}\\end{{aligned}}"
+    )
+    return f"{found[1]}$$\n{inner}\n{found[1]}$$"
+
+
+def _raised(found: re.Match[str]) -> str:
+    """What stands above or below the line, by Unicode's own signs where it has them all."""
+    raised = found[1].lower() == "sup"
+    moved = found[2].translate(SUPERSCRIPTS if raised else SUBSCRIPTS)
+    if all(new != old or old == " " for new, old in zip(moved, found[2], strict=True)):
+        return moved
+    return f"{'^' if raised else '_'}({found[2]})" if len(found[2]) > 1 else f"{'^' if raised else '_'}{found[2]}"
 
 
 def _replaced(pattern: re.Pattern[str], put: str | Callable[[re.Match[str]], str], text: str, end: str) -> str:

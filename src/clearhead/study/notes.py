@@ -7,9 +7,6 @@ what is inside fenced code, display mathematics or `<details>` is neither. Delib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-
-from clearhead.errors import UserError
 
 MAX_NOTES_BYTES = 20_000_000  # bytes of a file of notes
 # No two neighbors of a pattern may match the same character: a line can have megabytes.
@@ -30,6 +27,8 @@ class Item:
     question: str
     answer: str
     line: int
+    source: str = ""  # the path of its file, where there is one
+    span: tuple[int, int] = (0, 0)  # the lines of its answer there, from 0, the last one excluded
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def parse(text: str) -> Notes:
     def close() -> None:
         if below is not None:
             last = items[-1]
-            items[-1] = Item(last.section, last.number, last.question, _flush(below), last.line)
+            items[-1] = Item(last.section, last.number, last.question, flush(below), last.line)
 
     for at, line in enumerate(lines):
         number = at + 1
@@ -108,32 +107,6 @@ def parse(text: str) -> Notes:
             stray.append(Stray(number, line.strip(), section))
     close()
     return Notes(title, tuple(items), tuple(todos), tuple(stray))
-
-
-def read(path: Path) -> Notes:
-    """Read a file of notes. UserError: it cannot be read, is larger than 20 MB, is no UTF-8, or holds no question."""
-    try:
-        size = path.stat().st_size
-        if size > MAX_NOTES_BYTES:
-            raise UserError(f"{path} has {size:,} bytes; notes have at most {MAX_NOTES_BYTES:,}")
-        with path.open("rb") as file:
-            data = file.read(MAX_NOTES_BYTES + 1)  # a device has no size
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
-    if len(data) > MAX_NOTES_BYTES:
-        raise UserError(f"{path} goes on beyond {MAX_NOTES_BYTES:,} bytes; notes have at most that many")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is no UTF-8 text: byte {error.start} is 0x{data[error.start]:02x}") from None
-    notes = parse(text)
-    if not notes.items:
-        raise UserError(
-            f"{path} holds no questions; one is a line `1) question` at the margin, its answer indented below"
-        )
-    return notes
 
 
 def blocks(lines: list[str]) -> dict[int, int]:
@@ -214,7 +187,7 @@ def _is_fence(line: str) -> bool:
     return FENCE.fullmatch(line) is not None
 
 
-def _flush(lines: list[str]) -> str:
+def flush(lines: list[str]) -> str:
     """Without empty ends and without the indentation of the first line; code loses no more than its own fence does."""
     lines = [re.sub(r"^[ \t]+", lambda blank: blank[0].expandtabs(4), line.rstrip()) for line in lines]
     widths = [_width(line) for line in lines if line]

@@ -1,6 +1,8 @@
 """When to ask again: the package fsrs (Ye, Su and Cao 2022), behind plain dictionaries that a deck can keep."""
 
 import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import ModuleType
@@ -12,10 +14,23 @@ PACKAGE = "fsrs"
 RATINGS = ("again", "hard", "good", "easy")  # 1 to 4
 RETENTION = 0.9  # the chance to remember at which a card is due
 
+LEAST_FIT = 512  # answers from which FSRS's parameters are fitted to one's own; the package's own bound
+
 State = dict[str, Any]
 
 
-def reviewed(state: State | None, rating: int, now: float) -> tuple[State, float]:
+@dataclass(frozen=True)
+class Plan:
+    """How to schedule: the chance to remember at which a card is due, and FSRS's parameters, its own where none."""
+
+    retention: float = RETENTION
+    parameters: tuple[float, ...] = ()
+
+
+DEFAULT = Plan()
+
+
+def reviewed(state: State | None, rating: int, now: float, plan: Plan = DEFAULT) -> tuple[State, float]:
     """The state after a rating from 1 to 4 at `now` (seconds since 1970), and when the card is due; None is new."""
     if not 1 <= rating <= len(RATINGS):
         raise UserError(f"a rating is 1 to {len(RATINGS)} ({', '.join(RATINGS)}), not {rating}")
@@ -23,13 +38,13 @@ def reviewed(state: State | None, rating: int, now: float) -> tuple[State, float
     card = fsrs.Card(card_id=1, due=moment) if state is None else fsrs.Card.from_dict(state)
     if card.last_review is not None and card.last_review > moment:  # by a clock that was ahead
         card.last_review = moment
-    card, _ = _scheduler().review_card(card, fsrs.Rating(rating), moment)
+    card, _ = _scheduler(plan).review_card(card, fsrs.Rating(rating), moment)
     return card.to_dict(), card.due.timestamp()
 
 
-def intervals(state: State | None, now: float) -> list[float]:
+def intervals(state: State | None, now: float, plan: Plan = DEFAULT) -> list[float]:
     """Seconds until the card would be due, for each rating."""
-    return [reviewed(state, rating, now)[1] - now for rating in range(1, len(RATINGS) + 1)]
+    return [reviewed(state, rating, now, plan)[1] - now for rating in range(1, len(RATINGS) + 1)]
 
 
 def recall(state: State | None, now: float) -> float:
@@ -37,7 +52,7 @@ def recall(state: State | None, now: float) -> float:
     if state is None:
         return 0.0
     card = _package().Card.from_dict(state)
-    return float(_scheduler().get_card_retrievability(card, datetime.fromtimestamp(now, UTC)))
+    return float(_scheduler(DEFAULT).get_card_retrievability(card, datetime.fromtimestamp(now, UTC)))
 
 
 def spoken(seconds: float) -> str:
@@ -54,9 +69,31 @@ def spoken(seconds: float) -> str:
     return "now"
 
 
-@lru_cache
-def _scheduler() -> Any:
-    return _package().Scheduler(desired_retention=RETENTION, enable_fuzzing=False)
+def fitted(answers: Sequence[tuple[int, float, int]]) -> tuple[float, ...]:
+    """FSRS's parameters fitted to (card, seconds since 1970, rating), in the order of time.
+
+    UserError: there are too few answers, or the package's optimizer is not there.
+    """
+    if len(answers) < LEAST_FIT:
+        raise UserError(f"there are {len(answers)} answers; {LEAST_FIT} are needed to fit the schedule to them")
+    fsrs = _package()
+    logs = [
+        fsrs.ReviewLog(card, fsrs.Rating(rating), datetime.fromtimestamp(at, UTC), None) for card, at, rating in answers
+    ]
+    try:
+        found = fsrs.Optimizer(logs).compute_optimal_parameters()
+    except ImportError:
+        raise UserError("fitting needs the optimizer of fsrs: pip install 'fsrs[optimizer]'") from None
+    return tuple(float(value) for value in found)
+
+
+@lru_cache(maxsize=8)
+def _scheduler(plan: Plan) -> Any:
+    given = {"parameters": plan.parameters} if plan.parameters else {}
+    try:
+        return _package().Scheduler(desired_retention=plan.retention, enable_fuzzing=False, **given)
+    except ValueError as error:
+        raise UserError(f"FSRS does not take these parameters: {str(error).splitlines()[0]}") from None
 
 
 def _package() -> ModuleType:

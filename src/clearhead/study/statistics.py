@@ -2,13 +2,15 @@
 
 import json
 import sqlite3
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.study.deck import cards, day_start, next_day
+from clearhead.study.deck import AHEAD, cards, day_start, next_day
 from clearhead.study.schedule import recall
 
+HEAT = 26 * 7  # days of the heat map
 DAYS = 7  # of the forecast, today included
 RECENT = 30 * 86400.0  # seconds over which retention is taken
 REVIEW = 2  # fsrs's name for a card that has left its first minutes
@@ -38,6 +40,8 @@ class Statistics:
     retention: float | None  # of answers to cards that were learned, in the last 30 days: the share not "again"
     retention_of: int  # how many such answers
     weakest: tuple[Weakness, ...]  # first the one to review first
+    streak: int  # days in a row with an answer, up to today or yesterday
+    by_day: tuple[int, ...]  # answers on each of the last days of the heat map, today last
 
 
 def statistics(db: sqlite3.Connection, names: Sequence[str], now: float) -> Statistics:
@@ -54,6 +58,15 @@ def statistics(db: sqlite3.Connection, names: Sequence[str], now: float) -> Stat
         tuple(names),
     ).fetchall()
     mature = [rating for at, rating, state in rows if at >= now - RECENT and state and _phase(state) == REVIEW]
+    days = [day_start(now)]
+    while len(days) < HEAT:
+        days.append(day_start(days[-1] - 1))
+    days.reverse()
+    by_day = [0] * HEAT
+    for at, _, _ in rows:
+        place = bisect_right(days, at) - 1
+        if place >= 0 and at <= now + AHEAD:
+            by_day[place] += 1
     return Statistics(
         cards=len(live),
         new=sum(card.state is None for card in live),
@@ -64,7 +77,24 @@ def statistics(db: sqlite3.Connection, names: Sequence[str], now: float) -> Stat
         retention=sum(rating > 1 for rating in mature) / len(mature) if mature else None,
         retention_of=len(mature),
         weakest=tuple(weakest(db, names, now)),
+        streak=streak(by_day),
+        by_day=tuple(by_day),
     )
+
+
+def streak(by_day: Sequence[int]) -> int:
+    """Days in a row with an answer, the last of them today, or yesterday while today may still bring one.
+
+    >>> streak([1, 0, 3, 2]), streak([1, 2, 0]), streak([2, 0, 0])
+    (2, 2, 0)
+    """
+    days = list(by_day)
+    if days and not days[-1]:
+        days.pop()
+    n = 0
+    while days and days.pop():
+        n += 1
+    return n
 
 
 def weakest(db: sqlite3.Connection, names: Sequence[str], now: float) -> list[Weakness]:

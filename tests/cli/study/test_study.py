@@ -29,7 +29,10 @@ def answer(capsys: Capture, *args: str, code: int = 0) -> dict:
 def test_import_and_import_again(capsys: Capture) -> None:
     assert main(["study", "import", "animals.md"]) == 0
     told = capsys.readouterr().out
-    assert told.splitlines()[0] == "animals: 3 questions, 1 without an answer, 1 TODOs"
+    assert told.splitlines()[:2] == [
+        "animals.md: found 3 questions, 3 as '1) ...'",
+        "animals: 3 questions, 1 without an answer, 1 TODOs",
+    ]
     assert "clearhead study --deck animals" in told and "added" not in told
     Path("animals.md").write_text(NOTES.replace("What roars", "What is it that roars").replace("1) What barks?", ""))
     assert main(["study", "import", "animals.md"]) == 0
@@ -67,8 +70,8 @@ def test_search_in_one_deck(capsys: Capture) -> None:
     ("args", "said"),
     [
         (["import", "none.md"], "there is no none.md"),
-        (["import", "."], "--deck"),
-        (["import", "latin.md"], "UTF-8"),
+        (["import", "empty"], "no file of notes"),
+        (["import", "binary.md"], "zero bytes"),
         (["import", "words.md"], "no questions"),
         (["import", "animals.md", "--deck", "guide"], "another name"),
         (["import", "animals.md", "--deck", "a\nb"], "no name"),
@@ -77,7 +80,8 @@ def test_search_in_one_deck(capsys: Capture) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_the_deck_stays(args: list[str], said: str, capsys: Capture) -> None:
-    Path("latin.md").write_bytes(b"1) Q\xff?\n")
+    Path("binary.md").write_bytes(b"1) Q\0?\n")
+    Path("empty").mkdir()
     Path("words.md").write_text("# words\n")
     answer(capsys, "import", "animals.md")
     before = Path("data/decks.db").read_bytes()

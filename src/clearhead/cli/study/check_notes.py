@@ -8,6 +8,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import json_option
+from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 
@@ -30,10 +31,12 @@ def check(file: Path, as_json: bool) -> int | None:
     from clearhead.study import book
     from clearhead.study import check as checks
     from clearhead.study.examples import GUIDE
-    from clearhead.study.notes import read
+    from clearhead.study.reading import gather
     from clearhead.study.view import one_line
 
-    notes = read(file)
+    if file.is_dir():
+        raise UserError(f"{file} is a folder; give one file")
+    notes = gather([file])[0].seen.notes
     found = checks.check(notes, [one for chapter in book.read(GUIDE) for one in book.all_of(chapter)])
     if as_json:
         echo_json([asdict(finding) for finding in found])

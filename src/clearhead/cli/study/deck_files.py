@@ -7,7 +7,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import json_option
-from clearhead.cli.study.decks import guide, known, opened, own
+from clearhead.cli.study.decks import GUIDE, guide, guide_items, known, opened, own
 from clearhead.errors import UserError
 from clearhead.terminal import echo, to_json
 
@@ -45,12 +45,16 @@ def export(as_json: Path | None, anki: Path | None, deck: str | None, force: boo
             data = to_json(db, names).encode()
         else:
             from clearhead.study.anki import package
+            from clearhead.study.answers import filled
 
             mine = own(db)
             if deck is None and len(mine) > 1:
                 raise UserError(f"which deck? --deck NAME, one of {', '.join(decks.decks(db))}")
             names = [deck] if deck is not None else mine or decks.decks(db)
-            data = package(names[0], decks.cards(db, names[0]), time.time())
+            told = decks.cards(db, names[0])
+            if names[0] != GUIDE:
+                told = filled(told, guide_items())
+            data = package(names[0], told, time.time())
         cards = sum(len(decks.cards(db, name)) for name in names)
     _write(path, data)
     echo(f"{path}: {cards} cards of {', '.join(names)}, {len(data):,} bytes")

@@ -1,5 +1,6 @@
 """`clearhead study stats`: how learning goes."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -10,6 +11,25 @@ from clearhead.cli.study.decks import cut, guide, known, opened
 from clearhead.terminal import echo, echo_json
 
 WEAKEST = 5
+
+
+SHADES = " ░▒▓█"
+
+
+def heat(by_day: Sequence[int], now: float) -> list[str]:
+    """Seven lines, Monday first, a column for each week; a day's shade says how many of the busiest day's answers."""
+    import time
+
+    from clearhead.study.deck import day_start
+
+    weekday = time.localtime(day_start(now) + 43200).tm_wday
+    most = max(*by_day, 1)
+    lines = []
+    for day in range(7):
+        row = [by_day[at] for at in range(len(by_day)) if (weekday - (len(by_day) - 1 - at)) % 7 == day]
+        shades = "".join(SHADES[-(-n * (len(SHADES) - 1) // most)] for n in row)
+        lines.append(f"{'MTWTFSS'[day]} {shades}".rstrip())
+    return lines
 
 
 @click.command(
@@ -35,7 +55,7 @@ def stats(deck: str | None, as_json: bool) -> None:
     now = time.time()
     with opened() as db:
         guide(db)
-        names = [known(db, deck)] if deck is not None else decks.decks(db)
+        names = [known(db, deck)] if deck is not None else decks.used(db) or decks.decks(db)
         found = statistics(db, names, now)
     if as_json:
         echo_json(asdict(found))
@@ -46,6 +66,11 @@ def stats(deck: str | None, as_json: bool) -> None:
         echo("retention: nothing yet that was learned and asked again")
     else:
         echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
+    echo(f"streak: {found.streak} {'day' if found.streak == 1 else 'days'}")
+    if found.answers:
+        echo("\nAnswers in the last half year, a column for each week")
+        for line in heat(found.by_day, now):
+            echo(f"  {line}")
     echo("\nDue")
     longest = max(*found.forecast, 1)
     for day, n in enumerate(found.forecast):

@@ -8,8 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import get_terminal_size
+from typing import TYPE_CHECKING
 
 from clearhead.errors import UserError
+
+if TYPE_CHECKING:
+    from clearhead.study.notes import Item
 
 GUIDE = "guide"  # the deck that comes with Clearhead
 NAME = re.compile(r"[\w][\w .+-]{0,59}")
@@ -38,6 +42,13 @@ def guide(db: sqlite3.Connection) -> None:
 
     items = tuple(item for text in texts for item in parse(text).items)
     import_notes(db, GUIDE, Notes("The guide", items, (), ()), digest)
+
+
+def guide_items() -> "list[Item]":
+    """Every question of the guide with its answer."""
+    from clearhead.study.notes import parse
+
+    return [item for path in sorted(_chapters()) for item in parse(path.read_text(encoding="utf-8")).items]
 
 
 def known(db: sqlite3.Connection, name: str) -> str:
@@ -69,6 +80,7 @@ def own(db: sqlite3.Connection) -> list[str]:
 def cut(text: str) -> str:
     """On one line of the terminal."""
     width = get_terminal_size().columns - 3
+    text = " ".join(text.split())
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 

@@ -11,7 +11,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.options import draw_seed_option, json_option, work_folder_option
-from clearhead.cli.study.decks import GUIDE, guide, known, opened, own
+from clearhead.cli.study.decks import GUIDE, guide, guide_items, known, opened, own
 from clearhead.cli.study.passes import of_problem, tried
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json, joined, styled, text_width
@@ -92,11 +92,16 @@ def interview(minutes: int, deck: str | None, folder: str, seed: int | None, as_
 
 
 def _answered(db: "sqlite3.Connection", names: "Sequence[str]") -> "dict[str, Card]":
-    """The cards that can be asked, by their ids."""
+    """The cards that can be asked, by their ids; those without an answer of their own with the guide's."""
     from clearhead.study import deck as decks
+    from clearhead.study.answers import filled, is_answered
 
-    found = [card for name in names for card in decks.cards(db, name)]
-    return {str(card.id): card for card in found if card.answer and not card.suspended}
+    found = [
+        card
+        for name in names
+        for card in (decks.cards(db, name) if name == GUIDE else filled(decks.cards(db, name), guide_items()))
+    ]
+    return {str(card.id): card for card in found if is_answered(card.answer) and not card.suspended}
 
 
 def _said(part: "Part", cards: dict) -> dict[str, str]:

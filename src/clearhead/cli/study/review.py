@@ -7,6 +7,7 @@ is one key.
 import json
 import os
 import select
+import shutil
 import sqlite3
 import sys
 import textwrap
@@ -18,10 +19,12 @@ from dataclasses import dataclass, field
 
 import click
 
-from clearhead.cli.study.decks import cut
+from clearhead.cli.study.decks import GUIDE, cut, guide_items
 from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule
+from clearhead.study.notes import Item
+from clearhead.study.settings import Settings
 from clearhead.terminal import Shown, echo, joined, styled
 
 if sys.platform != "win32":
@@ -31,7 +34,11 @@ if sys.platform != "win32":
 AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
 LISTED = 10  # cards that a search shows
-HELP = "u undo, b bury until tomorrow, s suspend, e edit, / search, q quit"
+DEFAULTS = Settings()
+HELP = (
+    "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit,"
+    " / search, q quit"
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Wanted:
     section: str = ""
     new: int = 20  # cards a day that were never seen
     limit: int | None = None  # answers in this session
+    settings: Settings = DEFAULTS
 
 
 @dataclass
@@ -54,13 +62,35 @@ class Session:
     ratings: list[int] = field(default_factory=list)
     undo: list[tuple[Callable[[], object], int, bool]] = field(default_factory=list)  # (take back, card, was rated)
     back: int | None = None  # the card that comes next because its action was taken back
+    guide: list[Item] | None = None  # read when the first card without an answer comes
 
 
 def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card]:
     """What waits now: what is due, then today's new cards; else what would be due in some minutes."""
+    left, most, shuffled = _today(db, wanted, now)
+    ready = decks.due(db, wanted.names, now, wanted.section, left, most=most, shuffled=shuffled)
+    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD, most=most)
+
+
+def _today(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[int, int, bool]:
+    """How many new and other cards are left of today's, and whether these come in an order of chance.
+
+    A card that was asked today already, and comes again, is no other one.
+    """
     left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
-    ready = decks.due(db, wanted.names, now, wanted.section, left)
-    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD)
+    done = decks.repeated(db, wanted.names, now)
+    most = decks.MANY if done < wanted.settings.reviews else 0
+    return left, min(most, max(0, wanted.settings.reviews - done)) if most else 0, wanted.settings.order == "random"
+
+
+def first(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[decks.Card | None, int]:
+    """The first card of the queue, and how many wait, without reading the others where no section is asked for."""
+    if wanted.section:
+        waiting = queue(db, wanted, now)
+        return (waiting[0] if waiting else None), len(waiting)
+    left, most, shuffled = _today(db, wanted, now)
+    card, n = decks.first_due(db, wanted.names, now, left, most=most, shuffled=shuffled)
+    return (card, n) if card is not None else decks.first_due(db, wanted.names, now, ahead=AHEAD, most=most)
 
 
 def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
@@ -80,11 +110,11 @@ def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
 def _all(session: Session) -> None:
     wanted = session.wanted
     while wanted.limit is None or len(session.ratings) < wanted.limit:
-        waiting = queue(session.db, wanted, time.time())
+        card, n = first(session.db, wanted, time.time())
         if session.back is not None:
-            waiting = [decks.card(session.db, session.back), *waiting]
+            card, n = decks.card(session.db, session.back), n + 1
             session.back = None
-        if not waiting or not _one(session, waiting[0], len(waiting)):
+        if card is None or not _one(session, card, n):
             return
 
 
@@ -94,9 +124,9 @@ def summary(session: Session, now: float) -> str:
     told = ", ".join(f"{done[rating]} {name}" for rating, name in enumerate(schedule.RATINGS, 1) if done[rating])
     minutes = schedule.spoken(max(60, now - session.began))
     lines = [f"{len(session.ratings)} answered in {minutes}: {told}" if told else "nothing answered"]
-    waiting = queue(session.db, session.wanted, now)
+    _, waiting = first(session.db, session.wanted, now)
     if waiting:
-        lines.append(f"{len(waiting)} more {'waits' if len(waiting) == 1 else 'wait'}")
+        lines.append(f"{waiting} more {'waits' if waiting == 1 else 'wait'}")
     elif (following := decks.next_due(session.db, session.wanted.names, now)) is not None:
         lines.append(f"the next card comes in {schedule.spoken(following - now)}")
     return "\n".join(lines)
@@ -105,6 +135,8 @@ def summary(session: Session, now: float) -> str:
 def _one(session: Session, card: decks.Card, waiting: int) -> bool:
     """One card, from its question to what is done with it; False to end."""
     place = cut(f"{waiting} left · {card.deck} · {' / '.join(card.section[-2:])}")
+    if sys.stdout.isatty() and sys.stdin.isatty():
+        click.clear()
     echo(styled(f"\n{place}", dim=True))
     echo(asked(card))
     revealed = False
@@ -112,7 +144,8 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
         if not revealed:
             key = _key("[any key: answer, ?: help] ")
         else:
-            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time()), strict=True)
+            plan = session.wanted.settings.plan
+            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time(), plan), strict=True)
             told = [f"{n} {name} {schedule.spoken(seconds)}" for n, (name, seconds) in enumerate(waits, 1)]
             key = _key(f"[{', '.join(told)}] ")
         if key in ("q", "\x04", None):
@@ -126,6 +159,11 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             echo(asked(card))
             if revealed:
                 echo(shown(card.answer))
+        elif key == "g":
+            card = _take_guide(session, card)
+        elif key == "t":
+            _typed(session, card)
+            revealed = True
         elif key == "u":
             if not session.undo:
                 echo("nothing to undo")
@@ -145,7 +183,7 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             return True
         elif not revealed:
             revealed = True
-            echo(joined(("\n", shown(card.answer) if card.answer else "(the notes have no answer to this)", "\n")))
+            _paged(joined(("\n", shown(_answer(session, card)), "\n")), asked(card))
         elif key in ("1", "2", "3", "4"):
             _rate(session, card, int(key))
             return True
@@ -161,8 +199,66 @@ def shown(text: str) -> Shown:
 
 
 def asked(card: decks.Card) -> Shown:
-    """The question on as many lines as it needs."""
-    return styled("\n".join(_wrapped(card.question)), bold=True)
+    """The question on as many lines as it needs, and below it what it is posed with: code, numbers, choices."""
+    head, _, rest = card.question.partition("\n\n")
+    first = styled("\n".join(_wrapped(head)), bold=True)
+    return joined((first, "\n\n", shown(rest))) if rest.strip() else first
+
+
+def _answer(session: Session, card: decks.Card) -> str:
+    """The card's answer; the guide's, marked as such, where the notes have none."""
+    from clearhead.study.answers import is_answered, of_guide
+
+    if is_answered(card.answer):
+        return card.answer
+    if card.deck != GUIDE:
+        session.guide = guide_items() if session.guide is None else session.guide
+        if told := of_guide([card], session.guide)[0]:
+            return told
+    return card.answer or "(the notes have no answer to this); e writes one"
+
+
+def _take_guide(session: Session, card: decks.Card) -> decks.Card:
+    """The card with the guide's answer as its own; `clearhead study write-back` puts it into the notes."""
+    told = _answer(session, card)
+    if card.deck == GUIDE or told == card.answer or "\n\n" not in told:
+        echo("the guide has no answer to this, or the notes have one")
+        return card
+    decks.edit(session.db, card.id, card.question, told.partition("\n\n")[2])
+    session.undo.append((lambda: decks.edit(session.db, card.id, card.question, card.answer), card.id, False))
+    echo("taken; `clearhead study write-back` puts it into your notes")
+    return decks.card(session.db, card.id)
+
+
+def _paged(text: Shown, question: Shown) -> None:
+    """What is longer than the terminal comes page by page, the question above each."""
+    lines = str(text).split("\n")
+    room = shutil.get_terminal_size().lines - str(question).count("\n") - 6
+    if not (sys.stdout.isatty() and sys.stdin.isatty()) or len(lines) <= room or room < 5:
+        echo(text)
+        return
+    for at in range(0, len(lines), room):
+        if at:
+            click.clear()
+            echo(question)
+            echo()
+        echo(Shown("\n".join(lines[at : at + room])))
+        if at + room < len(lines) and _key(f"[{len(lines) - at - room} lines more: any key] ") in ("q", "\x04", None):
+            return
+
+
+def _typed(session: Session, card: decks.Card) -> None:
+    """An answer typed, compared with the card's claim by claim."""
+    from clearhead.study.answers import covered
+
+    typed = _line("your answer: ")
+    answer = _answer(session, card)
+    told = covered(typed, answer)
+    for point, found in told:
+        echo("\n  ".join(_wrapped(point, "✓ " if found else "· ")))
+    if told:
+        echo(f"{sum(found for _, found in told)} of {len(told)} points have most of their words in your answer")
+    _paged(joined(("\n", shown(answer), "\n")), asked(card))
 
 
 def _wrapped(text: str, mark: str = "") -> list[str]:
@@ -174,10 +270,20 @@ def _wrapped(text: str, mark: str = "") -> list[str]:
 
 def _rate(session: Session, card: decks.Card, rating: int) -> None:
     now = time.time()
-    state, due = schedule.reviewed(_state(card), rating, now)
+    state, due = schedule.reviewed(_state(card), rating, now, session.wanted.settings.plan)
     done = decks.record_review(session.db, card.id, now, rating, json.dumps(state), due)
     session.ratings.append(rating)
-    session.undo.append((lambda: decks.undo(session.db, done), card.id, True))
+    leech = session.wanted.settings.leech
+    forgotten = decks.lapses(session.db, card.id) if rating == 1 and leech else 0
+
+    def take_back() -> None:
+        decks.undo(session.db, done)
+        decks.suspend(session.db, card.id, card.suspended)
+
+    session.undo.append((take_back, card.id, True))
+    if leech and forgotten >= leech:
+        decks.suspend(session.db, card.id)
+        echo(f"forgotten {forgotten} times: suspended. Write it anew, or `clearhead study unsuspend` asks it again")
 
 
 def _state(card: decks.Card) -> schedule.State | None:
@@ -206,18 +312,22 @@ def _search(session: Session) -> None:
 def _edit(session: Session, card: decks.Card) -> decks.Card:
     """The card as the editor leaves it, in the words of the notes; as it was where that is no card."""
     from clearhead.study.notes import parse
+    from clearhead.study.styles import recognize
 
     if not sys.stdin.isatty() and not os.environ.get("VISUAL") and not os.environ.get("EDITOR"):
         echo("set EDITOR to edit without a terminal")
         return card
-    text = f"{card.number}) {card.question}\n\n{textwrap.indent(card.answer, '    ')}\n"
+    head, _, posed = card.question.partition("\n\n")
+    parts = [posed, "**Answer**", card.answer] if posed else [card.answer]
+    text = "\n\n".join([f"{card.number}) {head}", *(textwrap.indent(part, "    ") for part in parts)]) + "\n"
     try:
         with by_line():
             edited = click.edit(text, extension=".md")
     except click.ClickException as error:
         echo(error.format_message())
         return card
-    items = parse(edited).items if edited is not None else ()
+    read = (lambda told: recognize(told, "number").notes) if posed else parse
+    items = read(edited).items if edited is not None else ()
     if edited is None or edited == text:
         echo("unchanged")
         return card

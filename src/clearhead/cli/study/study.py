@@ -1,9 +1,6 @@
 """`clearhead study`: notes as decks of cards, and their review."""
 
-import re
-import shlex
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 from click.core import ParameterSource
@@ -13,13 +10,15 @@ from clearhead.cli.options import json_option
 from clearhead.cli.study.check_notes import check
 from clearhead.cli.study.deck_files import export, restore
 from clearhead.cli.study.deck_stats import stats
-from clearhead.cli.study.decks import GUIDE, cut, deck_name, guide, known, opened, own
+from clearhead.cli.study.decks import GUIDE, cut, guide, known, opened, own
+from clearhead.cli.study.import_notes import import_
 from clearhead.cli.study.interview import interview
+from clearhead.cli.study.settings import fit, settings, unbury
+from clearhead.cli.study.write_back import write_back
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 OK, INTERRUPTED = 0, 130  # exit codes
-SHOWN = 5  # questions named for each kind of change
 
 
 @click.group(
@@ -34,18 +33,19 @@ SHOWN = 5  # questions named for each kind of change
 )
 @click.option("--deck", "deck", help="Review this deck; all of your own if not given, the guide if you have none.")
 @click.option("--section", default="", help="Only below headings that hold these words.")
-@click.option("--new", default=20, show_default=True, type=click.IntRange(0), help="New cards a day.")
+@click.option("--new", type=click.IntRange(0), help="New cards a day. Default: as `settings` has it, 20 at first.")
 @click.option("--limit", type=click.IntRange(1), help="End after this many answers.")
 @json_option
 @click.pass_context
 def command(
-    ctx: click.Context, deck: str | None, section: str, new: int, limit: int | None, as_json: bool
+    ctx: click.Context, deck: str | None, section: str, new: int | None, limit: int | None, as_json: bool
 ) -> int | None:
     """Review questions and answers, your own notes or the guide, each when it is about to be forgotten.
 
     A question is shown; think, press any key for the answer, and rate how well you knew it: 1 again, 2 hard, 3 good,
     4 easy. Beside each stands when the card would come back. u takes the last answer back, b buries a card until
-    tomorrow, s suspends it for good, e edits it, / searches, q ends. Each answer is saved at once. With --json the
+    tomorrow, s suspends it for good, e edits it, t types an answer to be compared, g takes the guide's answer as yours,
+    / searches, q ends. Each answer is saved at once. With --json the
     cards that wait are told, and nothing is asked.
     """
     if ctx.invoked_subcommand:
@@ -58,61 +58,21 @@ def command(
 
     from clearhead.cli.study.review import Wanted, queue, review
     from clearhead.study import deck as decks
+    from clearhead.study.settings import load
 
     with opened() as db:
         guide(db)
         names = [known(db, deck)] if deck is not None else own(db) or [GUIDE]
         if section and not decks.inside([card for name in names for card in decks.cards(db, name)], section):
             raise UserError(f"no section of {', '.join(names)} holds {section!r}; `clearhead study search` finds cards")
-        wanted = Wanted(names, section, new, limit)
+        stored = load(db)
+        wanted = Wanted(names, section, stored.new if new is None else new, limit, stored)
         if as_json:
             keys = ("id", "deck", "section", "number", "question", "answer", "due")
             waiting = queue(db, wanted, time.time())[:limit]
             echo_json([{key: getattr(card, key) for key in keys} for card in waiting])
             return OK
         return INTERRUPTED if review(db, wanted) else OK
-
-
-@command.command(
-    "import",
-    short_help="Notes as a deck, or a deck brought in line with its notes.",
-    epilog=examples(
-        ("clearhead study import notes.md", "a deck named notes"),
-        ("clearhead study import notes.md --deck exam", "a deck named exam"),
-    ),
-)
-@click.argument("file", type=click.Path(path_type=Path))
-@click.option("--deck", "deck", help="Its name; that of the file if not given.")
-@json_option
-def import_(file: Path, deck: str | None, as_json: bool) -> None:
-    """Read notes into a deck. Headings are sections; a line `1) question` at the margin begins a card, and what is
-    indented below it is the answer. Imported again, changed notes keep what you have learned."""
-    from clearhead.study.importing import import_notes
-    from clearhead.study.notes import read
-
-    name = deck_name(deck if deck is not None else re.sub(r"[^\w .+-]+", "-", file.stem).strip(" .-")[:60])
-    if name == GUIDE:
-        raise UserError(f"the deck {GUIDE!r} is Clearhead's own guide; give yours another name with --deck")
-    notes = read(file)
-    with opened() as db:
-        done = import_notes(db, name, notes)
-    unanswered = sum(not item.answer for item in notes.items)
-    if as_json:
-        told = {"deck": name, "questions": len(notes.items), "unanswered": unanswered, "todos": len(notes.todos)}
-        echo_json(told | asdict(done))
-        return
-    echo(f"{name}: {len(notes.items)} questions, {unanswered} without an answer, {len(notes.todos)} TODOs")
-    for kind in ("added", "changed", "moved", "removed", "returned"):
-        found = getattr(done, kind)
-        if not found or (kind == "added" and not done.kept):
-            continue
-        echo(f"{len(found)} {kind}{' (their reviews are kept)' if kind == 'removed' else ''}")
-        for question in found[:SHOWN]:
-            echo(f"  {cut(question)}")
-        if len(found) > SHOWN:
-            echo(f"  and {len(found) - SHOWN} more")
-    total = f"{len(done.added)} new, {done.kept} kept"
-    echo(total if done.kept else f"Review them: clearhead study --deck {shlex.quote(name)}")
 
 
 @command.command(
@@ -220,5 +180,5 @@ def _times(n: int) -> str:
     return "once" if n == 1 else f"{n} times"
 
 
-for verb in (check, interview, stats, export, restore):
+for verb in (import_, write_back, settings, fit, unbury, check, interview, stats, export, restore):
     command.add_command(verb)
