@@ -14,7 +14,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from clearhead.errors import UserError
-from clearhead.study.notes import Item, Notes
+from clearhead.study.notes import MAX_NOTES_BYTES, Item, Notes
 from clearhead.study.styles import Seen, recognize
 from clearhead.study.wording import ANSWER_CELL, QUESTION_CELL, TOPIC_CELL, asks
 

@@ -164,6 +164,7 @@ def _of_package(package: "Package", name: str, preview: bool) -> "Notes":
 
 
 def _sources(files: Sequence[Path], family: str) -> "list[Source]":
+    from clearhead.study.notes import MAX_NOTES_BYTES
     from clearhead.study.reading import Source, gather, seen_in
 
     if files != (Path("-"),):
