@@ -1,3 +1,4 @@
+import csv
 import gzip
 import json
 from collections.abc import Callable
@@ -212,3 +213,13 @@ def test_rows_that_cannot_be_read_are_told(name: str, data: bytes, told: str, tm
     (tmp_path / name).write_bytes(data)
     with pytest.raises(UserError, match=told):
         list(documents([tmp_path / name]))
+
+
+def test_what_other_readers_of_csv_may_take_is_left_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text\none\n")
+    (tmp_path / "b.csv").write_text("none\n")
+    before = csv.field_size_limit()
+    assert list(documents([tmp_path / "a.csv"])) == ["one"]
+    with pytest.raises(UserError):
+        list(documents([tmp_path / "b.csv"]))
+    assert csv.field_size_limit() == before

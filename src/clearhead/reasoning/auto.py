@@ -42,7 +42,7 @@ class Choice:
     def at(self, budget: int) -> AutoStage:
         """The stage that a budget pays for; the first one for budgets below it.
 
-        >>> Choice((Stage(10, "greedy", 10, 0.5), Stage(100, "mcts-puct", 100, 0.7))).at(99).strategy
+        >>> Choice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "mcts-puct", 100, 0.7))).at(99).strategy
         'greedy'
         """
         return next((stage for stage in reversed(self.stages) if stage.budget <= budget), self.stages[0])

@@ -223,7 +223,7 @@ def _json(file: Path, field: str) -> Iterator[str]:
 
 def _csv(file: Path, field: str) -> Iterator[str]:
     """The column of that name; the first row names the columns."""
-    csv.field_size_limit(LONGEST_ROW)
+    limit = csv.field_size_limit(LONGEST_ROW)  # which is the whole process's
     rows = csv.reader(_lines(file, LONGEST_ROW), delimiter="\t" if file.suffix.lower() == ".tsv" else ",", strict=True)
     try:
         names = next(rows, [])
@@ -235,6 +235,8 @@ def _csv(file: Path, field: str) -> Iterator[str]:
             yield row[names.index(field)] if row else ""
     except csv.Error as error:
         raise UserError(f"{file} is no CSV that can be read: {error}; mend it, or write JSONL") from None
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _parquet(file: Path, field: str) -> Iterator[str]:
