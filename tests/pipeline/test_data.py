@@ -82,5 +82,5 @@ def test_a_document_that_is_too_long_is_drawn_again(drawn: Source) -> None:
         return [len(one.prompt) + len(one.solution) for one in found]
 
     assert max(lengths(1000)) > 20 >= max(lengths(20)) > 15
-    with pytest.raises(UserError, match=r"longer than 3 tokens; raise data\.max_length and model.max_positions"):
+    with pytest.raises(UserError, match=r"longer than 3 tokens; give shorter problems, or raise data\.max_length"):
         document(tokenizer, drawn, 3, random.Random(0))

@@ -41,7 +41,7 @@ def test_a_line_tells_what_was_cut_off_and_the_limit() -> None:
     lines = {line["name"]: line for line in strategies([GREEDY, *VOTE, BEST_OF], settings)}
     greedy = lines["greedy"]
     assert (greedy["cut"], greedy["drawn"], greedy["cut_unit"]) == (1, 12, "solution")
-    assert greedy["limits"] == [{"setting": "search.solution_tokens", "value": 160, "longest": None}]
+    assert greedy["limits"] == [{"setting": "search.solution_tokens", "value": 160, "longest": None, "fixed": False}]
     (search,) = strategies([unit("mcts-puct", [entry("a", None, False, **CUT)])], settings)
     assert search["cut_unit"] == "step"
 
@@ -85,6 +85,6 @@ def test_a_limit_stands_beside_the_longest_of_the_data() -> None:
     settings = recipe(model={"max_positions": 96}, search={"step_tokens": 48}, evaluation={"budgets": [20]})
     (line,) = strategies([unit("mcts-puct", entries)], settings, found)
     assert line["limits"] == [
-        {"setting": "model.max_positions", "value": 96, "longest": 90},
-        {"setting": "search.step_tokens", "value": 48, "longest": 12},
+        {"setting": "model.max_positions", "value": 96, "longest": 90, "fixed": False},
+        {"setting": "search.step_tokens", "value": 48, "longest": 12, "fixed": False},
     ]

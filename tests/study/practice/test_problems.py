@@ -124,7 +124,7 @@ def test_a_count_may_be_grouped_or_rounded_but_not_short_of_a_part(write: str) -
 
 
 def test_memory_may_be_in_bytes_or_their_multiples() -> None:
-    problem, numbers = PROBLEMS["attention-cost"], {"tokens": 2048, "channels": 64, "bytes_each": 4}
+    problem, numbers = PROBLEMS["attention-cost"], {"tokens": 2048, "head_dim": 64, "bytes_each": 4}
     assert all(
         check(problem, numbers, text).right
         for text in ("16777216", "16,777,216", "16 MiB", "16.8 MB", "2^24", "2**24 bytes")

@@ -52,12 +52,25 @@ def size(value: Array) -> float:
     return float(finite.max()) if finite.size else 0.0
 
 
+def _named(found: Sequence[Any], names: Sequence[str]) -> list[Any]:
+    """The keys of a result in the order of the wanted names, of which one may be called otherwise; [] where more are.
+
+    >>> _named(["dbias", "dx", "dgain"], ("dx", "dweight", "dbias")), _named(["a", "b"], ("x", "y"))
+    (['dx', 'dgain', 'dbias'], [])
+    """
+    other, missing = [key for key in found if key not in names], [name for name in names if name not in found]
+    if len(found) != len(names) or len(other) > 1:
+        return []
+    own = dict(zip(missing, other, strict=True))
+    return [own.get(name, name) for name in names]
+
+
 def _difference(got: Any, want: Any, allowed: Sequence[float], names: Sequence[str] = ()) -> str:
     if isinstance(want, tuple | list) and isinstance(got, np.ndarray) and _is_numeric(want):
         return _arrays(got, np.asarray(want), max(allowed, default=TINY))
     if isinstance(want, tuple | list):
-        if isinstance(got, dict) and names and set(got) == set(names):
-            got = [got[name] for name in names]
+        if isinstance(got, dict) and (order := _named(list(got), names)):
+            got = [got[name] for name in order]
         if not isinstance(got, tuple | list):
             return f"returns {_kind(got)}, must return {_kind(want)}"
         if len(got) != len(want):
@@ -162,7 +175,7 @@ def _said(got: Any, want: Any) -> str:
     """Both numbers, with as many digits as tell them apart.
 
     >>> _said(np.float64(1 / 3), np.float64(1 / 3 + 1e-9))
-    'is 0.3333333333, must be 0.3333333343'
+    'is 0.333333333, must be 0.333333334'
     """
     if want.dtype.kind != "f":
         return f"is {got}, must be {want}"

@@ -18,7 +18,9 @@ from clearhead.study.practice.rounding import (
     DOUBLE,
     HALF,
     LIMIT,
+    MOST,
     SINGLE,
+    TOLD,
     Growth,
     allowed,
     declared,
@@ -272,10 +274,12 @@ def _is_rounding(exercise: Exercise, case: _Case, found: dict[str, Any], eps: fl
     if "error" in found or eps not in ROUNDED:
         return False
 
-    def apart(eps: float) -> str:
-        return difference(found["value"], case.want, _tolerance(exercise, case, eps), exercise.outputs)
+    def apart(tolerance: float | list[float]) -> str:
+        return difference(found["value"], case.want, tolerance, exercise.outputs)
 
-    return bool(apart(min(eps, SINGLE))) and not apart(coarser)
+    most = TOLD if coarser > SINGLE else MOST
+    loose = exercise.tolerance or allowed(case.growth, case.want, case.inputs, coarser, most)
+    return bool(apart(_tolerance(exercise, case, min(eps, SINGLE)))) and not apart(loose)
 
 
 ROUNDED = {

@@ -25,6 +25,7 @@ from clearhead.study.practice.compare import TINY, numbers, size
 DOUBLE, SINGLE, HALF, BRAIN = 2.0**-42, 2.0**-23, 2.0**-10, 2.0**-7  # by which a verdict goes, in each type
 LIMIT = 64.0  # growth, as a multiple of the result's size, beyond which a case says little
 MOST = 0.01  # of a part's size, that rounding may ever excuse
+TOLD = 0.5  # of it, that half precision is told to have cost: no verdict goes by that
 STEP = 2.0**-20  # relative, of the inputs, when the growth of an error is measured
 NAMES = {"float32", "single", "float16", "half", "bfloat16"}  # attributes and text by which lower precision is chosen
 CODES = {"f", "f4", "<f4", "=f4", "e", "f2", "<f2", *NAMES}
@@ -121,13 +122,12 @@ def of_gradient(
     return found
 
 
-def allowed(found: Growth, want: Any, given: Mapping[str, Any], eps: float) -> list[float]:
-    """The absolute error that each part may have at this precision."""
+def allowed(found: Growth, want: Any, given: Mapping[str, Any], eps: float, most: float = MOST) -> list[float]:
+    """The absolute error that each part may have at this precision, `most` of its size at most."""
     sizes = _sizes(want)
     scale = np.maximum(sizes, np.max(sizes, initial=0.0) / 100)
-    most = LIMIT * scale if eps == DOUBLE else np.inf
-    errors = factor(given) * eps * np.minimum(found.parts, most)
-    return (np.minimum(errors, MOST * scale) + TINY).tolist()
+    growth = np.minimum(found.parts, LIMIT * scale if eps == DOUBLE else np.inf)
+    return (np.minimum(factor(given) * eps * growth, most * scale) + TINY).tolist()
 
 
 def factor(given: Mapping[str, Any]) -> float:
