@@ -153,7 +153,7 @@ def test_what_can_be_told_before_a_directory_is_made_is(tmp_path: Path, capsys: 
         (f"seed={10**30}", "is too large"),
         (
             "modl.kind=rnn",
-            "modl is not a setting; did you mean 'model'? There are: data, evaluation, kind, model, name",
+            "modl is not a setting; did you mean 'model'? There are: data, evaluation, kind, kv_memory, model, name",
         ),
     ):
         assert main(["run", str(recipe), "--set", setting, "--out", str(tmp_path / "run")]) == 2
