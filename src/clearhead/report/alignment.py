@@ -70,7 +70,7 @@ def _gains(found: Alignment, report: Report) -> Html | None:
                     ]
                 )  # fmt: skip
     columns = [Column("test problems", numeric=False), Column("before"), Column("after"), Column("gain, 95% interval")]
-    return table("what it gained", columns, rows) if rows else None
+    return table("what it gained", columns, rows, stacked=True) if rows else None
 
 
 def _signed(gain: DifferenceInfo) -> str:
