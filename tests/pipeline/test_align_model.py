@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def settings(place: Path, **changes: Any) -> AlignModelConfig:
     config = AlignModelConfig(
-        model=str(place / "model"), data=place / "pairs.jsonl", steps=12, pairs=4, rank=4, samples=2,
+        model=str(place / "model"), data=place / "pairs.jsonl", steps=12, pairs=4, rank=4, shown=2,
         align=AlignConfig(method="dpo", lr=0.02, eval_every=4, save_every=2, warmup=2),
     )  # fmt: skip
     return replace(config, **changes)
@@ -58,7 +58,8 @@ def settings(place: Path, **changes: Any) -> AlignModelConfig:
 def by_reward(place: Path, **align_settings: Any) -> AlignModelConfig:
     plain = {"method": "grpo", "rounds": 5, "problems": 4, "samples": 6, "lr": 0.02, "eval_every": 5, "save_every": 1}
     chosen = AlignConfig(**{**plain, "warmup": 1, "reward": str(place / "reward.py"), **align_settings})
-    return settings(place, data=place / "prompts.jsonl", align=chosen, max_tokens=4, steps=0)
+    pairs = 4 if chosen.reward.endswith(".jsonl") else AlignModelConfig.pairs
+    return settings(place, data=place / "prompts.jsonl", align=chosen, max_tokens=4, steps=0, pairs=pairs)
 
 
 def run(
@@ -165,7 +166,7 @@ def test_all_weights_and_a_merged_model(place: Path, tmp_path: Path) -> None:
         ({"align": AlignConfig(method="grpo")}, "needs a reward"), ({"pairs": 0}, "pairs = 0"),
         ({"align": AlignConfig(method="expert-iteration")}, "task's checker"), ({"max_tokens": 0}, "max_tokens = 0"),
         ({"align": AlignConfig(method="dpo", reward="a.py")}, "pairs of its file alone"), ({"epochs": 0.0}, "epochs"),
-        ({"full": True, "merge": True}, "nothing to merge"),
+        ({"full": True, "merge": True}, "nothing to merge"), ({"max_tokens": 9}, "would change nothing with dpo"),
     ],
 )  # fmt: skip
 def test_settings_that_do_not_go_together(place: Path, changes: dict[str, Any], told: str) -> None:

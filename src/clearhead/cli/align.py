@@ -1,7 +1,5 @@
 """`clearhead align`: a checkpoint learns from preferences, or from a reward for what it writes."""
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from clearhead.cli.options import (
     skip_bad_option,
     training_seed_option,
 )
-from clearhead.cli.tune import default_folder, one_line, told_bad_rows
+from clearhead.cli.tune import default_folder, one_line, told_bad_rows, told_how_to_go_on
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.terminal import echo, echo_json
@@ -135,13 +133,8 @@ def command(
     rows = len(prepared.pairs) + len(prepared.prompts), len(prepared.held_pairs) + len(prepared.held_prompts)
     display.say(f"{rows[0]} rows to learn from, {rows[1]} held out; directory: {folder}")
     context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
-    try:
+    with told_how_to_go_on(display, folder, out):
         result = pipeline.align(prepared, context)
-    except KeyboardInterrupt:
-        again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
-        again += [] if out else ["--out", str(folder)]
-        display.say(f"stopped; go on with: {shlex.join(['clearhead', *again])}")
-        raise
     write_report(folder)
     if as_json:
         echo_json({**result, "directory": str(folder)})

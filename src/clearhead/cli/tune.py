@@ -2,7 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -104,13 +105,8 @@ def command(
     pipeline.open_folder(folder, config, resume)
     display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
     context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
-    try:
+    with told_how_to_go_on(display, folder, out):
         result = pipeline.tune(prepared, context)
-    except KeyboardInterrupt:
-        again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
-        again += [] if out else ["--out", str(folder)]
-        display.say(f"stopped; go on with: {shlex.join(['clearhead', *again])}")
-        raise
     write_report(folder)
     if as_json:
         echo_json({**result, "directory": str(folder)})
@@ -127,6 +123,18 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
     return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress)
+
+
+@contextmanager
+def told_how_to_go_on(display: Any, folder: Path, out: Path | None) -> Iterator[None]:
+    """After Ctrl-C, the command that goes on, with the directory where none was named."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        again = [word for word in sys.argv[1:] if word != "--resume"] + ["--resume"]
+        again += [] if out else ["--out", str(folder)]
+        display.say(f"stopped; go on with: {shlex.join(['clearhead', *again])}")
+        raise
 
 
 def told_bad_rows(prepare: Callable[[], Any], display: Any) -> Any:

@@ -17,8 +17,9 @@ import json
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
 
@@ -47,7 +48,6 @@ from clearhead.pipeline.learn import FULL_LR, KEPT, LORA_LR, rounds_of
 from clearhead.pipeline.rewards import of_file
 from clearhead.pipeline.rundir import read_json
 from clearhead.reasoning.statistics import bootstrap_difference, bootstrap_mean
-from clearhead.text.corpus import held_out
 from clearhead.text.preference_data import (
     LIKE_PAIRS,
     LIKE_PROMPTS,
@@ -68,7 +68,6 @@ SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "alig
 REWARD, REWARD_LOG = "reward.safetensors", "reward.jsonl"
 REWARD_CHECKPOINT = "reward.checkpoint.safetensors"
 CHECKPOINT, REPORT = "align.checkpoint.safetensors", "report.html"
-HELD_OUT = 0.1  # of the rows, where no file is given for it
 MOST_HELD = 64  # prompts that are asked at every evaluation
 OF_DRAWN = ("reward", "rounds", "problems", "samples", "epochs", "minibatches", "temperature", "search", "budget")
 DRAWN = 4  # answers to each of them at temperature 1, before and after
@@ -99,13 +98,13 @@ class AlignModelConfig:
     seed: int = 0
     merge: bool = False
     control_tokens: bool = False
-    samples: int = 6
+    shown: int = 6
 
     def __post_init__(self) -> None:
         for name in ("pairs", "max_tokens"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} = {getattr(self, name)} must be at least 1")
-        for name in ("steps", "max_length", "samples"):
+        for name in ("steps", "max_length", "shown"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or more")
         if not 0 < self.epochs < math.inf:
@@ -124,6 +123,13 @@ class AlignModelConfig:
             raise UserError(
                 f"{self.align.method} needs a reward: name a Python file with reward(prompts, completions), or a JSONL "
                 "file of pairs that a reward model learns from"
+            )
+        unread = ("max_tokens",) if self.of_pairs else ("steps",) if self.reward_pairs else ("steps", "epochs", "pairs")
+        if named := next(
+            (f.name for f in fields(self) if f.name in unread and getattr(self, f.name) != f.default), None
+        ):
+            raise UserError(
+                f"{named} = {getattr(self, named)} would change nothing with {self.align.method}; leave it out"
             )
         _ = self.low_rank
 
@@ -228,16 +234,14 @@ def _both(
 ) -> tuple[list[Any], list[Any]]:  # fmt: skip
     """What a file holds to learn from, and what it, or another, holds to measure with."""
     rows = _read(config, data, loaded, skip_bad, say, of_pairs)
-    learned, held = (rows, _read(config, held_out, loaded, skip_bad, say, of_pairs)) if held_out else split(rows)
+    learned, held = (
+        (rows, _read(config, held_out, loaded, skip_bad, say, of_pairs))
+        if held_out
+        else tune.split(rows, itemgetter(0))
+    )
     if not learned:
         raise UserError(f"{data} has one row; give at least two, one to learn from and one to measure with")
     return [item for _, item in learned], [item for _, item in held]
-
-
-def split(rows: Sequence[tuple[str, Any]]) -> tuple[list[tuple[str, Any]], list[tuple[str, Any]]]:
-    """To learn from, and to measure with; rows that begin with the same question are on one side."""
-    held = {opening for opening, _ in rows if held_out(opening, HELD_OUT)} or {rows[-1][0]}
-    return [row for row in rows if row[0] not in held], [row for row in rows if row[0] in held]
 
 
 def _read(
@@ -259,12 +263,7 @@ def _read(
             found.append((opening, item))
         except UserError as error:
             wrong.append(f"{path}, line {number}: {error}")
-    wrong.sort(key=lambda told: int(told.removeprefix(f"{path}, line ").partition(":")[0]))
-    if wrong and (not skip_bad or not found):
-        raise tune.BadRows(path, wrong, len(found) + len(wrong))
-    for line in wrong:
-        say(f"left out: {line}")
-    return found
+    return tune.usable(path, found, wrong, skip_bad, say)
 
 
 def _pair(row: PairRow, config: AlignModelConfig, loaded: LoadedModel, limit: int) -> Pair:
@@ -478,7 +477,7 @@ def measured(
     sampled, _ = _scores(prepared, decoder, reward, SamplingParams(max_tokens=config.max_tokens), DRAWN)
     return {
         "pairs": {}, "greedy": greedy.tolist(), "sampled": sampled.tolist(),
-        "answers": [found[0].text for found in answers[: config.samples]],
+        "answers": [found[0].text for found in answers[: config.shown]],
     }  # fmt: skip
 
 

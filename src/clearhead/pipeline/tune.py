@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 from safetensors.torch import save as to_bytes
@@ -55,6 +55,7 @@ MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
 Encoded = tuple[ChatRow, list[Example]]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -191,7 +192,7 @@ def prepare(
     if config.held_out:
         held = read(config.held_out, loaded, limit, skip_bad, say, progress, spelled)
     else:
-        training, held = split(training)
+        training, held = split(training, lambda pair: pair[0].opening)
     if not training:
         raise UserError(f"{config.data} has one example; give at least two, one to learn from and one to measure with")
     rewritten = sum(len(found) > 1 for _, found in (*training, *held))
@@ -209,11 +210,20 @@ def prepare(
     return prepared
 
 
-def split(rows: Sequence[Encoded]) -> tuple[list[Encoded], list[Encoded]]:
+def split(rows: Sequence[T], opening: Callable[[T], str]) -> tuple[list[T], list[T]]:
     """To learn from, and to measure with; rows that begin with the same question are on one side."""
-    openings = {row.opening for row, _ in rows}
-    held = {text for text in openings if held_out(text, HELD_OUT)} or {rows[-1][0].opening}
-    return [pair for pair in rows if pair[0].opening not in held], [pair for pair in rows if pair[0].opening in held]
+    held = {text for text in map(opening, rows) if held_out(text, HELD_OUT)} or {opening(rows[-1])}
+    return [row for row in rows if opening(row) not in held], [row for row in rows if opening(row) in held]
+
+
+def usable(path: Path, found: list[T], wrong: Sequence[str], skip_bad: bool, say: Callable[[str], None]) -> list[T]:
+    """What was found in a file; BadRows for the lines about what is wrong in it, or each told and left out."""
+    wrong = sorted(wrong, key=lambda told: int(told.removeprefix(f"{path}, line ").partition(":")[0]))
+    if wrong and (not skip_bad or not found):
+        raise BadRows(path, wrong, len(found) + len(wrong))
+    for line in wrong:
+        say(f"left out: {line}")
+    return found
 
 
 def read(
@@ -230,12 +240,7 @@ def read(
             except UserError as error:
                 wrong.append(f"{path}, line {row.line}: {error}")
             done(1)
-    wrong.sort(key=lambda told: int(told.removeprefix(f"{path}, line ").partition(":")[0]))
-    if wrong and (not skip_bad or not found):
-        raise BadRows(path, wrong, len(found) + len(wrong))
-    for line in wrong:
-        say(f"left out: {line}")
-    return found
+    return usable(path, found, wrong, skip_bad, say)
 
 
 def encoded(row: ChatRow, loaded: LoadedModel, limit: int, control_tokens: bool = False) -> list[Example]:

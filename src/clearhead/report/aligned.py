@@ -9,21 +9,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clearhead.charts.lines import Series, line_chart
-from clearhead.charts.markup import Child, Html, tag
+from clearhead.charts.markup import Child, Html
 from clearhead.charts.svg import Axis
-from clearhead.charts.wording import big, count, duration, memory, number, percent
+from clearhead.charts.wording import count, number
 from clearhead.report.alignment import alignment_section
 from clearhead.report.data import read
 from clearhead.report.learning import bucketed
 from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, table
-from clearhead.report.tuning import BUCKETS, answers_section, shown_value
+from clearhead.report.tuning import BUCKETS, answers_section, opening, shown_value
 
 
 def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
     """The page as one HTML text."""
-    body = [opening(result), gains_section(result), learning_section(result, events), answers_section(result)]
-    body.append(settings_section(result))
+    body = [
+        opening(result, headline(result), "rows"), gains_section(result), learning_section(result, events),
+        answers_section(result), settings_section(result),
+    ]  # fmt: skip
     return document(f"{result['model']}, aligned", headline(result), *(part for part in body if part))
 
 
@@ -40,22 +42,6 @@ def headline(result: Mapping[str, Any]) -> str:
         return f"The {name} rose {told}."
     return (
         f"The {name} went {told}, a change that chance explains." if gain["high"] >= 0 else f"The {name} fell {told}."
-    )
-
-
-def opening(result: Mapping[str, Any]) -> Html:
-    sizes = result["parameters"]
-    cards = [
-        (percent(sizes["trainable"] / sizes["total"]), f"of {big(sizes['total'])} parameters trained"),
-        (count(result["rows"]), f"rows learned from, {count(result['held_out_rows'])} held out"),
-        (duration(result["seconds"]), f"for {count(result['steps'])} steps"),
-        (memory(result["peak_memory"]), "of memory at most"),
-    ]
-    return tag(
-        "header",
-        tag("p", f"{result['model']} · {result['method']}", cls="origin"),
-        tag("h1", headline(result)),
-        tag("ul", *(tag("li", tag("b", value), tag("span", text)) for value, text in cards), cls="cards"),
     )
 
 

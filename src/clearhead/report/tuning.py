@@ -23,7 +23,12 @@ SHOWN_CHARS = 4_000  # characters of an answer that are shown
 def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> str:
     """The page as one HTML text."""
     title = f"{result['model']}, tuned"
-    body = [opening(result), answers_section(result), learning_section(result, events), settings_section(result)]
+    body = [
+        opening(result, headline(result), "examples"),
+        answers_section(result),
+        learning_section(result, events),
+        settings_section(result),
+    ]
     return document(title, headline(result), *(part for part in body if part))
 
 
@@ -37,18 +42,19 @@ def headline(result: Mapping[str, Any]) -> str:
     return f"On examples it was not tuned on, the loss did not fall: {told}. It memorized its own, or learned nothing."
 
 
-def opening(result: Mapping[str, Any]) -> Html:
+def opening(result: Mapping[str, Any], told: str, rows: str) -> Html:
+    """What came of it in one sentence, and four figures; `rows` is what it learned from, by its key in the result."""
     sizes = result["parameters"]
     cards = [
-        (percent(sizes["trainable"] / sizes["total"]), f"of {big(sizes['total'])} numbers trained"),
-        (count(result["examples"]), f"examples learned from, {count(result['held_out_examples'])} held out"),
+        (percent(sizes["trainable"] / sizes["total"]), f"of {big(sizes['total'])} parameters trained"),
+        (count(result[rows]), f"{rows} learned from, {count(result[f'held_out_{rows}'])} held out"),
         (duration(result["seconds"]), f"for {count(result['steps'])} steps"),
         (memory(result["peak_memory"]), "of memory at most"),
     ]
     return tag(
         "header",
         tag("p", f"{result['model']} · {result['method']}", cls="origin"),
-        tag("h1", headline(result)),
+        tag("h1", told),
         tag("ul", *(tag("li", tag("b", value), tag("span", text)) for value, text in cards), cls="cards"),
     )
 
