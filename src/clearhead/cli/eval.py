@@ -71,7 +71,7 @@ def command(
     from clearhead.pipeline.answer import unreadable, with_search
     from clearhead.pipeline.journal import line
     from clearhead.pipeline.rundir import RunDir
-    from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
+    from clearhead.pipeline.stages import load_models, run_strategy_context
     from clearhead.reasoning.evaluate import table
 
     run, display = RunDir(directory), Display()
@@ -83,11 +83,11 @@ def command(
         task = compare.with_labels(task, data, parse_columns(columns) if columns else {}, skip_bad)
     many = limit or (MOST if file or data else compare.TEST_PROBLEMS)
     problems = compare.chosen_problems(task, file, many, recipe.seed)
-    engine, scorer = engine_and_scorer(run, choose_device(device), recipe.kv_bytes if kv_memory is None else kv_memory)
+    models = load_models(run, choose_device(device), recipe.kv_bytes if kv_memory is None else kv_memory)
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
-    context = run_strategy_context(run, name, task, engine, scorer, search)
+    context = run_strategy_context(run, name, task, models, search)
     chosen = named or compare.usual(context)
-    unread = {problem: why for problem in problems if (why := unreadable(engine, problem, chosen[0]))}
+    unread = {problem: why for problem in problems if (why := unreadable(models.engine, problem, chosen[0]))}
     if unread:
         first = next(iter(unread.values()))
         display.say(f"{len(unread)} of {len(problems)} problems cannot be read and count as unanswered: {first}")

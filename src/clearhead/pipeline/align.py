@@ -25,7 +25,7 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rewards import is_right, most
 from clearhead.reasoning.statistics import Interval, bootstrap_difference, bootstrap_mean
 from clearhead.tasks.task import Task
-from clearhead.text.prompt_format import steps_prompt
+from clearhead.text.prompt_format import IN_STEPS, Form
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 from clearhead.training.jsonl_log import JsonlLog
@@ -43,7 +43,10 @@ def align_stage(context: Context) -> None:
     if config.betas:
         decoder, log = best_of_betas(context, tasks, tokenizer, reference)
     else:
-        decoder, log = learn(context, config, "align", tasks, tokenizer, reference), JsonlLog(run.log("align"))
+        decoder, log = (
+            learn(context, config, "align", tasks, tokenizer, run.policy, reference),
+            JsonlLog(run.log("align")),
+        )
     found = compared(recipe, tasks, tokenizer, reference, decoder)
     write_json(run.alignment, {"method": config.method, "tasks": found, "health": findings(rounds_of(log))})
     checkpoint.save(run.aligned, decoder.state_dict(), {"model": asdict(decoder.config)})
@@ -81,14 +84,15 @@ def compared(
 
 
 def scores(
-    engine: LocalEngine, task: Task, problems: Sequence[str], sampling: SamplingParams, n: int, seed: int
-) -> np.ndarray:
+    engine: LocalEngine, task: Task, problems: Sequence[str], sampling: SamplingParams, n: int, seed: int,
+    form: Form = IN_STEPS,
+) -> np.ndarray:  # fmt: skip
     """Whether each of n answers to each problem is right, "P N"; of one too long for the context none is."""
     right = np.zeros((len(problems), n))
-    fitting = [i for i, problem in enumerate(problems) if engine.fits(steps_prompt(problem))]
-    drawn = engine.generate([steps_prompt(problems[i]) for i in fitting], sampling, n, [seed + i for i in fitting])
+    fitting = [i for i, problem in enumerate(problems) if engine.fits(form.prompt(problem))]
+    drawn = engine.generate([form.prompt(problems[i]) for i in fitting], sampling, n, [seed + i for i in fitting])
     for i, texts in zip(fitting, drawn, strict=True):
-        right[i] = [is_right(task, problems[i], Answer(text.text, (), text.done)) for text in texts]
+        right[i] = [is_right(task, problems[i], Answer(text.text, (), text.done), form) for text in texts]
     return right
 
 

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 
-from clearhead.alignment.scorer import LocalScorer
 from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import engine_and_scorer, run_strategy_context
+from clearhead.pipeline.stages import Models, load_models, run_strategy_context
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
 from clearhead.reasoning.strategies import known, run_strategies
@@ -33,15 +32,14 @@ class Solver:
 
     run: RunDir
     tasks: dict[str, Task]
-    engine: LocalEngine
-    scorer: LocalScorer | None
+    models: Models
     search: SearchConfig
     strategy: str
     budget: int
     seed: int
 
     def context(self, task_name: str) -> StrategyContext:
-        return run_strategy_context(self.run, task_name, self.tasks[task_name], self.engine, self.scorer, self.search)
+        return run_strategy_context(self.run, task_name, self.tasks[task_name], self.models, self.search)
 
 
 @dataclass(frozen=True)
@@ -79,10 +77,10 @@ def solver(
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     tasks = run_tasks(run)
-    engine, scorer = engine_and_scorer(run, device, recipe.kv_bytes if kv_memory is None else kv_memory)
-    chosen = strategy or usual_strategy(run, scorer is not None)
-    known([chosen], has_reward_model=scorer is not None, measured=run.auto.is_file())
-    return Solver(run, tasks, engine, scorer, search, chosen, budget, seed)
+    models = load_models(run, device, recipe.kv_bytes if kv_memory is None else kv_memory)
+    chosen = strategy or usual_strategy(run, models.scorer is not None)
+    known([chosen], models.scorer is not None, run.auto.is_file(), models.searcher is not None)
+    return Solver(run, tasks, models, search, chosen, budget, seed)
 
 
 def usual_strategy(run: RunDir, has_reward_model: bool) -> str:
@@ -105,7 +103,7 @@ def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
 def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
     """Read the problem, answer it, check the answer."""
     name, problem = recognize(solver.tasks, typed, task_name)
-    if why := unreadable(solver.engine, problem, solver.strategy):
+    if why := unreadable(solver.models.engine, problem, solver.strategy):
         raise UserError(why)
     task, tree = solver.tasks[name], None
     found, trees = run_strategies([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
@@ -151,7 +149,7 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
 
 def about(run: RunDir, solver: Solver, typed: Sequence[str], task_name: str | None) -> dict[str, Any]:
     """All that predictions depend on: two calls with equal facts would make the same."""
-    made = (run.policy, run.aligned, run.reward, run.auto)
+    made = (run.policy, run.aligned, run.reward, run.searcher, run.auto)
     models = b"".join(path.read_bytes() for path in made if path.is_file())
     return {
         "models": sha256(models).hexdigest(), "problems": sha256(json.dumps(typed).encode()).hexdigest(),
@@ -192,7 +190,7 @@ def _read(solver: Solver, typed: str, task_name: str | None) -> tuple[str, str] 
         name, problem = recognize(solver.tasks, typed, task_name)
     except UserError as error:
         return str(error)
-    return unreadable(solver.engine, problem, solver.strategy) or (name, problem)
+    return unreadable(solver.models.engine, problem, solver.strategy) or (name, problem)
 
 
 def unreadable(engine: LocalEngine, problem: str, strategy: str) -> str | None:

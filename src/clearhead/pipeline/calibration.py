@@ -28,7 +28,7 @@ from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import measure
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import held_out_problems, strategy_context, workers_models
+from clearhead.pipeline.stages import Models, held_out_problems, strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.auto import CANDIDATES, choose
 from clearhead.reasoning.evaluate import at
@@ -55,7 +55,7 @@ def calibration_stage(context: Context) -> None:
     tries = [
         (folder / f"{name}-{together[0].replace(':', '-')}.json", CalibrationJob(name, together))
         for name in tasks
-        for together in together_tried(has_reward_model)
+        for together in together_tried(has_reward_model, context.run.searcher.is_file())
     ]
     with context.progress("calibration", len(fits) + len(tries)) as advance:
         for jobs in (fits, tries):
@@ -77,24 +77,24 @@ class CalibrationJob(NamedTuple):
     strategies: tuple[str, ...] = ()
 
 
-def together_tried(has_reward_model: bool) -> list[tuple[str, ...]]:
-    """The candidates in groups that share their samples; those that ask the reward model only where there is one."""
-    named = [name for name in CANDIDATES if has_reward_model or not strategy_of(name).needs_reward_model]
+def together_tried(has_reward_model: bool, has_searcher: bool = False) -> list[tuple[str, ...]]:
+    """The candidates that have all they need, in groups that share their samples."""
+    named = [name for name in CANDIDATES if strategy_of(name).able(has_reward_model, has_searcher)]
     sampled = [name for name in named if name in SAMPLED]
     groups = [tuple(name for name in sampled if SAMPLED[name].needs_reward_model == asks) for asks in (False, True)]
     return [group for group in [*groups, *((name,) for name in named if name not in sampled)] if group]
 
 
 def work(path: Path, device: str, job: CalibrationJob) -> dict[str, Any]:
-    tasks, engine, scorer, recipe = _models(path, device)
+    tasks, models, recipe = _models(path, device)
     task = tasks[job.task]
     problems = held_out_problems(task, recipe.seed).calibration
     if not job.strategies:
-        assert scorer is not None
-        return asdict(fit(problems, draw(engine, scorer, task, problems, recipe)))
+        assert models.scorer is not None
+        return asdict(fit(problems, draw(models.engine, models.scorer, task, problems, recipe)))
     known = path / "calibration" / f"{job.task}.json"
     fitted = build(Calibration, read_json(known, layout.CALIBRATION)) if known.is_file() else None
-    context = strategy_context(engine, scorer, task, recipe.search, fitted)
+    context = strategy_context(models, task, recipe.search, fitted)
     budgets = recipe.evaluation.budgets
     scores: dict[str, dict[str, list[float]]] = {}
     for some in handfuls(problems):
@@ -115,9 +115,9 @@ def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
 
 
 @lru_cache(maxsize=1)
-def _models(path: Path, device: str) -> tuple[dict[str, Task], LocalEngine, LocalScorer | None, Recipe]:
+def _models(path: Path, device: str) -> tuple[dict[str, Task], Models, Recipe]:
     run = RunDir(path)
-    return run_tasks(run), *workers_models(run, torch.device(device)), run.recipe()
+    return run_tasks(run), workers_models(run, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:

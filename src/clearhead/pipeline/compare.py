@@ -12,7 +12,7 @@ from clearhead.pipeline.measure import answered, plan
 from clearhead.pipeline.rundir import RunDir
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import EvalResult, grade
-from clearhead.reasoning.strategies import known, strategy_of
+from clearhead.reasoning.strategies import known_to, strategy_of
 from clearhead.reasoning.strategy import CostPoint, StrategyContext, Trace
 from clearhead.tasks import read_problems
 from clearhead.tasks.file import FileTask
@@ -46,7 +46,8 @@ def chosen_problems(task: Task, file: Path | None, limit: int, seed: int) -> lis
 
 def usual(context: StrategyContext) -> tuple[str, ...]:
     """What is compared where nothing is said: of the usual strategies those that the run has what they need for."""
-    able = [name for name in USUAL if context.scorer or not strategy_of(name).needs_reward_model]
+    has_reward_model, has_searcher = context.scorer is not None, context.searcher is not None
+    able = [name for name in USUAL if strategy_of(name).able(has_reward_model, has_searcher)]
     return tuple(name for name in able if context.choice or name != AUTO)
 
 
@@ -58,7 +59,7 @@ def evaluate(
 
     A handful of problems advance together, so that memory is bounded.
     """
-    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
+    known_to(context, strategies)
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
     results: list[EvalResult] = []

@@ -12,6 +12,7 @@ from clearhead.pipeline import preflight, stages, summary, text_measure, text_st
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
+from clearhead.pipeline.in_context import in_context_stage
 from clearhead.pipeline.measure import evaluation_stage
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rows_curve import rows_curve_stage
@@ -43,6 +44,7 @@ TASK_STAGES: tuple[Stage, ...] = (
     Stage("rollouts", stages.rollouts_stage, ("tasks.*.rollouts", "rollouts"), ("rollouts",)),
     Stage("reward", stages.reward_stage, ("reward",), ("reward.*",)),
     Stage("align", align_stage, ("align",), ("align*.*", "overoptimization.json")),
+    Stage("in-context", in_context_stage, ("in_context", "in_context_align"), ("in_context*",)),
     Stage("calibration", calibration_stage, ("search", "evaluation.budgets"), ("auto.json", "calibration")),
     Stage("evaluation", evaluation_stage, ("evaluation", "report"), ("evaluation",)),
 )  # fmt: skip

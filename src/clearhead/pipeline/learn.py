@@ -19,6 +19,7 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rewards import HOLDERS, environment, most
 from clearhead.pipeline.stages import first_try
 from clearhead.tasks.task import Task
+from clearhead.text.prompt_format import IN_STEPS, Form
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.jsonl_log import Event, JsonlLog, read
 from clearhead.training.loop import TrainConfig, train
@@ -32,15 +33,16 @@ KEPT = "align.round.safetensors"
 
 def learn(
     context: Context, config: AlignConfig, name: str, tasks: Mapping[str, Task], tokenizer: Tokenizer,
-    reference: Decoder,
+    start: Path, reference: Decoder, form: Form = IN_STEPS,
 ) -> Decoder:  # fmt: skip
-    """What the run's policy becomes; its record and checkpoint are called `name`."""
-    recipe, run, length = context.recipe, context.run, context.recipe.reward.seq_len
-    texts, written = config.problems * config.samples // config.minibatches, min(most(recipe), length)
+    """What the policy of the file `start` becomes; its record and checkpoint are called `name`."""
+    recipe, run = context.recipe, context.run
+    length = recipe.reward.seq_len if form == IN_STEPS else reference.config.max_positions
+    texts, written = config.problems * config.samples // config.minibatches, min(most(recipe, form), length)
     config = in_parts(config, reference.config, texts, length, written)
-    model, log = trainable(run.policy, recipe, context.device), JsonlLog(run.log(name))
+    model, log = trainable(start, recipe, config, context.device), JsonlLog(run.log(name))
     rounds = Rounds(
-        config, environment(context, tasks, tokenizer, model), tokenizer, model, reference, length,
+        config, environment(context, config, tasks, tokenizer, model, form), tokenizer, model, reference, length,
         recipe.seed, compute_dtype("auto", context.device), log, run.path / KEPT,
         recipe.kv_part(HOLDERS),
     )  # fmt: skip
@@ -49,7 +51,7 @@ def learn(
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
         found = first_try(
-            policy_of(trained), tokenizer, tasks, asked, recipe.search.solution_tokens, recipe.kv_part(HOLDERS)
+            policy_of(trained), tokenizer, tasks, asked, most(recipe, form), recipe.kv_part(HOLDERS), form
         )
         told = rounds_of(log)
         if told:
@@ -85,7 +87,7 @@ def training(config: AlignConfig, recipe: Recipe) -> TrainConfig:
     )  # fmt: skip
 
 
-def trainable(file: Path, recipe: Recipe, device: torch.device) -> Any:
+def trainable(file: Path, recipe: Recipe, config: AlignConfig, device: torch.device) -> Any:
     """The policy, and a critic of the same start beside it where the method has one."""
 
     def loaded(seed: int) -> Decoder:
@@ -95,7 +97,7 @@ def trainable(file: Path, recipe: Recipe, device: torch.device) -> Any:
         return decoder
 
     policy = loaded(recipe.seed)
-    return ActorCritic(policy, loaded(recipe.seed + 1)).to(device) if recipe.align.critic else policy
+    return ActorCritic(policy, loaded(recipe.seed + 1)).to(device) if config.critic else policy
 
 
 def rounds_of(log: JsonlLog) -> list[dict[str, Any]]:

@@ -15,7 +15,6 @@ import torch
 
 from clearhead.alignment import quality
 from clearhead.alignment.rollouts import collect, labeled_states
-from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
 from clearhead.generation.backend import in_halves
 from clearhead.generation.language_model import SamplingParams
@@ -26,13 +25,13 @@ from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
-from clearhead.pipeline.stages import load_policy, load_tokenizer, run_strategy_context, workers_models
+from clearhead.pipeline.stages import Models, load_policy, load_tokenizer, run_strategy_context, workers_models
 from clearhead.pipeline.workers import do_jobs
 from clearhead.reasoning.evaluate import EvalResult, final_answer, grade
 from clearhead.reasoning.samples import SAMPLED, SINGLE
 from clearhead.reasoning.searches import SearchTrace, searched
 from clearhead.reasoning.statistics import bootstrap_mean
-from clearhead.reasoning.strategies import known, run_strategies, strategy_of
+from clearhead.reasoning.strategies import known_to, run_strategies, strategy_of
 from clearhead.reasoning.strategy import PROCESS, PartialSolution, Scorer, StrategyContext, Trace
 from clearhead.reasoning.tree import to_dict
 from clearhead.tasks.task import StepChecked, Task
@@ -82,28 +81,29 @@ def plan_jobs(context: Context) -> list[tuple[Path, MeasureJob]]:
 
 def work(path: Path, device: str, job: MeasureJob) -> dict[str, Any]:
     """Do one job with the models of a run; a process loads them once."""
-    run, tasks, engine, scorer = _models(path, device)
+    run, tasks, models = _models(path, device)
+    engine = models.engine
     recipe = run.recipe()
     if job.kind == "attention":
         return attention_map(run, tasks)
     if job.kind == "tree":
-        return shown_tree(run, job.shown, tasks, engine, scorer, recipe)
+        return shown_tree(run, job.shown, tasks, models, recipe)
     task = tasks[job.task]
     if job.kind == "quality":
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
-        context = run_strategy_context(run, job.task, task, engine, scorer, recipe.search)
+        context = run_strategy_context(run, job.task, task, models, recipe.search)
         return reward_quality(engine, context, task, problems, recipe)
     assert job.piece is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
-    context, before = run_strategy_context(run, job.task, task, engine, scorer, recipe.search), engine.usage()
+    context, before = run_strategy_context(run, job.task, task, models, recipe.search), engine.usage()
     units = measure(job.piece.strategies, context, task, problems, job.piece.budget, job.piece.seed)
     return {"units": units, "usage": asdict(engine.usage() - before)}
 
 
 @lru_cache(maxsize=1)
-def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], LocalEngine, LocalScorer | None]:
+def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], Models]:
     run = RunDir(path)
-    return run, run_tasks(run), *workers_models(run, torch.device(device))
+    return run, run_tasks(run), workers_models(run, torch.device(device))
 
 
 class EvalJob(NamedTuple):
@@ -148,7 +148,7 @@ def answered(
     strategies: Sequence[str], context: StrategyContext, problems: Sequence[str], budget: int, seed: int
 ) -> dict[str, list[Trace]]:
     """What strategies that belong together make of each problem; all advance at once, as far as there is memory."""
-    known(strategies, has_reward_model=context.scorer is not None, measured=context.choice is not None)
+    known_to(context, strategies)
 
     def traces(some: Sequence[str]) -> list[tuple[Trace, ...]]:
         found = run_strategies(strategies, context, some, budget, seed)[0]
@@ -280,9 +280,7 @@ def _label_truth(
     return np.array(labels), np.array(truth)
 
 
-def shown_tree(
-    run: RunDir, wanted: str, tasks: Mapping[str, Task], engine: LocalEngine, scorer: LocalScorer | None, recipe: Recipe
-) -> dict[str, Any]:
+def shown_tree(run: RunDir, wanted: str, tasks: Mapping[str, Task], models: Models, recipe: Recipe) -> dict[str, Any]:
     """The search tree of one problem, as the report draws it."""
     name, _, typed = wanted.partition(":")
     if name not in tasks:
@@ -290,9 +288,9 @@ def shown_tree(
     task = tasks[name]
     problem = task.parse(typed.strip())
     strategy = next((s for s in recipe.evaluation.strategies if s.startswith("mcts")), "mcts-puct")
-    if scorer is None:
+    if models.scorer is None:
         strategy = "tree-of-thought"
-    context = run_strategy_context(run, name, task, engine, scorer, recipe.search)
+    context = run_strategy_context(run, name, task, models, recipe.search)
     budget = max(recipe.evaluation.budgets)
     traces, (search_trace,) = searched(strategy, context, [problem], budget, recipe.seed)
     if search_trace is None:

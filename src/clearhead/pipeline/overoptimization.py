@@ -47,7 +47,7 @@ def best_of_betas(
     for i, beta in enumerate(config.betas):
         each, name = replace(config, beta=beta, betas=()), f"align-{i}"
         context.say(f"align: beta = {beta:g}, {i + 1} of {len(config.betas)}")
-        decoder = learn(context, each, name, tasks, tokenizer, reference)
+        decoder = learn(context, each, name, tasks, tokenizer, context.run.policy, reference)
         (run.path / KEPT).unlink(missing_ok=True)
         policies.append((decoder, JsonlLog(run.log(name))))
         lines.append({"beta": beta, **standing(context, tasks, tokenizer, decoder, reference)})
@@ -64,7 +64,7 @@ def standing(
 ) -> dict[str, Any]:
     """Proxy and truth of a policy's answers to the test problems, its KL, and answers that fooled the proxy most."""
     recipe = context.recipe
-    world = environment(context, tasks, tokenizer, decoder)
+    world = environment(context, context.recipe.align, tasks, tokenizer, decoder)
     truth = world.truth or world.reward
     found: dict[str, Any] = {}
     for split in ("valid", "test"):
@@ -121,7 +121,7 @@ def best_of_n(
     KL: log N - (N - 1) / N, a bound that is met where no two answers tie (Beirami et al. 2025).
     """
     recipe, most_n = context.recipe, max(OF_N)
-    world = environment(context, tasks, tokenizer, reference)
+    world = environment(context, context.recipe.align, tasks, tokenizer, reference)
     truth, prompts = world.truth or world.reward, asked_of(tasks, tokenizer, "test", recipe)
     engine = LocalEngine(reference, tokenizer, kv_memory=context.recipe.kv_part(HOLDERS))
     seeds = [recipe.seed + 7 + i for i in range(len(prompts))]

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.rollouts import RolloutConfig
+from clearhead.alignment.traces import InContextConfig
 from clearhead.config import build, check_file_name, nearest, parse_bytes, renamed, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import MAX_SIZES, PRESETS, DecoderConfig
@@ -103,6 +104,8 @@ class Recipe:
     rollouts: RolloutConfig
     reward: TrainConfig
     align: AlignConfig
+    in_context: InContextConfig
+    in_context_align: AlignConfig
     search: SearchConfig
     evaluation: EvaluationConfig
     report: ReportConfig
@@ -192,6 +195,8 @@ SECTIONS = {
     "rollouts": RolloutConfig,
     "reward": TrainConfig,
     "align": AlignConfig,
+    "in_context": InContextConfig,
+    "in_context_align": AlignConfig,
     "search": SearchConfig,
     "evaluation": EvaluationConfig,
     "report": ReportConfig,

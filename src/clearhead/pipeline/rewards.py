@@ -12,6 +12,7 @@ import numpy as np
 
 from clearhead.alignment.answers import Answer, Prompt
 from clearhead.alignment.environment import Environment, Rewards
+from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.policy_gradient import policy_of
 from clearhead.alignment.reward import OUTCOME, PROCESS
 from clearhead.alignment.scorer import LocalScorer
@@ -20,13 +21,13 @@ from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.data import POOL
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.stages import load_reward, strategy_context
+from clearhead.pipeline.stages import Models, load_reward, strategy_context
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
 from clearhead.tasks.userfile import UserFile
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.prompt_format import join_steps, solution_tokens, split_steps, steps_prompt
+from clearhead.text.prompt_format import IN_CONTEXT, IN_STEPS, Form, join_steps, solution_tokens
 from clearhead.text.protocol import Tokenizer
 
 HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
@@ -34,10 +35,13 @@ HEADS = {"outcome": OUTCOME, "process": PROCESS}
 REWARD_SECONDS = 60.0  # that a user's reward may take for a round's answers
 
 
-def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenizer, model: Any) -> Environment:
-    """The training problems of the run's tasks, by their shares, and the reward that the recipe names."""
+def environment(
+    context: Context, config: AlignConfig, tasks: Mapping[str, Task], tokenizer: Tokenizer, model: Any,
+    form: Form = IN_STEPS,
+) -> Environment:  # fmt: skip
+    """The training problems of the run's tasks, by their shares, asked for in a form, and the reward of a section."""
     recipe = context.recipe
-    config, check = recipe.align, checker(tasks)
+    check, longest = checker(tasks, form), most(recipe, form)
     pools = {name: task.problems("train", POOL, recipe.seed) for name, task in tasks.items()}
     room = policy_of(model).config.max_positions - 1
 
@@ -46,7 +50,7 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
         while True:
             (name,) = rng.choices(list(tasks), [task.share for task in recipe.tasks])
             problem = rng.choice(pools[name])
-            text = steps_prompt(problem)
+            text = form.prompt(problem)
             if len(ids := prompt_tokens(tokenizer, text)) <= room:
                 return Prompt(text, tuple(ids), name, problem)
 
@@ -55,7 +59,7 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
         budget, found = config.budget or max(recipe.evaluation.budgets), dict[Prompt, list[Answer]]()
         for name, task in tasks.items():
             some = [prompt for prompt in prompts if prompt.task == name]
-            context = strategy_context(engine, scorer, task, recipe.search)
+            context = strategy_context(Models(engine, scorer, None), task, recipe.search)
             traces = (
                 run_strategies([config.search], context, [p.problem for p in some], budget, seed)[0] if some else {}
             )
@@ -71,18 +75,18 @@ def environment(context: Context, tasks: Mapping[str, Task], tokenizer: Tokenize
         known([config.search], has_reward_model=scorer is not None, measured=False)
     if config.reward == "checker":
         return Environment(
-            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if searches else None,
-            recipe.search.most_solution_tokens,
-        )  # fmt: skip
-    given = of_model(scorer, HEADS[config.reward]) if config.reward in HEADS else of_file(config.reward)
+            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if searches else None, longest
+        )
+    in_head = config.reward in HEADS
+    given = of_model(scorer, HEADS[config.reward], form) if in_head else of_file(config.reward, form)
     return Environment(
-        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if searches else None,
-        recipe.search.most_solution_tokens,
-    )  # fmt: skip
+        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if searches else None, longest
+    )
 
 
-def most(recipe: Recipe) -> int:
-    return recipe.search.most_solution_tokens
+def most(recipe: Recipe, form: Form = IN_STEPS) -> int:
+    """Tokens of an answer, at most."""
+    return recipe.in_context.tokens if form == IN_CONTEXT else recipe.search.most_solution_tokens
 
 
 def written(tokenizer: Tokenizer, steps: Sequence[str]) -> Answer:
@@ -91,27 +95,27 @@ def written(tokenizer: Tokenizer, steps: Sequence[str]) -> Answer:
     return Answer(text, tuple(solution_tokens(tokenizer, text)), True)
 
 
-def checker(tasks: Mapping[str, Task]) -> Rewards:
+def checker(tasks: Mapping[str, Task], form: Form = IN_STEPS) -> Rewards:
     """1 for a right answer, 0 for a wrong one or none."""
 
     def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[float]:
-        return [float(is_right(tasks[p.task], p.problem, a)) for p, a in zip(prompts, answers, strict=True)]
+        return [float(is_right(tasks[p.task], p.problem, a, form)) for p, a in zip(prompts, answers, strict=True)]
 
     return reward
 
 
-def is_right(task: Task, problem: str, answer: Answer) -> bool:
-    found = task.answer(problem, split_steps(answer.text)) if answer.done else None
+def is_right(task: Task, problem: str, answer: Answer, form: Form = IN_STEPS) -> bool:
+    found = task.answer(problem, form.steps(answer.text)) if answer.done else None
     return found is not None and task.check(problem, found)
 
 
-def of_model(scorer: LocalScorer | None, head: int) -> Rewards:
+def of_model(scorer: LocalScorer | None, head: int, form: Form = IN_STEPS) -> Rewards:
     """What a head of the reward model thinks of a finished answer; 0 for one that does not end."""
     if scorer is None:
         raise UserError("align.reward names the reward model, and the run has trained none; take reward = 'checker'")
 
     def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[float]:
-        drafts = [PartialSolution(p.problem, split_steps(a.text), True) for p, a in zip(prompts, answers, strict=True)]
+        drafts = [PartialSolution(p.problem, form.steps(a.text), True) for p, a in zip(prompts, answers, strict=True)]
         values = scorer.values(drafts)[:, head]
         scorer.forget(list({prompt.problem for prompt in prompts}))
         return np.where([answer.done for answer in answers], values, 0.0).tolist()
@@ -119,7 +123,7 @@ def of_model(scorer: LocalScorer | None, head: int) -> Rewards:
     return reward
 
 
-def of_file(name: str) -> Rewards:
+def of_file(name: str, form: Form = IN_STEPS) -> Rewards:
     """The function reward(prompts, completions) of the user's own file, in a process of its own."""
     file = UserFile(Path(name))
     if not name.endswith(".py"):
@@ -128,7 +132,10 @@ def of_file(name: str) -> Rewards:
         raise UserError(f"{name} has no function reward; write def reward(prompts, completions) -> list of numbers")
 
     def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> Any:
-        named = {"prompts": [p.problem or p.text for p in prompts], "completions": [a.text for a in answers]}
+        named = {
+            "prompts": [p.problem or p.text for p in prompts],
+            "completions": [join_steps(form.steps(a.text)) for a in answers],
+        }
         try:
             return file.call("reward", REWARD_SECONDS, **named)
         except TimeoutError:

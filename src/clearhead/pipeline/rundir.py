@@ -11,6 +11,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     drawn/                 problems of tasks that draw them
     rollouts/              labeled paths, in pieces    evaluation/       one file a measured piece
     aligned.safetensors    what the policy became by learning from its own answers, and in align.json how it did
+    in_context.safetensors what it became by learning to search within one text
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
@@ -102,6 +103,11 @@ class RunDir:
     def overoptimization(self) -> Path:
         """How far the reward could be pushed before it was fooled, where several betas were tried."""
         return self.path / "overoptimization.json"
+
+    @property
+    def searcher(self) -> Path:
+        """The language model that searches within one text, if one has learned to."""
+        return self.path / "in_context.safetensors"
 
     @property
     def reader(self) -> Path:

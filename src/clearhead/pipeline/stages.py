@@ -46,7 +46,7 @@ from clearhead.reasoning.auto import STAGE_FIELDS, AutoStage, Choice
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.packing import Document, PackedStream
-from clearhead.text.prompt_format import split_steps, steps_prompt
+from clearhead.text.prompt_format import IN_STEPS, Form
 from clearhead.text.protocol import Tokenizer
 from clearhead.training import checkpoint
 from clearhead.training.jsonl_log import JsonlLog
@@ -185,17 +185,18 @@ def first_try(
     asked: Mapping[str, list[str]],
     longest: int,
     kv_memory: int | None = None,
+    form: Form = IN_STEPS,
 ) -> dict[str, Any]:
     """Share of problems solved greedily in at most `longest` tokens, by task and the mean, and one solution to see."""
     engine = LocalEngine(decoder, tokenizer, kv_memory=kv_memory)
     accuracy, sample = {}, ""
     for name, task in tasks.items():
-        fitting = [problem for problem in asked[name] if engine.fits(steps_prompt(problem))]  # the others stay unsolved
+        fitting = [problem for problem in asked[name] if engine.fits(form.prompt(problem))]  # the others stay unsolved
         limit = SamplingParams(temperature=0.0, max_tokens=longest or decoder.config.max_positions)
         right = 0
-        written = engine.generate([steps_prompt(problem) for problem in fitting], limit, 1, [0] * len(fitting))
+        written = engine.generate([form.prompt(problem) for problem in fitting], limit, 1, [0] * len(fitting))
         for problem, (text,) in zip(fitting, written, strict=True):
-            answer = task.answer(problem, split_steps(text.text)) if text.done else None
+            answer = task.answer(problem, form.steps(text.text)) if text.done else None
             right += answer is not None and task.check(problem, answer)
         accuracy[name] = right / max(len(asked[name]), 1)
         sample += f"{problem}\n{text.text}\n"
@@ -340,43 +341,52 @@ def held_out_problems(task: Task, seed: int) -> HeldOut:
     return HeldOut(valid[:n], valid[n:])
 
 
+class Models(NamedTuple):
+    """The trained models of a run, ready to answer; None where it has none."""
+
+    engine: LocalEngine
+    scorer: LocalScorer | None
+    searcher: LocalEngine | None
+
+
 def strategy_context(
-    engine: LocalEngine, scorer: LocalScorer | None, task: Task, search: SearchConfig,
-    calibration: Calibration | None = None, choice: Choice | None = None,
+    models: Models, task: Task, search: SearchConfig, calibration: Calibration | None = None,
+    choice: Choice | None = None,
 ) -> StrategyContext:  # fmt: skip
     """What strategies work with, the scorer calibrated where it can be."""
+    engine, scorer, searcher = models
     if scorer is None or calibration is None:
-        return StrategyContext(engine, scorer, search, task.answer, choice)
+        return StrategyContext(engine, scorer, search, task.answer, choice, searcher=searcher)
     return StrategyContext(
-        engine, CalibratedScorer(scorer, calibration), search, task.answer, choice, calibration.sharpness
+        engine, CalibratedScorer(scorer, calibration), search, task.answer, choice, calibration.sharpness, searcher
     )
 
 
-def run_strategy_context(
-    run: RunDir, name: str, task: Task, engine: LocalEngine, scorer: LocalScorer | None, search: SearchConfig
-) -> StrategyContext:
+def run_strategy_context(run: RunDir, name: str, task: Task, models: Models, search: SearchConfig) -> StrategyContext:
     """The same for a task of a run, with what its calibration stage has found."""
     if not run.auto.is_file():
-        return strategy_context(engine, scorer, task, search)
+        return strategy_context(models, task, search)
     measured = read_json(run.auto, layout.AUTO)
     if name not in measured:
         raise UserError(f"{run.auto} says nothing about {name}; delete it and run again with --resume")
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
     stages = [build(AutoStage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
-    return strategy_context(engine, scorer, task, search, calibration, Choice(tuple(stages)))
+    return strategy_context(models, task, search, calibration, Choice(tuple(stages)))
 
 
-def engine_and_scorer(
-    run: RunDir, device: torch.device, kv_memory: int | None
-) -> tuple[LocalEngine, LocalScorer | None]:
-    """The trained models of a run, ready to answer; each of two has half of the memory for keys and values."""
-    tokenizer, reward = load_tokenizer(run), load_reward(run, device)
-    part = kv_memory if kv_memory is None or reward is None else kv_memory // 2
-    engine = LocalEngine(load_policy(run, device), tokenizer, kv_memory=part)
-    return engine, None if reward is None else LocalScorer(reward, tokenizer, kv_memory=part)
+def load_models(run: RunDir, device: torch.device, kv_memory: int | None) -> Models:
+    """The trained models of a run; they share the memory for keys and values alike."""
+    tokenizer, policy, reward = load_tokenizer(run), load_policy(run, device), load_reward(run, device)
+    searcher = own.load_file(run.searcher).to(device) if run.searcher.is_file() else None
+    part = kv_memory if kv_memory is None else kv_memory // (1 + (reward is not None) + (searcher is not None))
+    return Models(
+        LocalEngine(policy, tokenizer, kv_memory=part),
+        None if reward is None else LocalScorer(reward, tokenizer, kv_memory=part),
+        None if searcher is None else LocalEngine(searcher, tokenizer, kv_memory=part),
+    )
 
 
-def workers_models(run: RunDir, device: torch.device) -> tuple[LocalEngine, LocalScorer | None]:
+def workers_models(run: RunDir, device: torch.device) -> Models:
     """The same for one of the processes of a stage, who share what the recipe allows."""
-    return engine_and_scorer(run, device, run.recipe().kv_part(at_once(device)))
+    return load_models(run, device, run.recipe().kv_part(at_once(device)))

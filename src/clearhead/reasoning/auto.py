@@ -11,7 +11,9 @@ from itertools import pairwise
 import numpy as np
 
 AUTO = "auto"
-CANDIDATES = ("greedy", "likelihood-vote", "self-consistency", "odds-vote", "beam:4", "mcts-puct")  # cheaper first
+CANDIDATES = (  # cheaper first
+    "greedy", "likelihood-vote", "self-consistency", "in-context", "odds-vote", "beam:4", "mcts-puct",
+)  # fmt: skip
 DOUBT = 0.5  # standard errors by which a dearer candidate must be ahead of a cheaper one; a single win is 0.7
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from jaxtyping import Float
 
-from clearhead.generation.language_model import Continuation, SamplingParams, Tally
+from clearhead.generation.language_model import UNLIMITED, Continuation, SamplingParams, Tally
 from clearhead.reasoning.lockstep import derive_seed
 from clearhead.reasoning.strategy import (
     OUTCOME,
@@ -26,24 +26,30 @@ from clearhead.reasoning.strategy import (
     tallied,
 )
 from clearhead.reasoning.votes import Aggregate, best_of_n, last, majority, minimum, product, vote_of_solutions
-from clearhead.text.prompt_format import direct_prompt, split_steps, steps_prompt
+from clearhead.text.prompt_format import DIRECT, IN_CONTEXT, IN_STEPS, split_steps, steps_prompt
 
 
 def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list[Trace]:
-    """One greedy text for each problem: the bare answer (`direct`) or the steps (`greedy`)."""
-    prompt = direct_prompt if name == "direct" else steps_prompt
-    asked = [problem for problem in problems if context.model.fits(prompt(problem))]
+    """One greedy text for each problem: the bare answer (`direct`), the steps (`greedy`), or a search in one text."""
+    strategy = SINGLE[name]
+    assert strategy.form is not None
+    prompt, steps_of = strategy.form
+    model, most = context.model, context.config.most_solution_tokens
+    if strategy.needs_searcher:
+        assert context.searcher is not None, "known() refuses this"
+        model, most = context.searcher, UNLIMITED
+    asked = [problem for problem in problems if model.fits(prompt(problem))]
     started = time.perf_counter()
-    sampling = SamplingParams(temperature=0.0, max_tokens=context.config.most_solution_tokens)
-    with opened(context.model, [prompt(problem) for problem in asked]) as nodes:
-        written = context.model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
+    sampling = SamplingParams(temperature=0.0, max_tokens=most)
+    with opened(model, [prompt(problem) for problem in asked]) as nodes:
+        written = model.extend(nodes, 1, sampling, [0] * len(nodes), stop=None)
         seconds = (time.perf_counter() - started) / max(len(asked), 1)
         traces = []
         for problem, node, texts in zip(asked, nodes, written, strict=True):
             tally, (text,) = Tally(), texts
             tally.add(texts, sampling.max_tokens, SOLUTION)
-            steps = split_steps(text.text) if text.done else None
-            traces.append(tallied(problem, [CostPoint(context.model.usage(node).generated, 0, seconds, steps)], tally))
+            steps = steps_of(text.text) if text.done else None
+            traces.append(tallied(problem, [CostPoint(model.usage(node).generated, 0, seconds, steps)], tally))
     return in_order(problems, traces)
 
 
@@ -210,8 +216,9 @@ def joint(value: float, logprob: float) -> float:
 SINGLE = {
     strategy.name: strategy
     for strategy in (
-        Strategy("direct", "direct answer", "single"),
-        Strategy("greedy", "chain of thought, greedy", "single"),
+        Strategy("direct", "direct answer", "single", form=DIRECT),
+        Strategy("greedy", "chain of thought, greedy", "single", form=IN_STEPS),
+        Strategy("in-context", "search in one text, greedy", "single", needs_searcher=True, form=IN_CONTEXT),
     )
 }
 SAMPLED = {

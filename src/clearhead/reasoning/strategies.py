@@ -30,8 +30,10 @@ def family(name: str) -> str:
     return name.partition(":")[0]
 
 
-def known(names: Sequence[str], has_reward_model: bool = True, measured: bool = True) -> tuple[str, ...]:
-    """The names, checked; `has_reward_model` says whether a reward model is at hand, `measured` what "auto" goes by."""
+def known(
+    names: Sequence[str], has_reward_model: bool = True, measured: bool = True, has_searcher: bool = True
+) -> tuple[str, ...]:
+    """The names, checked. Is there a reward model, something that "auto" goes by, a model that searches in one text?"""
     for name in names:
         base, colon, width = name.partition(":")
         if base not in STRATEGIES:
@@ -45,7 +47,18 @@ def known(names: Sequence[str], has_reward_model: bool = True, measured: bool = 
             )
         if STRATEGIES[base].needs_reward_model and not has_reward_model:
             raise UserError(f"strategy {name!r} needs a reward model, and this run has none; train one or use greedy")
+        if STRATEGIES[base].needs_searcher and not has_searcher:
+            raise UserError(
+                f"strategy {name!r} needs a model that has learned to search within one text, and this run has none; "
+                "set in_context.steps, such as 400, or name another"
+            )
     return tuple(names)
+
+
+def known_to(context: StrategyContext, names: Sequence[str]) -> tuple[str, ...]:
+    """The names, checked to be those of strategies that have all they need."""
+    has_reward_model, has_searcher = context.scorer is not None, context.searcher is not None
+    return known(names, has_reward_model, context.choice is not None, has_searcher)
 
 
 def run_strategies(

@@ -18,6 +18,7 @@ from clearhead.errors import UserError
 from clearhead.generation.language_model import CONTEXT, UNLIMITED, LanguageModel, SamplingParams, Tally
 from clearhead.reasoning.auto import Choice
 from clearhead.reasoning.lockstep import Choose, Result, SearchProblem
+from clearhead.text.prompt_format import Form
 
 OUTCOME, PROCESS = 0, 1  # the columns of a scorer's values
 STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.depth"
@@ -148,7 +149,10 @@ def in_order(problems: Sequence[str], traces: Sequence[Trace]) -> list[Trace]:
 
 
 class StrategyContext(NamedTuple):
-    """What every strategy works with. `scorer` is None where only the language model is at hand."""
+    """What every strategy works with. `scorer` is None where only the language model is at hand.
+
+    `searcher` is the model that searches within one text, None where none has learned to.
+    """
 
     model: LanguageModel
     scorer: Scorer | None
@@ -156,6 +160,7 @@ class StrategyContext(NamedTuple):
     answer: Callable[[str, Sequence[str]], str | None]  # where the steps of a problem arrive: a task's `answer`
     choice: Choice | None = None  # what "auto" does; None where nothing was measured
     sharpness: float | None = None  # of a vote by odds; None where the scorer is not calibrated
+    searcher: LanguageModel | None = None
 
 
 Pick = Callable[
@@ -173,6 +178,7 @@ class Strategy:
     tree.
 
     anytime: what it would have answered with less is read off its curve; else it is run anew for each budget.
+    form: how the one text of kind "single" is asked for.
     takes_width: a width may follow its name, as in beam:8. widens: it goes on with more samples where its tree holds
     nothing more to expand.
     """
@@ -181,8 +187,14 @@ class Strategy:
     label: str
     kind: Kind
     needs_reward_model: bool = False
+    needs_searcher: bool = False
     anytime: bool = True
     takes_width: bool = False
     widens: bool = False
+    form: Form | None = None
     pick: Pick | None = None
     search: Search | None = None
+
+    def able(self, has_reward_model: bool, has_searcher: bool) -> bool:
+        """Has it all it needs?"""
+        return has_reward_model >= self.needs_reward_model and has_searcher >= self.needs_searcher

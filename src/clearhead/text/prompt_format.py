@@ -1,10 +1,14 @@
 """How a problem and its solution become the text that the model reads and writes.
 
-Two ways of asking share one model: a newline after the problem asks for the steps, `ASK_DIRECT` for the bare answer.
-A step ends with a newline, the last one with the tokenizer's END token instead.
+A newline after the problem asks for the steps, `ASK_DIRECT` for the bare answer, both of them for a search in one text:
+steps, lines such as ⇒1 that go back to the state after so many steps, and the steps that are answered with. A step ends
+with a newline, the last one with the tokenizer's END token instead. The signs are in the alphabet of every run, so one
+that knows nothing of searching can learn it later.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from clearhead.errors import UserError
 from clearhead.text.begin import prompt_tokens
@@ -12,7 +16,11 @@ from clearhead.text.protocol import Tokenizer
 
 ASK_STEPS = "\n"
 ASK_DIRECT = "⇒"
+ASK_SEARCH = ASK_DIRECT + ASK_STEPS
+BACK = ASK_DIRECT
 STEP_END = "\n"
+
+_BACK = re.compile(f"{BACK}(0|[1-9][0-9]{{0,3}})")
 
 
 def steps_prompt(problem: str) -> str:
@@ -31,6 +39,14 @@ def direct_prompt(problem: str) -> str:
     return problem + ASK_DIRECT
 
 
+def search_prompt(problem: str) -> str:
+    """
+    >>> search_prompt("4 5 6 10")
+    '4 5 6 10⇒\\n'
+    """
+    return problem + ASK_SEARCH
+
+
 def join_steps(steps: Sequence[str]) -> str:
     return STEP_END.join(steps)
 
@@ -44,6 +60,45 @@ def split_steps(text: str) -> tuple[str, ...]:
     ('',)
     """
     return tuple(text.split(STEP_END))
+
+
+def back_line(depth: int) -> str:
+    """The line that goes back to the state after `depth` steps.
+
+    >>> back_line(1)
+    '⇒1'
+    """
+    return f"{BACK}{depth}"
+
+
+def searched_steps(text: str) -> tuple[str, ...]:
+    """The steps that a search in one text ends with. A line that goes nowhere is a step like others, a wrong one.
+
+    >>> searched_steps("4+5=9:6 9 10\\n9+10=19:6 19\\n⇒1\\n10-6=4:4 9")
+    ('4+5=9:6 9 10', '10-6=4:4 9')
+    >>> searched_steps("4+5=9:6 9 10\\n⇒1")
+    ('4+5=9:6 9 10', '⇒1')
+    """
+    path: list[str] = []
+    for line in split_steps(text):
+        back = _BACK.fullmatch(line)
+        if back and int(back[1]) < len(path):
+            del path[int(back[1]) :]
+        else:
+            path.append(line)
+    return tuple(path)
+
+
+class Form(NamedTuple):
+    """A way of asking for a solution: the prompt of a problem, and the steps that a written text arrives at."""
+
+    prompt: Callable[[str], str]
+    steps: Callable[[str], tuple[str, ...]]
+
+
+DIRECT = Form(direct_prompt, split_steps)
+IN_STEPS = Form(steps_prompt, split_steps)
+IN_CONTEXT = Form(search_prompt, searched_steps)
 
 
 def step_tokens(tokenizer: Tokenizer, problem: str, steps: Sequence[str], done: bool) -> list[list[int]]:

@@ -1,0 +1,115 @@
+"""In-context search: what a search tried, left and found, told in one text that the policy can learn to write itself.
+
+Gandhi et al. 2024, "Stream of Search" (arXiv 2404.03683), with one difference: they tell what a symbolic solver does,
+here it is what the policy's own rollouts explored, and their labels are when a search turns back.
+"""
+
+import random
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath, State
+from clearhead.errors import UserError
+from clearhead.text.prompt_format import BACK, back_line
+
+EVEN = 0.05  # of the weight of any step, so that the best of searches errs now and then
+FOUND = 0.05  # at least what a state is worth that a right solution passes, though no completion of it ended right
+UNKNOWN = 0.5  # what a state without a label is worth
+
+
+@dataclass(frozen=True)
+class InContextConfig:
+    """How the policy learns to search within one text; `steps` 0: it does not.
+
+    In each of `steps` it reads `batch_size` rows of `tokens`, which is the longest such text, at learning and after.
+    """
+
+    steps: int = 0
+    tokens: int = 600
+    batch_size: int = 8
+    lr: float = 0.01
+    adam_lr: float = 0.002
+    weight_decay: float = 0.02
+    warmup: int = 20
+    eval_every: int = 50
+    save_every: int = 50
+
+    def __post_init__(self) -> None:
+        for name in ("tokens", "batch_size", "eval_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"in_context: {name} = {getattr(self, name)} must be at least 1")
+        if self.steps < 0 or not self.lr > 0 or not self.adam_lr > 0:
+            raise UserError(
+                f"in_context: steps = {self.steps} must be 0 or positive, lr = {self.lr} and adam_lr = {self.adam_lr} "
+                "positive"
+            )
+
+
+@dataclass
+class Explored:
+    """Of one problem: the steps tried after each state, what a state is worth, and the ends, right or wrong."""
+
+    problem: str
+    tried: dict[State, list[str]] = field(default_factory=lambda: defaultdict(list))
+    worth: dict[State, float] = field(default_factory=dict)
+    ends: dict[State, bool] = field(default_factory=dict)
+
+    def weight(self, state: State, guess: float) -> float:
+        """How readily a search takes the step to a state: by its worth as far as it guesses that."""
+        return guess * self.worth.get(state, UNKNOWN) + (1 - guess) + EVEN
+
+    def hopeless(self, state: State) -> bool:
+        """Has it ended wrong, or did no completion end right?"""
+        return not self.ends.get(state, True) or (state != () and self.worth.get(state, UNKNOWN) == 0)
+
+
+def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
+    """The paths of each problem as one tree, of problems that some path solves."""
+    found: dict[str, Explored] = {}
+    for path in paths:
+        if any(step.startswith(BACK) for step in path.steps):
+            continue  # its step would be read as going back
+        tree = found.setdefault(path.problem, Explored(path.problem))
+        right = path.done and path.labels[-1] > 0
+        for length, label in enumerate(path.labels[: len(path.steps) + (not path.done)]):
+            state = path.steps[:length]
+            known = tree.worth.get(state, label)
+            if right or known != UNLABELED:
+                tree.worth[state] = max(known, FOUND if right else 0.0)
+        for length, step in enumerate(path.steps):
+            if step not in tree.tried[path.steps[:length]]:
+                tree.tried[path.steps[:length]].append(step)
+        if path.done:
+            tree.ends[path.steps] = right
+    return [tree for tree in found.values() if any(tree.ends.values())]
+
+
+def trace(tree: Explored, rng: random.Random) -> list[str] | None:
+    """The lines of one search through the tree: depth first, it ends with the first right solution.
+
+    Its steps are drawn by how well it guesses what they are worth, which is drawn as well, so that short and long
+    searches are learned; it turns back where the rollouts found nothing. None where it does not come upon a solution.
+    """
+    lines: list[str] = []
+    left: set[State] = set()
+    state: State = ()
+    guess = rng.random()
+
+    def open_steps(state: State) -> list[str]:
+        if tree.hopeless(state):
+            return []
+        return [step for step in tree.tried.get(state, ()) if (*state, step) not in left]
+
+    while steps := open_steps(state):
+        (step,) = rng.choices(steps, [tree.weight((*state, step), guess) for step in steps])
+        state = (*state, step)
+        lines.append(step)
+        if tree.ends.get(state):
+            return lines
+        if not open_steps(state):
+            while state and not open_steps(state):
+                left.add(state)
+                state = state[:-1]
+            lines.append(back_line(len(state)))
+    return None

@@ -1,0 +1,76 @@
+"""A trace is a search that happened: it ends right, takes nothing twice, and goes back to where something is left."""
+
+import random
+
+import pytest
+
+from clearhead.alignment.rollouts import UNLABELED, LabeledPath
+from clearhead.alignment.traces import InContextConfig, explored, trace
+from clearhead.errors import UserError
+from clearhead.text.prompt_format import BACK, join_steps, searched_steps
+
+# a: a right way and a wrong end; b: nothing came of it; c: a right way that no completion found
+PATHS = [
+    LabeledPath("p", ("a", "right"), True, (0.4, 0.5, 1.0)),
+    LabeledPath("p", ("a", "wrong"), True, (0.4, 0.5, 0.0)),
+    LabeledPath("p", ("b", "x", "wrong"), True, (0.4, 0.0, 0.0, 0.0)),
+    LabeledPath("p", ("c", "given"), True, (0.4, 0.0, 1.0)),
+    LabeledPath("unsolved", ("a", "wrong"), True, (0.0, 0.0, 0.0)),
+]
+
+
+def texts(paths: list[LabeledPath], n: int = 300) -> set[tuple[str, ...]]:
+    (tree,) = explored(paths)
+    found = [trace(tree, random.Random(i)) for i in range(n)]
+    return {tuple(lines) for lines in found if lines is not None}
+
+
+def test_every_search_ends_in_a_right_solution() -> None:
+    found = texts(PATHS)
+    assert {searched_steps(join_steps(lines)) for lines in found} == {("a", "right"), ("c", "given")}
+
+
+def test_the_searches_of_a_small_tree_by_hand() -> None:
+    """From worthless b it goes back at once, from a wrong end to where another step is left, and takes nothing twice."""
+    assert texts(PATHS[:3]) == {
+        ("a", "right"),
+        ("a", "wrong", f"{BACK}1", "right"),
+        ("b", f"{BACK}0", "a", "right"),
+        ("b", f"{BACK}0", "a", "wrong", f"{BACK}1", "right"),
+    }
+
+
+def test_a_state_that_a_right_solution_passes_is_not_given_up() -> None:
+    (tree,) = explored([PATHS[3], PATHS[2]])
+    assert tree.worth[("c",)] > 0 and tree.worth[("b",)] == 0
+    assert all(trace(tree, random.Random(i)) is not None for i in range(50))
+
+
+def test_better_guesses_make_shorter_searches() -> None:
+    """Most searches take the step that is worth more, and all of its orders are there."""
+    (tree,) = explored(PATHS)
+    first = [(trace(tree, random.Random(i)) or [""])[0] for i in range(600)]
+    assert first.count("a") > first.count("c") > 0 and first.count("a") > first.count("b") > 0
+
+
+def test_problems_that_nothing_solves_and_steps_that_look_like_going_back_are_left_out() -> None:
+    assert [tree.problem for tree in explored(PATHS)] == ["p"]
+    assert explored([LabeledPath("q", (f"{BACK}1", "right"), True, (1.0, 1.0, 1.0))]) == []
+
+
+def test_states_without_a_label_are_unknown_and_unfinished_texts_are_no_ends() -> None:
+    (tree,) = explored(
+        [
+            LabeledPath("p", ("a", "right"), True, (UNLABELED, UNLABELED, 1.0)),
+            LabeledPath("p", ("b",), False, (UNLABELED, UNLABELED)),
+        ]
+    )
+    assert ("b",) not in tree.ends and ("b",) not in tree.worth
+    lines = {tuple(trace(tree, random.Random(i)) or ()) for i in range(50)}
+    assert lines == {("a", "right"), ("b", f"{BACK}0", "a", "right")}
+
+
+@pytest.mark.parametrize("setting", [{"tokens": 0}, {"batch_size": 0}, {"steps": -1}, {"lr": 0.0}, {"eval_every": 0}])
+def test_settings_that_cannot_work(setting: dict[str, int]) -> None:
+    with pytest.raises(UserError, match=next(iter(setting))):
+        InContextConfig(**setting)  # type: ignore[arg-type]
