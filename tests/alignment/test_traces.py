@@ -31,7 +31,7 @@ def test_every_search_ends_in_a_right_solution() -> None:
 
 
 def test_the_searches_of_a_small_tree_by_hand() -> None:
-    """From worthless b it goes back at once, from a wrong end to where another step is left, and takes nothing twice."""
+    """It leaves worthless b at once, a wrong end for where another step is left, and takes nothing twice."""
     assert texts(PATHS[:3]) == {
         ("a", "right"),
         ("a", "wrong", f"{BACK}1", "right"),

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from interrupted import Killed, at_step, context_of, kill, timeless
 from tiny import SOURCE
 
 from clearhead.alignment.health import findings
@@ -20,7 +20,6 @@ from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.pipeline import layout
 from clearhead.pipeline.align import align_stage
-from clearhead.pipeline.context import Context
 from clearhead.pipeline.learn import rounds_of
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.run import begin_from
@@ -28,7 +27,7 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.summary import report_data
 from clearhead.plain import mismatch
 from clearhead.report import render
-from clearhead.training.jsonl_log import Callback, Event, JsonlLog, read
+from clearhead.training.jsonl_log import JsonlLog, read
 
 SMALL = {"method": "grpo", "rounds": 4, "problems": 6, "samples": 4, "eval_every": 2, "save_every": 1, "lr": 0.002}
 
@@ -36,33 +35,6 @@ SMALL = {"method": "grpo", "rounds": 4, "problems": 6, "samples": 4, "eval_every
 def aligned_run(tiny_run: Path, folder: Path, **align: Any) -> RunDir:
     settings = RunDir(tiny_run).settings() | {"align": {**SMALL, **align}}
     return begin_from(RunDir(tiny_run), "align", folder, parse(settings), {})
-
-
-def context_of(run: RunDir, said: list[str], watch: Callback = lambda event: None) -> Context:
-    def display(label: str) -> AbstractContextManager[Callback]:
-        return nullcontext(watch)
-
-    return Context(run, torch.device("cpu"), display, said.append, lambda label, n: nullcontext(lambda count: None))
-
-
-def at_step(step: int, do: Callable[[], Any]) -> Callback:
-    def watch(event: Event) -> None:
-        if event["kind"] == "step" and event["step"] == step:
-            do()
-
-    return watch
-
-
-class Killed(Exception):
-    """In the place of a signal that cannot be caught: nothing is saved on the way out."""
-
-
-def kill() -> None:
-    raise Killed
-
-
-def timeless(log: Path) -> list[dict[str, Any]]:
-    return [{k: v for k, v in event.items() if k != "seconds"} for event in read(log) if event["kind"] != "start"]
 
 
 def test_the_run_takes_what_it_became_for_its_policy(tiny_run: Path, tmp_path: Path) -> None:

@@ -46,9 +46,10 @@ def renamed(plain: Mapping[str, Any], rename: Callable[[str], str]) -> dict[str,
         for task, section in plain.get("tasks", {}).items()
     }
     found = {**plain, "tasks": tasks} if tasks else dict(plain)
-    align = plain.get("align", {})
-    if str(align.get("reward", "")).endswith(".py"):
-        found["align"] = {**align, "reward": rename(align["reward"])}
+    for key in ("align", "in_context_align"):
+        section = plain.get(key, {})
+        if str(section.get("reward", "")).endswith(".py"):
+            found[key] = {**section, "reward": rename(section["reward"])}
     return found
 
 
