@@ -208,6 +208,8 @@ def test_check_refuses_results_that_are_not_whole_and_positive():
         ({"target_min": 50, "target_max": 40}, "1 to 9999"),
         ({"target_max": 10_000}, "1 to 9999"),
         ({"numbers": 4}, "numbers is not a setting"),
+        ({"test_targets": (9,)}, "9 is no target"),
+        ({"target_min": 10, "target_max": 11, "test_targets": (10, 11)}, "every target"),
     ],
 )
 def test_options_that_cannot_be(options, message):
@@ -228,3 +230,32 @@ def test_holding_out(tmp_path):
     assert set(task.problems("test", 10, 0)) == set(drawn[:2])
     assert not set(drawn[:2]) & set(task.problems("train", 300, 0))
     assert len(set(task.problems("train", 300, 0))) > 10
+
+
+STRICT = Countdown(fewest=4, most=4, largest=99, use_all=True, test_targets=(14, 39))
+
+
+def test_every_number_must_be_used_where_that_is_the_rule():
+    assert STRICT.check("2 3 4 9=6", "9-4+3-2") and not STRICT.check("2 3 4 9=6", "9-3")
+    assert TASK.check("2 3 4 9=6", "9-3")
+    assert STRICT.check_step("2 3 4 9=6", ["9-4=5:2 3 5", "5+3=8:2 8", "8-2=6"])
+    assert not STRICT.check_step("2 3 4 9=6", ["9-3=6"]), "numbers are left"
+    assert STRICT.check_step("2 3 4 9=6", ["9-4=5:2 3 5"]) and not STRICT.check_step("2 3 4 99=6", ["99+4=103:2 3 103"])
+    with pytest.raises(UserError, match="cannot make 50 from all of them"):
+        STRICT.parse("5 5 60 97 = 50")
+
+
+def test_solutions_use_every_number():
+    rng = random.Random(0)
+    for problem in STRICT.problems("train", 30, 0) + STRICT.problems("test", 10, 0):
+        steps = STRICT.solve(problem, rng)
+        assert len(steps) == 3 and STRICT.check(problem, STRICT.answer(problem, steps))
+        assert all(STRICT.check_step(problem, steps[:k]) for k in range(4))
+        assert STRICT.parse(problem) == problem
+
+
+def test_targets_kept_for_the_test_are_in_no_other_split():
+    targets = {split: {int(p.split("=")[1]) for p in STRICT.problems(split, 60, 0)} for split in ("train", "valid")}
+    assert not (targets["train"] | targets["valid"]) & {14, 39}
+    assert {int(problem.split("=")[1]) for problem in STRICT.problems("test", 20, 0)} == {14, 39}
+    assert not set(STRICT.problems("train", 200, 0)) & set(STRICT.problems("valid", 60, 0))

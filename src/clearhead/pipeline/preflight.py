@@ -179,6 +179,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         f"time on this machine: {_minutes(seconds['all'])}{most} (policy {_minutes(seconds['policy'])}, "
         + (f"other language models {_minutes(seconds['others'])}, " if seconds["others"] else "")
         + (f"its own answers {_minutes(seconds['align'])}, " if seconds["align"] else "")
+        + (f"search in one text {_minutes(seconds['in_context'])}, " if seconds["in_context"] else "")
         + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
         + "; language models end sooner where they learn sooner" * told["ends_early"]
     )
@@ -234,6 +235,7 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     return {
         "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device),
         "align": align_tokens(found) * (a_token + (recipe.align.updates + READS) * read),
+        "in_context": in_context_seconds(recipe, a_token, read),
     }  # fmt: skip
 
 
@@ -291,6 +293,15 @@ def align_tokens(found: Survey) -> float:
         return 0.0
     usual = max(lengths.median for lengths in found.lengths.values())
     return max(1, len(config.betas)) * config.rounds * config.problems * config.samples * usual
+
+
+def in_context_seconds(recipe: Recipe, a_token: float, read: float) -> float:
+    """Learning to search within one text, from traces and then by reward; a search takes a third of its room."""
+    config, align = recipe.in_context, recipe.in_context_align
+    if not config.steps:
+        return 0.0
+    own = 0 if align.method == "none" else align.rounds * align.problems * align.samples * config.tokens / 3
+    return config.steps * config.batch_size * config.tokens * read + own * (a_token + (align.updates + READS) * read)
 
 
 def evaluation_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
-from clearhead.alignment.methods import METHODS
+from clearhead.alignment.methods import METHODS, AlignConfig
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
@@ -43,12 +43,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
     if pretrain:
         config = recipe.decoder(load_tokenizer(run).vocab_size)
         data["model"] = model_info(run, config, recipe.pretrain, pretrain)
-        data["training"] = {
-            "curve": curve(pretrain),
-            "evals": [_eval_point(event, pretrain) for event in pretrain if event["kind"] == "eval"],
-            "kept": kept(pretrain),
-            "samples": samples(pretrain),
-        }
+        data["training"] = training(pretrain)
     measured = {name: evaluation(run, name, recipe) for name in tasks}
     data["evaluation"] = {name: found for name, found in measured.items() if found}
     data["examples"] = {name: examples(read_units(run, name), recipe) for name in data["evaluation"]}
@@ -66,26 +61,38 @@ def report_data(run: RunDir) -> dict[str, Any]:
             "quality": {name: _quality(found) for name, found in measured_on.items() if found},
         }  # fmt: skip
     if rounds := [event for event in events(run, "align") if event["kind"] == "round"]:
-        data["alignment"] = alignment(run, recipe, rounds)
+        measured = _if_there(run.alignment, layout.ALIGNMENT) or {}
+        data["alignment"] = alignment(recipe.align, rounds) | {
+            "tasks": measured.get("tasks", {}),
+            "overoptimization": _if_there(run.overoptimization, layout.OVEROPTIMIZATION),
+        }
+    if taught := events(run, "in_context"):
+        data["in_context"] = training(taught)
+    if rounds := [event for event in events(run, "in_context_align") if event["kind"] == "round"]:
+        data["in_context_align"] = alignment(recipe.in_context_align, rounds)
     data["trees"] = [_tree(read_json(path, layout.TREE)) for path in sorted(run.evaluation.glob("tree-*.json"))]
     if (run.evaluation / "attention.json").is_file():
         data["attention"] = read_json(run.evaluation / "attention.json", layout.ATTENTION)
     return data
 
 
-def alignment(run: RunDir, recipe: Recipe, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """What the policy learned from its own answers, and what that changed on the test problems."""
-    measured = _if_there(run.alignment, layout.ALIGNMENT) or {"tasks": {}, "health": findings(rounds)}
+def training(recorded: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The curves of a language model's training."""
+    evals = [_eval_point(event, recorded) for event in recorded if event["kind"] == "eval"]
+    return {"curve": curve(recorded), "evals": evals, "kept": kept(recorded), "samples": samples(recorded)}
+
+
+def alignment(config: AlignConfig, rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """How a policy learned from its own answers."""
     keys = {"number": "round", "even": "without_variance"}
     names = ("number", "reward", "truth", "kl", "entropy", "length", "even")
     return {
-        "method": METHODS[recipe.align.method].label if recipe.align.method in METHODS else recipe.align.method,
-        "reward": recipe.align.reward,
+        "method": METHODS[config.method].label if config.method in METHODS else config.method,
+        "reward": config.reward,
         "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
         "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
-        **{key: measured[key] for key in ("tasks", "health")},
-        "overoptimization": _if_there(run.overoptimization, layout.OVEROPTIMIZATION),
-    }  # fmt: skip
+        "health": findings(rounds),
+    }
 
 
 def about(run: RunDir, recipe: Mapping[str, Any]) -> dict[str, Any]:

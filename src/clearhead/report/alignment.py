@@ -31,7 +31,7 @@ def alignment_section(report: Report) -> Html | None:
         f"{count(len(found.rounds))} rounds it answered problems, the answers were rewarded by {paid}, and what earned "
         "more than its neighbors became likelier. What it is measured on was never among them."
     )
-    drawn = [chart for chart in (_reward_figure(found), _distance_figure(found), *_course_figures(found)) if chart]
+    drawn = [chart for chart in (reward_figure(found), _distance_figure(found), *_course_figures(found)) if chart]
     return section(
         "alignment",
         "What it learned from its own answers",
@@ -93,7 +93,7 @@ def _series(rounds: Sequence[Round], key: str, label: str, color: int) -> Series
     return Series(label, xs, ys, low, high, tips=tips, color=color, marks=False)
 
 
-def _reward_figure(found: Alignment) -> Html | None:
+def reward_figure(found: Alignment) -> Html | None:
     proxy = any(known(r.truth) for r in found.rounds)
     series = [_series(found.rounds, "reward", "reward", 0)]
     if proxy:

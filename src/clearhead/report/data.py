@@ -567,6 +567,8 @@ class Report:
     training: Training | None = None
     reward: Reward | None = None
     alignment: Alignment | None = None
+    in_context: Training | None = None
+    in_context_align: Alignment | None = None
     evaluation: dict[str, Evaluation] = field(default_factory=dict)
     trees: list[TreeInfo] = field(default_factory=list)
     examples: dict[str, list[ExampleInfo]] = field(default_factory=dict)

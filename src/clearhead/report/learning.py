@@ -88,7 +88,7 @@ def _task(task: TaskInfo) -> Html:
 def curves_section(training: Training | None, report: Report) -> Html | None:
     if training is None:
         return None
-    figures = [_loss_figure(training), _accuracy_figure(training, report)]
+    figures = [loss_figure(training), accuracy_figure(training, report)]
     drawn = [f for f in figures if f]
     if not drawn and not training.samples:
         return None
@@ -149,7 +149,7 @@ def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
     return Series("held-out", at, losses, tips=tips, color=0)
 
 
-def _loss_figure(training: Training) -> Html | None:
+def loss_figure(training: Training) -> Html | None:
     along = progress([*training.curve, *training.evals])
     series = [loss_series(training.curve, "training", 5, along)]
     if training.evals:
@@ -167,7 +167,7 @@ def _loss_figure(training: Training) -> Html | None:
     return figure(svg, caption, table("held-out loss", columns, rows) if rows else None)
 
 
-def _accuracy_figure(training: Training, report: Report) -> Html | None:
+def accuracy_figure(training: Training, report: Report) -> Html | None:
     along = progress([*training.curve, *training.evals])
     at = along.at(training.evals)
     names = list(dict.fromkeys(name for e in training.evals for name in e.accuracy))

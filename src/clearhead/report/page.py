@@ -20,6 +20,7 @@ from clearhead.report.alignment import alignment_section
 from clearhead.report.answers import answers_section
 from clearhead.report.attention import attention_section
 from clearhead.report.data import Report, read
+from clearhead.report.in_context import in_context_section
 from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
 from clearhead.report.opening import headline_section, next_section
@@ -35,6 +36,7 @@ CONTENTS = {
     "trained": "Model",
     "learning": "Learning",
     "alignment": "Its own answers",
+    "in-context": "Search in one text",
     "text": "Held-out text",
     "search": "Search",
     "answers": "Answers",
@@ -65,6 +67,7 @@ def build_page(report: Report) -> str:
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),
         "alignment": alignment_section(report),
+        "in-context": in_context_section(report),
         "text": text_section(report.text),
         "search": evaluation_section(report),
         "answers": answers_section(report),

@@ -5,8 +5,10 @@
     75+7=82
 
 Steps are written as in the Game of 24: after ":" stand the numbers that are left, and the step that makes the target
-has no ":". Each number is used at most once, and not all of them need be. There are far too many problems to list, so
-they are drawn; the stable hash of its text says which split a problem belongs to.
+has no ":". Each number is used at most once, and not all of them need be, unless `use_all` says so. There are far too
+many problems to list, so they are drawn; the stable hash of its text says which split a problem belongs to, or its
+target does, where some are kept for the test (Gandhi et al. 2024, "Stream of Search", whose problems are those of
+fewest = most = 4, largest = 99, use_all and the targets 14 39 41 57 62 81 87 89 96).
 """
 
 import random
@@ -18,6 +20,7 @@ from typing import ClassVar
 
 from clearhead.errors import UserError
 from clearhead.tasks.numbers import (
+    State,
     assemble,
     evaluate,
     fewest_moves,
@@ -52,6 +55,8 @@ class Countdown:
     largest: int = 50  # of the drawn numbers
     target_min: int = 10
     target_max: int = 100
+    use_all: bool = False
+    test_targets: tuple[int, ...] = ()  # of the test problems, and of no others
     held_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -64,6 +69,13 @@ class Countdown:
                 f"target_min={self.target_min} and target_max={self.target_max} must be 1 to {FURTHEST}, "
                 "the smaller first"
             )
+        for target in self.test_targets:
+            if not self.target_min <= target <= self.target_max:
+                raise UserError(
+                    f"test_targets: {target} is no target; it must be {self.target_min} to {self.target_max}"
+                )
+        if len(set(self.test_targets)) > self.target_max - self.target_min:
+            raise UserError("test_targets names every target; leave some to train on")
 
     def parse(self, text: str) -> str:
         """Reads "3 7 25 50 = 765", "3,7,25,50 -> 765", "make 765 from 3 7 25 50"; takes more than training draws."""
@@ -77,12 +89,26 @@ class Countdown:
         if len(targets[0]) > 6 or not 1 <= int(targets[0]) <= FURTHEST:
             raise UserError(f"{shown} is out of range; the target must be 1 to {FURTHEST}")
         state, target = to_state(" ".join(words)), int(targets[0])
-        moves = fewest_moves(state, target, whole)
+        moves = self._moves(state, target)
         if moves == 0:
             raise UserError(f"{target} is one of the numbers, so there is nothing to do; choose another target")
         if moves is None:
-            raise UserError(f"{to_text(state)} cannot make {target}: every way was tried; choose other numbers")
+            how = " from all of them" if self.use_all else ""
+            raise UserError(f"{to_text(state)} cannot make {target}{how}: every way was tried; choose other numbers")
         return f"{to_text(state)}={target}"
+
+    def _moves(self, state: State, target: int) -> int | None:
+        """The moves of a shortest solution; None where there is none."""
+        if self.use_all:
+            return len(state) - 1 if reachable(state, target, len(state) - 1, whole) else None
+        return fewest_moves(state, target, whole)
+
+    def _split(self, problem: str, target: int) -> str:
+        if not self.test_targets:
+            return split_of(problem)
+        if target in self.test_targets:
+            return "test"
+        return "valid" if split_of(problem) == "valid" else "train"
 
     def problems(self, split: str, n: int, seed: int) -> list[str]:
         """Drawn problems of the split; the held-out ones, if any, are the test split."""
@@ -97,9 +123,12 @@ class Countdown:
         for _ in range(PATIENCE):
             count = rng.randint(self.fewest, self.most)
             state = tuple(sorted(rng.randint(1, self.largest) for _ in range(count)))
-            target = rng.randint(self.target_min, self.target_max)
+            if split == "test" and self.test_targets:
+                target = rng.choice(self.test_targets)
+            else:
+                target = rng.randint(self.target_min, self.target_max)
             problem = f"{to_text(state)}={target}"
-            if split_of(problem) == split and problem not in self.held_out and fewest_moves(state, target, whole):
+            if self._split(problem, target) == split and problem not in self.held_out and self._moves(state, target):
                 return problem
         raise UserError(
             f"no {split} problem of numbers up to {self.largest} and targets {self.target_min} to {self.target_max} "
@@ -109,7 +138,7 @@ class Countdown:
     def solve(self, problem: str, rng: random.Random) -> list[str]:
         """A solution drawn uniformly from the shortest ones: no number is combined in vain."""
         numbers, target = _parts(problem)
-        moves = fewest_moves(to_state(numbers), target, whole)
+        moves = self._moves(to_state(numbers), target)
         assert moves, f"{problem} has no solution; parse or problems would not have given it"
         return solution(numbers, target, moves, whole, rng)
 
@@ -118,13 +147,14 @@ class Countdown:
         return assemble(to_state(_parts(problem)[0]), steps)
 
     def check(self, problem: str, answer: str) -> bool:
-        """Is it the target, in positive whole numbers, each given number used at most once? "= 82" may follow."""
+        """Is it the target, in positive whole numbers, each given number used once at most? "= 82" may follow."""
         numbers, target = _parts(problem)
         expression, _, value = answer.partition("=")
         used = evaluate(expression, whole)
         if used is None or value.strip() not in ("", str(target)):
             return False
-        return used[0] == target and Counter(used[1]) <= Counter(map(int, numbers.split()))
+        spent, given = Counter(used[1]), Counter(map(int, numbers.split()))
+        return used[0] == target and (spent == given if self.use_all else spent <= given)
 
     def check_step(self, problem: str, steps: Sequence[str]) -> bool:
         """Are the steps right, and has the closing one made the target, or can a later one?"""
@@ -134,6 +164,8 @@ class Countdown:
             return False
         terms, closed = after
         if closed:
-            return terms[-1].value == target
+            return terms[-1].value == target and (len(terms) == 1 or not self.use_all)
         values = tuple(term.value for term in terms)
+        if self.use_all:
+            return len(values) > 1 and reachable(values, target, len(values) - 1, whole)
         return any(reachable(values, target, k, whole) for k in range(1, len(values)))
