@@ -472,6 +472,8 @@ def make_report_data(steps: int = 1400, layers: int = 4, heads: int = 5, text: s
             },
         },
         "alignment": aligned(12),
+        "in_context": {"curve": points, "evals": evals},
+        "in_context_align": {key: value for key, value in aligned(6).items() if key != "tasks"},
         "trees": [product_tree(), number_tree("1 5 5 5", 11)],
         "examples": {task: [example(*texts) for texts in shown] for task, shown in EXAMPLES.items()},
         "attention": {

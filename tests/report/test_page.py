@@ -168,6 +168,7 @@ PART_OF = {
     "attention": {"attention"},
     "reward": {"reward"},
     "alignment": {"alignment"},
+    "in_context": {"in-context"},
     "run": {"reproduce"},
 }
 
@@ -333,10 +334,11 @@ for name, path in places.items():
 """
 SILENT = {  # by design
     "training.curve.*.lr",  # kept for the record
+    "in_context.curve.*.lr",
     "trees.*.root.prior",  # nobody proposed the problem itself
     "trees.*.root.reward",
     *(
-        f"{curve}.*.step" for curve in ("training.curve", "reward.curve", "reward.evals")
+        f"{curve}.*.step" for curve in ("training.curve", "in_context.curve", "reward.curve", "reward.evals")
     ),  # where tokens are known they are the axis
 }
 
@@ -345,6 +347,7 @@ def test_a_changed_number_changes_the_page(report_data, run_python, tmp_path):
     data = report_data
     data["training"]["curve"] = data["training"]["curve"][::8]
     data["training"]["evals"] = data["training"]["evals"][::5]
+    data["in_context"] = {key: values[::8] for key, values in data["in_context"].items()}
     data["reward"]["curve"] = data["reward"]["curve"][::8]
     data["trees"] = data["trees"][:1]
     data["attention"] = {"title": "x", "tokens": ["a", "b"], "layers": [[[[1.0, 0.0], [0.3, 0.7]]]]}

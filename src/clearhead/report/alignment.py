@@ -31,7 +31,7 @@ def alignment_section(report: Report) -> Html | None:
         f"{count(len(found.rounds))} rounds it answered problems, the answers were rewarded by {paid}, and what earned "
         "more than its neighbors became likelier. What it is measured on was never among them."
     )
-    drawn = [chart for chart in (reward_figure(found), _distance_figure(found), *_course_figures(found)) if chart]
+    drawn = round_figures(found)
     return section(
         "alignment",
         "What it learned from its own answers",
@@ -93,12 +93,18 @@ def _series(rounds: Sequence[Round], key: str, label: str, color: int) -> Series
     return Series(label, xs, ys, low, high, tips=tips, color=color, marks=False)
 
 
-def reward_figure(found: Alignment) -> Html | None:
+def round_figures(found: Alignment, of: str = "") -> list[Html]:
+    """Reward, KL, entropy and length by round; `of` says of what, where there are several such."""
+    drawn = (_reward_figure(found, of), _distance_figure(found, of), *_course_figures(found, of))
+    return [chart for chart in drawn if chart]
+
+
+def _reward_figure(found: Alignment, of: str) -> Html | None:
     proxy = any(known(r.truth) for r in found.rounds)
     series = [_series(found.rounds, "reward", "reward", 0)]
     if proxy:
         series.append(_series(found.rounds, "truth", "really right", 2))
-    svg = _chart(series, "reward", "Reward by round", high=None if proxy else 1.0)
+    svg = _chart(series, "reward", f"Reward by round{of}", high=None if proxy else 1.0)
     if svg is None:
         return None
     told = " Where it parts from what is really right, the policy pleases its reward model." if proxy else ""
@@ -108,9 +114,9 @@ def reward_figure(found: Alignment) -> Html | None:
     return figure(svg, caption, table("reward by round", columns, rows))
 
 
-def _distance_figure(found: Alignment) -> Html | None:
+def _distance_figure(found: Alignment, of: str) -> Html | None:
     series = [_series(found.rounds, "kl", "KL", 1)]
-    svg = _chart(series, "nats an answer", "Distance from the start by round")
+    svg = _chart(series, "nats an answer", f"Distance from the start by round{of}")
     caption = (
         "How far the policy is from what it was: the KL divergence of an answer, in nats. Little reward for much KL "
         "means that it changes what nobody pays for."
@@ -118,7 +124,7 @@ def _distance_figure(found: Alignment) -> Html | None:
     return figure(svg, caption) if svg else None
 
 
-def _course_figures(found: Alignment) -> list[Html]:
+def _course_figures(found: Alignment, of: str) -> list[Html]:
     """Entropy and length by round."""
     told = (
         (
@@ -133,7 +139,7 @@ def _course_figures(found: Alignment) -> list[Html]:
     )  # fmt: skip
     charts = []
     for key, unit, color, caption in told:
-        svg = _chart([_series(found.rounds, key, key, color)], unit, f"{key.capitalize()} by round")
+        svg = _chart([_series(found.rounds, key, key, color)], unit, f"{key.capitalize()} by round{of}")
         charts += [figure(svg, caption)] if svg else []
     return charts
 

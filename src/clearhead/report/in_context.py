@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from clearhead.charts.markup import Html, tag
 from clearhead.charts.wording import count
-from clearhead.report.alignment import reward_figure
+from clearhead.report.alignment import round_figures
 from clearhead.report.data import Report
-from clearhead.report.learning import accuracy_figure, loss_figure, samples_figure
+from clearhead.report.learning import samples_figure, training_figures
 from clearhead.report.parts import notes, section
 
 
@@ -21,14 +21,16 @@ def in_context_section(report: Report) -> Html | None:
     )
     if paid and paid.rounds:
         lead += f", then in {count(len(paid.rounds))} rounds of {paid.method} from searches of its own"
-    drawn = [loss_figure(found), accuracy_figure(found, report), reward_figure(paid) if paid and paid.rounds else None]
-    samples = paid.samples if paid and paid.samples else found.samples
-    unit = "round" if paid and paid.samples else "step"
+    drawn = training_figures(found, report, "learning to search")
+    if paid:
+        drawn += round_figures(paid, ", in one text")
+    own = bool(paid and paid.samples)
+    samples = paid.samples if paid and own else found.samples
     return section(
         "in-context",
         "How it learned to search in one text",
         tag("p", f"{lead}.", cls="lead"),
         notes([("bad", line) for line in paid.health]) if paid and paid.health else None,
-        tag("div", *(figure for figure in drawn if figure), cls="pair"),
-        samples_figure(samples, unit, "A search that it wrote at that moment."),
+        tag("div", *drawn, cls="pair") if drawn else None,
+        samples_figure(samples, "round" if own else "step", "A search that it wrote at that moment."),
     )

@@ -88,8 +88,7 @@ def _task(task: TaskInfo) -> Html:
 def curves_section(training: Training | None, report: Report) -> Html | None:
     if training is None:
         return None
-    figures = [loss_figure(training), accuracy_figure(training, report)]
-    drawn = [f for f in figures if f]
+    drawn = training_figures(training, report)
     if not drawn and not training.samples:
         return None
     return section(
@@ -99,6 +98,12 @@ def curves_section(training: Training | None, report: Report) -> Html | None:
         tag("div", *drawn, cls="pair") if drawn else None,
         samples_figure(training.samples, "step", "What the model wrote at that moment of its training."),
     )
+
+
+def training_figures(training: Training, report: Report, doing: str = "training") -> list[Html]:
+    """Loss and accuracy on the way; `doing` says of what, where there are several trainings."""
+    figures = [_loss_figure(training, doing), _accuracy_figure(training, report, doing)]
+    return [figure for figure in figures if figure]
 
 
 @dataclass(frozen=True)
@@ -149,13 +154,13 @@ def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
     return Series("held-out", at, losses, tips=tips, color=0)
 
 
-def loss_figure(training: Training) -> Html | None:
+def _loss_figure(training: Training, doing: str) -> Html | None:
     along = progress([*training.curve, *training.evals])
     series = [loss_series(training.curve, "training", 5, along)]
     if training.evals:
         series.append(held_out_series(training.evals, along))
     # The first moments are far off the scale of all the rest; a logarithm shows both.
-    svg = line_chart(series, along.axis, Axis("loss", log=True), 380.0, 280.0, "Loss while training")
+    svg = line_chart(series, along.axis, Axis("loss", log=True), 380.0, 280.0, f"Loss while {doing}")
     if svg is None:
         return None
     caption = (
@@ -167,7 +172,7 @@ def loss_figure(training: Training) -> Html | None:
     return figure(svg, caption, table("held-out loss", columns, rows) if rows else None)
 
 
-def accuracy_figure(training: Training, report: Report) -> Html | None:
+def _accuracy_figure(training: Training, report: Report, doing: str) -> Html | None:
     along = progress([*training.curve, *training.evals])
     at = along.at(training.evals)
     names = list(dict.fromkeys(name for e in training.evals for name in e.accuracy))
@@ -178,7 +183,7 @@ def accuracy_figure(training: Training, report: Report) -> Html | None:
         tips = [f"{title}: {percent(share)} {along.told(x)}" for x, share in zip(at, y, strict=True)]
         series.append(Series(title, at, y, tips=tips, color=i))
     axis = Axis("solved at first try", low=0.0, high=1.0, form=lambda v: percent(v, 0))
-    svg = line_chart(series, along.axis, axis, 380.0, 280.0, "Problems solved while training")
+    svg = line_chart(series, along.axis, axis, 380.0, 280.0, f"Problems solved while {doing}")
     if svg is None:
         return None
     caption = (
