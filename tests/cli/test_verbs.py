@@ -100,6 +100,17 @@ def test_solve_reads_rows_and_pipes(tiny_run: Path, tmp_path: Path) -> None:
     assert [entry["answer"] for entry in predictions(piped)] == [entry["answer"] for entry in predictions(out)]
 
 
+def test_solve_compares_with_the_answers_that_rows_have(tiny_run: Path, tmp_path: Path) -> None:
+    rows = [{"word": "abc", "answer": "right\n#### bcd"}, {"word": "fed", "answer": "no"}, {"word": "cab"}]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    about = ("--run", tiny_run, "--task", "letters", "--strategy", "greedy", "--columns", "problem=word")
+    found = predictions(clearhead("solve", "rows.jsonl", *about, cwd=tmp_path)[0])
+    own = json.loads(clearhead("solve", "cab", *about[:-2], "--json", cwd=tmp_path)[0])
+    assert [entry["expected"] for entry in found] == ["bcd", "no", own["expected"]]
+    assert [entry["correct"] for entry in found[:2]] == [found[0]["answer"] == "bcd", False]
+    assert "answer" in clearhead("solve", "rows.jsonl", *about[:-1], "problem=word,answer=x", cwd=tmp_path, expect=2)[1]
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_solve_goes_on_where_it_was_stopped(tiny_run: Path, tmp_path: Path, stop: signal.Signals) -> None:
     rng = random.Random(1)

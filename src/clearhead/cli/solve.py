@@ -18,6 +18,7 @@ from clearhead.terminal import echo, echo_json
 if TYPE_CHECKING:
     from clearhead.pipeline.answer import Solver, SolveResult
     from clearhead.pipeline.rundir import RunDir
+    from clearhead.tasks.rows import Typed
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")  # of what is meant as a file, though it is not there
 UNREAD = 1  # the exit code where a problem of a file could not be read
@@ -62,8 +63,8 @@ def command(
 
     Where PROBLEM is the name of a file, or - for standard input, every problem in it is solved: a text of one problem a
     line, or a file of rows (JSONL, JSON, CSV, Parquet) with a column `problem`. The predictions are one JSON object a
-    line, in the order of the problems. With --out this may be stopped at any time: the same command goes on; and --json
-    tells how many were right.
+    line, in the order of the problems; where a row has an answer as well, it is what was expected. With --out this may
+    be stopped at any time: the same command goes on; and --json tells how many were right.
     """
     from clearhead.kernels.machine import choose_device
     from clearhead.pipeline.answer import solver
@@ -95,11 +96,11 @@ def _is_file(name: str) -> bool:
         return False
 
 
-def read_typed(name: str, columns: str | None) -> list[str]:
+def read_typed(name: str, columns: str | None) -> "list[Typed]":
     """The problems of a file as they stand there; of a text those of its lines that are not blank."""
     from clearhead.cli.intake import parse_columns
     from clearhead.tasks.records import SUFFIXES
-    from clearhead.tasks.rows import read_problems
+    from clearhead.tasks.rows import Typed, read_problems
 
     if Path(name).suffix.lower() in SUFFIXES:
         typed = read_problems(Path(name), parse_columns(columns) if columns else {})
@@ -112,14 +113,14 @@ def read_typed(name: str, columns: str | None) -> list[str]:
         except UnicodeDecodeError as error:
             line = data[: error.start].count(b"\n") + 1
             raise UserError(f"{name}, line {line}: this is not UTF-8 text; save it as UTF-8") from None
-        typed = [line.strip() for line in text.split("\n") if line.strip()]
+        typed = [Typed(line.strip()) for line in text.split("\n") if line.strip()]
     if not typed:
         raise UserError(f"{'standard input' if name == '-' else name} holds no problem; write one a line")
     return typed
 
 
 def _solve_many(
-    run: "RunDir", ready: "Solver", typed: list[str], task_name: str | None, out: Path | None, as_json: bool
+    run: "RunDir", ready: "Solver", typed: "list[Typed]", task_name: str | None, out: Path | None, as_json: bool
 ) -> int:
     """Predictions to standard output, or to a file that a second call completes."""
     from clearhead.cli.display import Display

@@ -19,7 +19,9 @@ from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
-from clearhead.tasks.task import Task, knows
+from clearhead.tasks.labeled import Labeled
+from clearhead.tasks.rows import Typed
+from clearhead.tasks.task import Task, expected, knows
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import direct_prompt, steps_prompt
 
@@ -51,6 +53,7 @@ class SolveResult:
     strategy: str
     steps: tuple[str, ...] | None
     answer: str | None
+    expected: str | None  # None: the task has no right answer to show
     correct: bool | None  # None: the task does not know the answer to this problem
     generated: int
     reward: int
@@ -114,22 +117,23 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
     answer = None if last.steps is None else final_answer(task, solver.strategy, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
     return SolveResult(
-        task.name, problem, solver.strategy, last.steps, answer, correct, last.generated, last.reward, last.seconds,
-        tree,
+        task.name, problem, solver.strategy, last.steps, answer, expected(task, problem), correct, last.generated,
+        last.reward, last.seconds, tree,
     )  # fmt: skip
 
 
-def predictions(solver: Solver, typed: Sequence[str], task_name: str | None) -> Iterator[list[dict[str, Any]]]:
+def predictions(solver: Solver, typed: Sequence[Typed], task_name: str | None) -> Iterator[list[dict[str, Any]]]:
     """The predictions for many problems in their order, a handful at a time, so that memory is bounded.
 
-    A problem that cannot be read has an "error" in its place and does not keep the others from an answer.
+    A problem that cannot be read has an "error" in its place and does not keep the others from an answer. An answer
+    that goes with a problem decides what is right, as in `clearhead eval --data`.
     """
     for start in range(0, len(typed), AT_ONCE):
         yield _predict(solver, typed[start : start + AT_ONCE], task_name)
 
 
-def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> list[dict[str, Any]]:
-    read = [_read(solver, text, task_name) for text in typed]
+def _predict(solver: Solver, typed: Sequence[Typed], task_name: str | None) -> list[dict[str, Any]]:
+    read = [_read(solver, each.problem, task_name) for each in typed]
     asked: dict[str, dict[str, None]] = {}  # the problems of each task, each once
     for found in read:
         if isinstance(found, tuple):
@@ -142,12 +146,21 @@ def _predict(solver: Solver, typed: Sequence[str], task_name: str | None) -> lis
         for entry in graded["problems"]:
             made[name, entry["problem"]] = {"task": name} | prediction(graded, entry, knows(task, entry["problem"]))
     return [
-        made[found] if isinstance(found, tuple) else {"problem": text, "error": found}
-        for text, found in zip(typed, read, strict=True)
+        _compared(solver, made[found], each) if isinstance(found, tuple) else {"problem": each.problem, "error": found}
+        for each, found in zip(typed, read, strict=True)
     ]
 
 
-def about(run: RunDir, solver: Solver, typed: Sequence[str], task_name: str | None) -> dict[str, Any]:
+def _compared(solver: Solver, made: dict[str, Any], typed: Typed) -> dict[str, Any]:
+    """The prediction, by the answer that came with the problem where one did."""
+    if typed.answer is None:
+        return made
+    task = Labeled(solver.tasks[made["task"]], {made["problem"]: typed.answer})
+    right = made["answer"] is not None and task.check(made["problem"], made["answer"])
+    return made | {"expected": typed.answer, "correct": right}
+
+
+def about(run: RunDir, solver: Solver, typed: Sequence[Typed], task_name: str | None) -> dict[str, Any]:
     """All that predictions depend on: two calls with equal facts would make the same."""
     made = (run.policy, run.aligned, run.reward, run.searcher, run.auto)
     models = b"".join(path.read_bytes() for path in made if path.is_file())

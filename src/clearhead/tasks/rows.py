@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
@@ -113,15 +113,34 @@ def read(
     return Intake(tuple(kept), report)
 
 
-def read_problems(path: Path, columns: Mapping[str, str]) -> list[str]:
-    """The problems of a file of rows as they stand there, whatever else it holds; "" where a row has none."""
+class Typed(NamedTuple):
+    """A problem as somebody typed it, and the answer that goes with it, None where there is none."""
+
+    problem: str
+    answer: str | None = None
+
+
+def read_problems(path: Path, columns: Mapping[str, str]) -> list[Typed]:
+    """The problems of a file of rows as they stand there, "" where a row has none, and the answers that it has."""
     records = read_records(path)
     if records.bad:
         raise UserError(f"{path}, {records.unit} {records.bad[0].line}: {records.bad[0].why}")
     if not records.rows:
         return []
-    name = find_columns(records.columns, columns, path, ("problem",))["problem"]
-    return [str(fields.get(name, "")) for _, fields in records.rows]
+    try:
+        found = find_columns(records.columns, columns, path, ("problem", "answer"))
+    except UserError:
+        if "answer" in columns:
+            raise
+        found = find_columns(records.columns, columns, path, ("problem",))
+    return [Typed(str(fields.get(found["problem"], "")), _answer_of(fields, found)) for _, fields in records.rows]
+
+
+def _answer_of(fields: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
+    try:
+        return parse_row(0, fields, {"problem": columns["problem"], "answer": columns["answer"]}).answer
+    except (KeyError, UnusableError):
+        return None
 
 
 def count_splits(rows: Iterable[Row]) -> dict[str, int]:
