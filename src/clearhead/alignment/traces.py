@@ -14,6 +14,8 @@ from clearhead.errors import UserError
 from clearhead.text.prompt_format import BACK, back_line
 
 EVEN = 0.05  # of the weight of any step, so that the best of searches errs now and then
+GUESSES = (-0.5, 1.0)  # how well a search guesses what a step is worth: 1 by nothing else, below 0 against it
+DOUBT = 0.2  # how often a search that guesses nothing sets aside what could be finished
 FOUND = 0.05  # at least what a state is worth that a right solution passes, though no completion of it ended right
 UNKNOWN = 0.5  # what a state without a label is worth
 
@@ -56,12 +58,9 @@ class Explored:
     ends: dict[State, bool] = field(default_factory=dict)
 
     def weight(self, state: State, guess: float) -> float:
-        """How readily a search takes the step to a state: by its worth as far as it guesses that."""
-        return guess * self.worth.get(state, UNKNOWN) + (1 - guess) + EVEN
-
-    def hopeless(self, state: State) -> bool:
-        """Has it ended wrong, or did no completion end right?"""
-        return not self.ends.get(state, True) or (state != () and self.worth.get(state, UNKNOWN) == 0)
+        """How readily a search takes the step to a state: by its worth, as far as it guesses that, or against it."""
+        worth = self.worth.get(state, UNKNOWN)
+        return EVEN + 1 - abs(guess) + abs(guess) * (worth if guess > 0 else 1 - worth)
 
 
 def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
@@ -88,28 +87,46 @@ def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
 def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     """The lines of one search through the tree: depth first, it ends with the first right solution.
 
-    Its steps are drawn by how well it guesses what they are worth, which is drawn as well, so that short and long
-    searches are learned; it turns back where the rollouts found nothing. None where it does not come upon a solution.
+    A state that no completion finished right is set aside at once, and now and then one that could be finished, as
+    whoever reads only the text so far would do. Where all is set aside, the search looks a second time, and deeper. How
+    well it guesses what steps are worth is drawn for each search, so that short and long ones are learned. None where
+    it does not come upon a solution.
     """
     lines: list[str] = []
-    left: set[State] = set()
+    aside, again, closed = set[State](), set[State](), set[State]()
     state: State = ()
-    guess = rng.random()
+    guess = rng.uniform(*GUESSES)
 
-    def open_steps(state: State) -> list[str]:
-        if tree.hopeless(state):
-            return []
-        return [step for step in tree.tried.get(state, ()) if (*state, step) not in left]
+    def unfinished(state: State) -> list[str]:
+        return [step for step in tree.tried.get(state, ()) if (*state, step) not in closed]
 
-    while steps := open_steps(state):
+    def options(state: State) -> list[str]:
+        """The steps to states not looked at yet or, where the search is here again, to those set aside."""
+        steps = unfinished(state)
+        fresh = [step for step in steps if (*state, step) not in aside]
+        return fresh or (steps if state in again or not state else [])
+
+    while steps := options(state):
+        before = state
         (step,) = rng.choices(steps, [tree.weight((*state, step), guess) for step in steps])
         state = (*state, step)
         lines.append(step)
-        if tree.ends.get(state):
-            return lines
-        if not open_steps(state):
-            while state and not open_steps(state):
-                left.add(state)
-                state = state[:-1]
+        if state in tree.ends:
+            if tree.ends[state]:
+                return lines
+            closed.add(state)
+            state = before
+        elif state in aside:
+            aside.remove(state)
+            again.add(state)
+        elif len(unfinished(before)) > 1 and (
+            tree.worth.get(state, UNKNOWN) == 0 or rng.random() < DOUBT * (1 - guess)
+        ):
+            aside.add(state)
+            state = before
+        while state and not options(state):
+            (aside if unfinished(state) and state not in again else closed).add(state)
+            state = state[:-1]
+        if len(state) <= len(before):
             lines.append(back_line(len(state)))
     return None
