@@ -44,11 +44,15 @@ def test_a_file_is_described_by_its_rows(tmp_path: Path) -> None:
     assert any(line.startswith(f"mine: {train} problems to train on") and "memorized" in line for line in text)
     assert any(line.startswith("mine: longest problem 4 tokens") for line in text)
     assert any(line.startswith("model: ") and "context 64" in line for line in text)
-    assert set(found["seconds"]) == {"policy", "others", "reward", "answers", "align", "all"}
+    assert set(found["seconds"]) == {"policy", "others", "reward", "answers", "align", "in_context", "all"}
     assert all(found["seconds"][part] for part in ("policy", "reward", "answers"))
     assert found["seconds"]["align"] == 0 and not any("its own answers" in line for line in text)
     aligned = told(parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "align": {"method": "grpo"}}))
     assert aligned["seconds"]["align"] > 0 and any("its own answers" in line for line in lines(aligned))
+    searching = {"steps": 5, "tokens": 128}
+    taught = told(parse({**TINY, "tasks": {"mine": {"source": recipe.tasks[0].source}}, "in_context": searching}))
+    assert taught["seconds"]["in_context"] > 0 and any("search in one text" in line for line in lines(taught))
+    assert found["seconds"]["in_context"] == 0 and not any("search in one text" in line for line in text)
     assert found["seconds"]["all"] == pytest.approx(sum(v for k, v in found["seconds"].items() if k != "all"))
 
 

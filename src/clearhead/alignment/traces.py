@@ -6,7 +6,7 @@ here it is what the policy's own rollouts explored, and their labels are when a 
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from clearhead.alignment.rollouts import UNLABELED, LabeledPath, State
@@ -87,14 +87,16 @@ def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
 def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     """The lines of one search through the tree: depth first, it ends with the first right solution.
 
-    A state that no completion finished right is set aside at once, and now and then one that could be finished, as
-    whoever reads only the text so far would do. Where all is set aside, the search looks a second time, and deeper. How
-    well it guesses what steps are worth is drawn for each search, so that short and long ones are learned. None where
-    it does not come upon a solution.
+    From each state it takes first the step that it guesses to be best, then what it likes of the others in the order of
+    their texts: so one line says what was tried, and a small model learns not to try it again. A state that no
+    completion finished right is set aside at once, and now and then one that could be finished, as whoever reads only
+    the text so far would do. Where all is set aside, the search looks a second time, and deeper. How well it guesses is
+    drawn for each search, so that short and long ones are learned. None where it does not come upon a solution.
     """
     lines: list[str] = []
     aside, again, closed = set[State](), set[State](), set[State]()
     state: State = ()
+    reached: dict[State, str] = {}  # the step up to which a state's were gone through
     guess = rng.uniform(*GUESSES)
 
     def unfinished(state: State) -> list[str]:
@@ -106,9 +108,19 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
         fresh = [step for step in steps if (*state, step) not in aside]
         return fresh or (steps if state in again or not state else [])
 
+    def chosen(steps: Sequence[str]) -> str:
+        weights = {step: tree.weight((*state, step), guess) for step in steps}
+        if state not in reached:
+            reached[state] = ""
+            (best,) = rng.choices(steps, list(weights.values()))
+            return best
+        ordered = sorted(steps, key=lambda step: (step <= reached[state], step))
+        reached[state] = next((step for step in ordered if rng.random() < weights[step]), ordered[0])
+        return reached[state]
+
     while steps := options(state):
         before = state
-        (step,) = rng.choices(steps, [tree.weight((*state, step), guess) for step in steps])
+        step = chosen(steps)
         state = (*state, step)
         lines.append(step)
         if state in tree.ends:

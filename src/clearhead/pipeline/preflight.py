@@ -25,6 +25,7 @@ from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.pipeline.workers import at_once
+from clearhead.reasoning.auto import CANDIDATES, PROBLEMS
 from clearhead.reasoning.samples import SAMPLED, SAMPLES_AT_ONCE, SINGLE
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.pieces import whole
@@ -230,7 +231,7 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
     a_token = token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe)
-    drawn = rollout_tokens(found) + evaluation_tokens(recipe, tasks)
+    drawn = rollout_tokens(found) + calibration_tokens(recipe, tasks) + evaluation_tokens(recipe, tasks)
     read = a_step / (recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate)
     return {
         "policy": policy, "others": others * policy, "reward": reward, "answers": drawn * a_token / at_once(device),
@@ -302,6 +303,13 @@ def in_context_seconds(recipe: Recipe, a_token: float, read: float) -> float:
         return 0.0
     own = 0 if align.method == "none" else align.rounds * align.problems * align.samples * config.tokens / 3
     return config.steps * config.batch_size * config.tokens * read + own * (a_token + (align.updates + READS) * read)
+
+
+def calibration_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:
+    """Tokens of the strategies that "auto" is chosen from: each search, and twice for all that draw samples."""
+    searches = [name for name in CANDIDATES if name not in (*SINGLE, *SAMPLED)]
+    asked = sum(min(PROBLEMS, len(task.problems("valid", 2 * PROBLEMS, recipe.seed)) / 2) for task in tasks.values())
+    return asked * (len(searches) + 2) * max(recipe.evaluation.budgets)
 
 
 def evaluation_tokens(recipe: Recipe, tasks: Mapping[str, Task]) -> float:

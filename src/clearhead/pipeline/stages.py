@@ -42,7 +42,7 @@ from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.workers import at_once, do_jobs
-from clearhead.reasoning.auto import STAGE_FIELDS, AutoStage, Choice
+from clearhead.reasoning.auto import PROBLEMS, STAGE_FIELDS, AutoStage, Choice
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.packing import Document, PackedStream
@@ -57,7 +57,6 @@ CHOOSING_PROBLEMS = 100  # the same where an evaluation decides which weights ar
 HELD_OUT_PATHS = 0.15  # share of the labeled problems that the reward model is tried on, and no more than
 HELD_OUT_MOST = 60  # problems
 READER = 1_000_003  # added to the seed of whatever the reader draws
-CALIBRATION_PROBLEMS = 100  # of each task
 FEWEST_UNSEEN = 50
 MOST_VALID = 1000  # valid problems that are used in all
 
@@ -337,7 +336,7 @@ class HeldOut(NamedTuple):
 def held_out_problems(task: Task, seed: int) -> HeldOut:
     """At most half of the valid problems for calibration."""
     valid = task.problems("valid", MOST_VALID, seed)
-    n = min(CALIBRATION_PROBLEMS, (len(valid) + 1) // 2)
+    n = min(PROBLEMS, (len(valid) + 1) // 2)
     return HeldOut(valid[:n], valid[n:])
 
 

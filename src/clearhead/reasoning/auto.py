@@ -14,6 +14,7 @@ AUTO = "auto"
 CANDIDATES = (  # cheaper first
     "greedy", "likelihood-vote", "self-consistency", "in-context", "odds-vote", "beam:4", "mcts-puct",
 )  # fmt: skip
+PROBLEMS = 100  # held-out ones that they are tried at, at most
 DOUBT = 0.5  # standard errors by which a dearer candidate must be ahead of a cheaper one; a single win is 0.7
 
 

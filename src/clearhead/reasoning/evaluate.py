@@ -31,8 +31,8 @@ class EvaluationConfig:
     A recipe of tasks may leave them out: then they are multiples of what a solution costs (pipeline/sizes.py).
     """
 
-    problems: int = 100
-    seeds: int = 3
+    problems: int = 150
+    seeds: int = 1
     budgets: tuple[int, ...] = ()
     strategies: tuple[str, ...] = ("greedy", "self-consistency", "best-of-n-joint", "beam", "mcts-puct")
 
