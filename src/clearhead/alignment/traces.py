@@ -14,8 +14,7 @@ from clearhead.errors import UserError
 from clearhead.text.prompt_format import BACK, back_line
 
 EVEN = 0.05  # of the weight of any step, so that the best of searches errs now and then
-GUESSES = (-0.5, 1.0)  # how well a search guesses what a step is worth: 1 by nothing else, below 0 against it
-DOUBT = 0.2  # how often a search that guesses nothing sets aside what could be finished
+DOUBT = 0.6  # how often a search that guesses nothing sets aside what could be finished
 FOUND = 0.05  # at least what a state is worth that a right solution passes, though no completion of it ended right
 UNKNOWN = 0.5  # what a state without a label is worth
 
@@ -58,9 +57,8 @@ class Explored:
     ends: dict[State, bool] = field(default_factory=dict)
 
     def weight(self, state: State, guess: float) -> float:
-        """How readily a search takes the step to a state: by its worth, as far as it guesses that, or against it."""
-        worth = self.worth.get(state, UNKNOWN)
-        return EVEN + 1 - abs(guess) + abs(guess) * (worth if guess > 0 else 1 - worth)
+        """How readily a search takes the step to a state: by its worth, as far as it guesses that."""
+        return EVEN + 1 - guess + guess * self.worth.get(state, UNKNOWN)
 
 
 def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
@@ -97,7 +95,7 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     aside, again, closed = set[State](), set[State](), set[State]()
     state: State = ()
     reached: dict[State, str] = {}  # the step up to which a state's were gone through
-    guess = rng.uniform(*GUESSES)
+    guess = rng.random()
 
     def unfinished(state: State) -> list[str]:
         return [step for step in tree.tried.get(state, ()) if (*state, step) not in closed]
