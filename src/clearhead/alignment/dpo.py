@@ -3,7 +3,7 @@
 Rafailov et al. 2023, equation 7; formulas: reference.preference. Pairs come from search or from a file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -58,15 +58,20 @@ def of_pairs(pairs: Sequence[Pair], log_ref: Mapping[Pair, Float[np.ndarray, "2"
 
 
 def reference_logprobs(
-    pairs: Sequence[Pair], length: int, reference: Any, device: torch.device, at_once: int = 16
-) -> Float[np.ndarray, "P 2"]:
-    """log p of the chosen and of the rejected answer of each pair under a model that stays as it is."""
+    pairs: Sequence[Pair], length: int, reference: Any, device: torch.device, at_once: int = 16,
+    advance: Callable[[int], None] = lambda pairs: None,
+) -> Float[np.ndarray, "P 2"]:  # fmt: skip
+    """log p of the chosen and of the rejected answer of each pair under a model that stays as it is.
+
+    `advance` is told of every few pairs that are read.
+    """
     found = np.zeros((len(pairs), 2))
     for start in range(0, len(pairs), at_once):
         documents = [document for pair in pairs[start : start + at_once] for document in pair.documents]
         laid_out = lay_out_numbered(documents, length)
         each = laid_out.by_document(read_rows(reference, laid_out.batch, device)["log_p"], documents)
         found[start : start + at_once] = np.array([row.sum() for row in each]).reshape(-1, 2)
+        advance(len(documents) // 2)
     return found
 
 

@@ -335,11 +335,11 @@ def _meta(prepared: Prepared) -> dict[str, Any]:
 def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
     parts = prepared.align.accumulate
-    with context.progress("reference", 2) as done:
-        log_ref = reference_logprobs(prepared.pairs, length, reference, device)
-        done(1)
-        held_ref = reference_logprobs(prepared.held_pairs, length, reference, device)
-        done(1)
+    with context.progress("reference", len(prepared.pairs) + len(prepared.held_pairs)) as advance:
+        log_ref, held_ref = (
+            reference_logprobs(pairs, length, reference, device, advance=advance)
+            for pairs in (prepared.pairs, prepared.held_pairs)
+        )
     held = [
         pair_batch(prepared.held_pairs[at : at + config.pairs], held_ref[at : at + config.pairs], length)
         for at in range(0, len(prepared.held_pairs), config.pairs)
