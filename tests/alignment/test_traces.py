@@ -43,7 +43,7 @@ def test_the_searches_of_a_small_tree_by_hand() -> None:
 def test_what_was_set_aside_is_looked_at_again_and_deeper_once_nothing_else_is_left() -> None:
     """In doubt it leaves a, finds nothing in b, and comes back to a: never to leave it again before it has looked."""
     found = texts(PATHS[:3])
-    assert ("a", f"{BACK}0", "b", f"{BACK}0", "a", "right") in found
+    assert ("a", f"{BACK}0", "b", f"{BACK}0", f"{BACK}0", "a", "right") in found
     for lines in found:
         states = [searched_steps(join_steps(lines[: i + 1])) for i in range(len(lines))]
         entered = [i for i, line in enumerate(lines) if not line.startswith(BACK)]
@@ -100,5 +100,5 @@ def test_after_the_first_guess_the_others_come_in_the_order_of_their_texts() -> 
     paths.append(LabeledPath("p", ("m", "right"), True, (0.1, 0.3, 1.0)))
     (tree,) = explored(paths)
     first = ["c", "⇒0", "a", "⇒0", "b", "⇒0", "m", "⇒0"]
-    second = ["a", "wrong", "⇒0", "b", "wrong", "⇒0", "c", "wrong", "⇒0", "m", "right"]
+    second = ["⇒0", "a", "wrong", "⇒0", "b", "wrong", "⇒0", "c", "wrong", "⇒0", "m", "right"]
     assert trace(tree, Doubtful()) == first + second

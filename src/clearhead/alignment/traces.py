@@ -88,11 +88,12 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     From each state it takes first the step that it guesses to be best, then what it likes of the others in the order of
     their texts: so one line says what was tried, and a small model learns not to try it again. A state that no
     completion finished right is set aside at once, and now and then one that could be finished, as whoever reads only
-    the text so far would do. Where all is set aside, the search looks a second time, and deeper. How well it guesses is
-    drawn for each search, so that short and long ones are learned. None where it does not come upon a solution.
+    the text so far would do. Where all is set aside, the search says so, by going back to where it is, and looks a
+    second time, deeper. How well it guesses is drawn for each search, so that short and long ones are learned. None
+    where it does not come upon a solution.
     """
     lines: list[str] = []
-    aside, again, closed = set[State](), set[State](), set[State]()
+    aside, again, closed, announced = set[State](), set[State](), set[State](), set[State]()
     state: State = ()
     reached: dict[State, str] = {}  # the step up to which a state's were gone through
     guess = rng.random()
@@ -118,6 +119,10 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
 
     while steps := options(state):
         before = state
+        if (*state, steps[0]) in aside and state not in announced:
+            announced.add(state)
+            reached[state] = ""
+            lines.append(back_line(len(state)))
         step = chosen(steps)
         state = (*state, step)
         lines.append(step)

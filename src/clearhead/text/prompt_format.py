@@ -72,17 +72,17 @@ def back_line(depth: int) -> str:
 
 
 def searched_steps(text: str) -> tuple[str, ...]:
-    """The steps that a search in one text ends with. A line that goes nowhere is a step like others, a wrong one.
+    """The steps that a search in one text ends with. Going back to more steps than there are is a step, a wrong one.
 
     >>> searched_steps("4+5=9:6 9 10\\n9+10=19:6 19\\n⇒1\\n10-6=4:4 9")
     ('4+5=9:6 9 10', '10-6=4:4 9')
-    >>> searched_steps("4+5=9:6 9 10\\n⇒1")
-    ('4+5=9:6 9 10', '⇒1')
+    >>> searched_steps("4+5=9:6 9 10\\n⇒2")
+    ('4+5=9:6 9 10', '⇒2')
     """
     path: list[str] = []
     for line in split_steps(text):
         back = _BACK.fullmatch(line)
-        if back and int(back[1]) < len(path):
+        if back and int(back[1]) <= len(path):
             del path[int(back[1]) :]
         else:
             path.append(line)
