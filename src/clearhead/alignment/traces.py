@@ -85,63 +85,88 @@ def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
 def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     """The lines of one search through the tree: depth first, it ends with the first right solution.
 
+    How well it guesses what steps are worth is drawn for each search, so that short and long ones are learned. None
+    where it does not come upon a solution.
+    """
+    search = Search(tree, rng, rng.random())
+    state: State = ()
+    while steps := search.options(state):
+        taken = search.take(state, steps)
+        if tree.ends.get(taken):
+            return search.lines
+        state = search.go_on(state, taken)
+    return None
+
+
+@dataclass
+class Search:
+    """What a search has written so far, which states it set aside, is at again, and has done with.
+
     From each state it takes first the step that it guesses to be best, then what it likes of the others in the order of
     their texts: so one line says what was tried, and a small model learns not to try it again. A state that no
     completion finished right is set aside at once, and now and then one that could be finished, as whoever reads only
     the text so far would do. Where all is set aside, the search says so, by going back to where it is, and looks a
-    second time, deeper. How well it guesses is drawn for each search, so that short and long ones are learned. None
-    where it does not come upon a solution.
+    second time, deeper.
     """
-    lines: list[str] = []
-    aside, again, closed, announced = set[State](), set[State](), set[State](), set[State]()
-    state: State = ()
-    reached: dict[State, str] = {}  # the step up to which a state's were gone through
-    guess = rng.random()
 
-    def unfinished(state: State) -> list[str]:
-        return [step for step in tree.tried.get(state, ()) if (*state, step) not in closed]
+    tree: Explored
+    rng: random.Random
+    guess: float
+    lines: list[str] = field(default_factory=list)
+    aside: set[State] = field(default_factory=set)
+    again: set[State] = field(default_factory=lambda: {()})
+    closed: set[State] = field(default_factory=set)
+    passed: dict[State, str] = field(default_factory=dict)  # of a state, the step up to which it went through them
+    announced: set[State] = field(default_factory=set)
 
-    def options(state: State) -> list[str]:
+    def options(self, state: State) -> list[str]:
         """The steps to states not looked at yet or, where the search is here again, to those set aside."""
-        steps = unfinished(state)
-        fresh = [step for step in steps if (*state, step) not in aside]
-        return fresh or (steps if state in again or not state else [])
+        steps = self._unfinished(state)
+        fresh = [step for step in steps if (*state, step) not in self.aside]
+        return fresh or (steps if state in self.again else [])
 
-    def chosen(steps: Sequence[str]) -> str:
-        weights = {step: tree.weight((*state, step), guess) for step in steps}
-        if state not in reached:
-            reached[state] = ""
-            (best,) = rng.choices(steps, list(weights.values()))
-            return best
-        ordered = sorted(steps, key=lambda step: (step <= reached[state], step))
-        reached[state] = next((step for step in ordered if rng.random() < weights[step]), ordered[0])
-        return reached[state]
+    def take(self, state: State, steps: Sequence[str]) -> State:
+        """Write one of the steps, and before the first that was set aside that this is a second look."""
+        if (*state, steps[0]) in self.aside and state not in self.announced:
+            self.announced.add(state)
+            self.passed[state] = ""
+            self.lines.append(back_line(len(state)))
+        step = self._chosen(state, steps)
+        self.lines.append(step)
+        return (*state, step)
 
-    while steps := options(state):
-        before = state
-        if (*state, steps[0]) in aside and state not in announced:
-            announced.add(state)
-            reached[state] = ""
-            lines.append(back_line(len(state)))
-        step = chosen(steps)
-        state = (*state, step)
-        lines.append(step)
-        if state in tree.ends:
-            if tree.ends[state]:
-                return lines
-            closed.add(state)
+    def go_on(self, before: State, state: State) -> State:
+        """From where to go on after a step to `state` that solves nothing yet: there, or back where something is left."""
+        if state in self.tree.ends:
+            self.closed.add(state)
             state = before
-        elif state in aside:
-            aside.remove(state)
-            again.add(state)
-        elif len(unfinished(before)) > 1 and (
-            tree.worth.get(state, UNKNOWN) == 0 or rng.random() < DOUBT * (1 - guess)
-        ):
-            aside.add(state)
+        elif state in self.aside:
+            self.aside.remove(state)
+            self.again.add(state)
+        elif self._doubts(before, state):
+            self.aside.add(state)
             state = before
-        while state and not options(state):
-            (aside if unfinished(state) and state not in again else closed).add(state)
+        while state and not self.options(state):
+            (self.aside if self._unfinished(state) and state not in self.again else self.closed).add(state)
             state = state[:-1]
         if len(state) <= len(before):
-            lines.append(back_line(len(state)))
-    return None
+            self.lines.append(back_line(len(state)))
+        return state
+
+    def _unfinished(self, state: State) -> list[str]:
+        return [step for step in self.tree.tried.get(state, ()) if (*state, step) not in self.closed]
+
+    def _doubts(self, before: State, state: State) -> bool:
+        hopeless = self.tree.worth.get(state, UNKNOWN) == 0 or self.rng.random() < DOUBT * (1 - self.guess)
+        return hopeless and len(self._unfinished(before)) > 1
+
+    def _chosen(self, state: State, steps: Sequence[str]) -> str:
+        weights = {step: self.tree.weight((*state, step), self.guess) for step in steps}
+        if state not in self.passed:
+            self.passed[state] = ""
+            (best,) = self.rng.choices(steps, list(weights.values()))
+            return best
+        ordered = sorted(steps, key=lambda step: (step <= self.passed[state], step))
+        step = next((step for step in ordered if self.rng.random() < weights[step]), ordered[0])
+        self.passed[state] = step
+        return step
