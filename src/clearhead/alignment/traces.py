@@ -136,7 +136,7 @@ class Search:
         return (*state, step)
 
     def go_on(self, before: State, state: State) -> State:
-        """From where to go on after a step to `state` that solves nothing yet: there, or back where something is left."""
+        """Where to go on after a step to `state` that solves nothing yet: there, or back where something is left."""
         if state in self.tree.ends:
             self.closed.add(state)
             state = before

@@ -17,6 +17,7 @@ from clearhead.errors import UserError
 from clearhead.models.decoder import MAX_SIZES, PRESETS, DecoderConfig
 from clearhead.nn.lora import LoraConfig
 from clearhead.reasoning.evaluate import EvaluationConfig
+from clearhead.reasoning.strategies import known
 from clearhead.reasoning.strategy import SearchConfig
 from clearhead.tasks import load
 from clearhead.tasks.task import Task
@@ -248,10 +249,25 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     for key in ("pretrain", "reward"):
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
+    _check_in_context(sections)
     recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, kv_memory=top.kv_memory, **sections)
     if not based:
         recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
+
+
+def _check_in_context(sections: Mapping[str, Any]) -> None:
+    """Nothing that a recipe says of searching within one text may come to nothing."""
+    config, align = sections["in_context"], sections["in_context_align"]
+    if align.betas:
+        raise UserError(f"in_context_align.betas = {list(align.betas)}: only [align] compares several; set beta")
+    if config.steps:
+        return
+    if config != InContextConfig():
+        raise UserError("[in_context] would change nothing without steps; set in_context.steps, such as 400")
+    if align.method != "none":
+        raise UserError(f"in_context_align.method = {align.method!r} needs in_context.steps, such as 400")
+    known(sections["evaluation"].strategies, has_searcher=False)
 
 
 def to_plain(recipe: Recipe) -> dict[str, Any]:
