@@ -99,7 +99,8 @@ def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
     import transformers
 
     kind, model, sizes = MODELS[family]
-    tokenizer = train_tokenizer("bpe", texts, 290 if texts is MAT else 700)
+    cut = "qwen2" if family == "qwen2" else "gpt2"  # as transformers cuts, whatever a folder says
+    tokenizer = train_tokenizer("bpe", texts, 290 if texts is MAT else 700, cut)
     torch.manual_seed(0)
     made = getattr(transformers, model)(getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size))
     with torch.no_grad():

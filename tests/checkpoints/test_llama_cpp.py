@@ -69,7 +69,7 @@ def write(folder: Path, family: str) -> Path:
     name, sizes = FAMILIES[family]
     head = "LMHeadModel" if family == "gpt2" else "ForCausalLM"
     prefix = name.removesuffix("LMHead")
-    tokenizer = train_tokenizer("bpe", [PROMPT] * 3, 290)
+    tokenizer = train_tokenizer("bpe", [PROMPT] * 3, 290, "qwen2" if family == "qwen2" else "gpt2")
     kind = f"{prefix}{'TextConfig' if family == 'gemma3' else 'Config'}"
     config = getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size, bos_token_id=1, eos_token_id=1)
     torch.manual_seed(0)

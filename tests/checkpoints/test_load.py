@@ -3,12 +3,15 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from decoding import events
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 import clearhead
 from clearhead.checkpoints import export, own
@@ -17,6 +20,9 @@ from clearhead.checkpoints.load import LoadedModel, load_model, smollm2
 from clearhead.errors import UserError
 from clearhead.formats import gguf
 from clearhead.formats.gguf import GGUF
+from clearhead.generation.engine import Engine, backend_for
+from clearhead.generation.language_model import GREEDY
+from clearhead.generation.request import Request
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import FAMILIES
@@ -66,6 +72,29 @@ def test_a_folder_of_shards(folder: Path) -> None:
     assert loaded.template.render([{"role": "user", "content": "hi"}]).text == "user: hi\n"
     loaded.template.close()
     assert not any(weight.requires_grad for weight in loaded.decoder.parameters())
+
+
+def test_more_tokens_than_the_embedding_has_rows(folder: Path, tmp_path: Path) -> None:
+    """Gemma 3's tokenizer has one for images, and many have padding added: transformers runs them, and so do we."""
+    import transformers
+
+    path = shutil.copytree(folder, tmp_path / "model")
+    padded = Tokenizer.from_file(str(path / "tokenizer.json"))
+    padded.add_special_tokens([f"<more {i}>" for i in range(SIZES["vocab_size"] - padded.get_vocab_size() + 5)])
+    padded.save(str(path / "tokenizer.json"))
+    named = {"eos_token": "<more 23>", "pad_token": "<more 24>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    (path / "tokenizer_config.json").write_text(json.dumps(named))
+    loaded = load_model(str(path), CPU)
+    assert isinstance(loaded.tokenizer, SubwordTokenizer)
+    assert (loaded.tokenizer.vocab_size, loaded.tokenizer.end_id, loaded.tokenizer.pad_id) == (300, None, None)
+    prompt = loaded.tokenizer.encode("the cat")
+    endless = replace(loaded.tokenizer, more_ends=frozenset())
+    found = events(Engine(backend_for(loaded.decoder), endless), Request(prompt, replace(GREEDY, max_tokens=9)))[0, 0]
+    model = transformers.LlamaForCausalLM.from_pretrained(path)
+    theirs = model.generate(torch.tensor([prompt]), max_new_tokens=9, do_sample=False, eos_token_id=None)
+    assert [event.token.id for event in found] == theirs[0, len(prompt) :].tolist()
+    with pytest.raises(UserError, match="which the tokenizer has and the model does not: its embedding ends at 300"):
+        loaded.tokenizer.encode("the <more 24>", special=True)
 
 
 def test_the_type_can_be_chosen(folder: Path) -> None:

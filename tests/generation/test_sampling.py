@@ -251,6 +251,15 @@ def test_at_the_limits_something_possible_is_drawn(temperature: float, penalty: 
             assert bool((drawn < 3).all())
 
 
+@pytest.mark.parametrize("temperature", [1e-6, 1e-3, 0.5, 1.0])
+@pytest.mark.parametrize("penalty", [5e-324, 1e-40, 1e-30, 1e30, 1e39])
+def test_a_penalty_at_its_limits_stays_finite_at_any_temperature(temperature: float, penalty: float) -> None:
+    logits = torch.tensor([[5.0, 3.0, -2.0, -math.inf]])
+    config = SamplingParams(temperature=temperature, repetition_penalty=penalty)
+    cdf = cumulative(apply_filters(logits, config, torch.tensor([[True, True, False, True]])))
+    assert bool(cdf.isfinite().all()) and draw(cdf, torch.tensor([0.5], dtype=torch.float64)).item() < 3
+
+
 def test_a_tiny_temperature_is_greedy() -> None:
     logits = torch.randn(20, 50, generator=torch.Generator().manual_seed(0))
     cdf = cumulative(apply_filters(logits, SamplingParams(temperature=1e-38)))

@@ -133,7 +133,7 @@ def test_a_decoder_of_no_family_reads_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"peft_type": "IA3"}, "no LoRA adapter"),
+        ({"peft_type": "IA3"}, "peft_type = .IA3. cannot be honored; only LORA can"),
         ({"use_dora": True}, "use_dora = True cannot be honored"),
         ({"bias": "all"}, "bias = 'all'"),
         ({"alora_invocation_tokens": [7, 8]}, "alora_invocation_tokens = .* it is more than LoRA"),

@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -73,7 +74,7 @@ def values(key: str, usual: Any) -> list[Any]:
     if key in VALUES:
         return VALUES[key]
     if usual is None or isinstance(usual, bool):
-        return [not usual]
+        return [not usual, None] if usual else [not usual]
     return [usual * 2] if isinstance(usual, int | float) else []
 
 
@@ -103,7 +104,7 @@ def theirs(plain: dict[str, Any]) -> Any:
     import transformers
 
     try:
-        config = getattr(transformers, CLASSES[plain["model_type"]]).from_dict(dict(plain))
+        config = getattr(transformers, CLASSES[plain["model_type"]]).from_dict(deepcopy(plain))  # which it writes into
         config._attn_implementation = "eager"
         model = getattr(transformers, ARCHITECTURES[plain["model_type"]])(config).eval()
         generator = torch.Generator().manual_seed(5)

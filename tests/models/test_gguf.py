@@ -45,6 +45,20 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "rope_local_theta": 50.0,
         "attention_softcap": 0.0,
     },
+    "gemma2, everything seen": {**FAMILIES["gemma2"], **SANDWICH, "window": 0, "tied": True},
+    "gemma2, no soft cap at the end": {
+        **FAMILIES["gemma2"],
+        **SANDWICH,
+        "global_every": 2,
+        "logit_softcap": 0.0,
+    },
+    "gemma3, everything seen": {**FAMILIES["gemma3_text"], **SANDWICH, "window": 0, "attention_softcap": 0.0},
+    "gemma3, windows only": {
+        **FAMILIES["gemma3_text"],
+        **SANDWICH,
+        "rope_local_theta": 1e4,
+        "attention_softcap": 0.0,
+    },
     "gpt2": {**FAMILIES["gpt2"], "n_kv_heads": 4, "tied": True},
 }
 
@@ -107,6 +121,8 @@ def test_pairs_and_halves() -> None:
     [
         ({**FAMILIES["llama"], "rope_scaling": "llama3", "rope_factor": 4.0, "rope_high": 9999.0}, "rope_high = 9999"),
         ({**FAMILIES["mistral"], "window": 5}, "no architecture for a mistral"),
+        ({**FAMILIES["qwen2"], "window": 5}, "window = 5 has no word in the GGUF file of a qwen2 model"),
+        ({**FAMILIES["gemma2"], **SANDWICH, "attention_softcap": 0.0}, "attention_softcap = 0 has no word"),
         ({**FAMILIES["qwen3"], "mlp": "reglu"}, "mlp = 'reglu' has no form in GGUF"),
         ({**FAMILIES["qwen3"], "mlp": "relu2"}, "mlp = 'relu2' has no form in GGUF"),
         ({**FAMILIES["gemma2"], **SANDWICH, "global_every": 2, "attention_scale": 0.5}, "attention_scale = 0.5"),

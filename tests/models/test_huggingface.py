@@ -44,9 +44,14 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm2, tied": ("Llama", {**SIZES, "tie_word_embeddings": True, "rms_norm_eps": 1e-5}),
     "mistral, window": ("Mistral", {**SIZES, "sliding_window": 7, "head_dim": 16}),
     "qwen 2.5": ("Qwen2", {**SIZES, "num_key_value_heads": 1}),
+    "qwen 2.5, windows": (
+        "Qwen2", {**SIZES, "use_sliding_window": True, "sliding_window": 7, "max_window_layers": 0},
+    ),
     "qwen 3": ("Qwen3", {**SIZES, "head_dim": 16}),
     "gemma": ("Gemma", GEMMA),
     "gemma 2": ("Gemma2", {**GEMMA, "sliding_window": 7, "query_pre_attn_scalar": 24}),
+    "gemma 2, everything seen": ("Gemma2", {**GEMMA, "layer_types": ["full_attention"] * GEMMA["num_hidden_layers"]}),
+    "gemma 3, windows only": ("Gemma3Text", {**GEMMA, "sliding_window": 7}),
     "gemma 3, both kinds of layers scaled": (
         "Gemma3Text", {**GEMMA, "num_hidden_layers": 7, "sliding_window": 7, "rope_parameters": {
             "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 from clearhead.text.corpus import (
     DOCUMENT,
     MAX_DOCUMENT,
@@ -213,6 +213,15 @@ def test_rows_that_cannot_be_read_are_told(name: str, data: bytes, told: str, tm
     (tmp_path / name).write_bytes(data)
     with pytest.raises(UserError, match=told):
         list(documents([tmp_path / name]))
+
+
+@pytest.mark.parametrize("name", ["rows.txt", "rows", "rows.jsonlines"])
+def test_text_that_begins_like_rows_is_told(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text('\n{"text": "a"}\n{"text": "b"}\n')
+    with pytest.warns(Ignored, match=r"begins like JSON; call it \.jsonl"):
+        assert len(list(documents([tmp_path / name]))) == 1
+    (tmp_path / name).write_text('{braces} and {"quotes"} are text\n')
+    assert len(list(documents([tmp_path / name]))) == 1
 
 
 def test_what_other_readers_of_csv_may_take_is_left_as_it_was(tmp_path: Path) -> None:

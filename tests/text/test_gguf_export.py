@@ -91,6 +91,16 @@ def test_sentencepiece(spaced: bool) -> None:
         assert again.decode(again.encode(text)) == tokenizer.decode(tokenizer.encode(text))
 
 
+def test_tokens_that_the_model_does_not_read_are_left_out() -> None:
+    """As llama.cpp's converter does: a file has as many tokens as the embedding has rows."""
+    tokenizer = sentencepiece(True)
+    vocab = tokenizer.vocab_size
+    tokenizer.backend.add_special_tokens(["<image>"])
+    told = to_metadata(replace(tokenizer, embedded=vocab), None, vocab)
+    assert len(told["tokenizer.ggml.tokens"]) == vocab and "<image>" not in told["tokenizer.ggml.tokens"]
+    assert from_metadata(told).encode("the cat") == tokenizer.encode("the cat")
+
+
 def test_composed_characters_are_the_one_step_left_out() -> None:
     tokenizer = train_tokenizer("bpe", CORPUS, 400, "qwen2")
     tokenizer.backend.normalizer = normalizers.NFC()

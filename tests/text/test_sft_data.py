@@ -1,5 +1,6 @@
 """Which tokens are learned, under the templates of several families, and which rows of a file are refused."""
 
+import gzip
 import json
 from pathlib import Path
 
@@ -315,3 +316,20 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
             path.write_bytes(content)
         with pytest.raises(UserError, match=told):
             read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "told"),
+    [
+        ("a.csv", b"prompt,response\na,b\n", "a.csv is CSV; write one JSON object a line"),
+        ("a.tsv", b"prompt\tresponse\n", "is TSV"),
+        ("a.parquet", b"PAR1", "is Parquet"),
+        ("a.jsonl", '{"prompt": "a"}'.encode("utf-16-le"), "is binary"),
+        ("a.json", b'[{"prompt": "a", "response": "b"}]', "is a JSON array"),
+        ("a.jsonl", gzip.compress(b"{}"), "is compressed"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_as_what_it_is(name: str, data: bytes, told: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=told):
+        read_rows(tmp_path / name)

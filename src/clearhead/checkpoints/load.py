@@ -243,7 +243,9 @@ def fitted(tokenizer: SubwordTokenizer, vocab: int, path: Path) -> SubwordTokeni
     ordinary = max(tokenizer.backend.get_vocab(with_added_tokens=False).values(), default=-1)
     if ordinary >= vocab:
         warn(f"{path}: the tokenizer has {tokenizer.vocab_size} tokens and the model {vocab}; a text may hold others")
-    return replace(tokenizer, embedded=vocab)
+    end, pad = (i if i is not None and i < vocab else None for i in (tokenizer.end_id, tokenizer.pad_id))
+    more = frozenset(i for i in tokenizer.more_ends if i < vocab)
+    return replace(tokenizer, embedded=vocab, end_id=end, pad_id=pad, more_ends=more)
 
 
 def json_object(file: Path) -> dict[str, Any]:

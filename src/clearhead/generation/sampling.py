@@ -16,7 +16,8 @@ from torch import Tensor
 from clearhead.generation.language_model import SamplingParams
 
 FLOAT = torch.finfo(torch.float32)
-SMALL = 1e-6  # below it, logits may become too large for a float
+SMALL = 1e-6  # a temperature below which logits may become too large for a float
+LARGEST = FLOAT.max / 2 * SMALL  # of a logit that the penalty was applied to: no other temperature makes it infinite
 LIKELIEST = 1024  # tokens sorted before anybody sorts a whole vocabulary
 
 
@@ -67,7 +68,7 @@ def apply_repetition_penalty(
     Keskar et al. 2019, section 4.1, divides every logit, which would reward those below 0; all software does this.
     """
     penalty = min(max(penalty, FLOAT.tiny), FLOAT.max)
-    less = torch.where(logits > 0, logits / penalty, logits * penalty).clamp(FLOAT.min, FLOAT.max)
+    less = torch.where(logits > 0, logits / penalty, logits * penalty).clamp(-LARGEST, LARGEST)
     return torch.where(seen & ~logits.isneginf(), less, logits)
 
 

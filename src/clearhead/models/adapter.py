@@ -145,8 +145,9 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read: {error}; get it again") from None
-    if not isinstance(config, dict) or config.get("peft_type") != "LORA":
-        raise UserError(f"{path} is no LoRA adapter; only these can be read")
+    kind = config.get("peft_type") if isinstance(config, dict) else None
+    if kind != "LORA":
+        raise UserError(f"{path}: peft_type = {kind!r:.40} cannot be honored; only LORA can")
     wrong = [
         key for key, value in config.items() if key not in USED | HARMLESS and value not in (None, False, 0, "", [], {})
     ]

@@ -99,7 +99,7 @@ ALIASES["openai-gpt"] = ALIASES["gpt2"]
 FIXED: dict[str, tuple[Any, ...]] = {  # the values that can be honored; the first is what a message asks for
     "attention_bias": (False, None), "mlp_bias": (False, None), "use_bidirectional_attention": (False, None),
     "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False, None),
-    "add_cross_attention": (False, None), "is_causal": (True, None), "partial_rotary_factor": (1.0, None),
+    "add_cross_attention": (False, None), "is_causal": (True,), "partial_rotary_factor": (1.0, None),
     "per_layer_config": (None, {}), "quantization_config": (None, {}), "compression_config": (None, {}),
     "is_encoder_decoder": (False, None),
 }  # fmt: skip

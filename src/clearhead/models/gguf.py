@@ -227,6 +227,10 @@ def architecture_of(config: DecoderConfig) -> str:
         scale = gemma_scale(family, config.n_layers, config.d_model, config.n_heads, config.dim_per_head)
         if abs((config.attention_scale or config.dim_per_head**-0.5) / scale - 1) > 1e-6:
             raise UserError(f"attention_scale = {config.attention_scale:.4g} has no word in GGUF; only {scale:.4g} has")
+    if config.window and family not in GEMMA_LARGEST:
+        raise UserError(f"window = {config.window} has no word in the GGUF file of a {family} model")
+    if family == "gemma2" and not config.attention_softcap:
+        raise UserError("attention_softcap = 0 has no word in the GGUF file of a gemma2 model, which always has one")
     if config.rope_local_factor != 1:
         raise UserError(
             f"rope_local_factor = {config.rope_local_factor} has no word in GGUF; write a Hugging Face folder"
@@ -264,11 +268,11 @@ def metadata_of(config: DecoderConfig) -> dict[str, Any]:
     if config.window:
         found[WINDOW] = config.window
     if arch in ("gemma2", "gemma3"):
-        found[PATTERN] = config.global_every
+        found[PATTERN] = config.global_every if config.window else 1
     if config.rope_local_theta:
         found["rope.freq_base_swa"] = config.rope_local_theta
     for key, value in (("attn", config.attention_softcap), ("final", config.logit_softcap)):
-        if value:
+        if value or arch == "gemma2":  # which has one where its file says nothing
             found[f"{key}_logit_softcapping"] = value
     return {"general.architecture": arch} | {f"{arch}.{key}": value for key, value in found.items()}
 

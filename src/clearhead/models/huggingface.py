@@ -147,9 +147,9 @@ def _rotary_by_kind(told: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[s
     local = _scaling(given.get("sliding_attention") or {}, told, told["rope_local_base_freq"])
     if not sizes.get("window"):
         return found
-    if sizes["global_every"] == 0:  # nothing turns by the base of the layers that see everything
-        return local
     if local.get("rope_scaling", "linear") != "linear":
+        if sizes["global_every"] == 0:  # nothing turns by the base of the layers that see everything
+            return local
         cannot("rope_parameters.sliding_attention.rope_type", local["rope_scaling"], "default and linear")
     return found | {"rope_local_theta": local["rope_theta"], "rope_local_factor": local.get("rope_factor", 1.0)}
 
@@ -213,8 +213,9 @@ def _fills(config: DecoderConfig, key: str, value: Any) -> bool:
 def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
     """What the family's config.json has no word for, where it is not at its default."""
     may = {
-        "gpt2": set(), "openai-gpt": set(), "llama": {"rope"}, "mistral": {"rope", "window"}, "qwen2": {"rope"},
-        "qwen3": {"rope"}, "gemma": {"rope"}, "gemma2": {"rope", "window", "global_every", "scale", "softcap"},
+        "gpt2": set(), "openai-gpt": set(), "llama": {"rope"}, "mistral": {"rope", "window"},
+        "qwen2": {"rope", "window", "global_every"}, "qwen3": {"rope", "window", "global_every"}, "gemma": {"rope"},
+        "gemma2": {"rope", "window", "global_every", "scale", "softcap"},
         "gemma3_text": {"rope", "window", "global_every", "scale", "softcap", "local"},
     }[family]  # fmt: skip
     gpt = family in ("gpt2", "openai-gpt")
@@ -235,9 +236,7 @@ def _unsaid(config: DecoderConfig, family: str) -> dict[str, Any]:
         values["d_ff"] = ("", config.d_ff)
     if family == "llama" and config.bias != "none":
         values["bias"] = ("", config.bias)
-    if family in ("gemma2", "gemma3_text") and not config.window:
-        values["window"] = ("", "none")
-    if family == "gemma3_text" and not config.rope_local_theta:
+    if family == "gemma3_text" and config.window and not config.rope_local_theta:
         values["rope_local_theta"] = ("", "none")
     if family == "mistral" and not config.window:
         values["window"] = ("", "none")
@@ -274,14 +273,15 @@ def config_to(config: DecoderConfig) -> dict[str, Any]:
             "attn_logit_softcapping": config.attention_softcap or None,
             "final_logit_softcapping": config.logit_softcap or None,
         }
-    if family == "gemma3_text":
+    if config.rope_local_theta:
         plain["rope_local_base_freq"] = config.rope_local_theta
     if config.window:
         plain["sliding_window"] = config.window
-        if family != "mistral":
-            kinds = ("sliding_attention", "full_attention")
-            plain["layer_types"] = [kinds[config.is_global(i)] for i in range(config.n_layers)]
-    elif family in ("mistral", "qwen2", "qwen3"):
+        plain |= {"use_sliding_window": True, "max_window_layers": 0} if family.startswith("qwen") else {}
+    if family in ("gemma2", "gemma3_text") or (config.window and family != "mistral"):
+        kinds = ("sliding_attention", "full_attention")
+        plain["layer_types"] = [kinds[config.is_global(i)] for i in range(config.n_layers)]
+    elif not config.window and family in ("mistral", "qwen2", "qwen3"):
         plain["sliding_window"] = None
     if config.rope_local_factor != 1:
         plain["rope_parameters"] = {

@@ -6,6 +6,7 @@ hold without it.
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 # Events that code may raise; those of os, and of these families, are refused otherwise.
@@ -19,13 +20,16 @@ UNIMPORTABLE = ("clearhead", "_posixsubprocess")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
-def install(hidden: str) -> None:
-    """From here on refuse the network, other processes, every change of a file, and reading what lies in `hidden`."""
+def install(hidden: str, closed: Iterable[str] = ()) -> None:
+    """From here on refuse the network, other processes, every change of a file, and reading what lies in `hidden`.
+
+    The packages of `closed` can no longer be imported.
+    """
 
     # What the hook reads is bound here: a module's globals can be written to by whoever finds the module
     def hook(
         event: str, args: tuple[Any, ...], /, *, hidden: str = hidden + "/", refused: tuple[str, ...] = REFUSED,
-        harmless: frozenset[str] = frozenset(HARMLESS), unimportable: tuple[str, ...] = UNIMPORTABLE,
+        harmless: frozenset[str] = frozenset(HARMLESS), unimportable: tuple[str, ...] = (*UNIMPORTABLE, *closed),
         writing: int = WRITING, kind: type = type, fsdecode: Any = os.fsdecode,
     ) -> None:  # fmt: skip
         if event == "open":

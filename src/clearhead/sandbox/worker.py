@@ -1,8 +1,9 @@
 """The process that holds other people's code: walled in, it answers one message after the other. Executed by its path.
 
-The program that is named in the first message answers the others: `prepare(setup)` imports what it will need, and
-`begin(message, send)` gives the reply to the second and the function that replies to each of the rest. No message but
-the first arrives before the walls stand, and no secret is in here: what a reply says is the other side's to check.
+The program that is named in the first message answers the others: `prepare(setup)` imports what it will need and names
+the packages that may not be imported later; `begin(message, send)` gives the reply to the second and the function that
+replies to each of the rest. No message but the first arrives before the walls stand, and no secret is in here: what a
+reply says is the other side's to check.
 """
 
 import importlib
@@ -30,7 +31,7 @@ def main() -> None:
     missing = walls.enclose(settings["ours"] + settings["readable"], settings["listed"], settings["parent"])
     program = importlib.import_module(settings["program"])
     guard = importlib.import_module("clearhead.sandbox.guard")
-    program.prepare(settings["setup"])
+    closed = program.prepare(settings["setup"])
     requests: SimpleQueue[bytes] = SimpleQueue()
     get, put, begin, leave = requests.get, requests.put, program.begin, os._exit
 
@@ -55,7 +56,7 @@ def main() -> None:
         in_use = int(os.pread(memory, 100, 0).split()[0]) * os.sysconf("SC_PAGE_SIZE")
         os.close(memory)
     missing += walls.seal(settings["readable"], settings["listed"], in_use + settings["memory"], settings["seconds"])
-    guard.install(PACKAGE)
+    guard.install(PACKAGE, closed)
     threading.stack_size(STACK_BYTES)
     threading.Thread(target=work, daemon=True).start()
     threading.stack_size(0)

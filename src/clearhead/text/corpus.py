@@ -12,6 +12,7 @@ import csv
 import hashlib
 import importlib
 import json
+import re
 import sysconfig
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ from pydoc_data.topics import topics
 from types import ModuleType
 from typing import Any
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet")
 FIELD = "text"
@@ -28,6 +29,7 @@ DOCUMENT = 4_000  # characters after which the next blank line ends a document o
 MAX_DOCUMENT = 16 * DOCUMENT  # and after which it ends anyhow, at a line or in it
 LONGEST_ROW = 1 << 26  # characters of one row, and bytes of a file that is one JSON array
 BOM = "\ufeff"
+ROW = re.compile(r"""\s*\{\s*"[^"]*"\s*:""")  # how a line of JSONL begins
 PACKED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "zip"}
 NO_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3"}  # folders of no documentation
 
@@ -125,6 +127,8 @@ def split(texts: Iterable[str], share: float) -> tuple[list[str], list[str]]:
 
 def _plain(file: Path) -> Iterator[str]:
     """Lines gathered until a blank one ends a document that is long enough."""
+    if ROW.match(next((line for line in _lines(file, DOCUMENT) if line.strip()), "")):
+        warn(f"{file} is read as running text, though it begins like JSON; call it .jsonl if it has one object a line")
     gathered: list[str] = []
     length = 0
     for line in _lines(file, DOCUMENT):

@@ -42,7 +42,7 @@ TRIED = (
 
 def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, vocab: int) -> dict[str, Any]:
     """What a file says of the tokenizer of a model with `vocab` tokens. UserError for one that it has no words for."""
-    told = json.loads(tokenizer.to_json())
+    told = read_part(json.loads(tokenizer.to_json()), vocab)
     if told["model"]["type"] != "BPE":
         raise UserError(f"a {told['model']['type']} tokenizer has no form in a decoder's GGUF file; only BPE has one")
     composed = normalizers(told["normalizer"]) == ["NFC"]
@@ -69,6 +69,20 @@ def to_metadata(tokenizer: SubwordTokenizer, template: ChatTemplate | None, voca
     return found
 
 
+def read_part(told: dict[str, Any], vocab: int) -> dict[str, Any]:
+    """A tokenizer.json without the tokens that a model with `vocab` of them does not read."""
+    if told["model"]["type"] != "BPE":
+        return told
+    known = {token: i for token, i in told["model"]["vocab"].items() if i < vocab}
+    merges = [pair for pair in map(_pair, told["model"]["merges"]) if {*pair, "".join(pair)} <= known.keys()]
+    added = [token for token in told["added_tokens"] if token["id"] < vocab]
+    return {**told, "model": {**told["model"], "vocab": known, "merges": merges}, "added_tokens": added}
+
+
+def _pair(merge: str | list[str]) -> list[str]:
+    return merge.split(" ") if isinstance(merge, str) else merge
+
+
 def prepends(told: Mapping[str, Any]) -> bool:
     """Whether a space is put before a text; a Metaspace does so only where the text does not begin with one."""
     cut = told["pre_tokenizer"] or {}
@@ -87,7 +101,7 @@ def normalizers(told: Any) -> list[str]:
 
 def _tokens(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> dict[str, Any]:
     """Every token with its type; a place of the model's that no token has gets one that is never used."""
-    tokens = [f"[PAD{i}]" for i in range(max(vocab, tokenizer.vocab_size))]
+    tokens = [f"[PAD{i}]" for i in range(vocab)]
     kinds = [UNUSED] * len(tokens)
     unknown = tokenizer.unk_id
     for token, i in told["model"]["vocab"].items():
@@ -102,7 +116,7 @@ def _tokens(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> di
 
 
 def _byte_level(tokenizer: SubwordTokenizer, told: dict[str, Any]) -> dict[str, Any]:
-    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in told["model"]["merges"]]
+    merges = [" ".join(pair) for pair in told["model"]["merges"]]
     theirs = [tokenizer.cut(text) for text in TRIED]
     for name, cut in CUTS.items():
         ours = cut_to_bytes(pattern(cut))
@@ -114,11 +128,11 @@ def _byte_level(tokenizer: SubwordTokenizer, told: dict[str, Any]) -> dict[str, 
 
 def _sentencepiece(tokenizer: SubwordTokenizer, told: dict[str, Any], vocab: int) -> dict[str, Any]:
     """Scores in the order of the merges; what no merge makes comes after all of them."""
-    merges = [merge.split(" ") if isinstance(merge, str) else merge for merge in told["model"]["merges"]]
+    merges = told["model"]["merges"]
     rank: dict[str, int] = {}
     for i, (left, right) in enumerate(merges):
         rank.setdefault(left + right, i)
-    scores = [-float(len(merges))] * max(vocab, tokenizer.vocab_size)
+    scores = [-float(len(merges))] * vocab
     for token, i in told["model"]["vocab"].items():
         scores[i] = -float(rank.get(token, len(merges)))
     spaced = prepends(told)

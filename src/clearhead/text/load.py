@@ -51,6 +51,9 @@ KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a tex
     "unk_id", "vocab_size", "response_schema", "fix_mistral_regex", "image_processor_type",
     "chat_control_tokens",
 }  # fmt: skip
+CUT_BY_CLASS = {"GPT2Tokenizer": "gpt2", "Qwen2Tokenizer": "qwen2"}  # by transformers 5, whatever tokenizer.json says
+CUT_BY_FAMILY = {"qwen2": "Qwen2Tokenizer"}  # whatever class is named
+CUT = ("it's  12345 x\n\n y", " a1 b\n")  # texts that they cut differently
 BPE_SAYS = (
     "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
     "ignore_merges",
@@ -228,9 +231,21 @@ def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: 
         plain, framed = (tokenizer.encode("a", add_special_tokens=added) for added in (False, True))
         around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
         ignored += [key for key in asked if told[key] != around[key]]
+    warn_of_class(tokenizer, told, where.parent)
     if ignored:
         names = ", ".join(map(repr, ignored[:SHOWN]))
         warn(f"{where}: {names} {'says' if len(ignored) == 1 else 'say'} what tokenizer.json does not do; ignored")
+
+
+def warn_of_class(tokenizer: SubwordTokenizer, told: Mapping[str, Any], folder: Path) -> None:
+    """A warning where transformers 5 goes by a class's rules and tokenizer.json has others, which count here."""
+    family = str(_beside(folder / "config.json").get("model_type"))
+    name = CUT_BY_FAMILY.get(family, str(told.get("tokenizer_class")).removesuffix("Fast"))
+    if not tokenizer.is_byte_level or name not in CUT_BY_CLASS:
+        return
+    theirs = cut_to_bytes(pattern(CUT_BY_CLASS[name]))
+    if [tokenizer.cut(text) for text in CUT] != [theirs.pre_tokenize_str(text) for text in CUT]:
+        warn(f"{folder}: text is cut as tokenizer.json says; transformers 5 cuts it as its {name} does")
 
 
 def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:

@@ -22,6 +22,8 @@ from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer, TokenSpan
 
 ANSWERS = ("response", "completion")  # two names that are in use
+BINARY = 1000  # characters, among which a zero byte says that a file is no text
+TABLES = {".csv": "CSV", ".tsv": "TSV", ".parquet": "Parquet"}
 AS_JSON = re.compile(r"arguments\s*(\|\s*(tojson|items)|\.items\(|is mapping)|\|\s*tojson")  # what takes an object
 OPENED = re.compile(r"<(\w+)>\s*(</\1>\s*)?$")  # such as <think> at the end of a prompt
 Message = Mapping[str, Any]
@@ -63,6 +65,8 @@ def read_rows(path: Path) -> tuple[list[ChatRow], list[str]]:
 def read_lines(path: Path, row_of: Callable[[int, str], T], like: str) -> tuple[list[T], list[str]]:
     """`row_of(number, line)` of every line of a JSONL file, whose UserErrors become lines of complaint."""
     refuse_packed(path)
+    if path.suffix.lower() in TABLES:
+        raise UserError(f"{path} is {TABLES[path.suffix.lower()]}; write one JSON object a line, such as {like}")
     try:
         text = path.read_bytes().decode("utf-8-sig").replace(BOM, "")  # files that were put together have one inside
     except OSError as error:
@@ -70,8 +74,9 @@ def read_lines(path: Path, row_of: Callable[[int, str], T], like: str) -> tuple[
     except UnicodeDecodeError as error:
         at = error.object[: error.start].count(b"\n") + 1
         raise UserError(f"{path}, line {at}: this is not UTF-8 text; save the file as UTF-8") from None
-    if text.lstrip().startswith("["):
-        raise UserError(f"{path} is a JSON array; write one object a line, such as {like}")
+    binary = "\0" in text[:BINARY]
+    if binary or text.lstrip().startswith("["):
+        raise UserError(f"{path} is {'binary' if binary else 'a JSON array'}; write one object a line, such as {like}")
     rows: list[T] = []
     wrong: list[str] = []
     for number, line in enumerate(text.split("\n"), start=1):

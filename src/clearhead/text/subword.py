@@ -106,8 +106,9 @@ class SubwordTokenizer:
 
     @cached_property
     def vocab_size(self) -> int:
-        """One more than the largest id: a vocabulary may have holes."""
-        return max(self.backend.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+        """One more than the largest id that the model reads: a vocabulary may have holes, and more than that."""
+        largest = max(self.backend.get_vocab(with_added_tokens=True).values(), default=-1)
+        return largest + 1 if self.embedded is None else min(largest + 1, self.embedded)
 
     @cached_property
     def end_ids(self) -> frozenset[int]:

@@ -16,7 +16,7 @@ from clearhead.sandbox.process import Sandbox
 from clearhead.study.practice import child, rules
 from clearhead.study.practice.exercise import load
 from clearhead.study.practice.grade import Verdict, grade
-from clearhead.study.practice.runner import run_apart
+from clearhead.study.practice.runner import Outcome, run_apart
 
 SOFTMAX = load("softmax")
 RIGHT = "e = np.exp(z - z.max(-1, keepdims=True)); return e / e.sum(-1, keepdims=True)"
@@ -313,14 +313,62 @@ CALLS = [
     "getattr(torch, '_C')._VariableFunctions.softmax(z, -1)", "torch.nn.functional.softmax(z, -1)",
     "getattr(torch, '_softmax')(z, -1, False)", "torch.special.softmax(z, -1)", "getattr(z, 'soft' + 'max')(-1)",
     "torch.exp(torch.nn.functional.log_softmax(z, -1))", "torch.nn.functional.softmin(-z, -1)",
+    "[getattr(torch, '_C').DisableTorchFunction().__enter__(), getattr(torch, '_C')._VariableFunctions.softmax(z, -1)]",
+    "list(map(threading.Thread(target=lambda: getattr(torch, '_C')._VariableFunctions.softmax(z, -1)).start, [()]))",
+    "-torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long), reduction='none')",
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("expression", CALLS)
 def test_what_may_not_be_called_is_noticed_by_whatever_name(judged: Callable[..., Verdict], expression: str) -> None:
     caught = f"try:\n        return {expression}\n    except RuntimeError:\n        return z"
-    verdict = judged(caught, "import torch")
+    verdict = judged(caught, "import threading, time, torch")
     assert not verdict.passed and "may not be called, and was" in verdict.said[0], verdict
+
+
+def test_a_library_that_the_source_does_not_name_is_not_imported_behind_the_rules(
+    judged: Callable[..., Verdict],
+) -> None:
+    for name in ("scipy.special", "torch"):
+        verdict = judged(f"return importlib.import_module({name!r}).softmax(z, -1)", "import importlib")
+        assert not verdict.passed and f"importing {name} is not allowed here" in verdict.said[0], verdict
+
+
+RIGHT_IN_THEIR_WAY = {
+    "as Windows begins a file": f"\ufeffimport numpy as np\r\ndef softmax(z):\r\n    {RIGHT}\r\n",
+    "all names at once": "from numpy import *\ndef softmax(z):\n    e = exp(z - z.max(-1, keepdims=True))\n"
+    "    return e / e.sum(-1, keepdims=True)\n",
+    "run by itself": f"import sys\nimport numpy as np\ndef softmax(z):\n    {RIGHT}\n"
+    'if __name__ == "__main__":\n    sys.exit(0)\n',
+    "from its own text": "import torch\n@torch.jit.script\ndef softmax(z):\n"
+    "    e = torch.exp(z - z.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)\n",
+    "for both": "import numpy as np\nimport torch\ndef softmax(z):\n"
+    f"    if isinstance(z, torch.Tensor):\n        raise TypeError\n    {RIGHT}\n",
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script")
+@pytest.mark.parametrize("way", RIGHT_IN_THEIR_WAY)
+def test_a_right_solution_passes_in_any_way_it_is_written(walled: None, way: str) -> None:
+    verdict = grade(SOFTMAX, RIGHT_IN_THEIR_WAY[way], run_apart, seed=0)
+    assert verdict.passed, verdict
+
+
+def test_a_source_as_deep_as_it_may_be_is_read_once() -> None:
+    """How deep that is depends on who calls: what can be read at one place is too deep a few calls further down."""
+    rules.parsed.cache_clear()
+    deepest, least, most = 0, 100, 10**5
+    while most - least > 1:
+        deepest = (least + most) // 2
+        try:
+            rules.parsed("x = " + "-" * deepest + "1")
+            least = deepest
+        except (RecursionError, MemoryError):
+            most = deepest
+    for depth in range(least - 60, least + 1):
+        source = f"x = {'-' * depth}1\ndef softmax(z): return z"
+        said = grade(SOFTMAX, source, lambda request, seconds: Outcome(ended="was not run")).said[0]
+        assert "was not run" in said or "nested too deeply" in said
 
 
 ATTENTION = """

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import importlib
 import inspect
+import linecache
 import os
 import re
 import sys
@@ -27,20 +28,26 @@ from clearhead.sandbox.codec import DEPTH, PARTS, pack, unpack
 
 leave = os._exit  # bound before anybody can put another in its place
 FILE = "answer.py"  # what the learner's file is called there
+KERNELS = ("CompositeImplicitAutograd", "CompositeExplicitAutograd", "CPU")  # where an operator computes
 MAX_MESSAGE_CHARS = 500  # characters of an error's message
 
 
-def prepare(setup: dict[str, Any]) -> None:
-    """Import before the walls close what a solution, and the measuring of its memory, will need."""
+def prepare(setup: dict[str, Any]) -> list[str]:
+    """Import before the walls close what a solution, and the measuring of its memory, will need.
+
+    Comes back with the libraries that nobody may import later: what may not be called there is not replaced.
+    """
     for name in setup.get("modules", ()):
-        with contextlib.suppress(ImportError):  # which the solution's own import then tells
-            importlib.import_module(name)
+        with contextlib.suppress(ImportError, AttributeError):  # which the solution's own import then tells
+            module = importlib.import_module(name.removesuffix(".*"))
+            for part in getattr(module, "__all__", ()) if name.endswith(".*") else ():
+                getattr(module, part)  # which may be imported only then, as numpy.f2py is
     if setup["framework"] == "torch":
         importlib.import_module("torch").set_num_threads(1)
-        importlib.import_module("torch.overrides")
         if setup["measure"]:
             importlib.import_module("torch.utils._python_dispatch")
             _peak_torch(functools.partial(sys.modules["torch"].zeros, 1), sys.modules["torch"])  # it imports much, once
+    return sorted({name.split(".")[0] for name in setup.get("forbidden", ())} - sys.modules.keys())
 
 
 def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callable[[bytes], bytes]]:
@@ -56,6 +63,8 @@ def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callabl
         leave(0)
 
     replace(request["forbidden"], caught)
+    if "torch" in sys.modules and request["forbidden"]:
+        override(request["forbidden"], caught, sys.modules["torch"])
     if request["framework"] == "torch":
         sys.modules["torch"].set_default_dtype(sys.modules["torch"].float64)  # so that what a solution makes fits
     module = None
@@ -74,7 +83,8 @@ def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callabl
 
 
 def compiled(source: str, name: str) -> types.ModuleType:
-    """The learner's file as a module; it can be found by its name, as dataclasses and pickles want it."""
+    """The learner's file as a module; it can be found by its name, and its text too, as torch.jit.script wants it."""
+    linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
     module = sys.modules["answer"] = types.ModuleType("answer")
     exec(compile(source, name, "exec", dont_inherit=True), module.__dict__)
     return module
@@ -146,21 +156,29 @@ def forbidding(names: list[str], caught: Callable[[str], None]) -> Iterator[None
             setattr(owner, last, original)
 
 
-def _watching(names: list[str], caught: Callable[[str], None], torch: Any) -> Any:
-    """A context in which torch's operators of these names are noticed, by whatever way they are called."""
-    lasts = {name.rpartition(".")[2]: name for name in reversed(names)}
+def override(names: list[str], caught: Callable[[str], None], torch: Any) -> None:
+    """Put the same in the place of torch's operators of these names, in its dispatcher.
+
+    Every call gets there: from a library's inside, from another thread, and with torch's own watching switched off.
+    """
+    lasts = {name.rpartition(".")[2].lower(): name for name in reversed(names)}
     lasts |= {last.removesuffix("_attention"): name for last, name in lasts.items()}
+    library = torch.library.Library("aten", "IMPL")
+    for operator in torch._C._dispatch_get_all_op_names():
+        space, _, name = operator.partition("::")
+        base = re.sub("^_*(native_|linalg_|special_)?", "", name.split(".")[0])
+        dotted = next((lasts[last] for last in lasts if base == last or base.startswith(f"{last}_")), None)
+        if space != "aten" or dotted is None or "backward" in base:
+            continue
 
-    class Watch(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, function: Any, types_: Any, args: Any = (), kwargs: Any = None) -> Any:
-            base = getattr(function, "__name__", "").split(".")[0].strip("_").removeprefix("native_")
-            for last, name in lasts.items():
-                if base == last or base.startswith(f"{last}_"):
-                    caught(name)
-                    raise RuntimeError(f"{name} may not be called here")
-            return function(*args, **(kwargs or {}))
+        # It holds the library, which would take everything back if it were let go
+        def refuse(*args: Any, dotted: str = dotted, held: Any = library, **kwargs: Any) -> Any:
+            caught(dotted)
+            raise RuntimeError(f"{dotted} may not be called here")
 
-    return Watch()
+        for key in KERNELS:
+            if torch._C._dispatch_has_kernel_for_dispatch_key(operator, key):
+                library.impl(name, refuse, key)
 
 
 def call(
@@ -205,8 +223,6 @@ def _values(
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(np.errstate(all="ignore"))
         warnings.simplefilter("ignore")
-        if torch and request["forbidden"]:
-            stack.enter_context(_watching(request["forbidden"], caught, torch))
         if case.get("measure"):
             held = traced + 4 * sum(x.nbytes for x in kept.values() if isinstance(x, np.ndarray))  # ours, 4 times
             value, found["peak"] = _peak_torch(run, torch) if torch else _peak_numpy(run, held if traced >= 0 else -1)

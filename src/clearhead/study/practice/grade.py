@@ -2,7 +2,6 @@
 
 import ast
 import functools
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +28,7 @@ from clearhead.study.practice.rounding import (
     of_gradient,
     precision,
 )  # fmt: skip
-from clearhead.study.practice.rules import frameworks, imported, violations
+from clearhead.study.practice.rules import frameworks, imported, parsed, violations
 from clearhead.study.practice.runner import Outcome, run_here
 
 CASES = 12
@@ -65,15 +64,14 @@ class _Case:
 def grade(exercise: Exercise, source: str, run: Runner, seed: int | None = None) -> Verdict:
     """The verdict on a source text; `run` says where it is executed. Its text may go to any terminal."""
     with np.errstate(all="ignore"):  # a learner's numbers may be of any size
-        verdict = _grade(exercise, source, run, seed)
+        verdict = _grade(exercise, source.removeprefix("\ufeff"), run, seed)  # as Windows begins its files
     said = tuple(_cut(_printable(line), MAX_SENTENCE_CHARS) for line in verdict.said)
     return replace(verdict, said=said, shown=_printable(verdict.shown), printed=_printable(verdict.printed))
 
 
 def _grade(exercise: Exercise, source: str, run: Runner, seed: int | None) -> Verdict:
     try:
-        with warnings.catch_warnings(action="ignore"):  # of Python about the source
-            broken, kinds = violations(source, exercise.forbidden), frameworks(source)
+        broken, kinds = violations(source, exercise.forbidden), frameworks(source)
     except (SyntaxError, ValueError) as error:
         line = f"line {error.lineno}: " if isinstance(error, SyntaxError) and error.lineno else ""
         return Verdict(False, (f"{line}this is no Python: {error.args[0]}",))
@@ -294,7 +292,7 @@ ROUNDED = {
 def _detached(source: str) -> bool:
     """Whether the source cuts gradients off by hand."""
     return any(
-        isinstance(node, ast.Attribute) and node.attr in ("detach", "detach_") for node in ast.walk(ast.parse(source))
+        isinstance(node, ast.Attribute) and node.attr in ("detach", "detach_") for node in ast.walk(parsed(source))
     )
 
 

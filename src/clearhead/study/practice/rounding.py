@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from clearhead.study.practice.compare import TINY, numbers, size
+from clearhead.study.practice.rules import parsed
 
 DOUBLE, SINGLE, HALF, BRAIN = 2.0**-42, 2.0**-23, 2.0**-10, 2.0**-7  # by which a verdict goes, in each type
 LIMIT = 64.0  # growth, as a multiple of the result's size, beyond which a case says little
@@ -38,7 +39,7 @@ def declared(source: str) -> bool:
     >>> declared("x = x.float()"), declared("x = np.zeros(3, dtype='f4')"), declared("x = float(y)")
     (True, True, False)
     """
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Attribute) and node.attr in NAMES | {"float"}:
             return True
         if isinstance(node, ast.Name) and node.id in NAMES:

@@ -6,12 +6,13 @@ What a name hides (a method of a tensor, a call inside a library) is caught whil
 import ast
 import functools
 import sys
+import warnings
 
 OTHERS = {"numpy", "torch", "jaxtyping", "einops"}
 PARTS_OF_SCIPY = {"scipy.special"}  # the rest solves whole exercises
 SYS = {
-    "argv", "byteorder", "float_info", "getrecursionlimit", "getsizeof", "maxsize", "setrecursionlimit", "stderr",
-    "stdout", "version", "version_info",
+    "argv", "byteorder", "exit", "float_info", "getrecursionlimit", "getsizeof", "maxsize", "platform",
+    "setrecursionlimit", "stderr", "stdout", "version", "version_info",
 }  # fmt: skip
 HARMFUL = {
     "ctypes", "fcntl", "gc", "importlib", "inspect", "marshal", "mmap", "multiprocessing", "os", "pickle", "posix",
@@ -37,6 +38,13 @@ TORCH_INNER = (
 
 
 @functools.lru_cache(512)
+def parsed(source: str) -> ast.Module:
+    """The source's tree, read once: how deep a text may be nested depends on where it is read."""
+    with warnings.catch_warnings(action="ignore"):  # of Python about the source
+        return ast.parse(source)
+
+
+@functools.lru_cache(512)
 def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
     """One sentence for each rule that the source breaks, with its line. SyntaxError: it is no Python.
 
@@ -45,7 +53,7 @@ def violations(source: str, forbidden: tuple[str, ...]) -> list[str]:
     >>> violations("from os import remove", ())
     ['line 1: imports os; an exercise needs numpy or torch and the harmless part of the standard library']
     """
-    tree = ast.parse(source)
+    tree = parsed(source)
     aliases: dict[str, str] = {}
     found: dict[str, None] = {}
     for node in ast.walk(tree):
@@ -112,24 +120,25 @@ def frameworks(source: str) -> list[str]:
 
 
 def imported(source: str) -> list[str]:
-    """The libraries, besides NumPy and torch, that a source imports.
+    """The modules of libraries that a source imports, `.*` behind those of which it takes all names.
 
-    >>> imported("from scipy.special import expit\\nimport math, torch")
-    ['scipy.special']
+    >>> imported("from scipy.special import expit\\nimport math, torch.nn as nn\\nfrom numpy import *")
+    ['scipy.special', 'torch.nn', 'numpy.*']
     """
     return [
-        name for name in _modules(source) if name in PARTS_OF_SCIPY or name.split(".")[0] in {"einops", "jaxtyping"}
-    ]
+        name for name in _modules(source)
+        if name.removesuffix(".*") in PARTS_OF_SCIPY or name.split(".")[0] in OTHERS
+    ]  # fmt: skip
 
 
 @functools.lru_cache(512)
 def _modules(source: str) -> list[str]:
     found: dict[str, None] = {}
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(parsed(source)):
         if isinstance(node, ast.Import):
             found |= dict.fromkeys(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found[node.module] = None
+            found[node.module + ".*" * (node.names[0].name == "*")] = None
             if node.module == "scipy":
                 found |= dict.fromkeys(f"scipy.{alias.name}" for alias in node.names)
     return list(found)

@@ -35,7 +35,7 @@ class Outcome:
 def run_apart(request: dict[str, Any], seconds: float, unsafe: bool = False) -> Outcome:
     """Run the request in a sandbox. UserError: this machine has none, and it is not to be run `unsafe`."""
     outcome = Outcome()
-    setup = {key: request[key] for key in ("framework", "measure", "modules")}
+    setup = {key: request[key] for key in ("framework", "measure", "modules", "forbidden")}
     sandbox = Sandbox(child.__name__, setup, seconds, unsafe=unsafe)
     try:
         with sandbox:
