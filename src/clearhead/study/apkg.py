@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
+from clearhead.study.markup import from_html
 from clearhead.study.notes import Item
-from clearhead.study.reading import from_html
 
 MAX_PACKAGE_BYTES = 500_000_000  # bytes of the package, and of its database
 MOST_MEDIA = 5_000  # files

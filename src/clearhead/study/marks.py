@@ -25,13 +25,15 @@ from clearhead.study.wording import (
     is_answer_label,
     is_navigation,
     is_revealer,
+    opens_question,
+    sets_task,
 )
 
 DIGITS = str.maketrans("０１２３４５６７８９", "0123456789")
 DEEPEST = 9  # level of a heading
 HEADING = re.compile(r"(#{1,9})(?:[ \t]+|(?=[^\s#!]))(.*)")
 BULLET = re.compile(r"[-*+•●▪◦➤➢][ \t]+(?:\[[ xX]\][ \t]+)?")
-NUMBER = re.compile(r"\(?([0-9０-９]{1,5})(?:[ \t]*([)）、．])[ \t]*|\\?([.:])(?:[ \t]+|(?=[A-Z\u00c0-\uffff*_`\[])))")
+NUMBER = re.compile(r"\(?([0-9０-９]{1,5})(?:[ \t]*([)）、．])[ \t]*|\\?([.:])(?:[ \t]+|(?=[^\W\d_]|[*_`\[])))")
 OUTLINE = re.compile(r"[0-9]{1,3}(?:[.-][0-9]{1,3})+[.)]?[ \t]+|[0-9]{1,4}[ \t]*[-–—|][ \t]+")
 CJK_NUMBER = re.compile(r"[一二三四五六七八九十百]{1,4}[、．.][ \t]*")
 ROMAN = re.compile(r"(?:[ivx]{1,6}|[a-z])[.)][ \t]+")
@@ -79,6 +81,7 @@ class Mark:
     inline: str = ""
     stop: int | None = None
     asks: bool = False
+    among: bool = False  # it asks nothing by its form, and stands in a list of questions
 
 
 @dataclass(frozen=True)
@@ -432,7 +435,7 @@ def _lead(lead: str, number: int | None, rest: str) -> tuple[str, int | None, st
 
 
 def _is_bare_label(rest: str) -> bool:
-    return bool(rest) and BARE_LABEL.fullmatch(rest.strip(" *_")) is not None and not rest.strip(" *_").isdigit()
+    return bool(rest) and BARE_LABEL.fullmatch(rest.strip(" *_@")) is not None and not rest.strip(" *_@").isdigit()
 
 
 def _paragraph(lines: Sequence[str], at: int, opaque: set[int]) -> tuple[str, int] | None:
@@ -445,7 +448,18 @@ def _paragraph(lines: Sequence[str], at: int, opaque: set[int]) -> tuple[str, in
             break
         at += 1
     words = " ".join(line.strip(" >\t") for line in lines[start:at])
-    return (words.strip("* "), at) if words else None
+    return (_unlabeled(words), at) if words else None
+
+
+def _unlabeled(words: str) -> str:
+    """`**Front:** ...` or `Q: ...` below a heading that says nothing but "Card 1"."""
+    if (opening := BOLD.match(words)) is not None:
+        inner, _, tail = words[len(opening[1]) :].partition(opening[1])
+        if _only_lead(inner.strip()):
+            return tail.strip()
+    elif (label := QUESTION_LABEL.match(words)) is not None:
+        return words[label.end() :]
+    return words.strip("* ")
 
 
 def _continued(lines: Sequence[str], at: int, rest: str, after: int, opaque: set[int]) -> tuple[str, int]:
@@ -467,10 +481,17 @@ def _continued(lines: Sequence[str], at: int, rest: str, after: int, opaque: set
 
 
 def _paragraph_mark(lines: Sequence[str], at: int, indent: int) -> Mark | None:
-    """A line of its own that ends by a question mark."""
+    """A line of its own that ends by a question mark, or that is a task."""
     words = lines[at].strip()
-    alone = at == 0 or not lines[at - 1].strip() or HEADING.match(lines[at - 1]) is not None
-    if indent > 3 or not alone or len(words) > 300 or words[0] in ">!`$|:" or words.rstrip("*_ ")[-1:] not in MARKS:
+    above = lines[at - 1].strip() if at else ""
+    alone = not above or HEADING.match(lines[at - 1]) is not None
+    if not alone and words[0].isupper() and (at + 1 == len(lines) or not lines[at + 1].strip()):
+        titled = len(above) < 60 and (at < 2 or not lines[at - 2].strip())
+        alone = (above[-1] in ".!:。" or titled) and opens_question(words)
+    asking = words.rstrip("*_ ").endswith(tuple(MARKS))
+    if not asking and (at + 1 == len(lines) or not lines[at + 1].strip()):
+        asking = sets_task(words)
+    if indent > 3 or not alone or not asking or len(words) > 300 or words[0] in ">!`$|:":
         return None
     return Mark(at, at + 1, Style("paragraph"), "", None, _clean(words), "", None, True)
 

@@ -9,7 +9,8 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from clearhead.study.answer_text import answer_text, is_separator
 from clearhead.study.marks import MARKS, TABLE_RULE, Mark, Page, Style, page
@@ -35,6 +36,9 @@ FOLLOWED = 0.6  # share of items that have an answer label, from which what stan
 EXPLAINED = re.compile(r"(?:explanation|response|reply|example)\b", re.IGNORECASE)
 LINK = re.compile(r"[ \t]*[-*+][ \t]+(?:\[[ xX]\][ \t]+)?\[")
 LISTED = re.compile(r"[-*+][ \t]|[0-9]{1,4}[.)][ \t]")
+TASKS = 0.6  # share of paragraphs with a question mark from which tasks are taken beside them
+LISTED_SHARE = 0.6  # share of questions from which a list is one of questions, some of them only named
+TOPIC = 80  # characters of such a name
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
 
@@ -72,12 +76,13 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     """The marks that begin questions."""
     marks = [mark for mark in found.marks if mark.style.family.startswith(family) and mark.question]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
+    marks = _without_furniture(found, marks)
     marks = _without_contents(found, marks)
     asking = [mark.line for mark in marks if mark.asks]
     tables = {mark.line for mark in marks if mark.style.family == "table"}
     by_style: dict[Style, list[Mark]] = defaultdict(list)
-    for mark in marks:
-        by_style[_group(mark)].append(mark)
+    for mark, style in zip(marks, _styles(found, marks), strict=True):
+        by_style[style].append(mark)
     groups = {style: _thread(found, _of_one_sign(found, group)) for style, group in by_style.items()}
     groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, asking, tables))}
     inner = _below_questions(found, groups)
@@ -90,7 +95,7 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if not values or max(values.values()) <= 0:
         return _topics(found, groups) if not family or family == "heading" else []
     best = max(values, key=lambda style: (values[style], -style.level))
-    chosen = [mark for mark in groups[best] if mark.asks or best.family != "bullet" or _is_nested(found, mark)]
+    chosen = [m for m in groups[best] if m.asks or m.among or best.family != "bullet" or _is_nested(found, m)]
     if best.family == "heading" and sum(mark.lead == "Q" for mark in chosen) >= 0.5 * len(chosen):
         labeled = [mark for mark in marks if mark.style.family == "heading" and mark.lead == "Q"]
         chosen = sorted({mark.line: mark for mark in (*chosen, *labeled)}.values(), key=lambda mark: mark.line)
@@ -101,10 +106,7 @@ def _chosen(found: Page, family: str) -> list[Mark]:
     if 2 * sum(mark.lead == "Q" for mark in chosen) >= len(chosen):
         chosen = _counted_on(chosen, marks)
     if best.family == "bullet":
-        for style, group in groups.items():
-            nested = style.family == "bullet" and style.level > best.level
-            if nested and sum(mark.asks for mark in group) >= FOLLOWUPS * len(group):
-                chosen = sorted([*chosen, *(mark for mark in group if mark.asks)], key=lambda mark: mark.line)
+        chosen = _with_followups(found, chosen, [group for style, group in groups.items() if style.level > best.level])
     others = sorted((style for style in groups if style != best), key=lambda style: -values[style])
     taken = _answers(found, chosen)
     for style in others:
@@ -112,7 +114,7 @@ def _chosen(found: Page, family: str) -> list[Mark]:
         sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
         if style.family in ("bullet", "bullet-bold") or (not sure and style.family in ("number", "bold", "heading")):
             sure = sure or style.family != "bullet"
-            group = [mark for mark in group if mark.question.rstrip("* ")[-1:] in MARKS]
+            group = [mark for mark in group if _marked(mark)]
         if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
             continue
         free = [mark for mark in group if mark.asks or style.family == "card"]
@@ -122,6 +124,33 @@ def _chosen(found: Page, family: str) -> list[Mark]:
             chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
             taken = _answers(found, chosen)
     return chosen
+
+
+def _without_furniture(found: Page, marks: Sequence[Mark]) -> list[Mark]:
+    """Without what is listed below "Contributing", "References" and the like and asks nothing."""
+    parts: set[int] = set()
+    for line, (level, words) in found.headings.items():
+        if is_furniture(words):
+            parts.update(range(line + 1, _section_end(found, line, level)))
+    listed = ("number", "bullet")
+    return [m for m in marks if _marked(m) or m.line not in parts or not m.style.family.startswith(listed)]
+
+
+def _marked(mark: Mark) -> bool:
+    """Whether it ends by a question mark."""
+    return mark.question.rstrip("* ")[-1:] in MARKS
+
+
+def _with_followups(found: Page, chosen: Sequence[Mark], deeper: Sequence[Sequence[Mark]]) -> list[Mark]:
+    """With the questions that are nested directly below questions, where most of what is nested there asks."""
+    kept = list(chosen)
+    list_of = _lists(found)
+    for group in sorted(deeper, key=lambda group: group[0].style.level):
+        lines = {mark.line for mark in kept}
+        below = [m for m in group if m.style.family == "bullet" and list_of[m.line][1] in lines]
+        if sum(mark.asks for mark in below) >= FOLLOWUPS * len(below):
+            kept += [mark for mark in below if mark.asks]
+    return sorted(kept, key=lambda mark: mark.line)
 
 
 def _counted_on(chosen: Sequence[Mark], marks: Sequence[Mark]) -> list[Mark]:
@@ -136,7 +165,14 @@ def _counted_on(chosen: Sequence[Mark], marks: Sequence[Mark]) -> list[Mark]:
 
 
 def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
-    """Without tables of contents: links that repeat a question of below, or that have nothing below them."""
+    """Without tables of contents: links that repeat a question of below, or that have nothing below them, and lists
+    with the labels of headings further down."""
+    labels = {m.number: m.line for m in marks if m.style.family == "heading" and m.lead == "Q" and m.number is not None}
+    marks = [
+        mark
+        for mark in marks
+        if mark.style.family == "heading" or mark.lead != "Q" or labels.get(mark.number, -1) <= mark.line
+    ]
     last: dict[str, int] = {}
     for mark in marks:
         last[mark.question.casefold()] = mark.line
@@ -152,6 +188,24 @@ def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
 
 def _is_link(line: str) -> bool:
     return LINK.match(line) is not None or line.startswith(("#", "**", "---"))
+
+
+def _styles(found: Page, marks: Sequence[Mark]) -> list[Style]:
+    """The candidate that each mark belongs to: bullets are told apart by their depth, which counts from the first
+    that ask in their section, since one section may stand further right than another."""
+    styles = [_group(mark) for mark in marks]
+    first: dict[int, Style] = {}
+    for mark, style in zip(marks, styles, strict=True):
+        if style.family == "bullet" and mark.asks:
+            section = bisect_left(found.heading_lines, mark.line)
+            first[section] = min(first.get(section, style), style)
+    common = Counter(first.values()).most_common(1)
+    return [
+        common[0][0]
+        if style.family == "bullet" and first.get(bisect_left(found.heading_lines, mark.line)) == style
+        else style
+        for mark, style in zip(marks, styles, strict=True)
+    ]
 
 
 def _group(mark: Mark) -> Style:
@@ -245,6 +299,11 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
         group = led
     elif family == "bold" and asking >= 0.5 * len(group):
         group = [mark for mark in group if mark.asks or mark.lead]
+    if family == "details":
+        group = _asking_folds(group)
+    if family == "paragraph":
+        tasks = sum(_marked(mark) for mark in group) >= TASKS * len(group)
+        group = [mark for mark in group if _marked(mark) or (tasks and _has_body(found, mark))]
     if family == "bullet" and len(led) >= 3 and sum(mark.asks for mark in led) >= ALIKE * len(led):
         group = led
     elif family == "bullet":
@@ -252,19 +311,75 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
     if family == "heading":
         title = next(iter(found.headings), None)
         group = [mark for mark in group if mark.lead or not is_generic(mark.question)]
+        group = _without_overviews(found, group)
         group = [mark for mark in group if not _is_section(found, mark, asking_lines, tables)]
         if len(group) == 1 and group[0].line == title and group[0].style.level == 1 and not group[0].lead:
             group = group if asking_lines == [title] else []
     return group
 
 
+def _asking_folds(group: Sequence[Mark]) -> list[Mark]:
+    """Of folds within each other: one that holds questions is a section, one within a question's is of its answer."""
+    asking = [mark for mark in group if mark.asks or mark.lead == "Q"]
+    held = {line for mark in asking for line in range(mark.line + 1, mark.stop or mark.line)}
+    starts = sorted(mark.line for mark in asking)
+    return [
+        mark
+        for mark in group
+        if mark in asking or (mark.line not in held and not _between(starts, mark.line + 1, mark.stop or mark.line))
+    ]
+
+
 def _asking_sections(found: Page, group: Sequence[Mark]) -> list[Mark]:
-    """Of bullets, those below headings where most of them ask: an introduction and a list of sources do not."""
+    """Of bullets, those of lists where most of them ask: an introduction and a list of sources do not."""
+    lists: dict[tuple[int, int], list[Mark]] = defaultdict(list)
+    list_of = _lists(found)
+    for mark in group:
+        lists[list_of[mark.line]].append(mark)
+    most = [_with_topics(marks) for marks in lists.values() if sum(mark.asks for mark in marks) >= 0.5 * len(marks)]
+    return sorted((mark for marks in most for mark in marks), key=lambda mark: mark.line)
+
+
+def _with_topics(marks: Sequence[Mark]) -> list[Mark]:
+    """A list of questions in which some are only named, "Metaclasses", with these marked as being among questions.
+
+    Where questions and answers alternate no two questions are neighbors, and what asks nothing has whole sentences.
+    """
+    asking = sum(mark.asks for mark in marks)
+    neighbors = any(one.asks and other.asks for one, other in pairwise(marks))
+    named = [mark for mark in marks if not mark.asks]
+    short = all(len(mark.question) < TOPIC and not mark.question.endswith((".", "。", ";")) for mark in named)
+    if len(marks) < 5 or asking < LISTED_SHARE * len(marks) or not neighbors or not short:
+        return list(marks)
+    return [mark if mark.asks else replace(mark, among=True) for mark in marks]
+
+
+def _lists(found: Page) -> dict[int, tuple[int, int]]:
+    """Of each bullet its section and the line of the bullet that it is nested in, -1 where there is none."""
+    told: dict[int, tuple[int, int]] = {}
+    above: list[Mark] = []
+    last = 0
+    for mark in found.marks:
+        if not mark.style.family.startswith("bullet"):
+            continue
+        section = bisect_left(found.heading_lines, mark.line)
+        above = [other for other in above if section == last and other.style.level < mark.style.level]
+        told[mark.line] = section, above[-1].line if above else -1
+        above.append(mark)
+        last = section
+    return told
+
+
+def _without_overviews(found: Page, group: Sequence[Mark]) -> list[Mark]:
+    """Of headings that mostly ask, without the one or two of a section in which none does."""
+    if sum(mark.asks for mark in group) < 0.6 * len(group):
+        return list(group)
     sections: dict[int, list[Mark]] = defaultdict(list)
     for mark in group:
-        sections[bisect_left(found.heading_lines, mark.line)].append(mark)
-    most = [marks for marks in sections.values() if sum(mark.asks for mark in marks) >= 0.5 * len(marks)]
-    return [mark for marks in most for mark in marks]
+        above = found.above[max(0, mark.style.level - 1)]
+        sections[bisect_left(above, mark.line)].append(mark)
+    kept = [marks for marks in sections.values() if len(marks) > 2 or any(mark.asks or mark.lead for mark in marks)]
+    return [mark for marks in kept for mark in marks]
 
 
 def _is_section(found: Page, mark: Mark, asking: Sequence[int], tables: set[int]) -> bool:
@@ -319,7 +434,7 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
     if not group:
         return 0.0
     n, family = len(group), group[0].style.family
-    share = sum(mark.asks for mark in group) / n
+    share = sum(mark.asks or mark.among for mark in group) / n
     led = sum(mark.lead == "n" for mark in group) / n
     labeled = sum(mark.lead == "Q" for mark in group) / n
     bodies = sum(_has_body(found, mark) for mark in group) / n
