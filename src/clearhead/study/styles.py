@@ -25,6 +25,7 @@ from clearhead.study.wording import (
     is_generic,
     is_navigation,
     is_revealer,
+    plain_name,
 )
 
 FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
@@ -171,7 +172,10 @@ def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
     marks = [
         mark
         for mark in marks
-        if mark.style.family == "heading" or mark.lead != "Q" or labels.get(mark.number, -1) <= mark.line
+        if mark.style.family == "heading"
+        or mark.lead != "Q"
+        or mark.number is None
+        or labels.get(mark.number, -1) <= mark.line
     ]
     last: dict[str, int] = {}
     for mark in marks:
@@ -611,7 +615,7 @@ def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
         number = mark.number if mark.number is not None else counted[section]
         items.append(Item(section, number, question, answer, mark.line + 1, span=(mark.after, max(end, mark.after))))
     todos, stray = _rest(found, covered, starts)
-    title = next(iter(found.headings.values()), (0, ""))[1]
+    title = plain_name(next(iter(found.headings.values()), (0, ""))[1])
     first = next(iter(found.headings), None)
     if first is None or (chosen and chosen[0].line <= first):
         title = ""
@@ -739,7 +743,7 @@ def _sections(found: Page, chosen: Sequence[Mark], ends: Sequence[int], starts: 
             stack = [*((depth, name) for depth, name in stack if depth < level), (level, words)]
             at += 1
         level = mark.style.level if mark.style.family == "heading" else 99
-        told.append(tuple(name for depth, name in stack if depth < level and name))
+        told.append(tuple(named for depth, name in stack if depth < level and (named := plain_name(name))))
     return told
 
 

@@ -78,9 +78,10 @@ BARE_LABEL = re.compile(
     rf"(?:{QUESTION})[ \t]*+[#№.-]?[ \t]*+(\d{{0,4}})(?:[ \t]*+\[[^\[\]]{{1,40}}\])?[ \t]*+[:：.)]?", re.IGNORECASE
 )
 ANSWER = (
-    r"(?:sample[ \t]++|short[ \t]++|suggested[ \t]++|model[ \t]++|correct[ \t]++|example[ \t]++)?"
-    r"(?:answer|ans|a|solution|sol|response|reply|back|explanation|答案|答|解答|回答|参考答案|답변|답|정답|해설|ответ|о|"
-    r"antwort|réponse|respuesta|resposta|trả lời|đáp án|risposta|odpowiedź|відповідь|cevap|उत्तर)"
+    r"(?:(?:sample|short|suggested|model|correct|example|expected|best|ideal|good|strong|detailed|quick|full|모범|예시|правильный)"
+    r"[ \t]++)?(?:answer|ans|a|solution|sol|response|reply|back|explanation|(?:参考|标准|正确|推荐)?答案|答|解答例?|回答例?|"
+    r"模範解答|답변|답|정답|해설|ответ|о|antwort|réponse|respuesta|resposta|(?:gợi ý )?trả lời|đáp án|risposta|odpowiedź|"
+    r"відповідь|cevap|उत्तर)(?:[ \t]++(?:guide|key))?"
 )
 ANSWER_LABEL = re.compile(
     rf"(?:{ANSWER})[ \t]*+\d{{0,4}}[ \t]*+(?:[:：]|[.)、](?=[ \t])|[-–—](?=[ \t]))[-–—]?[ \t]*+", re.I
@@ -94,7 +95,8 @@ ANSWER_ALONE = re.compile(
     re.IGNORECASE,
 )
 REVEALERS = re.compile(
-    r"(?:click|tap|show|expand|reveal|view|see|open|spoiler|hint|details?|more|code|example|toggle)\b.{0,40}",
+    r"(?:click|tap|show|expand|reveal|view|see|open|spoiler|hint|details?|more|code|example|toggle|ver|mostrar|clique|voir|"
+    r"afficher|показать|посмотреть|развернуть|xem)\b.{0,40}|(?:查看|点击|展开|显示).{0,20}|.{0,20}(?:보기|を見る|を表示)",
     re.IGNORECASE,
 )
 FURNITURE = re.compile(
@@ -179,6 +181,16 @@ def bare(text: str) -> str:
             break
         text = shorter
     return (text if text.isascii() else EMOJI.sub("", text)).strip(" \t*_")
+
+
+def plain_name(heading: str) -> str:
+    """The words of a heading without its tags, links and emphasis.
+
+    >>> plain_name("**[Trees](#trees)** <a name='trees'></a>")
+    'Trees'
+    """
+    words = re.sub(r"(?<!!)\[([^\[\]]{1,200})\]\([^()]{0,500}\)", r"\1", TAG.sub("", heading[:LONGEST]))
+    return re.sub(r"\*\*|__|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", "", words).strip()
 
 
 def is_furniture(text: str) -> bool:
