@@ -1,6 +1,6 @@
 """The words of an answer without what only frames them: its label, a fold, a quotation, links that lead back.
 
-Deliberately not here: which lines are the answer's (`styles.py`).
+Deliberately not here: which lines are the answer's (`splitting.py`).
 """
 
 import re

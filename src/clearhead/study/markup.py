@@ -95,7 +95,14 @@ def from_rst(text: str) -> str:
             end = _indented_end(lines, at + 1, len(found[1]))
             body = [one for one in lines[at + 1 : end] if not re.fullmatch(r"[ ]*:\w+:.*", one)]
             code = dedent("\n".join(body)).strip("\n")
-            out += [f"{found[1]}{_rst_words(found[3])}:" if found[3] else "", "", f"```{found[2] or ''}", code, "```", ""]
+            out += [
+                f"{found[1]}{_rst_words(found[3])}:" if found[3] else "",
+                "",
+                f"```{found[2] or ''}",
+                code,
+                "```",
+                "",
+            ]
             at = end
             continue
         else:

@@ -1,7 +1,7 @@
 """What the words of a line say about it: is it a question, a label, a link of navigation, or the name of a section?
 
 Languages: some twenty, English first; of most only what begins a question. Every pattern is linear in the length of
-its line. Deliberately not here: where lines begin and end (`marks.py`).
+its line. Deliberately not here: where lines begin and end (`page.py`).
 """
 
 import re
