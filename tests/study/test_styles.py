@@ -283,6 +283,18 @@ def test_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "given", ["aliases: [Tilling, 'The Plow']", "alias: Tilling, The Plow", "aliases:\n  - Tilling\n  - The Plow"]
+)
+def test_other_names_of_a_file_stand_beside_its_own(given: str, tmp_path: Path) -> None:
+    (tmp_path / "Plowing.md").write_text(f"---\n{given}\ntags: [x]\n---\n\n### What is a furrow?\n\nA trench.\n")
+    (tmp_path / "b.md").write_text("# B\n\n### What is b?\n\nB.\n")
+    one, two = joined(gather([tmp_path / "Plowing.md", tmp_path / "b.md"])).items
+    assert one.section == ("Plowing (Tilling, The Plow)",) and two.section == ("B",)
+    (alone,) = joined(gather([tmp_path / "Plowing.md"])).items
+    assert alone.section == one.section
+
+
+@pytest.mark.parametrize(
     ("text", "items"),
     [
         ("#separator:tab\n#html:true\n#tags column:3\nWhat?\ta<br>b\tml\n", [(("ml",), "What?", "a\nb")]),

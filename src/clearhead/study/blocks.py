@@ -6,7 +6,7 @@ Deliberately not here: what a line is (`page.py`).
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clearhead.study.mark import clean
 from clearhead.study.wording import LONGEST, TAG, asks
@@ -30,17 +30,23 @@ class Fold:
     rest: str  # behind </summary> on its line
 
 
-def prepared(text: str) -> tuple[list[str], bool, str]:
-    """The lines, with front matter and comments blanked, whether the file calls itself flashcards, and the question
-    that its front matter asks."""
+@dataclass(frozen=True)
+class Front:
+    """What the front matter says, or a tag at the top."""
+
+    tagged: bool = False  # that the file holds flashcards
+    asked: str = ""  # a question, which the whole file answers
+    aliases: tuple[str, ...] = ()  # other names of the file, as Obsidian has them
+
+
+def prepared(text: str) -> tuple[list[str], Front]:
+    """The lines, with front matter and comments blanked, and what the front matter says."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").replace("\u2028", "\n").split("\n")
-    tagged, asked = False, ""
+    front = Front()
     if lines and lines[0].strip() == "---":
         for end in range(1, min(len(lines), 200)):
             if lines[end].strip() in ("---", "..."):
-                tagged = any("flashcards" in line or "srs" in line.lower() for line in lines[:end])
-                keys = [found for line in lines[1:end] if (found := ASKED_ABOVE.fullmatch(line[:LONGEST]))]
-                asked = next((found[2] for found in keys if found[1] != "title" or asks(found[2])), "")
+                front = _front(lines[1:end])
                 lines[: end + 1] = [""] * (end + 1)
                 break
             if lines[end].startswith("#"):
@@ -65,9 +71,33 @@ def prepared(text: str) -> tuple[list[str], bool, str]:
         lines[i] = "".join(kept)
     for i, line in enumerate(lines[:40]):
         if re.match(r"[ \t]*#(?:flashcards|flashcard|cards|srs)\b", line):
-            tagged = True
+            front = replace(front, tagged=True)
             lines[i] = ""
-    return lines, tagged, asked
+    return lines, front
+
+
+def _front(lines: Sequence[str]) -> Front:
+    """Read what is between the rules at the top of a file."""
+    keys = [found for line in lines if (found := ASKED_ABOVE.fullmatch(line[:LONGEST]))]
+    return Front(
+        tagged=any("flashcards" in line or "srs" in line.lower() for line in lines),
+        asked=next((found[2] for found in keys if found[1] != "title" or asks(found[2])), ""),
+        aliases=_aliases(lines),
+    )
+
+
+def _aliases(lines: Sequence[str]) -> tuple[str, ...]:
+    """`aliases: [a, b]`, `alias: a, b`, or a list below."""
+    at = next((i for i, line in enumerate(lines) if re.match(r"alias(?:es)?:", line)), None)
+    if at is None:
+        return ()
+    given = lines[at].partition(":")[2].strip(" []")
+    names = given.split(",")
+    for line in [] if given else lines[at + 1 :]:
+        if not (found := re.match(r"[ \t]*-[ \t]+(.*)", line[:LONGEST])):
+            break
+        names.append(found[1])
+    return tuple(name for one in names if (name := one.strip(" \t\"'")))
 
 
 def opaque_lines(lines: Sequence[str]) -> tuple[set[int], list[Fold]]:

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from clearhead.study.blocks import JOINED, Fold, mark_setext, opaque_lines, prepared
+from clearhead.study.blocks import JOINED, Fold, Front, mark_setext, opaque_lines, prepared
 from clearhead.study.cards import card_mark, fold_marks, gap_marks, table_marks
 from clearhead.study.mark import (
     BOLD,
@@ -62,8 +62,7 @@ class Page:
     folds: tuple[Fold, ...]
     marks: tuple[Mark, ...]
     shells: frozenset[int]  # lines with a number and nothing else, above questions that have letters
-    tagged: bool  # it says itself that it holds flashcards
-    asked: str  # the question that the front matter asks of the whole file
+    front: Front
     above: tuple[tuple[int, ...], ...]  # at index n, the lines of all headings of level n or less, in order
 
     fold_at: dict[int, Fold]  # by their first line
@@ -75,7 +74,7 @@ class Page:
 
 def page(text: str) -> Page:
     """Look at every line once."""
-    lines, tagged, above = prepared(text)
+    lines, front = prepared(text)
     opaque, folds = opaque_lines(lines)
     mark_setext(lines, opaque)
     for i, line in enumerate(lines):
@@ -99,7 +98,7 @@ def page(text: str) -> Page:
             at += 1
     marks += table_marks(lines, opaque)
     marks += fold_marks(folds)
-    if tagged or any(mark.style.family == "card" for mark in marks):
+    if front.tagged or any(mark.style.family == "card" for mark in marks):
         marks += gap_marks(lines, opaque)
     shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
     ordered = tuple(sorted(marks, key=_place))
@@ -111,8 +110,7 @@ def page(text: str) -> Page:
         folds=tuple(folds),
         marks=ordered,
         shells=shells,
-        tagged=tagged,
-        asked=above,
+        front=front,
         above=levels,
         fold_at={fold.start: fold for fold in folds},
     )

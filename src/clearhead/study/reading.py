@@ -223,14 +223,17 @@ def _files(folder: Path) -> list[Path]:
 
 
 def joined(sources: Sequence[Source]) -> Notes:
-    """All items; of several files, each is a section above its own."""
+    """All items; of several files, each is a section above its own. So is one that has other names, which it bears."""
     items: list[Item] = []
     for source in sources:
         title = source.seen.notes.title or source.path.stem
         path = str(source.path.resolve()) if source.path.name != "-" else ""
+        aliases = source.seen.notes.aliases
+        named = f"{title} ({', '.join(aliases)})" if aliases else title
         for item in source.seen.notes.items:
-            own = len(sources) == 1 or item.section[:1] == (title,)
-            items.append(replace(item, section=item.section if own else (title, *item.section), source=path))
+            below = item.section[1:] if item.section[:1] == (title,) else item.section
+            section = item.section if len(sources) == 1 and not aliases else (named, *below)
+            items.append(replace(item, section=section, source=path))
     if len(sources) == 1:
         return replace(sources[0].seen.notes, items=tuple(items))
     todos = tuple(todo for source in sources for todo in source.seen.notes.todos)

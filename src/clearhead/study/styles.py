@@ -43,11 +43,10 @@ def recognize(text: str, family: str = "") -> Seen:
     ((('### Q: ...', 2),), [('What barks?', 'A dog.'), ('What has a trunk?', 'An elephant.')])
     """
     found = page(text)
-    if found.asked and family in ("", "card") and not any(mark.lead and mark.asks for mark in found.marks):
+    if found.front.asked and family in ("", "card") and not any(mark.lead and mark.asks for mark in found.marks):
         answer = answer_text(found.lines)
-        return Seen(
-            Notes("", (Item((), 1, found.asked, answer, 1),), (), ()), (("question in the front matter", 1),), (), ()
-        )
+        item = Item((), 1, found.front.asked, answer, 1)
+        return Seen(Notes("", (item,), (), (), found.front.aliases), (("question in the front matter", 1),), (), ())
     chosen = choose(found, family)
     if not chosen and family in ("", "card") and (one := _one_card(found)):
         return Seen(one, (("question, ---, answer", 1),), (), ())
@@ -85,7 +84,8 @@ def _split(found: Page, chosen: Sequence[Mark]) -> Seen:
         if mark.line not in taken
     )
     named = Counter(_named(mark) for mark in chosen)
-    return Seen(Notes(title, tuple(items), todos, stray), tuple(named.most_common()), doubtful, inside)
+    notes = Notes(title, tuple(items), todos, stray, found.front.aliases)
+    return Seen(notes, tuple(named.most_common()), doubtful, inside)
 
 
 def _doubtful(chosen: Sequence[Mark], items: Sequence[Item]) -> tuple[tuple[int, str], ...]:
