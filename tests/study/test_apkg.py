@@ -3,6 +3,7 @@
 import io
 import json
 import sqlite3
+import sys
 import zipfile
 from pathlib import Path
 
@@ -11,9 +12,15 @@ import pytest
 from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study.anki import as_html, image_file, package
+from clearhead.study.anki_newest import media_names, unpacked
 from clearhead.study.apkg import LARGEST_MEDIA, read
 from clearhead.study.importing import import_notes, take_history
 from clearhead.study.notes import Notes, parse
+
+try:
+    from compression.zstd import compress
+except ModuleNotFoundError:  # before Python 3.14
+    from zstandard import compress
 
 NOTES = (
     "# Zoo\n\n## Large\n\n1) What has a trunk, if $x < 1$?\n\n    An *elephant*.\n\n    ![it](pics/e.png)\n\n"
@@ -118,12 +125,82 @@ def test_what_is_no_package(tmp_path: Path) -> None:
         ): "lacks a table",
         changed(data, "update col set models = 'x'"): "no collection",
         changed(data, "delete from cards"): "no cards",
-        changed(data, collection_anki21b=b"new"): "Support older",
+        changed(data, collection_anki21b=b"new"): "no Zstandard",
+        changed(data, collection_anki21b=compress(b"new")): "no collection",
     }
     for content, said in wrong.items():
         with pytest.raises(UserError, match=said) as told:
             read(content, "x.apkg")
         assert "\n" not in str(told.value)
+
+
+def as_newest(data: bytes) -> bytes:
+    """An older package in the newest format, with a kind of notes of each sort that there is."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(out, "w") as new:
+        db = sqlite3.connect(":memory:")
+        db.deserialize(old.read("collection.anki2"))
+        db.create_collation("unicase", lambda a, b: (a > b) - (a < b))
+        (models, decks_), ids = db.execute("select models, decks from col").fetchone(), []
+        db.execute("create table notetypes (id integer primary key, name text collate unicase, config blob)")
+        db.execute("create table fields (ntid integer, ord integer, name text collate unicase)")
+        db.execute("create table templates (ntid integer, ord integer, config blob)")
+        db.execute("create table decks (id integer primary key, name text collate unicase)")
+        for kind, model in json.loads(models).items():
+            ids.append(kind)
+            cloze = b"\x08\x01" if model["type"] else b""
+            db.execute("insert into notetypes values (?, ?, ?)", (kind, model["name"], cloze + b"\x1a\x03css"))
+            for i, field in enumerate(model["flds"]):
+                db.execute("insert into fields values (?, ?, ?)", (kind, i, field["name"]))
+            for i, template in enumerate(model["tmpls"]):
+                config = message(1, template["qfmt"]) + message(2, template["afmt"])
+                db.execute("insert into templates values (?, ?, ?)", (kind, i, config))
+        for deck, told in json.loads(decks_).items():
+            db.execute("insert into decks values (?, ?)", (deck, told["name"].replace("::", "\x1f")))
+        db.execute("update col set models = '', decks = ''")
+        db.commit()
+        new.writestr("collection.anki2", b"an older Anki is told to update")
+        new.writestr("collection.anki21b", compress(db.serialize()))
+        media = json.loads(old.read("media"))
+        entries = b"".join(message(1, message(1, media[str(i)]) + b"\x10\x04") for i in range(len(media)))
+        new.writestr("media", compress(entries))
+        for name in media:
+            new.writestr(name, compress(old.read(name)))
+        db.close()
+    return out.getvalue()
+
+
+def message(number: int, content: str | bytes) -> bytes:
+    """A field of a protocol buffer."""
+    content = content.encode() if isinstance(content, str) else content
+    size = bytes([len(content)]) if len(content) < 128 else bytes([len(content) & 127 | 128, len(content) >> 7])
+    return bytes([number << 3 | 2]) + size + content
+
+
+def test_the_newest_format_says_the_same(tmp_path: Path) -> None:
+    old = changed(
+        exported(tmp_path), "insert into revlog select 1700000000000, max(id), 0, 3, 1, 1, 0, 9, 0 from cards"
+    )
+    found = read(as_newest(old), "zoo.colpkg")
+    assert found == read(old, "zoo.apkg") and found.media and found.learned[1].answers
+
+
+def test_the_newest_format_needs_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = as_newest(exported(tmp_path))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
+    with pytest.raises(UserError, match=r"needs zstandard: pip install 'clearhead\[study\]'; or export it"):
+        read(data, "zoo.apkg")
+
+
+def test_the_newest_format_unpacks_within_limits(tmp_path: Path) -> None:
+    bomb = compress(b"\0" * (LARGEST_MEDIA + 1))
+    assert len(bomb) < 10_000
+    with pytest.raises(UserError, match="unpacks to more than"):
+        unpacked(bomb, LARGEST_MEDIA, "bomb.apkg")
+    for broken in (b"\x0a", b"\x0a\x05ab", b"\x0b", b"\xff" * 12):
+        with pytest.raises(ValueError, match="protocol buffer"):
+            media_names(broken)
 
 
 def test_images_lead_nowhere_and_unpack_within_limits(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from clearhead.errors import UserError
 from clearhead.study.reading import gather, joined, load, seen_in
 from clearhead.study.styles import FAMILIES, recognize
+from clearhead.study.wording import asks
 
 HERE = Path(__file__).parent / "styles"
 TRUTHS = {  # file: (question, how its answer begins, how it ends)
@@ -282,6 +283,18 @@ def test_folders(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "given", ["aliases: [Tilling, 'The Plow']", "alias: Tilling, The Plow", "aliases:\n  - Tilling\n  - The Plow"]
+)
+def test_other_names_of_a_file_stand_beside_its_own(given: str, tmp_path: Path) -> None:
+    (tmp_path / "Plowing.md").write_text(f"---\n{given}\ntags: [x]\n---\n\n### What is a furrow?\n\nA trench.\n")
+    (tmp_path / "b.md").write_text("# B\n\n### What is b?\n\nB.\n")
+    one, two = joined(gather([tmp_path / "Plowing.md", tmp_path / "b.md"])).items
+    assert one.section == ("Plowing (Tilling, The Plow)",) and two.section == ("B",)
+    (alone,) = joined(gather([tmp_path / "Plowing.md"])).items
+    assert alone.section == one.section
+
+
+@pytest.mark.parametrize(
     ("text", "items"),
     [
         ("#separator:tab\n#html:true\n#tags column:3\nWhat?\ta<br>b\tml\n", [(("ml",), "What?", "a\nb")]),
@@ -289,6 +302,7 @@ def test_folders(tmp_path: Path) -> None:
         ("What is a?\tA\nWhat is b?\tB\n", [((), "What is a?", "A"), ((), "What is b?", "B")]),
         ("No;Question;Answer;Topic\n1;What is a?;A;T\n", [(("T",), "What is a?", "A")]),
         ("1,What is a?,A\n2,What is b?,B\n", [((), "What is a?", "A"), ((), "What is b?", "B")]),
+        ("Questions\nWhat is a?\nWhat is b?\n", [((), "What is a?", ""), ((), "What is b?", "")]),
     ],
 )
 def test_tables_of_cards(text: str, items: list[tuple[tuple[str, ...], str, str]]) -> None:
@@ -336,9 +350,194 @@ def test_tables_of_cards(text: str, items: list[tuple[tuple[str, ...], str, str]
             "- [What a?](#a)\n- [Why b?](#b)\n\n# Answers\n\n- [What a?](#a)\n\n  One.\n\n- [Why b?](#b)\n\n  Two.\n",
             [("What a?", "One."), ("Why b?", "Two.")],
         ),
+        (
+            "<details><summary>Trees</summary>\n<details><summary>What is a leaf?</summary>\n\nAn end.\n\n"
+            "<details><summary>Picture</summary>\n\nx\n\n</details>\n</details>\n</details>\n",
+            [("What is a leaf?", "An end.\n\n<details><summary>Picture</summary>\n\nx\n\n</details>")],
+        ),
+        (
+            "One\n\n***\n- [x] done\n\n***\n- Asked\n\t- What is a sheaf?\n\t- Why bind it?\n- Others\n\t- none\n",
+            [("What is a sheaf?", ""), ("Why bind it?", "")],
+        ),
+        (
+            "### Scenario 1: A gate is stuck\nOil it.\n\n### Scenario 2: A gate is open\nShut it.\n",
+            [("A gate is stuck", "Oil it."), ("A gate is open", "Shut it.")],
+        ),
+        (
+            "### Card 1 [WORD]\n\n**Front:** Furrow\n\n**Back:** A trench.\n\n"
+            "### Card 2 [WORD]\n\n**Front:** Ridge\n\n**Back:** A bank.\n",
+            [("Furrow", "A trench."), ("Ridge", "A bank.")],
+        ),
+        ("@title\nBarns\n\n@question\nWhat is a loft?\n\n@answer\nA floor.\n", [("What is a loft?", "A floor.")]),
+        (
+            "Basics\nWhat is hay?\n\nDried grass.\nWhy is it turned?\n\nTo dry.\nWhat is straw?\n\nStalks.\n",
+            [("What is hay?", "Dried grass."), ("Why is it turned?", "To dry."), ("What is straw?", "Stalks.")],
+        ),
+        (
+            "Explain the use of a plow.\n\n- It turns.\n\n"
+            "What is a harrow?\n\n- It breaks.\n\nWhy roll?\n\n- It packs.\n",
+            [
+                ("Explain the use of a plow.", "- It turns."),
+                ("What is a harrow?", "- It breaks."),
+                ("Why roll?", "- It packs."),
+            ],
+        ),
+        (
+            "1. **What is a scythe?**\n   - A blade.\n2. **Rakes**\n   - Teeth.\n\n"
+            "## Contributing\n\n1. Create a branch\n2. Push\n",
+            [("What is a scythe?", "- A blade."), ("Rakes", "- Teeth.")],
+        ),
+        (
+            "* Orchards\n\n* What is a graft?\n\n* Pruning\n\n* Why in winter?\n\n* What is a scion?\n",
+            [
+                (words, "")
+                for words in ("Orchards", "What is a graft?", "Pruning", "Why in winter?", "What is a scion?")
+            ],
+        ),
+        (
+            "## A\n\n- Wanted:\n  - strength\n- Asked:\n  - What is a yoke?\n  - Why two?\n\n"
+            "## B\n\n  - Wanted:\n    - patience\n  - Asked:\n    - What is a bit?\n    - Describe a bridle\n",
+            [(words, "") for words in ("What is a yoke?", "Why two?", "What is a bit?", "Describe a bridle")],
+        ),
+        (
+            "## Covered\n- **Q4**: What is a silo?\n- **Q5**: Why round?\n\n"
+            "## Q4: Silos\n\n### Why?\nStore.\n\n## Q5: Shape\n\nOdd.\n",
+            [("Silos", "### Why?\nStore."), ("Shape", "Odd.")],
+        ),
+        (
+            "# 1. What is a hoe?\n- A tool.\n\n# 2.dibbers\n- Holes.\n",
+            [("What is a hoe?", "- A tool."), ("dibbers", "- Holes.")],
+        ),
+        (
+            "## 1. Mills\n\n### Parts of a mill\n\nSails.\n\n## 2. Asked\n\n"
+            "### What is a race?\n\nA stream.\n\n### Why stone?\n\nHard.\n",
+            [("What is a race?", "A stream."), ("Why stone?", "Hard.")],
+        ),
+        (
+            "* What is a fair?\n    * a market\n        * Why would one go?\n* What is a stall?\n    * a table\n",
+            [("What is a fair?", "* a market\n    * Why would one go?"), ("What is a stall?", "* a table")],
+        ),
+        (
+            "### Q1: What?\nAns:-\n-----\nSo.\n\n### Q2: Why?\nAns:-\n-----\nYes.\n",
+            [("What?", "So."), ("Why?", "Yes.")],
+        ),
+        ("### What is a?\n\n**Best Answer**\n\nOne.\n", [("What is a?", "One.")]),
         ("No question here.\n\nNor here.\n", []),
         ("", []),
     ],
 )
 def test_small_ones(text: str, items: list[tuple[str, str]]) -> None:
     assert [(item.question, item.answer) for item in recognize(text).notes.items] == items
+
+
+def test_a_row_of_a_table_is_found_at_its_line() -> None:
+    items = seen_in(b'question,answer\nWhat?,"One.\nTwo."\n\nWhy?,So.\n', "a.csv").notes.items
+    assert [item.line for item in items] == [2, 5]
+
+
+ASCIIDOC = """= Fields
+
+:toc:
+
+== Soil
+
+=== What is loam?
+
+Sand, silt and *clay*.
+
+[source,python]
+----
+=== What is this?
+----
+
+=== Explain marl
+
+. dig
+.. deeper
+
+See https://example.org[here].
+"""
+TERMS = "= Fields\n\n[qanda]\nWhat is peat?::\n  Moss.\nWhat is turf?::\n  Grass.\n"
+RST = """======
+Fields
+======
+
+What is loam?
+-------------
+
+Sand and ``silt``::
+
+    What is this?
+    -------------
+
+Explain marl
+------------
+
+.. code-block:: python
+
+    def why(): ...
+
+See `here <https://example.org>`_.
+"""
+BUTTONS = """<h1>Fields</h1><button class="fold">1. What is loam?</button><div><p>Sand.</p></div>
+<button>2. Explain marl</button><div><p>Lime.</p><ul><li>white</li></ul></div>
+<button>3. What is peat?</button><div><p>Moss.</p></div>"""
+ITEMS = """<ol><li><p>What is loam?</p><p>Sand.</p></li><li>
+<p>What is marl?</p><p>Lime.</p><p>White.</p></li></ol>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "items"),
+    [
+        (
+            ASCIIDOC,
+            "a.adoc",
+            [
+                ("What is loam?", "Sand, silt and **clay**.\n\n```python\n=== What is this?\n```"),
+                ("Explain marl", "1. dig\n   1. deeper\n\nSee [here](https://example.org)."),
+            ],
+        ),
+        (TERMS, "a.asciidoc", [("What is peat?", "Moss."), ("What is turf?", "Grass.")]),
+        (
+            RST,
+            "a.rst",
+            [
+                ("What is loam?", "Sand and `silt`:\n\n```\nWhat is this?\n-------------\n```"),
+                ("Explain marl", "```python\ndef why(): ...\n```\n\nSee [here](https://example.org)."),
+            ],
+        ),
+        (
+            BUTTONS,
+            "a.html",
+            [("What is loam?", "Sand."), ("Explain marl", "Lime.\n\n- white"), ("What is peat?", "Moss.")],
+        ),
+        (ITEMS, "a.html", [("What is loam?", "Sand."), ("What is marl?", "Lime.\n\nWhite.")]),
+    ],
+)
+def test_other_markup(text: str, name: str, items: list[tuple[str, str]]) -> None:
+    found = seen_in(text.encode(), name).notes.items
+    assert [(item.question, item.answer) for item in found] == items
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Que es un surco", "Cual es la razón del barbecho", "O que é um sulco", "Me fale sobre o arado",
+        "Cite três solos",
+        "Opisz glebę", "Czym jest orka", "Làm sao để cày", "So sánh hai loại đất", "Đất sét là gì",
+        "Trình bày cách cày",
+        "Що таке рілля", "В чём смысл пара", "Qu'est-ce que la jachère", "Expliquer le labour", "Cos'è un solco",
+        "Nasıl sürülür", "Jelaskan cara membajak", "밭을 가는 까닭은", "소가 두 마리인가", "畑を説明してください",
+        "哪种土最好",
+        "खेत क्या है", "كيف يحرث الحقل", "איך חורשים",
+    ],
+)  # fmt: skip
+def test_questions_of_many_languages(words: str) -> None:
+    assert asks(words)
+
+
+@pytest.mark.parametrize(
+    "words", ["O (n) time", "Me and my field", "Role of soil", "Der Boden", "La tierra", "땅의 역할"]
+)
+def test_what_asks_nothing(words: str) -> None:
+    assert not asks(words)

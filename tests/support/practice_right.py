@@ -1,4 +1,11 @@
-"""Right solutions as other people write them, by exercise. Styles that can be made by machine are in `practice_styles`."""
+"""Right solutions as other people write them, by exercise. Styles that can be made by machine are in `practice_styles`.
+
+Those of most exercises are files of `tests/study/exercises/right`, with a line `# ---` between solutions.
+"""
+
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "study" / "exercises" / "right"
 
 SOFTMAX = "\ndef _softmax(z):\n    e = np.exp(z - z.max(-1, keepdims=True))\n    return e / e.sum(-1, keepdims=True)\n"
 
@@ -179,3 +186,6 @@ class KVCache(torch.nn.Module):
         "import torch\nimport torch.nn.functional as F\ndef bradley_terry(chosen, rejected):\n    z = torch.stack((chosen, rejected), 1)\n    return F.cross_entropy(z, torch.zeros(len(z), dtype=torch.long))\n",
     ),
 }
+
+for _path in sorted(FOLDER.glob("*.txt")):
+    RIGHT[_path.stem] = (*RIGHT.get(_path.stem, ()), *_path.read_text(encoding="utf-8").split("# ---\n"))

@@ -1,6 +1,6 @@
 """The words of an answer without what only frames them: its label, a fold, a quotation, links that lead back.
 
-Deliberately not here: which lines are the answer's (`styles.py`).
+Deliberately not here: which lines are the answer's (`splitting.py`).
 """
 
 import re
@@ -40,6 +40,8 @@ def _plain(kept: list[str]) -> str:
     if kept:
         first = _without_label(kept[0])
         kept = kept[1:] if first == kept[0] and is_answer_label(first) else [first, *kept[1:]]
+    while kept and (not kept[0].strip() or is_separator(kept[0])):
+        kept = kept[1:]
     return flush(kept)
 
 

@@ -1,4 +1,5 @@
-"""A package of Anki, read: its notes as questions and answers, its images, and every answer that was given.
+"""A package of Anki (.apkg, or .colpkg with a whole collection), read: its notes as questions and answers, its images,
+and every answer that was given.
 
 The file is another program's and may be anybody's: it is a zip with an SQLite database, both read within limits,
 nothing of it is run, and no name in it leads out of a folder. Deliberately not here: writing one (`anki.py`).
@@ -17,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
+from clearhead.study import anki_newest as newest
+from clearhead.study.markup import from_html
 from clearhead.study.notes import Item
-from clearhead.study.reading import from_html
 
 MAX_PACKAGE_BYTES = 500_000_000  # bytes of the package, and of its database
 MOST_MEDIA = 5_000  # files
@@ -26,6 +28,7 @@ LARGEST_MEDIA = 20_000_000  # bytes of one
 ALL_MEDIA = 500_000_000  # bytes together
 MOST_CARDS = 200_000
 STEPS = 2_000_000_000  # of SQLite's machine for all queries together
+COLLECTIONS = ("collection.anki21", "collection.anki2")
 TABLES = ("notes", "cards", "revlog", "col")
 ABOUT = ("section", "chapter", "topic", "source", "id")  # fields that say where a card belongs
 FIELD = re.compile(r"\{\{(?:[^{}:#^/!]{1,40}:)*([^{}#^/!][^{}]{0,100})\}\}")
@@ -59,12 +62,11 @@ def read(data: bytes, name: str) -> Package:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as file:
             names = set(file.namelist())
-            inner = next((one for one in ("collection.anki21", "collection.anki2") if one in names), None)
-            if inner is None or "collection.anki21b" in names:
-                kind = "of the newest format of Anki" if "collection.anki21b" in names else "no package of Anki"
-                raise UserError(f"{name} is {kind}; export it from Anki with 'Support older Anki versions' ticked")
-            database = _member(file, inner, MAX_PACKAGE_BYTES, name)
-            media, left_out = _media(file, name)
+            inner = next((one for one in (newest.COLLECTION, *COLLECTIONS) if one in names), None)
+            if inner is None:
+                raise UserError(f"{name} is no package of Anki; it holds none of {', '.join(COLLECTIONS)}")
+            database = _member(file, inner, MAX_PACKAGE_BYTES, name, inner == newest.COLLECTION)
+            media, left_out = _media(file, name, inner == newest.COLLECTION)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise UserError(f"{name} is no package of Anki that can be read: {error}") from None
     with tempfile.TemporaryDirectory() as folder:
@@ -82,28 +84,29 @@ def read(data: bytes, name: str) -> Package:
     return Package(items, learned, media, (*left_out, *more))
 
 
-def _member(file: zipfile.ZipFile, member: str, limit: int, name: str) -> bytes:
-    """One file of a zip, unpacked as far as the limit allows, whatever its head says."""
+def _member(file: zipfile.ZipFile, member: str, limit: int, name: str, compressed: bool) -> bytes:
+    """One file of a zip, unpacked as far as the limit allows, whatever its head says; `compressed` once more within."""
     with file.open(member) as opened:
         data = opened.read(limit + 1)
     if len(data) > limit:
         raise UserError(f"{member} in {name} unpacks to more than {limit:,} bytes")
-    return data
+    return newest.unpacked(data, limit, name) if compressed else data
 
 
-def _media(file: zipfile.ZipFile, name: str) -> tuple[dict[str, bytes], list[str]]:
+def _media(file: zipfile.ZipFile, name: str, compressed: bool) -> tuple[dict[str, bytes], list[str]]:
     """Images by their names."""
     if "media" not in file.namelist():
         return {}, []
     try:
-        listed = json.loads(_member(file, "media", LARGEST_MEDIA, name))
+        told = _member(file, "media", LARGEST_MEDIA, name, compressed)
+        listed = newest.media_names(told) if compressed else json.loads(told)
     except (ValueError, RecursionError):
         return {}, ["the list of its images cannot be read"]
     found: dict[str, bytes] = {}
     left_out = []
     total = 0
-    for inner, told in (listed if isinstance(listed, dict) else {}).items():
-        plain = str(told)
+    for inner, called in (listed if isinstance(listed, dict) else {}).items():
+        plain = str(called)
         if not plain.lower().endswith(IMAGES):
             left_out.append(f"{plain[:80]}: no image")
         elif plain != Path(plain).name or "\\" in plain or plain.startswith("."):
@@ -111,7 +114,7 @@ def _media(file: zipfile.ZipFile, name: str) -> tuple[dict[str, bytes], list[str
         elif inner not in file.namelist() or len(found) >= MOST_MEDIA:
             left_out.append(f"{plain[:80]}: {'not in the package' if len(found) < MOST_MEDIA else 'too many'}")
         else:
-            found[plain] = _member(file, inner, LARGEST_MEDIA, name)
+            found[plain] = _member(file, inner, LARGEST_MEDIA, name, compressed)
             total += len(found[plain])
             if total > ALL_MEDIA:
                 raise UserError(f"the images of {name} unpack to more than {ALL_MEDIA:,} bytes")
@@ -121,12 +124,16 @@ def _media(file: zipfile.ZipFile, name: str) -> tuple[dict[str, bytes], list[str
 def _collection(db: sqlite3.Connection, name: str) -> tuple[tuple[Item, ...], tuple[Learned, ...], list[str]]:
     """All cards, in the order of their notes."""
     db.execute("pragma trusted_schema = off")
+    db.create_collation("unicase", _unicase)
     steps = iter(range(STEPS // 100_000))
     db.set_progress_handler(lambda: next(steps, None) is None, 100_000)
     kinds = dict(db.execute("select name, type from sqlite_master").fetchall())
     if any(kinds.get(table) != "table" for table in TABLES):
         raise ValueError("it lacks a table")
-    models, decks = (json.loads(text) for text in db.execute("select models, decks from col").fetchone())
+    if kinds.get("notetypes") == "table":
+        models, decks = newest.models(db), newest.decks(db)
+    else:
+        models, decks = (json.loads(text) for text in db.execute("select models, decks from col").fetchone())
     answers: dict[int, list[tuple[float, int]]] = defaultdict(list)
     for at, card, ease in db.execute("select id, cid, ease from revlog order by id"):
         if ease in (1, 2, 3, 4):
@@ -153,6 +160,12 @@ def _collection(db: sqlite3.Connection, name: str) -> tuple[tuple[Item, ...], tu
         items.append(Item(section, len(items) + 1, question, answer, 0))
         learned.append(Learned(identity, tuple(answers[card]), queue == -1))
     return tuple(items), tuple(learned), left_out
+
+
+def _unicase(one: str, other: str) -> int:
+    """The order that Anki's newer tables name: without regard to case."""
+    a, b = one.casefold(), other.casefold()
+    return (a > b) - (a < b)
 
 
 def _sides(model: Any, ord_: int, fields: Sequence[str]) -> tuple[str, str] | None:

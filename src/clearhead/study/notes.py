@@ -57,6 +57,7 @@ class Notes:
     items: tuple[Item, ...]
     todos: tuple[Todo, ...]
     stray: tuple[Stray, ...]
+    aliases: tuple[str, ...] = ()  # other names of the file
 
 
 def parse(text: str) -> Notes:

@@ -52,7 +52,7 @@ def import_(
 
     The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
     Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports; or a
-    package of Anki (.apkg) with its images and every answer given. What was
+    package of Anki (.apkg or .colpkg) with its images and every answer given. What was
     found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
     learned; a file that was renamed, or a question that was wholly rewritten, is asked about, or taken by --relink.
     """
