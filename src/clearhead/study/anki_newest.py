@@ -8,9 +8,19 @@ Anki's `proto/anki/{notetypes,import_export}.proto`. Deliberately not here: card
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any
 
 from clearhead.errors import UserError
+
+try:
+    from compression import zstd  # type: ignore[import-not-found, unused-ignore]
+except ModuleNotFoundError:  # before Python 3.14
+    zstd = None
+try:
+    import zstandard
+except ModuleNotFoundError:
+    zstandard = None  # type: ignore[assignment, unused-ignore]
 
 COLLECTION = "collection.anki21b"
 CLOZE = 1  # a kind of note
@@ -21,13 +31,13 @@ def unpacked(data: bytes, limit: int, name: str) -> bytes:
 
     Python 3.14 has it in `compression.zstd`; before that the package `zstandard` does.
     """
-    try:
-        out = _decompressed(data, limit)
-    except ModuleNotFoundError:
+    if not (zstd or zstandard):
         raise UserError(
             f"{name} is of the newest format of Anki, for which Python before 3.14 needs zstandard:"
             " pip install 'clearhead[study]'; or export it with 'Support older Anki versions' ticked"
-        ) from None
+        )
+    try:
+        out = _decompressed(data, limit)
     except Exception as error:  # each library has errors of its own
         raise UserError(f"{name} holds a file that is no Zstandard: {error}") from None
     if len(out) > limit:
@@ -37,16 +47,10 @@ def unpacked(data: bytes, limit: int, name: str) -> bytes:
 
 def _decompressed(data: bytes, limit: int) -> bytes:
     """Up to one byte more than the limit."""
-    try:
-        from compression.zstd import ZstdDecompressor  # type: ignore[import-not-found, unused-ignore]
-    except ModuleNotFoundError:
-        from io import BytesIO
-
-        from zstandard import ZstdDecompressor as Older
-
-        with Older().stream_reader(BytesIO(data)) as reader:
-            return bytes(reader.read(limit + 1))
-    return bytes(ZstdDecompressor().decompress(data, limit + 1))
+    if zstd:
+        return bytes(zstd.ZstdDecompressor().decompress(data, limit + 1))
+    with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as reader:
+        return bytes(reader.read(limit + 1))
 
 
 def media_names(data: bytes) -> dict[str, str]:
