@@ -75,3 +75,10 @@ def test_options_go_to_the_task() -> None:
 def test_a_wrong_recipe_is_told_by_its_key(change: dict, told: str) -> None:
     with pytest.raises(UserError, match=told):
         parse(GOOD | change)
+
+
+def test_whoever_learns_to_search_within_one_text_is_measured() -> None:
+    assert "in-context" not in parse(GOOD).evaluation.strategies
+    learned = parse(GOOD | {"in_context": {"steps": 9}})
+    assert learned.evaluation.strategies == (*parse(GOOD).evaluation.strategies, "in-context")
+    assert parse(to_plain(learned)) == learned

@@ -33,8 +33,8 @@ class InContextConfig:
     adam_lr: float = 0.002
     weight_decay: float = 0.02
     warmup: int = 20
-    eval_every: int = 50
-    save_every: int = 50
+    eval_every: int = 100
+    save_every: int = 100
 
     def __post_init__(self) -> None:
         for name in ("tokens", "batch_size", "eval_every", "save_every"):

@@ -250,10 +250,16 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
         if sections[key].seed not in (0, top.seed):
             raise UserError(f"{key}.seed = {sections[key].seed}: a run has one seed; set it at the top, or with --seed")
     _check_in_context(sections)
+    evaluation: EvaluationConfig = sections["evaluation"]
+    if sections["in_context"].steps and SEARCHER not in evaluation.strategies:
+        sections["evaluation"] = replace(evaluation, strategies=(*evaluation.strategies, SEARCHER))
     recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, kv_memory=top.kv_memory, **sections)
     if not based:
         recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
+
+
+SEARCHER = "in-context"  # the strategy that is measured wherever a model has learned it
 
 
 def _check_in_context(sections: Mapping[str, Any]) -> None:
