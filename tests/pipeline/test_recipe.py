@@ -6,7 +6,7 @@ import pytest
 
 from clearhead.config import load_toml
 from clearhead.errors import UserError
-from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.recipe import parse, to_plain
 from clearhead.pipeline.text_recipe import parse_any, plain
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
