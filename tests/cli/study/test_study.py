@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from clearhead.cli.main import main
+from clearhead.cli.study.passes import of_problem, tried
 from clearhead.study import deck as decks
 from clearhead.study.examples import GUIDE
+from clearhead.study.practice.problem_set import PROBLEMS
 
 Capture = pytest.CaptureFixture[str]
 NOTES = "# Animals\n\n1) What barks?\n\n    A dog.\n\n2) What has a trunk?\n\n    TODO an elephant\n\n3) What roars?\n"
