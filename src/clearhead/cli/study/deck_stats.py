@@ -76,8 +76,8 @@ def stats(deck: str | None, as_json: bool) -> None:
     else:
         echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
     echo(f"streak: {found.streak} {'day' if found.streak == 1 else 'days'}")
-    for kind, one in practice.items() if deck is None else ():
-        echo(f"{kind}: {one.passed} of {one.all} passed, {one.tried} tried")
+    for kind, counted in practice.items() if deck is None else ():
+        echo(f"{kind}: {counted.passed} of {counted.all} passed, {counted.tried} tried")
     if found.answers:
         echo("\nAnswers in the last half year, a column for each week")
         for line in heat(found.by_day, now):
