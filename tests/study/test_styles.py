@@ -405,6 +405,11 @@ def test_tables_of_cards(text: str, items: list[tuple[tuple[str, ...], str, str]
             [("Silos", "### Why?\nStore."), ("Shape", "Odd.")],
         ),
         (
+            "Asked below:\n\n- What is a well?\n- Why line it?\n\n## Water\n\n"
+            "### What is a well?\n\nA shaft.\n\n### Why line it?\n\nIt falls in.\n",
+            [("What is a well?", "A shaft."), ("Why line it?", "It falls in.")],
+        ),
+        (
             "# 1. What is a hoe?\n- A tool.\n\n# 2.dibbers\n- Holes.\n",
             [("What is a hoe?", "- A tool."), ("dibbers", "- Holes.")],
         ),

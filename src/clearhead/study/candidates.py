@@ -105,15 +105,17 @@ def _counted_on(chosen: Sequence[Mark], marks: Sequence[Mark]) -> list[Mark]:
 
 def _without_contents(found: Page, marks: Sequence[Mark]) -> list[Mark]:
     """Without tables of contents: links that repeat a question of below, or that have nothing below them, and lists
-    with the labels of headings further down."""
+    with the labels or the words of headings further down."""
     labels = {m.number: m.line for m in marks if m.style.family == "heading" and m.lead == "Q" and m.number is not None}
+    heads = {mark.question.casefold(): mark.line for mark in marks if mark.style.family == "heading"}
     marks = [
         mark
         for mark in marks
         if mark.style.family == "heading"
-        or mark.lead != "Q"
-        or mark.number is None
-        or labels.get(mark.number, -1) <= mark.line
+        or (
+            (mark.lead != "Q" or mark.number is None or labels.get(mark.number, -1) <= mark.line)
+            and heads.get(mark.question.casefold(), -1) <= mark.line
+        )
     ]
     last: dict[str, int] = {}
     for mark in marks:

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from clearhead.cli.main import main
+from clearhead.cli.study.passes import of_problem, tried
 from clearhead.study import deck as decks
 from clearhead.study.examples import GUIDE
+from clearhead.study.practice.problem_set import PROBLEMS
 
 Capture = pytest.CaptureFixture[str]
 NOTES = "# Animals\n\n1) What barks?\n\n    A dog.\n\n2) What has a trunk?\n\n    TODO an elephant\n\n3) What roars?\n"
@@ -161,3 +163,19 @@ def test_a_deck_is_removed_when_that_is_meant(capsys: Capture) -> None:
     assert [row["deck"] for row in answer(capsys, "list")] == ["guide"]
     assert Path("animals.md").read_text() == NOTES
     assert answer(capsys, "import", "animals.md")["kept"] == 0
+
+
+def test_stats_count_practice_and_problems(capsys: Capture) -> None:
+    assert main(["study", "stats", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["exercises"]["tried"] == found["problems"]["tried"] == 0 and found["exercises"]["all"] > 60
+    tried("softmax", False)
+    tried("softmax", True)
+    tried("top-p", False)
+    tried(of_problem(next(iter(PROBLEMS))), True)
+    assert main(["study", "stats"]) == 0
+    out = capsys.readouterr().out
+    assert f"exercises: 1 of {found['exercises']['all']} passed, 2 tried" in out
+    assert f"problems: 1 of {len(PROBLEMS)} passed, 1 tried" in out
+    assert main(["study", "stats", "--deck", "guide"]) == 0
+    assert "exercises" not in capsys.readouterr().out

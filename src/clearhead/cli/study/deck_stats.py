@@ -8,6 +8,7 @@ import click
 from clearhead.cli.examples import examples
 from clearhead.cli.options import json_option
 from clearhead.cli.study.decks import cut, guide, known, opened
+from clearhead.cli.study.passes import of_problem, record
 from clearhead.terminal import echo, echo_json
 
 WEAKEST = 5
@@ -46,10 +47,13 @@ def stats(deck: str | None, as_json: bool) -> None:
     """Say what is due, what comes in the next seven days, how much was known, and which sections are weakest.
 
     Retention is the share of answers in the last 30 days, to cards that were learned before, that were not "again".
+    Exercises and problems, which belong to no deck, are counted where none is named.
     """
     import time
 
     from clearhead.study import deck as decks
+    from clearhead.study.practice import exercise, progress
+    from clearhead.study.practice.problem_set import PROBLEMS
     from clearhead.study.statistics import statistics
 
     now = time.time()
@@ -57,8 +61,13 @@ def stats(deck: str | None, as_json: bool) -> None:
         guide(db)
         names = [known(db, deck)] if deck is not None else decks.used(db) or decks.decks(db)
         found = statistics(db, names, now)
+    done = progress.read(record()) if deck is None else {}
+    practice = {
+        "exercises": progress.tally(done, exercise.names()),
+        "problems": progress.tally(done, [of_problem(name) for name in PROBLEMS]),
+    }
     if as_json:
-        echo_json(asdict(found))
+        echo_json(asdict(found) | ({key: asdict(one) for key, one in practice.items()} if deck is None else {}))
         return
     echo(f"{found.cards} cards in {', '.join(names)}: {found.due} due, {found.new} never seen")
     echo(f"answers: {found.answers}, today {found.answers_today}")
@@ -67,6 +76,8 @@ def stats(deck: str | None, as_json: bool) -> None:
     else:
         echo(f"retention: {found.retention:.0%} of {found.retention_of} answers in 30 days")
     echo(f"streak: {found.streak} {'day' if found.streak == 1 else 'days'}")
+    for kind, counted in practice.items() if deck is None else ():
+        echo(f"{kind}: {counted.passed} of {counted.all} passed, {counted.tried} tried")
     if found.answers:
         echo("\nAnswers in the last half year, a column for each week")
         for line in heat(found.by_day, now):

@@ -1,7 +1,7 @@
 """What a learner has done so far: one small JSON file in the user's data folder, written whole or not at all."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,25 @@ def changed(path: Path, name: str, **changes: Any) -> Progress:
     after = replace(before, **counted, **changes)
     write(path, progress | {name: after})
     return after
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Of all exercises, or of all problems."""
+
+    passed: int
+    tried: int  # passed or not
+    all: int
+
+
+def tally(progress: Mapping[str, Progress], names: Collection[str]) -> Tally:
+    """How many of these were passed, how many tried.
+
+    >>> tally({"softmax": Progress(attempts=2, passed=True), "gone": Progress(attempts=1)}, ["softmax", "top-p"])
+    Tally(passed=1, tried=1, all=2)
+    """
+    tried = [progress[name] for name in names if name in progress and progress[name].attempts]
+    return Tally(sum(one.passed for one in tried), len(tried), len(names))
 
 
 def _one(given: Any) -> Progress:
