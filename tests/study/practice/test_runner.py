@@ -330,8 +330,10 @@ def test_a_library_that_the_source_does_not_name_is_not_imported_behind_the_rule
     judged: Callable[..., Verdict],
 ) -> None:
     for name in ("scipy.special", "torch"):
-        verdict = judged(f"return importlib.import_module({name!r}).softmax(z, -1)", "import importlib")
+        verdict = judged(f"return __import__({name!r}, fromlist=['softmax']).softmax(z, -1)")
         assert not verdict.passed and f"importing {name} is not allowed here" in verdict.said[0], verdict
+        verdict = judged(f"return importlib.import_module({name!r}).softmax(z, -1)", "import importlib")
+        assert not verdict.passed, verdict  # Python tells of no such import, only of those that it leads to
 
 
 RIGHT_IN_THEIR_WAY = {
@@ -342,6 +344,9 @@ RIGHT_IN_THEIR_WAY = {
     'if __name__ == "__main__":\n    sys.exit(0)\n',
     "from its own text": "import torch\n@torch.jit.script\ndef softmax(z):\n"
     "    e = torch.exp(z - z.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)\n",
+    "to be compiled": "import torch\n@torch.compile(mode='max-autotune')\ndef softmax(z):\n"
+    "    e = torch.exp(z - z.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)\n"
+    "softmax = torch.compile(softmax)\n",
     "for both": "import numpy as np\nimport torch\ndef softmax(z):\n"
     f"    if isinstance(z, torch.Tensor):\n        raise TypeError\n    {RIGHT}\n",
 }
