@@ -314,7 +314,7 @@ CALLS = [
     "getattr(torch, '_softmax')(z, -1, False)", "torch.special.softmax(z, -1)", "getattr(z, 'soft' + 'max')(-1)",
     "torch.exp(torch.nn.functional.log_softmax(z, -1))", "torch.nn.functional.softmin(-z, -1)",
     "[getattr(torch, '_C').DisableTorchFunction().__enter__(), getattr(torch, '_C')._VariableFunctions.softmax(z, -1)]",
-    "list(map(threading.Thread(target=lambda: getattr(torch, '_C')._VariableFunctions.softmax(z, -1)).start, [()]))",
+    "[t := Thread(target=getattr(torch, '_C')._VariableFunctions.softmax, args=(z, -1)), t.start(), t.join()]",
     "-torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long), reduction='none')",
 ]  # fmt: skip
 
@@ -322,7 +322,7 @@ CALLS = [
 @pytest.mark.parametrize("expression", CALLS)
 def test_what_may_not_be_called_is_noticed_by_whatever_name(judged: Callable[..., Verdict], expression: str) -> None:
     caught = f"try:\n        return {expression}\n    except RuntimeError:\n        return z"
-    verdict = judged(caught, "import threading, time, torch")
+    verdict = judged(caught, "import torch\nfrom threading import Thread")
     assert not verdict.passed and "may not be called, and was" in verdict.said[0], verdict
 
 
