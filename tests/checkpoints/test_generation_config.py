@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import torch
 
-from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, UNHEARD, end_ids, sampling
 from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import GREEDY
 from clearhead.generation.local import LocalEngine
@@ -104,3 +104,27 @@ def test_what_it_cannot_mean_is_told(folder: Path, told: dict[str, Any], line: s
     with pytest.raises(UserError) as raised:
         load_model(str(folder), CPU)
     assert line in str(raised.value) and str(folder) in str(raised.value)
+
+
+# They bound, speed up or describe a generation, or are told of elsewhere: not which token comes next.
+HARMLESS = {
+    "max_length", "max_new_tokens", "early_stopping", "max_time", "use_mtp", "use_cache", "cache_implementation",
+    "cache_config", "max_cache_len", "renormalize_logits", "remove_invalid_values", "num_return_sequences",
+    "output_attentions", "output_hidden_states", "output_scores", "output_logits", "return_dict_in_generate",
+    "pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id", "is_assistant", "num_assistant_tokens",
+    "num_assistant_tokens_schedule", "assistant_confidence_threshold", "prompt_lookup_num_tokens",
+    "max_matching_ngram_size", "assistant_early_exit", "assistant_lookbehind", "target_lookbehind",
+    "assistant_ensemble_weight", "speculation_type", "compile_config", "disable_compile", "continuous_batching_config",
+    "low_memory", "prefill_chunk_size", "_from_model_config", "transformers_version",
+}  # fmt: skip
+
+
+def test_every_key_of_transformers_is_used_harmless_or_told() -> None:
+    import transformers
+
+    known = {*OWN, "min_p", *UNHEARD, *HARMLESS}
+    assert vars(transformers.GenerationConfig()).keys() - known == set()
+    for name in UNHEARD:
+        with pytest.warns(Ignored, match=f"x: {name} cannot be honored; ignored"):
+            sampling({"do_sample": True, name: 3}, Path("x"))
+    assert sampling({**UNHEARD, "typical_p": 0.5}, Path("x")) == {}  # and without a word, which would be an error

@@ -80,9 +80,9 @@ def test_more_tokens_than_the_embedding_has_rows(folder: Path, tmp_path: Path) -
 
     path = shutil.copytree(folder, tmp_path / "model")
     padded = Tokenizer.from_file(str(path / "tokenizer.json"))
-    padded.add_special_tokens([f"<more {i}>" for i in range(SIZES["vocab_size"] - padded.get_vocab_size() + 5)])
+    padded.add_special_tokens([f"<more {i}>" for i in range(padded.get_vocab_size(), SIZES["vocab_size"] + 5)])
     padded.save(str(path / "tokenizer.json"))
-    named = {"eos_token": "<more 23>", "pad_token": "<more 24>", "tokenizer_class": "PreTrainedTokenizerFast"}
+    named = {"eos_token": "<more 303>", "pad_token": "<more 304>", "tokenizer_class": "PreTrainedTokenizerFast"}
     (path / "tokenizer_config.json").write_text(json.dumps(named))
     loaded = load_model(str(path), CPU)
     assert isinstance(loaded.tokenizer, SubwordTokenizer)
@@ -94,7 +94,7 @@ def test_more_tokens_than_the_embedding_has_rows(folder: Path, tmp_path: Path) -
     theirs = model.generate(torch.tensor([prompt]), max_new_tokens=9, do_sample=False, eos_token_id=None)
     assert [event.token.id for event in found] == theirs[0, len(prompt) :].tolist()
     with pytest.raises(UserError, match="which the tokenizer has and the model does not: its embedding ends at 300"):
-        loaded.tokenizer.encode("the <more 24>", special=True)
+        loaded.tokenizer.encode("the <more 304>", special=True)
 
 
 def test_the_type_can_be_chosen(folder: Path) -> None:

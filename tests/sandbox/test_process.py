@@ -110,6 +110,25 @@ def test_a_large_message_to_a_process_that_does_not_read(walled: None) -> None:
     assert time.monotonic() - begun < 10
 
 
+def test_the_clock_waits_for_the_processor_and_for_nothing_else(walled: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine that others keep busy a right solution is not stopped before it had its seconds of the processor."""
+    busy = pack({**REQUEST, "source": "import time\ndef f():\n    while True: pass"})
+    with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 0.5) as sandbox:
+        sandbox.ask(busy)
+        monkeypatch.setattr(sandbox, "_used", sandbox._processor()[0] + 1000)  # as if it had had none for long
+        begun = time.monotonic()
+        with pytest.raises(Ended, match=r"was not done after 0\.5 seconds"):
+            sandbox.ask(CASE)
+        assert time.monotonic() - begun > 0.5 * (process.PATIENCE - 1)
+    asleep = pack({**REQUEST, "source": "import time\ndef f(): time.sleep(100)"})
+    with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 30.0) as sandbox:
+        sandbox.ask(asleep)
+        monkeypatch.setattr(sandbox, "_deadline", time.monotonic() + 1.0)
+        with pytest.raises(Ended, match="was not done"):
+            sandbox.ask(CASE)
+        assert time.monotonic() < sandbox._deadline + 5
+
+
 MEMORY = {
     "np.ones(2**28)": "MemoryError", "bytearray(2**31)": "MemoryError", "mmap.mmap(-1, 2**31)": "OSError",
     "[bytes(2**20) for _ in range(2**13)]": "MemoryError", "np.empty(2**40)": "MemoryError",
@@ -183,7 +202,7 @@ def test_the_start_leaves_no_descriptor_open() -> None:
 
 def test_pages_of_files_are_no_memory_of_the_program(walled: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under pressure the system drops a library's pages, and brings them back in the middle of a measurement."""
-    status = "Name:\tx y\nVmHWM:\t  300 kB\nRssAnon:\t 100 kB\nRssFile:\t  150 kB\nRssShmem:\t   20 kB\n"
+    status = "Name:\tx \x0c kB\nVmHWM:\t  300 kB\nRssAnon:\t 100 kB\nRssFile:\t  150 kB\nRssShmem:\t   20 kB\n"
     with Sandbox("clearhead.study.practice.child", {"framework": "numpy", "measure": False}, 5.0) as sandbox:
         monkeypatch.setattr(Path, "read_text", lambda path, **_: status)
         assert sandbox.memory() == (120 * 1024, 150 * 1024)

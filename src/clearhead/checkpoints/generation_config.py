@@ -5,10 +5,20 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from clearhead.errors import UserError
+from clearhead.errors import UserError, warn
 from clearhead.generation.language_model import SamplingParams
 
 GENERATION_CONFIG = "generation_config.json"
+UNHEARD: dict[str, Any] = {  # they change what is written and are not used here, with the value that changes nothing
+    "top_h": None, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0, "no_repeat_ngram_size": 0,
+    "encoder_repetition_penalty": 1.0, "encoder_no_repeat_ngram_size": 0, "bad_words_ids": None,
+    "force_words_ids": None, "constraints": None, "suppress_tokens": None, "begin_suppress_tokens": None,
+    "forced_bos_token_id": None, "forced_eos_token_id": None, "sequence_bias": None,
+    "exponential_decay_length_penalty": None, "num_beams": 1, "num_beam_groups": 1, "diversity_penalty": 0.0,
+    "length_penalty": 1.0, "penalty_alpha": None, "dola_layers": None, "guidance_scale": 1.0, "min_length": 0,
+    "min_new_tokens": None, "stop_strings": None, "watermarking_config": None, "token_healing": False,
+}  # fmt: skip
+SAMPLED = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}  # of them those that count with do_sample alone
 WHOLE = {"temperature": 1.0, "top_p": 1.0}  # what whoever says that a model samples means by saying no more
 
 
@@ -30,7 +40,16 @@ def _float(value: float, name: str, where: Path) -> float:
 
 
 def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
-    """Fields of a SamplingParams, of a generation_config.json. Without do_sample it says nothing of how to draw."""
+    """Fields of a SamplingParams, of a generation_config.json. Without do_sample it says nothing of how to draw.
+
+    What else it asks for that would change a text is told in a warning.
+    """
+    unheard = [
+        name for name, neutral in UNHEARD.items()
+        if told.get(name) not in (None, neutral, [], {}) and (told.get("do_sample") or name not in SAMPLED)
+    ]  # fmt: skip
+    if unheard:
+        warn(f"{where}: {', '.join(unheard)} cannot be honored; ignored")
     names = {field.name for field in fields(SamplingParams)} - {"max_tokens"}
     if not told.get("do_sample"):
         names = {"repetition_penalty"}

@@ -110,7 +110,9 @@ def _window(told: Mapping[str, Any], family: str, layers: int) -> dict[str, int]
         first = int(told["max_window_layers"]) if window is not None else layers
         kinds = ["full_attention" if i < first else "sliding_attention" for i in range(layers)]
     if kinds is None:
-        every = _whole_above(0, "sliding_window_pattern", told.get("sliding_window_pattern", 2))
+        every = 2  # Gemma 2's, which has no key for it
+        if family == "gemma3_text":
+            every = _whole_above(0, "sliding_window_pattern", told["sliding_window_pattern"])
         kinds = ["sliding_attention" if (i + 1) % every else "full_attention" for i in range(layers)]
     if len(kinds) != layers or not set(kinds) <= {"full_attention", "sliding_attention"}:
         cannot("layer_types", kinds, f"full_attention and sliding_attention, {layers} of them,")

@@ -1,7 +1,8 @@
 """A walled-in process from the outside: started, asked, heard, watched, and ended in time whatever it does.
 
-It is one question and one answer at a time, within one deadline that is fixed before other people's code is sent. An
-answer out of turn, too long or too late ends the process. What an answer says is nobody's word but the process's own.
+It is one question and one answer at a time, within one deadline that is fixed before other people's code is sent: so
+many seconds by the clock, and some times as long where others keep the processors busy. An answer out of turn, too long
+or too late ends the process. What an answer says is nobody's word but the process's own.
 """
 
 import contextlib
@@ -28,7 +29,8 @@ MEMORY = 2**30  # bytes beyond what the imports took
 REPLY_BYTES = ARRAY_BYTES + HEAD_BYTES + 8
 PRINTED_BYTES = 4000
 THREADS = 64
-TICK = 0.1  # seconds between looks at the threads
+TICK = 0.1  # seconds between looks at the clock and the threads
+PATIENCE = 5  # times its seconds by the clock, where it waits for a processor
 GRACE = 1.0  # seconds that a process has to end after it closed its pipes
 
 FORGED = "wrote into the grader's pipe, which only the grader may"
@@ -86,8 +88,9 @@ class Sandbox:
             "program": program, "packages": packages, "setup": setup, "memory": memory, "seconds": seconds,
             "parent": os.getpid(), "ours": ours, "readable": files, "listed": folders,
         }  # fmt: skip
-        self._settings, self._seconds, self._unsafe = json.dumps(settings).encode(), seconds, unsafe
-        self._deadline, self._late = time.monotonic() + START_SECONDS, "did not start in time"
+        self._settings, self._unsafe = json.dumps(settings).encode(), unsafe
+        self._given = seconds
+        self._allow(START_SECONDS, "did not start in time")
 
     def __enter__(self) -> "Sandbox":
         """Wait until the walls stand."""
@@ -101,8 +104,7 @@ class Sandbox:
         except BaseException:
             self.close()
             raise
-        self._deadline = time.monotonic() + self._seconds
-        self._late = f"was not done after {self._seconds:g} seconds and was stopped"
+        self._allow(self._given, f"was not done after {self._given:g} seconds and was stopped")
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -124,10 +126,14 @@ class Sandbox:
         try:
             if anew:
                 Path(f"/proc/{self._process.pid}/clear_refs").write_text("5", encoding="utf-8")
-            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8")
+            status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="utf-8", errors="replace")
         except OSError:
             return 0, 0
-        found = {line.split(":")[0]: line.split()[1] for line in status.splitlines() if line.endswith(" kB")}
+        found = {
+            line.split(":")[0]: line.split()[1]
+            for line in status.split("\n")
+            if line.endswith(" kB") and len(line.split()) == 3
+        }
         anonymous, shared, files, most = (
             int(found.get(key, 0)) * 1024 for key in ("RssAnon", "RssShmem", "RssFile", "VmHWM")
         )
@@ -164,7 +170,7 @@ class Sandbox:
             watch.register(self._ask, selectors.EVENT_WRITE)
             while len(received) < 8 or len(received) < 8 + int.from_bytes(received[:8], "little"):
                 self._watch()
-                for key, _ in watch.select(min(TICK, max(0.0, self._deadline - time.monotonic()))):
+                for key, _ in watch.select(TICK):
                     try:
                         if key.fd == self._ask:
                             out = out[os.write(self._ask, out[: 2**16]) :]
@@ -193,9 +199,30 @@ class Sandbox:
         self._printed += part[: max(0, PRINTED_BYTES + 1 - len(self._printed))]
         return len(part)
 
+    def _allow(self, seconds: float, late: str) -> None:
+        """From now on so many seconds; `late` says how it ended when they are over."""
+        self._seconds, self._late = seconds, late
+        self._deadline, self._used = time.monotonic() + seconds, self._processor()[0]
+
+    def _waits(self) -> bool:
+        """Whether it wants a processor and had less of one than its seconds, for others keep them busy."""
+        used, wants = self._processor()
+        return wants and used - self._used < self._seconds
+
+    def _processor(self) -> tuple[float, bool]:
+        """(seconds of processor time, whether it wants more now); (0, False) where the kernel does not say."""
+        own = Path(f"/proc/{self._process.pid}")
+        try:
+            fields = [_fields(task / "stat") for task in (own / "task").iterdir()]
+            used = sum(int(x) for x in _fields(own / "stat")[11:13]) / os.sysconf("SC_CLK_TCK")
+        except (OSError, IndexError):
+            return 0.0, False
+        return used, any(state in "RD" for state, *_ in fields)
+
     def _watch(self) -> None:
         """Look whether it is still within its bounds."""
-        if time.monotonic() > self._deadline:
+        over = time.monotonic() - self._deadline
+        if over > (PATIENCE - 1) * self._seconds or (over > 0 and not self._waits()):
             raise self._ended(self._late)
         with contextlib.suppress(OSError):
             if len(os.listdir(f"/proc/{self._process.pid}/task")) > THREADS:
@@ -210,6 +237,11 @@ class Sandbox:
                 said = "closed the grader's pipes and was stopped"
         self.close()
         return Ended(said)
+
+
+def _fields(stat: Path) -> list[str]:
+    """What the kernel says of a process or a thread, behind its name: the state, then numbers."""
+    return stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
 
 
 def told(missing: list[str]) -> str:

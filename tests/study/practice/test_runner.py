@@ -314,7 +314,7 @@ CALLS = [
     "getattr(torch, '_softmax')(z, -1, False)", "torch.special.softmax(z, -1)", "getattr(z, 'soft' + 'max')(-1)",
     "torch.exp(torch.nn.functional.log_softmax(z, -1))", "torch.nn.functional.softmin(-z, -1)",
     "[getattr(torch, '_C').DisableTorchFunction().__enter__(), getattr(torch, '_C')._VariableFunctions.softmax(z, -1)]",
-    "list(map(threading.Thread(target=lambda: getattr(torch, '_C')._VariableFunctions.softmax(z, -1)).start, [()]))",
+    "[t := Thread(target=getattr(torch, '_C')._VariableFunctions.softmax, args=(z, -1)), t.start(), t.join()]",
     "-torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long), reduction='none')",
 ]  # fmt: skip
 
@@ -322,7 +322,7 @@ CALLS = [
 @pytest.mark.parametrize("expression", CALLS)
 def test_what_may_not_be_called_is_noticed_by_whatever_name(judged: Callable[..., Verdict], expression: str) -> None:
     caught = f"try:\n        return {expression}\n    except RuntimeError:\n        return z"
-    verdict = judged(caught, "import threading, time, torch")
+    verdict = judged(caught, "import torch\nfrom threading import Thread")
     assert not verdict.passed and "may not be called, and was" in verdict.said[0], verdict
 
 
@@ -330,8 +330,10 @@ def test_a_library_that_the_source_does_not_name_is_not_imported_behind_the_rule
     judged: Callable[..., Verdict],
 ) -> None:
     for name in ("scipy.special", "torch"):
-        verdict = judged(f"return importlib.import_module({name!r}).softmax(z, -1)", "import importlib")
+        verdict = judged(f"return __import__({name!r}, fromlist=['softmax']).softmax(z, -1)")
         assert not verdict.passed and f"importing {name} is not allowed here" in verdict.said[0], verdict
+        verdict = judged(f"return importlib.import_module({name!r}).softmax(z, -1)", "import importlib")
+        assert not verdict.passed, verdict  # Python tells of no such import, only of those that it leads to
 
 
 RIGHT_IN_THEIR_WAY = {
@@ -342,6 +344,9 @@ RIGHT_IN_THEIR_WAY = {
     'if __name__ == "__main__":\n    sys.exit(0)\n',
     "from its own text": "import torch\n@torch.jit.script\ndef softmax(z):\n"
     "    e = torch.exp(z - z.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)\n",
+    "to be compiled": "import torch\n@torch.compile(mode='max-autotune')\ndef softmax(z):\n"
+    "    e = torch.exp(z - z.amax(-1, keepdim=True))\n    return e / e.sum(-1, keepdim=True)\n"
+    "softmax = torch.compile(softmax)\n",
     "for both": "import numpy as np\nimport torch\ndef softmax(z):\n"
     f"    if isinstance(z, torch.Tensor):\n        raise TypeError\n    {RIGHT}\n",
 }
