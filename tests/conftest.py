@@ -42,7 +42,9 @@ def pytest_configure(config: pytest.Config) -> None:
     worker: dict[str, str] = getattr(config, "workerinput", {})
     if worker and hasattr(os, "sched_setaffinity"):
         cores, number = allowed_cores(), int(worker["workerid"].removeprefix("gw"))
-        os.sched_setaffinity(0, cores[number % len(cores) :: int(worker["workercount"])])
+        share = max(1, len(cores) // int(worker["workercount"]))  # of equal size, since what is made depends on it
+        first = number * share % len(cores)
+        os.sched_setaffinity(0, cores[first : first + share])
     elif config.getoption("numprocesses", None):
         os.environ["OPENBLAS_NUM_THREADS"] = "1"  # in a worker NumPy is loaded before this
 
