@@ -17,7 +17,7 @@ demo: $(VENV)/core.stamp
 	$(BIN)/clearhead run recipes/demo.toml
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -89,7 +90,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(lora_run: Path) -> None:
     process = start("run", lora_run / "based.toml", "--out", "killed", cwd=lora_run)
     checkpoint = lora_run / "killed" / "pretrain.checkpoint.safetensors"
     while process.poll() is None and not checkpoint.is_file():
-        pass
+        time.sleep(0.005)
     process.kill()
     process.communicate()
     assert checkpoint.is_file() and not (lora_run / "killed" / "policy.safetensors").is_file()
@@ -115,7 +116,7 @@ def test_a_checkpoint_that_changed_is_told(lora_run: Path, tmp_path: Path) -> No
     recipe = based(tmp_path, tmp_path / "llama")
     process = start("run", recipe, "--out", "run", cwd=tmp_path)
     while process.poll() is None and not (tmp_path / "run" / "before.json").is_file():
-        pass
+        time.sleep(0.005)
     process.kill()
     process.communicate()
     config = json.loads((tmp_path / "llama" / "config.json").read_text())

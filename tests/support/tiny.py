@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import served
+
 SOURCE = Path(__file__).parents[2] / "src"
+LIMIT = 900.0  # seconds: what takes longer hangs, on a busy machine too
 
 RECIPE = """
 name = "tiny"
@@ -77,20 +80,23 @@ def write_recipe(folder: Path) -> Path:
     return recipe
 
 
+def environment() -> dict[str, str]:
+    path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
+    return {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
 def start(*args: str | Path, cwd: Path, stdin: int | None = None) -> subprocess.Popen:
     """`clearhead ARGS` in a process of its own, with nothing checked at run time and one thread."""
-    path = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
     return subprocess.Popen(
-        [sys.executable, "-m", "clearhead", *map(str, args)],
-        cwd=cwd, env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        [sys.executable, served.__file__, *map(str, args)],
+        cwd=cwd, env=environment(),
         stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
     )  # fmt: skip
 
 
 def clearhead(*args: str | Path, cwd: Path, expect: int = 0) -> tuple[str, str]:
-    """Run to the end; (standard output, standard error)."""
-    process = start(*args, cwd=cwd)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == expect, f"exit code {process.returncode}\n{out}\n{err}"
+    """The same, but run to the end and without waiting for torch to load; (standard output, standard error)."""
+    code, out, err = served.call(list(map(str, args)), cwd, environment(), LIMIT)
+    assert code == expect, f"exit code {code}\n{out}\n{err}"
     return out, err

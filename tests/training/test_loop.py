@@ -562,7 +562,7 @@ print(json.dumps({
 
 
 def test_compiled_it_is_as_exact_and_resumes_to_the_same_bits(run_python: Callable[..., str], tmp_path: Path) -> None:
-    result = json.loads(run_python(COMPILED, str(Path(__file__).parent), str(tmp_path), timeout=300))
+    result = json.loads(run_python(COMPILED, str(Path(__file__).parent), str(tmp_path)))
     assert result["same_bytes"] and result["same_numbers"]
     assert all(0 < result["compiled"][name] <= 2 * eager for name, eager in result["eager"].items())
 

@@ -17,6 +17,7 @@ import tracemalloc
 import types
 import warnings
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from tracemalloc import get_traced_memory
 from types import TracebackType
@@ -128,6 +129,9 @@ def arguments(
 def replace(names: list[str], caught: Callable[[str], None]) -> list[tuple[Any, str, Any]]:
     """Put what tells of the call, and refuses, in the place of what may not be called; (owner, name, original)."""
     before: list[tuple[Any, str, Any]] = []
+    modules: dict[str, list[Any]] = defaultdict(list)  # by package, once for all names: there are thousands
+    for name, module in list(sys.modules.items()):
+        modules[name.partition(".")[0]].append(module)
     for dotted in names:
         *path, last = dotted.split(".")
         owner: Any = sys.modules.get(path[0])
@@ -141,10 +145,7 @@ def replace(names: list[str], caught: Callable[[str], None]) -> list[tuple[Any, 
             raise RuntimeError(f"{dotted} may not be called here")
 
         original = getattr(owner, last)
-        elsewhere = [
-            module for name, module in sys.modules.items()
-            if name.split(".")[0] == path[0] and vars(module).get(last) is original and module is not owner
-        ]  # fmt: skip
+        elsewhere = [m for m in modules[path[0]] if vars(m).get(last) is original and m is not owner]
         for place in (owner, *elsewhere):
             before.append((place, last, original))
             setattr(place, last, refuse)
