@@ -16,7 +16,7 @@ def in_context_section(report: Report) -> Html | None:
         return None
     lead = (
         "A copy of the model learned to search by itself, within one text: it writes steps, goes back with a line such "
-        "as ⇒1 to where they still were promising, and ends with the steps that it answers with. It learned from "
+        "as ⇒1 to the state after so many of them, and ends with the steps that it answers with. It learned from "
         "searches through what the rollouts had explored"
     )
     if paid and paid.rounds:

@@ -157,17 +157,18 @@ def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
 def _loss_figure(training: Training, doing: str) -> Html | None:
     along = progress([*training.curve, *training.evals])
     series = [loss_series(training.curve, "training", 5, along)]
-    if training.evals:
-        series.append(held_out_series(training.evals, along))
+    held_out = [e for e in training.evals if known(e.loss)]
+    if held_out:
+        series.append(held_out_series(held_out, along))
     # The first moments are far off the scale of all the rest; a logarithm shows both.
     svg = line_chart(series, along.axis, Axis("loss", log=True), 380.0, 280.0, f"Loss while {doing}")
     if svg is None:
         return None
     caption = (
         "Loss is how surprised the model is by the next token: lower is better. The gray line is the text it learns"
-        " from (band: lowest to highest)" + (", the blue one text that it never trains on." if training.evals else ".")
+        " from (band: lowest to highest)" + (", the blue one text that it never trains on." if held_out else ".")
     )
-    rows = [[count(e.step), count(e.tokens), number(e.loss)] for e in training.evals]
+    rows = [[count(e.step), count(e.tokens), number(e.loss)] for e in held_out]
     columns = [Column("step"), Column("tokens read"), Column("held-out loss")]
     return figure(svg, caption, table("held-out loss", columns, rows) if rows else None)
 
