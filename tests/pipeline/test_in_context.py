@@ -49,6 +49,8 @@ def test_the_run_learns_to_search_and_the_strategy_asks_it(tiny_run: Path, tmp_p
     marks = [trace.marks[-1] for trace in traces["in-context"]]
     assert len(marks) == 4 and all(0 < mark.generated <= 192 for mark in marks)
     assert models.engine.usage().generated == before, "the policy was not asked"
+    cut = [trace for trace in traces["in-context"] if trace.marks[-1].steps is None]
+    assert all(trace.limits == ("in_context.tokens",) for trace in cut)
 
 
 def test_without_steps_there_is_none_and_the_strategy_says_so(tiny_run: Path, tmp_path: Path) -> None:

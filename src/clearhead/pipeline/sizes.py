@@ -16,6 +16,7 @@ from clearhead.models.decoder import MAX_SIZES, DecoderConfig
 from clearhead.pipeline.recipe import Recipe, decoder_config
 from clearhead.reasoning.searches import SEARCHES
 from clearhead.reasoning.strategies import family
+from clearhead.reasoning.strategy import SEARCHED_TEXT
 from clearhead.tasks.task import Task
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import direct_prompt, solution_tokens, step_tokens, steps_prompt
@@ -265,6 +266,7 @@ BOUNDED_BY = {  # which of the sizes each limit bounds
     "search.solution_tokens": "longest_solution",
     "rollouts.max_tokens": "longest_solution",
     "search.depth": "most_steps",
+    SEARCHED_TEXT: "longest_document",
 }
 
 
@@ -287,7 +289,7 @@ def too_tight(recipe: Recipe, found: Sizes) -> list[str]:
         f"{key} = {limit(recipe, key)} is below the {name.replace('_', ' ')} of the data, {getattr(found, name)}, "
         f"and will cut such solutions off; {remedy(recipe, [key]) + ('' if is_fixed(recipe, key) else ', or set 0')}"
         for key, name in BOUNDED_BY.items()
-        if limit(recipe, key) < getattr(found, name)
+        if limit(recipe, key) < getattr(found, name) and (key != SEARCHED_TEXT or recipe.in_context.steps)
     ]
 
 

@@ -14,6 +14,7 @@ from clearhead.reasoning.lockstep import derive_seed
 from clearhead.reasoning.strategy import (
     OUTCOME,
     PROCESS,
+    SEARCHED_TEXT,
     SOLUTION,
     CostPoint,
     PartialSolution,
@@ -34,10 +35,10 @@ def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list
     strategy = SINGLE[name]
     assert strategy.form is not None
     prompt, steps_of = strategy.form
-    model, most = context.model, context.config.most_solution_tokens
+    model, most, setting = context.model, context.config.most_solution_tokens, SOLUTION
     if strategy.needs_searcher:
         assert context.searcher is not None, "known() refuses this"
-        model, most = context.searcher, UNLIMITED
+        model, most, setting = context.searcher, UNLIMITED, SEARCHED_TEXT
     asked = [problem for problem in problems if model.fits(prompt(problem))]
     started = time.perf_counter()
     sampling = SamplingParams(temperature=0.0, max_tokens=most)
@@ -47,7 +48,7 @@ def single(name: str, context: StrategyContext, problems: Sequence[str]) -> list
         traces = []
         for problem, node, texts in zip(asked, nodes, written, strict=True):
             tally, (text,) = Tally(), texts
-            tally.add(texts, sampling.max_tokens, SOLUTION)
+            tally.add(texts, 0 if strategy.needs_searcher else most, setting)  # a search is cut off by its room alone
             steps = steps_of(text.text) if text.done else None
             traces.append(tallied(problem, [CostPoint(model.usage(node).generated, 0, seconds, steps)], tally))
     return in_order(problems, traces)

@@ -22,6 +22,7 @@ from clearhead.text.prompt_format import Form
 
 OUTCOME, PROCESS = 0, 1  # the columns of a scorer's values
 STEP, SOLUTION, DEPTH = "search.step_tokens", "search.solution_tokens", "search.depth"
+SEARCHED_TEXT = "in_context.tokens"
 
 
 class Scorer(Protocol):
