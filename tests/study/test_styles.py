@@ -194,6 +194,7 @@ def test_what_was_left_is_named() -> None:
 
 LONG = [
     "<details>\n" * 10_000,
+    "<details><summary>What is a?</summary>\n" * 5_000 + "</details>\n" * 5_000,
     "# " + " " * 100_000 + "x" + "#" * 100_000 + " x",
     "1) " + " " * 100_000,
     "1) a" + " " * 30_000 + "b",

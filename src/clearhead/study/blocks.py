@@ -122,9 +122,12 @@ def opaque_lines(lines: Sequence[str]) -> tuple[set[int], list[Fold]]:
                 opened.append(i)
             elif opened:
                 folds.append(_fold(lines, opened.pop(), i))
+    folds.sort(key=lambda fold: (fold.start, -fold.end))
+    reached = 0
     for fold in folds:
-        opaque.update(range(fold.start, fold.end + 1))
-    return opaque, sorted(folds, key=lambda fold: (fold.start, -fold.end))
+        opaque.update(range(max(fold.start, reached), fold.end + 1))
+        reached = max(reached, fold.end + 1)
+    return opaque, folds
 
 
 def _fence_closers(lines: Sequence[str]) -> list[int]:

@@ -168,14 +168,16 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
 
 def _asking_folds(group: Sequence[Mark]) -> list[Mark]:
     """Of folds within each other: one that holds questions is a section, one within a question's is of its answer."""
-    asking = [mark for mark in group if mark.asks or mark.lead == "Q"]
-    held = {line for mark in asking for line in range(mark.line + 1, mark.stop or mark.line)}
-    starts = sorted(mark.line for mark in asking)
-    return [
-        mark
-        for mark in group
-        if mark in asking or (mark.line not in held and not between(starts, mark.line + 1, mark.stop or mark.line))
-    ]
+    starts = sorted(mark.line for mark in group if mark.asks or mark.lead == "Q")
+    kept = []
+    held = -1  # the line up to which the last question's fold goes
+    for mark in group:
+        asking = mark.asks or mark.lead == "Q"
+        end = mark.stop or mark.line
+        if asking or (mark.line >= held and not between(starts, mark.line + 1, end)):
+            kept.append(mark)
+        held = max(held, end) if asking else held
+    return kept
 
 
 def _without_overviews(found: Page, group: Sequence[Mark]) -> list[Mark]:
@@ -211,12 +213,13 @@ def _below_questions(found: Page, groups: dict[Style, list[Mark]]) -> set[int]:
     for style, group in groups.items():
         if style.family not in ("heading", "details") or sum(m.asks or m.lead == "Q" for m in group) < 0.6 * len(group):
             continue
+        reached = 0
         for mark in group:
             if mark.asks or mark.lead == "Q":
                 end = mark.stop if mark.stop is not None else section_end(found, mark.line, mark.style.level)
-                inner.update(range(mark.after, end))
-                if mark.stop is not None:
-                    inner.update(range(mark.line + 1, end))
+                start = mark.line + 1 if mark.stop is not None else mark.after
+                inner.update(range(max(start, reached), end))
+                reached = max(reached, end)
     return inner
 
 

@@ -9,6 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from clearhead.study.blocks import JOINED, Fold, Front, mark_setext, opaque_lines, prepared
 from clearhead.study.cards import card_mark, fold_marks, gap_marks, table_marks
@@ -144,48 +145,19 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
     if rest[0] == "<":
         rest = OPENED.sub("", rest)
         rest = BOLD_TAG.sub(r"**\2**", rest)
-    family, level = "", 0
-    number: int | None = None
-    if found := BULLET.match(rest):
-        family, level, rest = "bullet", indent, rest[found.end() :]
-    elif (found := NUMBER.match(rest)) and not re.match(r"#", rest):
-        family, level, number, rest = "number", indent, int(found[1].translate(DIGITS)), rest[found.end() :]
-        if rest and family == "number" and not re.sub(r"[\W\d]", "", rest):
-            return None
-    lead = "n" if number is not None else ""
-    if (found := HEADING.match(rest)) and (rest[len(found[1]) : len(found[1]) + 1] in " \t" or len(found[1]) > 1):
-        family, level, rest = "heading", len(found[1]), re.sub(r"[ \t]#+[ \t]*$", "", found[2]).strip()
-    if rest[:1] == "<":
-        rest = OPENED.sub("", rest).strip()
-    if not rest.isascii():
-        rest = SIGNS.sub("", rest) or rest
-    after, inline = at + 1, ""
-    bold = False
-    if opening := BOLD.match(rest):
-        sign = opening[1]
-        while sign not in rest[len(sign) :] and after < min(len(lines), at + JOINED) and lines[after].strip():
-            rest, after = f"{rest} {lines[after].strip()}", after + 1
-        inner, closed, tail = rest[len(sign) :].partition(sign)
-        inner, tail = inner.strip(), tail.strip()
-        if not closed:
-            after = at + 1
-        elif not inner:
-            return None
-        elif is_only_lead(inner):
-            rest, bold = f"{inner} {tail}".strip(), True
-        elif not re.sub(r"[\W_]", "", tail) or re.fullmatch(r"[(\[].{0,300}[)\]]", tail):
-            rest, bold = f"{inner} {tail}".strip() if tail and tail[0] not in ".:" else inner + tail, True
-        elif (asks(inner) and inner[-1:] in (*MARKS, ":")) or (
-            family in ("number", "bullet") and tail[:1] in (*"-–—:", *MARKS) and asks(inner)
-        ):
-            rest, inline, bold = inner, tail.lstrip("-–—: \t"), True
+    begun = _signs(rest, indent)
+    emphasized = None if begun is None else _emphasized(lines, at, begun.rest, begun.family)
+    if begun is None or emphasized is None:
+        return None
+    family, level, number = begun.family, begun.level, begun.number
+    rest, after, inline, bold = emphasized
     if bold and not family:
         family = "bold"
     if family == "bullet" and (found := ROMAN.match(rest)) and rest[found.end() :].strip():
         family, rest = "bullet-letter", rest[found.end() :].strip()
     elif family == "bullet" and bold:
         family = "bullet-bold"
-    lead, number, rest = without_lead(lead, number, rest)
+    lead, number, rest = without_lead("n" if number is not None else "", number, rest)
     if not family and lead == "Q":
         family = "label"
     if not rest and lead == "n" and (bold or family == "heading") and SHELL.fullmatch(lines[at]):
@@ -201,24 +173,77 @@ def _mark(lines: Sequence[str], at: int, opaque: set[int]) -> Mark | None:
         family = family or "label"
     if not family:
         return _paragraph_mark(lines, at, indent)
-    if not rest or is_answer_label(rest) or (ANSWER_LABEL.match(rest) and not asks(rest) and family != "heading"):
-        return None
     if family == "bullet" and (linked := re.fullmatch(r"\[([^\[\]]{3,})\]\(#?[^()]*\)", rest)) and is_anchor(rest):
         lead, number, rest = without_lead("", None, linked[1].strip())
         return Mark(at, after, Style("bullet-link", level), lead, number, clean(rest), "", None, asks(rest))
-    if (is_anchor(rest) and family != "heading") or is_navigation(rest):
-        return None
-    if (
-        family.startswith(("bullet", "number"))
-        and re.fullmatch(r"!?\[[^\[\]]*\]\([^()]*\)[.;,]?", rest)
-        and lead != "Q"
-    ):
+    if _says_nothing(family, lead, rest):
         return None
     if lead == "Q" and not inline and (told := ANSWER_WITHIN.search(rest[: 50 * LONGEST])):
         rest, inline = rest[: told.start()].rstrip(), rest[told.end() :].strip()
     if family in ("number", "label", "bullet") and not bold:
         rest, after = _continued(lines, at, rest, after, opaque)
     return Mark(at, after, Style(family, level), lead, number, clean(rest), inline, None, asks(rest))
+
+
+class _Begun(NamedTuple):
+    """What stands before the words of a line, and the words."""
+
+    family: str  # heading, number, bullet or ""
+    level: int
+    number: int | None
+    rest: str
+
+
+def _signs(rest: str, indent: int) -> _Begun | None:
+    """Take off the signs of a list and of a heading, and pictures; None where nothing but a number is left."""
+    family, level, number = "", 0, None
+    if found := BULLET.match(rest):
+        family, level, rest = "bullet", indent, rest[found.end() :]
+    elif found := NUMBER.match(rest):
+        family, level, number, rest = "number", indent, int(found[1].translate(DIGITS)), rest[found.end() :]
+        if rest and not re.sub(r"[\W\d]", "", rest):
+            return None
+    if (found := HEADING.match(rest)) and (rest[len(found[1]) : len(found[1]) + 1] in " \t" or len(found[1]) > 1):
+        family, level, rest = "heading", len(found[1]), re.sub(r"[ \t]#+[ \t]*$", "", found[2]).strip()
+    if rest[:1] == "<":
+        rest = OPENED.sub("", rest).strip()
+    if not rest.isascii():
+        rest = SIGNS.sub("", rest) or rest
+    return _Begun(family, level, number, rest)
+
+
+def _emphasized(lines: Sequence[str], at: int, rest: str, family: str) -> tuple[str, int, str, bool] | None:
+    """(words, the line behind them, an answer behind them, whether the words are bold); None where nothing is."""
+    opening = BOLD.match(rest)
+    if opening is None:
+        return rest, at + 1, "", False
+    sign, after = opening[1], at + 1
+    while sign not in rest[len(sign) :] and after < min(len(lines), at + JOINED) and lines[after].strip():
+        rest, after = f"{rest} {lines[after].strip()}", after + 1
+    inner, closed, tail = rest[len(sign) :].partition(sign)
+    inner, tail = inner.strip(), tail.strip()
+    if not closed:
+        return rest, at + 1, "", False
+    if not inner:
+        return None
+    if is_only_lead(inner):
+        return f"{inner} {tail}".strip(), after, "", True
+    if not re.sub(r"[\W_]", "", tail) or re.fullmatch(r"[(\[].{0,300}[)\]]", tail):
+        return f"{inner} {tail}".strip() if tail and tail[0] not in ".:" else inner + tail, after, "", True
+    parted = family in ("number", "bullet") and tail[:1] in (*"-–—:", *MARKS)
+    if asks(inner) and (parted or inner[-1:] in (*MARKS, ":")):
+        return inner, after, tail.lstrip("-–—: \t"), True
+    return rest, after, "", False
+
+
+def _says_nothing(family: str, lead: str, rest: str) -> bool:
+    """A label of an answer, a link or a picture alone, navigation."""
+    if not rest or is_answer_label(rest) or (ANSWER_LABEL.match(rest) and not asks(rest) and family != "heading"):
+        return True
+    if (is_anchor(rest) and family != "heading") or is_navigation(rest):
+        return True
+    listed = family.startswith(("bullet", "number")) and lead != "Q"
+    return listed and re.fullmatch(r"!?\[[^\[\]]*\]\([^()]*\)[.;,]?", rest) is not None
 
 
 def _paragraph(lines: Sequence[str], at: int, opaque: set[int]) -> tuple[str, int] | None:
