@@ -60,7 +60,8 @@ def write(path: Path, family: str, dtype: torch.dtype = torch.float32) -> Path:
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * 0.3)
     model.to(dtype).save_pretrained(path)
-    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 280)
+    cut = "qwen2" if family == "Qwen2" else "gpt2"  # as transformers cuts, whatever a folder says
+    tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 280, cut)
     (path / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
     told = {"chat_template": TEMPLATE, "bos_token": "<end>", "eos_token": "<end>", "pad_token": "<pad>"}
     (path / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
