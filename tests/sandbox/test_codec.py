@@ -75,10 +75,10 @@ def test_what_is_too_much() -> None:
 def test_keys_that_collide_are_few() -> None:
     """All have the hash 0, so that a dict of them takes quadratic time: 100,000 would take minutes."""
     head = json.dumps({"d": [[i * (2**61 - 1), 0] for i in range(90_000)]}).encode()
-    begun = time.monotonic()
+    begun = time.process_time()
     with pytest.raises(ValueError, match="unreadable"):
         unpack(len(head).to_bytes(8, "little") + head)
-    assert time.monotonic() - begun < 5
+    assert time.process_time() - begun < 5
     with pytest.raises(ValueError, match="a dict of 2,000 entries"):
         pack(dict.fromkeys(range(2000)))
 
