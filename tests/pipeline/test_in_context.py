@@ -1,5 +1,6 @@
 """The stage in-context: what it leaves, that it goes on to the same bits, and the strategy that asks it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from interrupted import Killed, context_of, kill, timeless
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.pipeline.in_context import in_context_stage, lengthened
+from clearhead.pipeline.in_context import in_context_stage, with_room
 from clearhead.pipeline.recipe import Recipe, parse
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
@@ -88,15 +89,21 @@ def recipe_of(**in_context: Any) -> Recipe:
     return parse({"name": "x", "tasks": {"multiplication": {}}, "in_context": in_context})
 
 
-def test_a_longer_model_computes_the_same_near_by_and_has_room() -> None:
+def test_a_longer_model_has_the_same_weights_and_turns_slower() -> None:
     short = Decoder(DecoderConfig(vocab=12, max_positions=32), seed=1)
-    longer = lengthened(short, recipe_of(steps=1, tokens=128))
+    longer = with_room(short, recipe_of(steps=1, tokens=128))
     assert longer.config.max_positions == 128 and longer.config.rope_theta == 4 * short.config.rope_theta
     assert all(torch.equal(a, b) for a, b in zip(short.parameters(), longer.parameters(), strict=True))
-    assert lengthened(short, recipe_of(steps=1, tokens=32)) is short
+    assert with_room(short, recipe_of(steps=1, tokens=32)) is short
 
 
-def test_learned_positions_cannot_be_lengthened() -> None:
+def test_less_room_than_the_policy_has_bounds_a_search_and_changes_nothing_else() -> None:
+    long = Decoder(DecoderConfig(vocab=12, max_positions=256), seed=1)
+    bounded = with_room(long, recipe_of(steps=1, tokens=64))
+    assert bounded.config == replace(long.config, max_positions=64)
+
+
+def test_learned_positions_cannot_be_changed() -> None:
     short = Decoder(DecoderConfig(vocab=12, max_positions=32, positions="learned"), seed=1)
     with pytest.raises(UserError, match="learned positions"):
-        lengthened(short, recipe_of(steps=1, tokens=128))
+        with_room(short, recipe_of(steps=1, tokens=128))

@@ -55,7 +55,7 @@ def in_context_stage(context: Context) -> None:
 def imitate(context: Context, tokenizer: Tokenizer) -> Decoder:
     """The policy after it has learned to write the searches that its rollouts tell of."""
     recipe, run, tasks = context.recipe, context.run, context.tasks()
-    decoder = lengthened(own.load_decoder(run.path, context.device), recipe)
+    decoder = with_room(own.load_decoder(run.path, context.device), recipe)
     if recipe.base:
         pretrained.make_trainable(decoder, recipe, recipe.seed)
     config = training(recipe.in_context, decoder.config.max_positions, recipe.seed)
@@ -103,21 +103,22 @@ def training(config: InContextConfig, length: int, seed: int) -> TrainConfig:
     )  # fmt: skip
 
 
-def lengthened(decoder: Decoder, recipe: Recipe) -> Decoder:
-    """The same weights with room for a search. A checkpoint that the run started from has the room that it has.
+def with_room(decoder: Decoder, recipe: Recipe) -> Decoder:
+    """The same weights with as much room as a search may take, its problem included.
 
-    The base of rotary positions grows with the room, so that a text as long turns no channel further than before
-    (Xiong et al. 2023, "adjusted base frequency"); the weights learn to read it so.
+    Where that is more than the policy had, the base of rotary positions grows with it, so that a text as long turns no
+    channel further than before (Xiong et al. 2023, "adjusted base frequency"); the weights learn to read it so. A
+    checkpoint that the run started from has the room that it has, and never more.
     """
     shape, room = decoder.config, recipe.in_context.tokens
-    if recipe.base or shape.max_positions >= room:
+    if room == shape.max_positions or (room > shape.max_positions and recipe.base):
         return decoder
     if shape.positions == "learned":
         raise UserError(
-            f"in_context.tokens = {room}: learned positions end at model.max_positions = {shape.max_positions}; "
-            "raise that, or set model.positions = 'rope'"
+            f"in_context.tokens = {room}: learned positions are those of model.max_positions = {shape.max_positions}; "
+            "set it to that, or model.positions = 'rotary'"
         )
-    theta = shape.rope_theta * room / shape.max_positions
-    longer = Decoder(replace(shape, max_positions=room, rope_theta=theta))
-    longer.load_state_dict(decoder.state_dict())
-    return longer.to(next(decoder.parameters()).device)
+    theta = shape.rope_theta * max(1.0, room / shape.max_positions)
+    fitted = Decoder(replace(shape, max_positions=room, rope_theta=theta))
+    fitted.load_state_dict(decoder.state_dict())
+    return fitted.to(next(decoder.parameters()).device)
