@@ -326,7 +326,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         ("a.parquet", b"PAR1", "is Parquet"),
         ("a.jsonl", '{"prompt": "a"}'.encode("utf-16-le"), "is binary"),
         ("a.json", b'[{"prompt": "a", "response": "b"}]', "is a JSON array"),
-        ("a.jsonl", gzip.compress(b"{}"), "is compressed"),
+        ("a.jsonl", gzip.compress(b"{}", mtime=0), "is compressed"),
     ],
 )
 def test_a_file_of_another_kind_is_told_as_what_it_is(name: str, data: bytes, told: str, tmp_path: Path) -> None:
