@@ -5,6 +5,8 @@ tables of their own, in which what is set about each is a protocol buffer. The n
 Anki's `proto/anki/{notetypes,import_export}.proto`. Deliberately not here: cards and answers (`apkg.py`).
 """
 
+import importlib
+import io
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -38,15 +40,11 @@ def unpacked(data: bytes, limit: int, name: str) -> bytes:
 def _decompressed(data: bytes, limit: int) -> bytes:
     """Up to one byte more than the limit."""
     try:
-        from compression.zstd import ZstdDecompressor  # type: ignore[import-not-found, unused-ignore]
+        library = importlib.import_module("compression.zstd")
     except ModuleNotFoundError:
-        from io import BytesIO
-
-        from zstandard import ZstdDecompressor as Older
-
-        with Older().stream_reader(BytesIO(data)) as reader:
+        with importlib.import_module("zstandard").ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
             return bytes(reader.read(limit + 1))
-    return bytes(ZstdDecompressor().decompress(data, limit + 1))
+    return bytes(library.ZstdDecompressor().decompress(data, limit + 1))
 
 
 def media_names(data: bytes) -> dict[str, str]:
