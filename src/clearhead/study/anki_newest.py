@@ -16,18 +16,20 @@ from clearhead.errors import UserError
 
 COLLECTION = "collection.anki21b"
 CLOZE = 1  # a kind of note
+NATIVE = "compression.zstd"  # from Python 3.14 on
+PACKAGE = "zstandard"
 
 
 def unpacked(data: bytes, limit: int, name: str) -> bytes:
     """What was compressed, as far as the limit allows. UserError: it is more, or is no Zstandard; or none is installed.
 
-    Python 3.14 has it in `compression.zstd`; before that the package `zstandard` does.
+    Python 3.14 brings what unpacks it; before that a package does.
     """
     try:
         out = _decompressed(data, limit)
     except ModuleNotFoundError:
         raise UserError(
-            f"{name} is of the newest format of Anki, for which Python before 3.14 needs zstandard:"
+            f"{name} is of the newest format of Anki, for which Python before 3.14 needs {PACKAGE}:"
             " pip install 'clearhead[study]'; or export it with 'Support older Anki versions' ticked"
         ) from None
     except Exception as error:  # each library has errors of its own
@@ -40,9 +42,9 @@ def unpacked(data: bytes, limit: int, name: str) -> bytes:
 def _decompressed(data: bytes, limit: int) -> bytes:
     """Up to one byte more than the limit."""
     try:
-        library = importlib.import_module("compression.zstd")
+        library = importlib.import_module(NATIVE)
     except ModuleNotFoundError:
-        with importlib.import_module("zstandard").ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
+        with importlib.import_module(PACKAGE).ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
             return bytes(reader.read(limit + 1))
     return bytes(library.ZstdDecompressor().decompress(data, limit + 1))
 
