@@ -46,7 +46,7 @@ FREE = {"cli", "api", "__main__"}  # these import everything, at any place, and 
 PRIVATE = {"reference"}  # for `study`, the verbs and the tests: an oracle shares no code with its subject
 WITHOUT_TORCH = {"reference", "sandbox", "charts", "tasks", "reasoning", "report"}
 # Modules that need an extra, and which. Only they may import, at the top, what `pip install clearhead` does not bring.
-OPTIONAL = {"study/anki_newest.py": {"compression", "zstandard"}}  # the former since Python 3.14
+OPTIONAL: dict[str, set[str]] = {}
 
 IMPORTED_AS = {"markdown_it_py": "markdown_it"}  # packages whose module has another name
 

@@ -3,13 +3,13 @@
 import io
 import json
 import sqlite3
+import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.study import anki_newest
 from clearhead.study import deck as decks
 from clearhead.study.anki import as_html, image_file, package
 from clearhead.study.anki_newest import media_names, unpacked
@@ -187,8 +187,8 @@ def test_the_newest_format_says_the_same(tmp_path: Path) -> None:
 
 def test_the_newest_format_needs_a_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = as_newest(exported(tmp_path))
-    monkeypatch.setattr(anki_newest, "zstd", None)
-    monkeypatch.setattr(anki_newest, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    monkeypatch.setitem(sys.modules, "compression.zstd", None)
     with pytest.raises(UserError, match=r"needs zstandard: pip install 'clearhead\[study\]'; or export it"):
         read(data, "zoo.apkg")
 

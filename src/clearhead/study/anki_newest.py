@@ -5,39 +5,33 @@ tables of their own, in which what is set about each is a protocol buffer. The n
 Anki's `proto/anki/{notetypes,import_export}.proto`. Deliberately not here: cards and answers (`apkg.py`).
 """
 
+import importlib
+import io
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
-from io import BytesIO
 from typing import Any
 
 from clearhead.errors import UserError
 
-try:
-    from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-except ModuleNotFoundError:  # before Python 3.14
-    zstd = None
-try:
-    import zstandard
-except ModuleNotFoundError:
-    zstandard = None  # type: ignore[assignment, unused-ignore]
-
 COLLECTION = "collection.anki21b"
 CLOZE = 1  # a kind of note
+NATIVE = "compression.zstd"  # from Python 3.14 on
+PACKAGE = "zstandard"
 
 
 def unpacked(data: bytes, limit: int, name: str) -> bytes:
     """What was compressed, as far as the limit allows. UserError: it is more, or is no Zstandard; or none is installed.
 
-    Python 3.14 has it in `compression.zstd`; before that the package `zstandard` does.
+    Python 3.14 brings what unpacks it; before that a package does.
     """
-    if not (zstd or zstandard):
-        raise UserError(
-            f"{name} is of the newest format of Anki, for which Python before 3.14 needs zstandard:"
-            " pip install 'clearhead[study]'; or export it with 'Support older Anki versions' ticked"
-        )
     try:
         out = _decompressed(data, limit)
+    except ModuleNotFoundError:
+        raise UserError(
+            f"{name} is of the newest format of Anki, for which Python before 3.14 needs {PACKAGE}:"
+            " pip install 'clearhead[study]'; or export it with 'Support older Anki versions' ticked"
+        ) from None
     except Exception as error:  # each library has errors of its own
         raise UserError(f"{name} holds a file that is no Zstandard: {error}") from None
     if len(out) > limit:
@@ -47,10 +41,12 @@ def unpacked(data: bytes, limit: int, name: str) -> bytes:
 
 def _decompressed(data: bytes, limit: int) -> bytes:
     """Up to one byte more than the limit."""
-    if zstd:
-        return bytes(zstd.ZstdDecompressor().decompress(data, limit + 1))
-    with zstandard.ZstdDecompressor().stream_reader(BytesIO(data)) as reader:
-        return bytes(reader.read(limit + 1))
+    try:
+        library = importlib.import_module(NATIVE)
+    except ModuleNotFoundError:
+        with importlib.import_module(PACKAGE).ZstdDecompressor().stream_reader(io.BytesIO(data)) as reader:
+            return bytes(reader.read(limit + 1))
+    return bytes(library.ZstdDecompressor().decompress(data, limit + 1))
 
 
 def media_names(data: bytes) -> dict[str, str]:
