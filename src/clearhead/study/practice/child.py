@@ -66,8 +66,9 @@ def begin(message: bytes, send: Callable[[bytes], None]) -> tuple[bytes, Callabl
     if "torch" in sys.modules and request["forbidden"]:
         override(request["forbidden"], caught, sys.modules["torch"])
     if request["framework"] == "torch":
-        sys.modules["torch"].set_default_dtype(sys.modules["torch"].float64)  # so that what a solution makes fits
-        sys.modules["torch"].compile = as_it_is  # compiling takes other programs, and gives the same values
+        torch: Any = sys.modules["torch"]
+        torch.set_default_dtype(torch.float64)  # so that what a solution makes fits
+        torch.compile = as_it_is  # compiling takes other programs, and gives the same values
     module = None
     try:
         module = compiled(request["source"], FILE)
