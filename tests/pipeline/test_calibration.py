@@ -12,13 +12,14 @@ from clearhead.reasoning.strategies import strategy_of
 
 
 def test_candidates_that_share_samples_are_tried_together() -> None:
-    judged, alone = together_tried(has_reward_model=True), together_tried(has_reward_model=False)
+    judged, alone = together_tried(has_reward_model=True, has_searcher=True), together_tried(has_reward_model=False)
     assert sorted(name for group in judged for name in group) == sorted(CANDIDATES)
     assert all(len({strategy_of(name).needs_reward_model for name in group}) == 1 for group in judged), (
         "tokens of the reward model are paid"
     )
     assert all(len(group) == 1 or set(group) <= set(SAMPLED) for group in judged)
-    assert not any(strategy_of(name).needs_reward_model for group in alone for name in group)
+    lacking = [strategy_of(name) for group in alone for name in group]
+    assert not any(strategy.needs_reward_model or strategy.needs_searcher for strategy in lacking)
 
 
 def test_scores_are_put_together_the_cheaper_first() -> None:
@@ -32,11 +33,12 @@ def test_scores_are_put_together_the_cheaper_first() -> None:
 
 def test_a_run_leaves_a_file_for_each_group_and_one_for_all(tiny_run: Path) -> None:
     told = json.loads((tiny_run / "auto.json").read_text())
+    able = [name for name in CANDIDATES if not strategy_of(name).needs_searcher]
     for task, entry in told.items():
         fitted = json.loads((tiny_run / "calibration" / f"{task}.json").read_text())
         assert entry["calibration"] == fitted and build(Calibration, fitted)
         pieces = [*(tiny_run / "calibration").glob(f"{task}-*.json")]
         scores = merged(json.loads(path.read_text()) for path in pieces)
-        assert len(pieces) == len(together_tried(has_reward_model=True)) and list(scores) == list(CANDIDATES)
+        assert len(pieces) == len(together_tried(has_reward_model=True)) and list(scores) == able
         assert {len(each) for by_budget in scores.values() for each in by_budget.values()} == {entry["problems"]}
         assert chosen(scores, fitted) == entry

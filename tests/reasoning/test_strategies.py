@@ -10,7 +10,7 @@ from scripted import ScriptedModel, ScriptedRewardModel
 
 from clearhead.errors import UserError
 from clearhead.reasoning.auto import AutoStage, Choice
-from clearhead.reasoning.samples import SAMPLED, SINGLE, joint, pick, sampled, single
+from clearhead.reasoning.samples import SAMPLED, joint, pick, sampled, single
 from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, value_weight
 from clearhead.reasoning.strategies import STRATEGIES, known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution, SearchConfig, StrategyContext, Trace
@@ -283,7 +283,7 @@ def wordy(config: SearchConfig, context: int = 1000) -> StrategyContext:
 
 
 def test_without_limits_nothing_is_cut_off() -> None:
-    for name in SINGLE:
+    for name in ("direct", "greedy"):
         (trace,) = single(name, wordy(CONFIG), ["17 × 24"])
         assert cut_off(trace) == (0, 1, ())
     for name, (trace,) in sampled(tuple(SAMPLED), wordy(CONFIG), ["17 × 24"], 100, 0).items():
@@ -357,3 +357,5 @@ def test_names_are_checked() -> None:
     for name in [name for name, strategy in STRATEGIES.items() if strategy.needs_reward_model]:
         with pytest.raises(UserError, match="needs a reward model"):
             known([name], has_reward_model=False)
+    with pytest.raises(UserError, match=r"in_context\.steps"):
+        known(["in-context"], has_searcher=False)

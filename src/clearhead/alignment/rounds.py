@@ -7,6 +7,7 @@ on its number, the weights at its start and the settings alone, so a run that wa
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,11 @@ class Rounds:
         """Micro-batches of a round."""
         return self.config.updates * self.config.accumulate
 
+    @cached_property
+    def fixed(self) -> Any:
+        """The reference in the type that the policy is computed in, so that they differ by what was learned alone."""
+        return working_copy(self.reference, self.dtype)
+
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -106,7 +112,7 @@ class Rounds:
         elif config.learns.learns == "pairs":
             found = self._searched(drawn.groups, number)
             pairs = [pair for g in drawn.groups if (pair := pair_of(g, rng, found.get(g.prompt, ())))]
-            log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.reference, self.device), strict=True))
+            log_ref = dict(zip(pairs, reference_logprobs(pairs, self.length, self.fixed, self.device), strict=True))
             batches = dealt(pairs, config, rng, lambda part, _: of_pairs(part, log_ref, self.length))
         else:
             right = finds(drawn.groups, self._searched(drawn.groups, number), config.keep)
@@ -139,7 +145,7 @@ class Rounds:
             some = Batch(*(array[start : start + size] for array in laid_out.batch))
             for name, value in read_rows(work, some, self.device, config.temperature).items():
                 rows[name].append(value)
-            rows["log_ref"].append(read_rows(self.reference, some, self.device, config.temperature)["log_p"])
+            rows["log_ref"].append(read_rows(self.fixed, some, self.device, config.temperature)["log_p"])
             if config.critic:
                 rows["values"].append(read_values(self.model, some, self.device))
         each = {name: laid_out.by_document(np.concatenate(found), every) for name, found in rows.items() if found}

@@ -50,9 +50,9 @@ def command(
 ) -> None:  # fmt: skip
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
-    Strategies: direct, greedy, self-consistency, best-of-n-outcome, best-of-n-last, best-of-n-min, best-of-n-product,
-    best-of-n-joint, weighted-vote, likelihood-vote, odds-vote, beam, tree-of-thought, mcts-ucb, mcts-puct, halving,
-    and auto, which is at each budget what answered the run's held-out problems best.
+    Strategies: direct, greedy, in-context, self-consistency, best-of-n-outcome, best-of-n-last, best-of-n-min,
+    best-of-n-product, best-of-n-joint, weighted-vote, likelihood-vote, odds-vote, beam, tree-of-thought, mcts-ucb,
+    mcts-puct, halving, and auto, which is at each budget what answered the run's held-out problems best.
 
     --data names new rows with answers, in any form that a task may have (see the README). They are checked as the task
     checks its own.

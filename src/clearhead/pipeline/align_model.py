@@ -62,7 +62,7 @@ from clearhead.text.sft_data import read_lines
 from clearhead.training import checkpoint
 from clearhead.training.jsonl_log import Event, JsonlLog
 from clearhead.training.loop import LARGEST_SEED, TrainConfig, train
-from clearhead.training.step import compute_dtype, mean_loss
+from clearhead.training.step import compute_dtype, mean_loss, working_copy
 
 SETTINGS, BEFORE, RESULT, LOG = "align.toml", "before.json", "align.json", "align.jsonl"
 REWARD, REWARD_LOG = "reward.safetensors", "reward.jsonl"
@@ -335,11 +335,11 @@ def _meta(prepared: Prepared) -> dict[str, Any]:
 def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
     parts = prepared.align.accumulate
+    fixed = working_copy(reference, compute_dtype("auto", device))  # as the steps compute the policy
     with context.progress("reference", len(prepared.pairs) + len(prepared.held_pairs)) as advance:
-        log_ref, held_ref = (
-            reference_logprobs(pairs, length, reference, device, advance=advance)
-            for pairs in (prepared.pairs, prepared.held_pairs)
-        )
+        log_ref = reference_logprobs(prepared.pairs, length, fixed, device, advance=advance)
+        held_ref = reference_logprobs(prepared.held_pairs, length, reference, device, advance=advance)
+    del fixed
     held = [
         pair_batch(prepared.held_pairs[at : at + config.pairs], held_ref[at : at + config.pairs], length)
         for at in range(0, len(prepared.held_pairs), config.pairs)
