@@ -108,12 +108,17 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
 
 
 def _check_memory(recipe: Recipe, config: DecoderConfig, device: torch.device) -> None:
-    """Each worker holds a policy and a reward model, and each of these the texts of one problem at the least."""
-    positions = SAMPLES_AT_ONCE * config.max_positions + max(recipe.evaluation.budgets)
-    needed = 2 * at_once(device) * positions * slot_bytes(config, torch.float32)
+    """Each worker holds a policy and a reward model, and one that searches within a text where that is learned.
+
+    Each of these holds the texts of one problem at the least.
+    """
+    models = 3 if recipe.in_context.steps else 2
+    longest = max(config.max_positions, recipe.in_context.tokens if recipe.in_context.steps else 0)
+    positions = SAMPLES_AT_ONCE * longest + max(recipe.evaluation.budgets)
+    needed = models * at_once(device) * positions * slot_bytes(config, torch.float32)
     if recipe.kv_bytes is not None and recipe.kv_bytes < needed:
         raise UserError(
-            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with two models each may "
+            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with {models} models each may "
             f"need {size(needed)} for the keys and values of one problem; raise it, or leave it out"
         )
 
