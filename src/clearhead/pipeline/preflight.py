@@ -118,8 +118,8 @@ def _check_memory(recipe: Recipe, config: DecoderConfig, device: torch.device) -
     needed = models * at_once(device) * positions * slot_bytes(config, torch.float32)
     if recipe.kv_bytes is not None and recipe.kv_bytes < needed:
         raise UserError(
-            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with {models} models each may "
-            f"need {size(needed)} for the keys and values of one problem; raise it, or leave it out"
+            f"kv_memory = {recipe.kv_memory!r} is too little: {at_once(device)} processes with {models} models each "
+            f"may need {size(needed)} for the keys and values of one problem; raise it, or leave it out"
         )
 
 
