@@ -32,9 +32,9 @@ TRIES = 20  # traces of one problem that are drawn for one that fits
 
 
 def in_context_stage(context: Context) -> None:
-    """Nothing, where the recipe gives it no steps."""
+    """Nothing, where the recipe gives it no steps, or a kill came after the last of them."""
     recipe, run = context.recipe, context.run
-    if not recipe.in_context.steps:
+    if not recipe.in_context.steps or run.searcher.is_file():
         return
     tasks, tokenizer = context.tasks(), context.tokenizer()
     taught = run.path / "in_context.taught.safetensors"
