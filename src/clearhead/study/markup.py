@@ -16,6 +16,7 @@ DEEPEST = 100  # elements of HTML within each other
 VOID = {"br", "hr", "img", "input", "meta", "link", "col", "wbr", "area", "base", "source"}
 SKIPPED = {"script", "style", "head", "nav", "noscript", "template", "svg", "form", "iframe", "footer"}
 BLOCKS = {"p", "div", "section", "article", "main", "tr", "figure", "center", "header", "table", "dl"}
+MARKS = {"strong": "**", "b": "**", "em": "*", "i": "*", "code": "`", "kbd": "`", "tt": "`"}  # at both ends
 
 
 def from_notebook(text: str, name: str) -> str:
@@ -201,12 +202,8 @@ class _Writer(HTMLParser):
             return
         if tag in ("h1", "h2", "h3", "h4", "h5", "h6"):
             self._put(f"\n\n{'#' * int(tag[1])} ")
-        elif tag in ("strong", "b"):
-            self._put("**")
-        elif tag in ("em", "i"):
-            self._put("*")
-        elif tag in ("code", "kbd", "tt") and not self.pre:
-            self._put("`")
+        elif mark := self._mark(tag):
+            self._put(mark)
         elif tag == "pre":
             self.pre = True
             self._put("\n\n```\n")
@@ -249,6 +246,11 @@ class _Writer(HTMLParser):
         elif tag == "button":
             self._put("\n\n**")
 
+    def _mark(self, tag: str) -> str:
+        """What stands at both ends of a tag's words, "" where nothing does; code is shown as it is."""
+        mark = MARKS.get(tag, "")
+        return "" if mark == "`" and self.pre else mark
+
     def handle_endtag(self, tag: str) -> None:
         if self.skipped:
             if tag in self.skipped:
@@ -260,12 +262,8 @@ class _Writer(HTMLParser):
             self._part()
         elif tag == "button":
             self._put("**\n\n")
-        elif tag in ("strong", "b"):
-            self._put("**")
-        elif tag in ("em", "i"):
-            self._put("*")
-        elif tag in ("code", "kbd", "tt") and not self.pre:
-            self._put("`")
+        elif mark := self._mark(tag):
+            self._put(mark)
         elif tag == "pre":
             self.pre = False
             self._put("\n```\n\n")
