@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from clearhead.alignment import preference_model
-from clearhead.alignment.advantages import centered, gae, group_relative, leave_one_out, whitened
+from clearhead.alignment.advantages import centered, gae, group_relative, leave_one_out, shaped, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, draw, lay_out_numbered
 from clearhead.alignment.dpo import DpoLoss, Pair, PairBatch, answer_logprobs, pair_batch, reference_logprobs
 from clearhead.alignment.environment import Environment, checked
@@ -22,7 +22,7 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
-from clearhead.reference import grpo, policy, preference
+from clearhead.reference import grpo, policy, ppo, preference
 from clearhead.text.packing import Document
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.training.jsonl_log import JsonlLog, read
@@ -178,8 +178,17 @@ def test_advantages_are_those_of_reference() -> None:
     reward, value = rng.normal(size=5), rng.normal(size=5)
     (ours,) = gae([reward], [value], 0.9, 0.8)
     assert np.allclose(ours, policy.gae(reward, np.append(value, 0.0), 0.9, 0.8))
+    assert np.allclose(shaped([reward], [value], 0.9)[0], ppo.shaped_reward(reward, value, 0.9))
     flat = np.concatenate(whitened([ours, ours * 3 + 1]))
     assert abs(flat.mean()) < 1e-12 and flat.std() == pytest.approx(1)
+
+
+def test_with_a_perfect_value_function_shaping_changes_nothing_but_where_it_is_paid() -> None:
+    """Φ = V: the advantage with λ 0 is the reward of the step itself, and the value to learn is 0 everywhere."""
+    reward, value = np.array([0.0, 0.0, 1.0]), np.array([0.5, 0.25, 1.0])
+    paid = shaped([reward], [value], 1.0)
+    (plain,), (ours,) = gae([reward], [value], 1.0, 0.0), gae(paid, [np.zeros(3)], 1.0, 0.0)
+    assert ours.tolist() == plain.tolist() == [-0.25, 0.75, 0.0]
 
 
 def test_dpo_is_the_formula_and_pairs_are_told_apart() -> None:
@@ -261,6 +270,7 @@ def test_rewards_of_any_kind_of_number() -> None:
         ({"temperature": 0.0}, "temperature"), ({"gamma": 1.5}, "gamma"), ({"rounds": 0}, "rounds"),
         ({"method": "dr-grpo", "target_kl": 1.0}, "adapts beta"),
         ({"method": "grpo", "lam": 0.5}, "lam = 0.5 would change nothing: grpo has no use for it"),
+        ({"method": "rloo", "shaping": 1.0}, "shaping = 1.0 would change nothing: rloo has no use for it"),
         ({"method": "grpo", "search": "beam"}, "no use for it"), ({"method": "dpo", "clip_low": 0.1}, "no use for it"),
         ({"method": "none", "rounds": 9}, "set method as well"),
         ({"method": "expert-iteration", "beta": 0.1}, "no use for it"),

@@ -15,17 +15,23 @@ import torch
 from interrupted import Killed, at_step, context_of, kill, timeless
 from tiny import SOURCE
 
+from clearhead.alignment.answers import Answer, Prompt
 from clearhead.alignment.health import findings
+from clearhead.alignment.reward import PROCESS
+from clearhead.alignment.scorer import LocalScorer
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.pipeline import layout
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.learn import rounds_of
 from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.rewards import potentials
 from clearhead.pipeline.run import begin_from
 from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_reward, load_tokenizer
 from clearhead.pipeline.summary import report_data
 from clearhead.plain import mismatch
+from clearhead.reasoning.strategy import PartialSolution
 from clearhead.report import render
 from clearhead.training.jsonl_log import JsonlLog, read
 
@@ -100,10 +106,13 @@ from contextlib import nullcontext
 from pathlib import Path
 import torch
 from clearhead.pipeline.align import align_stage
+from clearhead.pipeline.rewards import potentials
 from clearhead.pipeline.rundir import RunDir
+from clearhead.pipeline.stages import load_reward, load_tokenizer
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.summary import report_data
 from clearhead.plain import mismatch
+from clearhead.reasoning.strategy import PartialSolution
 from clearhead.report import render
 
 quiet = lambda *_: nullcontext(lambda *_: None)
@@ -130,6 +139,33 @@ def test_a_killed_process_goes_on_to_the_same_bits(tiny_run: Path, tmp_path: Pat
     assert alone(killed).wait(timeout=300) == 0
     assert killed.aligned.read_bytes() == whole.aligned.read_bytes()
     assert timeless(killed.log("align")) == timeless(whole.log("align"))
+
+
+def test_shaping_reads_the_process_head_before_every_token(tiny_run: Path, tmp_path: Path) -> None:
+    run = aligned_run(tiny_run, tmp_path / "run", method="ppo", rounds=2, shaping=0.5)
+    align_stage(context_of(run, []))
+    plain = aligned_run(tiny_run, tmp_path / "plain", method="ppo", rounds=2)
+    align_stage(context_of(plain, []))
+    assert run.aligned.read_bytes() != plain.aligned.read_bytes()
+
+    tokenizer, reward = load_tokenizer(run), load_reward(run, torch.device("cpu"))
+    assert reward is not None
+    answers = [Answer(text, tuple(tokenizer.encode(text)), False) for text in ("ab\nb\n", "a\nb")]
+    answers[1] = Answer("a\nb", (*answers[1].tokens, tokenizer.end_id), True)  # type: ignore[arg-type]
+    asked = [Prompt("", (), "letters", "abc")] * 2
+    found = potentials(LocalScorer(reward, tokenizer), tokenizer)(asked, answers)
+    states = [[(), (), (), ("ab",), ("ab",)], [(), (), ("a",), ("a",)]]
+    for potential, known in zip(found, states, strict=True):
+        drafts = [PartialSolution("abc", steps) for steps in known]
+        values = [LocalScorer(reward, tokenizer).values([draft])[0, PROCESS] for draft in drafts]
+        assert potential == pytest.approx(values, abs=1e-6)
+
+
+def test_shaping_without_a_reward_model_is_told(tiny_run: Path, tmp_path: Path) -> None:
+    run = aligned_run(tiny_run, tmp_path / "run", method="ppo", shaping=1.0)
+    run.reward.unlink()
+    with pytest.raises(UserError, match=r"align.shaping = 1.0 asks the reward model, and the run has trained none"):
+        align_stage(context_of(run, []))
 
 
 def test_several_betas_show_how_far_the_reward_model_can_be_pushed(tiny_run: Path, tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ from clearhead.reference.ppo import (
     penalized_reward_vjp,
     ppo_loss,
     ppo_loss_vjp,
+    shaped_reward,
+    shaped_reward_vjp,
 )
 from clearhead.reference.softmax import kl, log_softmax, log_softmax_vjp, softmax
 
@@ -69,6 +71,11 @@ def test_values_and_gradients() -> None:
         last[-1] = 1
         return -beta * (p - q) + score[..., None] * last
 
+    def torch_shaped(r, potential, gamma):
+        later = torch.cat([potential[..., 1:], torch.zeros_like(potential[..., :1])], -1)
+        return r + gamma * later - potential
+
+    check_vjp(shaped_reward, shaped_reward_vjp, LOG_P, LOG_REF, 0.9, peer=torch_shaped)
     check_vjp(penalized_reward, penalized_reward_vjp, GROUP, LOG_P, LOG_REF, 0.3, peer=torch_penalized)
 
 
@@ -82,6 +89,16 @@ def test_any_number_of_batch_axes() -> None:
     grpo = (LOG_P, LOG_OLD, LOG_REF, GROUP, WRITTEN)
     check_batched(lambda *args: grpo_loss(*args, 0.2, 0.3), *grpo)
     check_batched(lambda *args: grpo_loss_vjp(*args[:-1], 0.2, 0.3, args[-1]), *grpo, GROUP[:, 0])
+
+
+def test_shaping_leaves_the_discounted_sum_but_for_a_constant() -> None:
+    """Ng et al. 1999, theorem 1: Σ γ^t F_t = -Φ(s_0), so every answer's return moves by the same amount."""
+    rng = np.random.default_rng(0)
+    reward, potential = rng.normal(size=(2, 5, 7))
+    weight = 0.9 ** np.arange(7)
+    potential[:, 0] = 0.3
+    gap = ((shaped_reward(reward, potential, 0.9) - reward) * weight).sum(-1)
+    close(gap, np.full(5, -0.3))
 
 
 def test_clipping_takes_the_gain_and_leaves_the_loss() -> None:
@@ -181,6 +198,7 @@ def test_without_a_penalty_the_reference_is_not_read() -> None:
     ("call", "message"),
     [
         (lambda: ppo_loss(LOG_P, LOG_OLD, A, -0.1), "epsilon = -0.1"),
+        (lambda: shaped_reward(LOG_P, LOG_REF, 1.5), "gamma = 1.5"),
         (lambda: penalized_reward(GROUP, LOG_P, LOG_REF, -0.1), "beta = -0.1"),
         (lambda: penalized_reward(GROUP, np.zeros((2, 3, 0)), np.zeros((2, 3, 0)), 0.1), "without tokens"),
         (lambda: group_advantages(np.zeros((2, 0))), "at least one"),

@@ -26,6 +26,19 @@ def leave_one_out(rewards: Float[np.ndarray, "N"]) -> Float[np.ndarray, "N"]:
     return centered(rewards) * (len(rewards) / (len(rewards) - 1))
 
 
+def shaped(
+    rewards: Sequence[Float[np.ndarray, "_"]], potentials: Sequence[Float[np.ndarray, "_"]], gamma: float
+) -> list[Float[np.ndarray, "_"]]:
+    """r_t + γ Φ_t+1 - Φ_t of each answer, Φ 0 once it has ended. Ng et al. 1999; reference.ppo.shaped_reward.
+
+    `potentials[i][t]`: of the state in which token t of answer i was drawn.
+    """
+    return [
+        reward + gamma * np.append(potential[1:], 0.0) - potential
+        for reward, potential in zip(rewards, potentials, strict=True)
+    ]
+
+
 def gae(
     rewards: Sequence[Float[np.ndarray, "_"]], values: Sequence[Float[np.ndarray, "_"]], gamma: float, lam: float
 ) -> list[Float[np.ndarray, "_"]]:

@@ -18,13 +18,16 @@ MOST_DRAWS = 4  # times the problems of a round that are tried for groups that t
 Rewards = Callable[[Sequence[Prompt], Sequence[Answer]], Any]
 """(prompts, answers), as many of each -> a number for each pair; what it gives is checked."""
 
+Potential = Callable[[Sequence[Prompt], Sequence[Answer]], list[Float[np.ndarray, "_"]]]
+
 
 @dataclass(frozen=True)
 class Environment:
     """`prompts(first, n)`: n of an endless stream, from number `first` on, the same at every call.
 
     `truth` says what is right where the reward is only a proxy of it; it is told, and nothing learns from it.
-    `search(prompts, seed)` finds answers to prompts that no sample solves.
+    `search(prompts, seed)` finds answers to prompts that no sample solves. `potential(prompts, answers)` says, of each
+    token of each answer, how promising the state was in which it was drawn.
     """
 
     prompts: Callable[[int, int], list[Prompt]]
@@ -32,6 +35,7 @@ class Environment:
     truth: Rewards | None = None
     search: Callable[[Sequence[Prompt], int], list[list[Answer]]] | None = None
     max_tokens: int = UNLIMITED
+    potential: Potential | None = None
 
 
 def checked(rewards: Any, n: int) -> Float[np.ndarray, "N"]:

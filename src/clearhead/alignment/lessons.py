@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from clearhead.alignment.advantages import gae, whitened
+from clearhead.alignment.advantages import gae, shaped, whitened
 from clearhead.alignment.answers import Answer, Group, Prompt, lay_out_numbered
 from clearhead.alignment.dpo import Pair
 from clearhead.alignment.methods import AlignConfig
@@ -21,13 +21,14 @@ B = TypeVar("B")
 
 
 class Readings(NamedTuple):
-    """Of each answer of a round, in order: log p of its tokens under the policy that drew it and under the reference,
-    and the value of the state that each was drawn in, where there is a value head.
+    """Of each answer of a round, in order: log p of its tokens under the policy that drew it and under the reference;
+    of the state that each was drawn in, its value where there is a value head, its potential where rewards are shaped.
     """
 
     log_old: Sequence[Float[np.ndarray, "_"]]
     log_ref: Sequence[Float[np.ndarray, "_"]]
     values: Sequence[Float[np.ndarray, "_"]]
+    potentials: Sequence[Float[np.ndarray, "_"]] = ()
 
 
 class Lesson(NamedTuple):
@@ -58,6 +59,8 @@ def lessons(groups: Sequence[Group], read: Readings, config: AlignConfig, beta: 
         paid = [-beta * gap for gap in gaps]
         for tokens, score in zip(paid, scores, strict=True):
             tokens[-1] += score
+        if read.potentials:
+            paid = shaped(paid, read.potentials, config.gamma)
         raw = gae(paid, read.values, config.gamma, config.lam)
         returns = [advantage + value for advantage, value in zip(raw, read.values, strict=True)]
         advantages = whitened(raw)

@@ -66,6 +66,10 @@ class AlignConfig:
     answers that expert iteration learns from, of one problem. `accumulate`: parts that a step is computed in; 0: as
     many as keep its memory small. `lr` is AdamW's; 0: as the model's size asks for.
 
+    `shaping`: PPO is paid at the end of every step already, by so many times the change in what the reward model's
+    process head thinks of the steps so far. The methods that look at an answer's whole reward have no use for it: the
+    sum of these changes is the same for every answer to a prompt.
+
     `betas`: the same is done with each of these instead of `beta`, from the same start, to see how far a reward model
     can be pushed before it is fooled; the policy that is really right most often on held-out problems is kept.
     """
@@ -87,6 +91,7 @@ class AlignConfig:
     gamma: float = 1.0
     lam: float = 0.95
     value: float = 0.5
+    shaping: float = 0.0
     search: str = "mcts-puct"
     budget: int = 0
     keep: int = 4
@@ -108,7 +113,18 @@ class AlignConfig:
             raise UserError(
                 f"temperature = {self.temperature} must be above 0: answers that are all the same teach nothing"
             )
-        for name in ("target_kl", "clip_low", "value", "budget", "accumulate", "lr", "weight_decay", "clip", "warmup"):
+        for name in (
+            "target_kl",
+            "clip_low",
+            "value",
+            "shaping",
+            "budget",
+            "accumulate",
+            "lr",
+            "weight_decay",
+            "clip",
+            "warmup",
+        ):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UserError(f"{name} = {getattr(self, name)} must be 0 or a positive number")
         for name in ("beta", "clip_high"):
@@ -144,7 +160,7 @@ class AlignConfig:
         """The settings that the method does not look at."""
         if self.method == "none":
             return [field.name for field in fields(self) if field.name != "method"]
-        unread = [] if self.critic else ["gamma", "lam", "value"]
+        unread = [] if self.critic else ["gamma", "lam", "value", "shaping"]
         unread += {
             "policy": ["search", "budget", "keep"],
             "pairs": ["keep", "clip_low", "clip_high", "kl", "target_kl", "betas"],

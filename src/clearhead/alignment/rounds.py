@@ -103,6 +103,11 @@ class Rounds:
         engine = LocalEngine(policy, self.tokenizer, dtype=self.dtype, kv_memory=self.kv_memory)
         drawn = draw_groups(engine, self.environment, config, number, self.seed)
         read, numbers = self._readings(working_copy(policy, self.dtype), drawn.groups)
+        if config.shaping and self.environment.potential:
+            asked = [group.prompt for group in drawn.groups for _ in group.answers]
+            answers = [answer for group in drawn.groups for answer in group.answers]
+            values = self.environment.potential(asked, answers)
+            read = read._replace(potentials=[config.shaping * value for value in values])
         rng = random.Random(f"{self.seed}/{number}")
         batches: list[Any]
         if config.learns.learns == "policy":

@@ -5,13 +5,14 @@ The training problems of its tasks; the task's checker, the reward model, or a f
 
 import random
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from clearhead.alignment.answers import Answer, Prompt
-from clearhead.alignment.environment import Environment, Rewards
+from clearhead.alignment.environment import Environment, Potential, Rewards
 from clearhead.alignment.methods import AlignConfig
 from clearhead.alignment.policy_gradient import policy_of
 from clearhead.alignment.reward import OUTCOME, PROCESS
@@ -27,7 +28,7 @@ from clearhead.reasoning.strategy import PartialSolution
 from clearhead.tasks.task import Task
 from clearhead.tasks.userfile import UserFile
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.prompt_format import IN_CONTEXT, IN_STEPS, Form, join_steps, solution_tokens
+from clearhead.text.prompt_format import IN_CONTEXT, IN_STEPS, STEP_END, Form, join_steps, solution_tokens, split_steps
 from clearhead.text.protocol import Tokenizer
 
 HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
@@ -69,19 +70,23 @@ def environment(
         return [found[prompt] for prompt in prompts]
 
     searches = config.learns.learns != "policy"
-    reward = load_reward(context.run, context.device) if config.reward in HEADS or searches else None
+    scores = config.reward in HEADS or config.shaping > 0
+    reward = load_reward(context.run, context.device) if scores or searches else None
     scorer = None if reward is None else LocalScorer(reward, tokenizer, kv_memory=recipe.kv_part(HOLDERS))
     if searches:
         known([config.search], has_reward_model=scorer is not None, measured=False)
-    if config.reward == "checker":
-        return Environment(
-            lambda first, n: [prompt(first + i) for i in range(n)], check, None, search if searches else None, longest
-        )
-    in_head = config.reward in HEADS
-    given = of_model(scorer, HEADS[config.reward], form) if in_head else of_file(config.reward, form)
+    checks = config.reward == "checker"
+    if checks:
+        given = check
+    elif config.reward in HEADS:
+        given = of_model(trained(scorer, "reward", config.reward), HEADS[config.reward], form)
+    else:
+        given = of_file(config.reward, form)
     return Environment(
-        lambda first, n: [prompt(first + i) for i in range(n)], given, check, search if searches else None, longest
-    )
+        lambda first, n: [prompt(first + i) for i in range(n)], given, None if checks else check,
+        search if searches else None, longest,
+        potentials(trained(scorer, "shaping", config.shaping), tokenizer, form) if config.shaping else None,
+    )  # fmt: skip
 
 
 def most(recipe: Recipe, form: Form = IN_STEPS) -> int:
@@ -109,10 +114,18 @@ def is_right(task: Task, problem: str, answer: Answer, form: Form = IN_STEPS) ->
     return found is not None and task.check(problem, found)
 
 
-def of_model(scorer: LocalScorer | None, head: int, form: Form = IN_STEPS) -> Rewards:
-    """What a head of the reward model thinks of a finished answer; 0 for one that does not end."""
+def trained(scorer: LocalScorer | None, name: str, value: object) -> LocalScorer:
+    """The run's reward model, which the setting `name` asks for."""
     if scorer is None:
-        raise UserError("align.reward names the reward model, and the run has trained none; take reward = 'checker'")
+        raise UserError(
+            f"align.{name} = {value!r} asks the reward model, and the run has trained none; leave it out, "
+            "or set reward.steps"
+        )
+    return scorer
+
+
+def of_model(scorer: LocalScorer, head: int, form: Form = IN_STEPS) -> Rewards:
+    """What a head of the reward model thinks of a finished answer; 0 for one that does not end."""
 
     def reward(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[float]:
         drafts = [PartialSolution(p.problem, form.steps(a.text), True) for p, a in zip(prompts, answers, strict=True)]
@@ -121,6 +134,26 @@ def of_model(scorer: LocalScorer | None, head: int, form: Form = IN_STEPS) -> Re
         return np.where([answer.done for answer in answers], values, 0.0).tolist()
 
     return reward
+
+
+def potentials(scorer: LocalScorer, tokenizer: Tokenizer, form: Form = IN_STEPS) -> Potential:
+    """What the process head thinks of the whole steps before each token of an answer."""
+    ends = cache(lambda token: tokenizer.decode([token]).count(STEP_END))
+
+    def potential(prompts: Sequence[Prompt], answers: Sequence[Answer]) -> list[np.ndarray]:
+        states, known = [], []  # of each answer: the states after 0, 1, ... steps, and how many of them a token knows
+        for prompt, answer in zip(prompts, answers, strict=True):
+            steps_before = np.cumsum([0, *map(ends, answer.tokens[:-1])])
+            lines = split_steps(answer.text)
+            paths = [(), *(form.steps(join_steps(lines[:n])) for n in range(1, steps_before[-1] + 1))]
+            states.append([PartialSolution(prompt.problem, path) for path in paths])
+            known.append(steps_before)
+        values = scorer.values([state for of_answer in states for state in of_answer])[:, PROCESS]
+        scorer.forget(list({prompt.problem for prompt in prompts}))
+        split = np.split(values, np.cumsum([len(of_answer) for of_answer in states])[:-1])
+        return [value[steps_before] for value, steps_before in zip(split, known, strict=True)]
+
+    return potential
 
 
 def of_file(name: str, form: Form = IN_STEPS) -> Rewards:

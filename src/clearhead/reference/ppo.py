@@ -127,6 +127,31 @@ def penalized_reward_vjp(
     return dr[..., -1], -beta * dr, beta * dr
 
 
+def shaped_reward(reward: Float[Array, "*B T"], potential: Float[Array, "*B T"], gamma: float) -> Float[Array, "*B T"]:
+    """r_t + γ Φ(s_t+1) - Φ(s_t), Φ 0 once the text has ended: what is good is paid for as soon as it is written.
+
+    The discounted sum is that of r less Φ(s_0), whatever is written, so that no policy becomes better than another by
+    it; and a method that looks at an answer's whole reward alone learns nothing from it.
+
+    >>> shaped_reward(np.array([0.0, 0.0, 1.0]), np.array([0.5, 0.25, 0.75]), 1.0).tolist()
+    [-0.25, 0.5, 0.25]
+
+    O(T). Ng et al. 1999, theorem 1. ValueError: γ outside 0 to 1.
+    """
+    if not 0 <= gamma <= 1:
+        raise ValueError(f"gamma = {gamma} must be 0 to 1")
+    later = np.concatenate([potential[..., 1:], np.zeros_like(potential[..., :1])], -1)
+    return reward + gamma * later - potential
+
+
+def shaped_reward_vjp(
+    reward: Float[Array, "*B T"], potential: Float[Array, "*B T"], gamma: float, dr: Float[Array, "*B T"]
+) -> tuple[Float[Array, "*B T"], Float[Array, "*B T"]]:
+    """(dr, γ dr_t-1 - dr_t)."""
+    earlier = np.concatenate([np.zeros_like(dr[..., :1]), dr[..., :-1]], -1)
+    return dr, gamma * earlier - dr
+
+
 def group_advantages(reward: Float[Array, "*B N"], ddof: int = 0, epsilon: float = 0.0) -> Float[Array, "*B N"]:
     """Â_i = (r_i - mean r) / (std r + ε) over the N answers to one question; 0 where all are worth the same.
 
