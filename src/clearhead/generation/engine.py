@@ -17,8 +17,9 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.constraint import Grammar
 from clearhead.generation.contiguous import ContiguousBackend
-from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
 from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
 from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
@@ -32,6 +33,7 @@ from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
 CACHED = 1 << 18  # logits that stay in a core's cache with all that filters make of them
+GRAMMARS = 256  # that are remembered
 SEED_BITS = (1 << 64) - 1
 
 
@@ -55,6 +57,7 @@ class Engine:
         self._waiting: deque[RequestGroup] = deque()
         self._running: dict[int, RequestGroup] = {}
         self._ended: list[int] = []  # sequences of the samples that ended in the last step
+        self._grammars: dict[Constraint, Grammar] = {}
         self._rules: dict[tuple[str, ...], StopRule] = {}
         self._added = 0
 
@@ -72,7 +75,8 @@ class Engine:
         self.check(request)
         rule, filters = self.rule(request.stop), replace(request.sampling, max_tokens=1)
         account = self._account if account is None else account
-        group = RequestGroup(self._added, request, self._new(request), filters, rule, account, at)
+        grammar = self.grammar(request.constraint) if request.constraint else None
+        group = RequestGroup(self._added, request, self._new(request), filters, rule, account, at, grammar)
         self._waiting.append(group)
         self._added += 1
         return group.id
@@ -85,7 +89,13 @@ class Engine:
                 f"the prompt is {length} tokens long, but the model's context is {context}, and what it writes must "
                 f"fit too; shorten the prompt by {length - context + 1} tokens or more"
             )
-        self.backend.check(length, request.beams or request.n, self._new(request))
+        new = self._new(request)
+        self.backend.check(length, request.beams or request.n, new)
+        if request.constraint and (shortest := self.grammar(request.constraint).shortest or 0) > new:
+            raise UserError(
+                f"the shortest text that the constraint allows has {shortest} tokens, but only {new} may be written; "
+                f"raise max_tokens, or shorten the prompt"
+            )
 
     def _new(self, request: Request) -> int:
         """Tokens that it may write."""
@@ -165,17 +175,22 @@ class Engine:
         beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
         for start, logits in self._logits(unique):
             log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
-            kinds: dict[SamplingParams, list[int]] = {}
+            kinds: dict[tuple[SamplingParams, bool], list[int]] = {}
             for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
                 group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
-                    ahead = candidates(logits[line], self.banned, rows[row].log_p, group.request.beams)
+                    ahead = candidates(logits[line], self._barred(rows[row]), rows[row].log_p, group.request.beams)
                     beams[row] = ahead, log_p[line]
                 else:
-                    kinds.setdefault(group.filters, []).append(row)
-            for filters, some in kinds.items():
-                lines = row_of[some] - start
-                ids = self._draw(allowed, lines, [rows[row] for row in some], filters)
+                    kinds.setdefault((group.filters, group.grammar is not None), []).append(row)
+            for (filters, constrained), some in kinds.items():
+                lines, samples = row_of[some] - start, [rows[row] for row in some]
+                if constrained:  # rows of one text may differ in what they are allowed
+                    barred = torch.stack([self._barred(sample) for sample in samples])
+                    of_rows = logits[torch.from_numpy(lines).to(logits.device)].masked_fill(barred, float("-inf"))
+                    ids = _completed(self._draw(of_rows, np.arange(len(some)), samples, filters), samples)
+                else:
+                    ids = self._draw(allowed, lines, samples, filters)
                 show = [rows[row].group.request.top_logprobs for row in some]
                 drawn.update(zip(some, with_logprobs(log_p, lines, ids, show), strict=True))
 
@@ -189,6 +204,15 @@ class Engine:
                     tokens.append(with_logprob(beams[of[i]][1], token, group.request.top_logprobs))
                     total.append(text_log_p)
         return parents, tokens, total
+
+    def _barred(self, sample: Sample) -> Bool[Tensor, "V"]:
+        """The tokens that cannot follow a text."""
+        if sample.matcher is None:
+            return self.banned
+        allowed = sample.matcher.mask()
+        barred = self.banned.clone()
+        barred[: len(allowed)] |= torch.from_numpy(~allowed).to(barred.device)
+        return barred
 
     def _logits(self, seqs: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
         """The logits after the sequences, a few lines at a time, and which line is the first of them."""
@@ -279,9 +303,11 @@ class Engine:
             group = sample.group
             if sample.ids[-1] in self.tokenizer.end_ids:
                 found[i] = "end"
+            elif sample.matcher is not None and sample.matcher.complete:
+                found[i] = "complete"
             elif group.steps == group.new:
                 found[i] = "tokens" if group.new == group.request.sampling.max_tokens else "context"
-            if found[i] != "end" and group.rule.strings:
+            if found[i] not in ("end", "complete") and group.rule.strings:
                 rules.setdefault(group.rule, []).append(i)
         for rule, some in rules.items():
             may = rule.may_complete(np.array([samples[i].ids[-1] for i in some]))
@@ -294,6 +320,14 @@ class Engine:
         """What a sample says: without the end, and up to a stop string."""
         text = decoder_after(self.tokenizer)(ids[: len(ids) - (finish == "end")])
         return text[: self.rule(stop).find(text)] if finish == "stop" else text
+
+    def grammar(self, constraint: Constraint) -> Grammar:
+        """A constraint in the tokenizer's tokens; one for all requests that have it."""
+        if constraint not in self._grammars:
+            if len(self._grammars) >= GRAMMARS:
+                self._grammars.clear()
+            self._grammars[constraint] = Grammar(constraint, self.tokenizer)
+        return self._grammars[constraint]
 
     def rule(self, stop: tuple[str, ...]) -> StopRule:
         """Where these strings end a text; one rule for all that have them, which remembers the tokens it has met."""
@@ -316,8 +350,20 @@ def grown(sample: Sample, token: Token, log_p: float, seq: int) -> Sample:
     if not sample.group.request.beams:
         sample.ids.append(token.id)
         sample.seq = seq
+        if sample.matcher is not None:
+            sample.matcher.consume(token.id)
         return sample
-    return Sample(sample.group, 0, seq, [*sample.ids, token.id], [*sample.tokens, token], log_p)
+    matcher = sample.matcher and sample.matcher.after(token.id)
+    return Sample(sample.group, 0, seq, [*sample.ids, token.id], [*sample.tokens, token], log_p, matcher)
+
+
+def _completed(ids: Int[Tensor, "N"], samples: Sequence[Sample]) -> Int[Tensor, "N"]:
+    """The tokens drawn, or others where these would leave no room to complete what the constraint asks for."""
+    taken = []
+    for token, sample in zip(ids.tolist(), samples, strict=True):
+        assert sample.matcher is not None
+        taken.append(sample.matcher.completable(token, sample.group.new - sample.group.steps - 1))
+    return torch.tensor(taken, device=ids.device)
 
 
 def distinct(

@@ -3,11 +3,13 @@
 Deliberately not here: how any of it is computed (engine.py), and torch. Texts go in and out, never tokens.
 """
 
+import json
 import math
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 from clearhead.errors import UserError
 
@@ -50,6 +52,33 @@ class SamplingParams:
 
 
 GREEDY = SamplingParams(temperature=0.0)
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`text` is a JSON schema, a regular expression in Rust's syntax, or a grammar in llguidance's Lark.
+
+    A JSON text is written as `json.dumps` writes it, its keys in the schema's order.
+    """
+
+    kind: Literal["json-schema", "regex", "lark"]
+    text: str
+
+
+def json_schema(schema: Mapping[str, Any]) -> Constraint:
+    return Constraint("json-schema", json.dumps(schema))
+
+
+def choices(texts: Iterable[str]) -> Constraint:
+    """One of the texts, word for word.
+
+    >>> choices(["yes", "no?"])
+    Constraint(kind='regex', text='yes|no\\\\?')
+    """
+    found = list(texts)
+    if not found or "" in found:
+        raise UserError(f"{found} leaves nothing to choose; give at least one text, and no empty one")
+    return Constraint("regex", "|".join(re.escape(text) for text in found))
 
 
 @dataclass(frozen=True)
@@ -144,9 +173,11 @@ class LanguageModel(Protocol):
         sampling: SamplingParams,
         seeds: Sequence[int],
         stop: str | None = "\n",
+        constraint: Constraint | None = None,
     ) -> list[list[Continuation]]:
         """n samples for each node, in order, each up to `stop`, the end of the text or a limit.
 
+        With a constraint each is a text that it allows, complete where its limit leaves room for that.
         Equal samples share a node. A sample depends on its node, its seed and its index alone, not on the other rows.
         """
         ...

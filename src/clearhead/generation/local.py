@@ -13,7 +13,7 @@ from jaxtyping import Int
 from clearhead.errors import UserError
 from clearhead.generation.backend import in_halves
 from clearhead.generation.engine import Engine, finite
-from clearhead.generation.language_model import Continuation, SamplingParams, Usage
+from clearhead.generation.language_model import Constraint, Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import NodeRef, Nodes
 from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
@@ -93,6 +93,7 @@ class LocalEngine:
         sampling: SamplingParams,
         seeds: Sequence[int],
         stop: str | tuple[str, ...] | None = "\n",
+        constraint: Constraint | None = None,
     ) -> list[list[Continuation]]:
         """n samples for each node, in order; several stop strings may be given.
 
@@ -110,7 +111,7 @@ class LocalEngine:
             for entry, (ref, seed) in enumerate(zip(refs, seeds, strict=True)):
                 ids = self.trie.tokens(ref.slot).tolist()
                 if len(ids) < self.max_positions:
-                    request = Request(ids, sampling, seed, stops, n)
+                    request = Request(ids, sampling, seed, stops, n, constraint=constraint)
                     entry_of[self.engine.add(request, at=ref.slot, account=ref.tree)] = entry
                 else:
                     for sample in range(n):

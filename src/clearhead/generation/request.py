@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from clearhead.errors import UserError
 from clearhead.generation.beam import Hypothesis
-from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.constraint import Grammar, Matcher
+from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.sampling import Token
 from clearhead.generation.stopping import FinishReason, StopRule
 
@@ -19,7 +20,7 @@ class Request:
     """n samples after one prompt, or with `beams` the n likeliest texts that beam search finds.
 
     `top_logprobs`: how many of the likeliest tokens are told at each position. With beams, nothing is drawn: only
-    `max_tokens` counts of the sampling.
+    `max_tokens` counts of the sampling. Every text is one that the `constraint` allows.
     """
 
     prompt_ids: Sequence[int]
@@ -30,6 +31,7 @@ class Request:
     top_logprobs: int = 0
     beams: int = 0
     length_penalty: float = 0.0
+    constraint: Constraint | None = None
 
     def __post_init__(self) -> None:
         if not len(self.prompt_ids):
@@ -68,6 +70,7 @@ class Sample:
     ids: list[int] = field(default_factory=list)
     tokens: list[Token] = field(default_factory=list)  # of a beam, whose texts are told when the search is over
     log_p: float = 0.0  # of a beam
+    matcher: Matcher | None = None  # where it stands in its constraint
 
 
 @dataclass(eq=False)
@@ -81,6 +84,7 @@ class RequestGroup:
     rule: StopRule
     account: int
     at: int | None
+    grammar: Grammar | None = None
     samples: list[Sample] = field(default_factory=list)
     steps: int = 0
     found: list[Hypothesis] = field(default_factory=list)  # by beams: the best texts that ended
@@ -101,4 +105,5 @@ class RequestGroup:
         return len(self.request.prompt_ids) + self.steps
 
     def begin(self, seq: int) -> None:
-        self.samples = [Sample(self, index, seq) for index in range(self.width)]
+        matchers = [self.grammar.begin() if self.grammar else None for _ in range(self.width)]
+        self.samples = [Sample(self, index, seq, matcher=matcher) for index, matcher in enumerate(matchers)]

@@ -9,8 +9,10 @@ from jaxtyping import Bool, Int
 from clearhead.errors import UserError
 from clearhead.text.protocol import Tokenizer
 
-FinishReason = Literal["end", "stop", "tokens", "context"]
-"""The model's own end, a stop string, the number of tokens asked for, or the model's context."""
+FinishReason = Literal["end", "stop", "complete", "tokens", "context"]
+"""The model's own end, a stop string, a constraint with nothing left to write, the number of tokens asked for, or the
+model's context.
+"""
 
 UNFINISHED = "\ufffd"  # what a decoder writes for a character whose bytes are not all there yet
 
