@@ -37,7 +37,7 @@ def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
     create(tmp_path / "run", RECIPE, {})
     assert reopen(tmp_path / "run", RECIPE).path == tmp_path / "run"
     other = parse({"name": "x", "tasks": {"game24": {}}, "pretrain": {"steps": 77}})
-    with pytest.raises(UserError, match=r"pretrain.steps: 600 then, 77 now"):
+    with pytest.raises(UserError, match=r"pretrain.steps: 1800 then, 77 now"):
         reopen(tmp_path / "run", other)
     with pytest.raises(UserError, match="not a run"):
         reopen(tmp_path / "elsewhere", RECIPE)

@@ -95,5 +95,5 @@ def memorizing_line(label: str, numbers: Mapping[str, Any], rows: int) -> str:
     return (
         f"{label}: step {numbers['step']}: it memorizes its {rows:,} rows: {numbers['seen_first_try']:.0%} of "
         f"training problems at first try, {numbers['first_try']:.0%} of held-out ones; more rows or a generator help "
-        "most, then a smaller model, a higher model.dropout and fewer steps"
+        "most, then a higher model.dropout or a smaller model"
     )

@@ -211,7 +211,7 @@ FOR_TASKS: dict[str, dict[str, Any]] = {  # what the sections of training say th
         "eval_every": 50, "save_every": 50,
     },
 }  # fmt: skip
-UNTIL_LEARNED = {"steps": 600, "keep_best": "first_try", "patience": 4, "goal": 0.99}  # without a number of steps
+UNTIL_LEARNED = {"steps": 1800, "keep_best": "first_try", "patience": 4, "goal": 0.99}  # without a number of steps
 _TUNED = {"batch_size": 0, "seq_len": 0, "optimizer": "adamw", "weight_decay": 0.0, "warmup": 10, "compile": "off"}
 FOR_BASE: dict[str, dict[str, Any]] = {  # the same of a run that starts from a checkpoint
     "pretrain": {**_TUNED, "eval_every": 25, "save_every": 25},
