@@ -40,7 +40,7 @@ def test_the_run_learns_to_search_and_the_strategy_asks_it(tiny_run: Path, tmp_p
     rounds = [event for event in read(run.log("in_context_align")) if event["kind"] == "round"]
     assert len(rounds) == 2 and rounds[0]["kl"] == pytest.approx(0, abs=1e-3), "the first answers are its own"
 
-    models = load_models(run, torch.device("cpu"), None)
+    models = load_models(run, context_of(run, []).tasks(), torch.device("cpu"), None)
     assert models.searcher is not None and models.searcher.max_positions == 192
     task = context_of(run, []).tasks()["letters"]
     context = strategy_context(models, task, run.recipe().search)
@@ -58,8 +58,9 @@ def test_without_steps_there_is_none_and_the_strategy_says_so(tiny_run: Path, tm
     run = searching_run(tiny_run, tmp_path / "run", in_context={"steps": 0})
     in_context_stage(context_of(run, []))
     assert not run.searcher.exists()
+    tasks = context_of(run, []).tasks()
     context = strategy_context(
-        load_models(run, torch.device("cpu"), None), context_of(run, []).tasks()["letters"], run.recipe().search
+        load_models(run, tasks, torch.device("cpu"), None), tasks["letters"], run.recipe().search
     )
     with pytest.raises(UserError, match=r"in_context\.steps"):
         known_to(context, ["in-context"])

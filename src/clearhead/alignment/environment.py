@@ -11,6 +11,7 @@ from jaxtyping import Float
 from clearhead.alignment.answers import Answer, Group, Prompt, draw
 from clearhead.alignment.methods import AlignConfig
 from clearhead.errors import UserError
+from clearhead.generation.calls import Calls
 from clearhead.generation.language_model import UNLIMITED, SamplingParams
 from clearhead.generation.local import LocalEngine
 
@@ -27,7 +28,7 @@ class Environment:
 
     `truth` says what is right where the reward is only a proxy of it; it is told, and nothing learns from it.
     `search(prompts, seed)` finds answers to prompts that no sample solves. `potential(prompts, answers)` says, of each
-    token of each answer, how promising the state was in which it was drawn.
+    token of each answer, how promising the state was in which it was drawn. `calls`: the tools that answers may call.
     """
 
     prompts: Callable[[int, int], list[Prompt]]
@@ -36,6 +37,7 @@ class Environment:
     search: Callable[[Sequence[Prompt], int], list[list[Answer]]] | None = None
     max_tokens: int = UNLIMITED
     potential: Potential | None = None
+    calls: Calls | None = None
 
 
 def checked(rewards: Any, n: int) -> Float[np.ndarray, "N"]:

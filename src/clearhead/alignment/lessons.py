@@ -44,7 +44,7 @@ class Lesson(NamedTuple):
 
 def documents(groups: Sequence[Group]) -> list[Document]:
     """Every answer of every group behind its prompt."""
-    return [Document(group.prompt.tokens, answer.tokens) for group in groups for answer in group.answers]
+    return [answer.after(group.prompt) for group in groups for answer in group.answers]
 
 
 def lessons(groups: Sequence[Group], read: Readings, config: AlignConfig, beta: float) -> list[Lesson]:
@@ -84,7 +84,7 @@ def policy_batch(
     laid_out = lay_out_numbered([lesson.document for lesson in part], length)
     counts = np.array([lesson.times for lesson in step], float)
     answers = max(1.0, counts.sum())
-    tokens = max(1.0, float(counts @ np.array([len(lesson.document.solution) for lesson in step], float)))
+    tokens = max(1.0, float(counts @ np.array([lesson.document.learned for lesson in step], float)))
     share: Mapping[str, Callable[[int], float]] = {
         "answer": lambda n: 1 / (answers * n),
         "token": lambda n: 1 / tokens,
@@ -92,7 +92,7 @@ def policy_batch(
         "sum": lambda n: 1 / answers,
     }
     weigh, parts = share[config.learns.weighs], config.accumulate  # a step is the mean of its parts
-    sizes = [len(lesson.document.solution) for lesson in part]
+    sizes = [lesson.document.learned for lesson in part]
     weights = [np.full(n, parts * lesson.times * weigh(n)) for n, lesson in zip(sizes, part, strict=True)]
 
     def rows(name: str) -> Float[np.ndarray, "B T"]:
@@ -128,7 +128,7 @@ def finds(groups: Sequence[Group], searched: Mapping[Prompt, Sequence[Answer]], 
     for group in groups:
         right = [answer for answer, reward in zip(group.answers, group.rewards, strict=True) if reward > 0]
         distinct = list(dict.fromkeys([*right, *searched.get(group.prompt, ())]))
-        found += [Document(group.prompt.tokens, answer.tokens) for answer in distinct[:keep]]
+        found += [answer.after(group.prompt) for answer in distinct[:keep]]
     return found
 
 

@@ -100,7 +100,9 @@ class Rounds:
     def _make(self, number: int) -> list[Any]:
         config, beta = self.config, self.beta()
         policy = policy_of(self.model)
-        engine = LocalEngine(policy, self.tokenizer, dtype=self.dtype, kv_memory=self.kv_memory)
+        engine = LocalEngine(
+            policy, self.tokenizer, dtype=self.dtype, kv_memory=self.kv_memory, tools=self.environment.calls
+        )
         drawn = draw_groups(engine, self.environment, config, number, self.seed)
         read, numbers = self._readings(working_copy(policy, self.dtype), drawn.groups)
         if config.shaping and self.environment.potential:
@@ -156,7 +158,7 @@ class Rounds:
         each = {name: laid_out.by_document(np.concatenate(found), every) for name, found in rows.items() if found}
         gaps = [q - p for p, q in zip(each["log_p"], each["log_ref"], strict=True)]
         kl = float(sum((np.expm1(gap) - gap).sum() for gap in gaps))  # k3: never negative, and on average the KL
-        answers, tokens = max(1, len(every)), max(1, sum(len(document.solution) for document in every))
+        answers, tokens = max(1, len(every)), max(1, sum(document.learned for document in every))
         entropy = float(sum(found.sum() for found in each["entropy"])) / tokens
         numbers = {"kl": kl / answers, "kl_token": kl / tokens, "entropy": entropy}
         return Readings(each["log_p"], each["log_ref"], each.get("values", [])), numbers

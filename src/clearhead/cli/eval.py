@@ -83,7 +83,7 @@ def command(
         task = compare.with_labels(task, data, parse_columns(columns) if columns else {}, skip_bad)
     many = limit or (MOST if file or data else compare.TEST_PROBLEMS)
     problems = compare.chosen_problems(task, file, many, recipe.seed)
-    models = load_models(run, choose_device(device), recipe.kv_bytes if kv_memory is None else kv_memory)
+    models = load_models(run, {name: task}, choose_device(device), recipe.kv_bytes if kv_memory is None else kv_memory)
     named = [part.strip() for part in (strategies or "").split(",") if part.strip()]
     context = run_strategy_context(run, name, task, models, search)
     chosen = named or compare.usual(context)

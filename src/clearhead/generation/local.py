@@ -11,7 +11,9 @@ import torch
 from jaxtyping import Int
 
 from clearhead.errors import UserError
+from clearhead.generation import calls
 from clearhead.generation.backend import in_halves
+from clearhead.generation.calls import Calls, Row
 from clearhead.generation.engine import Engine, finite
 from clearhead.generation.language_model import Constraint, Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import NodeRef, Nodes
@@ -36,8 +38,9 @@ class LocalEngine:
         dtype: torch.dtype | None = None,
         kv_memory: int | None = None,
         max_batch_tokens: int = 4096,
+        tools: Calls | None = None,
     ) -> None:
-        self.tokenizer = tokenizer
+        self.tokenizer, self.calls = tokenizer, tools
         self.max_positions = decoder.config.max_positions
         self.backend = TrieBackend(decoder, dtype, kv_memory, max_batch_tokens)
         self.engine = Engine(self.backend, tokenizer)
@@ -99,19 +102,29 @@ class LocalEngine:
 
         With one seed, a text that is sampled in several steps is the text that it would have been in one.
         """
-        refs, stops = self._unfinished(nodes), () if stop is None else (stop,) if isinstance(stop, str) else stop
+        stops = () if stop is None else (stop,) if isinstance(stop, str) else stop
         if n < 1:
             raise UserError(f"n = {n} samples cannot be drawn; n must be at least 1")
         if len(seeds) != len(nodes):
             raise UserError(f"{len(nodes)} nodes need as many seeds, not {len(seeds)}")
+        rows = [Row(node, sampling, seed) for node, seed in zip(nodes, seeds, strict=True)]
+        if self.calls is None or constraint is not None:
+            return self.draw(rows, n, stops, constraint)
+        return calls.extend(self, self.calls, rows, n, stops)
+
+    def draw(
+        self, rows: Sequence[Row], n: int, stops: tuple[str, ...], constraint: Constraint | None = None
+    ) -> list[list[Continuation]]:
+        """n samples of each row, without tools."""
+        refs = self._unfinished([row.node for row in rows])
         entry_of: dict[int, int] = {}
         drawn: defaultdict[tuple[int, int], list[Token]] = defaultdict(list)
         texts: dict[tuple[int, int], Continuation] = {}
         try:
-            for entry, (ref, seed) in enumerate(zip(refs, seeds, strict=True)):
+            for entry, (ref, row) in enumerate(zip(refs, rows, strict=True)):
                 ids = self.trie.tokens(ref.slot).tolist()
                 if len(ids) < self.max_positions:
-                    request = Request(ids, sampling, seed, stops, n, constraint=constraint)
+                    request = Request(ids, row.sampling, row.seed, stops, n, constraint=constraint)
                     entry_of[self.engine.add(request, at=ref.slot, account=ref.tree)] = entry
                 else:
                     for sample in range(n):
@@ -131,7 +144,21 @@ class LocalEngine:
         finally:
             self.engine.flush()
             self.backend.forget()  # what nobody refers to is gone, whoever else writes like that
-        return [[texts[entry, sample] for sample in range(n)] for entry in range(len(nodes))]
+        return [[texts[entry, sample] for sample in range(n)] for entry in range(len(rows))]
+
+    def append(self, node: int, text: str) -> tuple[int, int] | None:
+        """The node behind a text that goes on the node's, and its tokens; None where the context has no room for it."""
+        (ref,) = self._unfinished([node])
+        ids = self.tokenizer.encode_after(text)
+        if int(self.trie.depth[ref.slot]) + 1 + len(ids) > self.max_positions:
+            return None
+        self.backend.need(len(ids))
+        (slot,) = self.trie.insert(np.array([ref.slot], np.int32), [ids]).tolist()
+        return self._nodes.acquire([slot], [ref.tree])[0], len(ids)
+
+    def written(self, node: int) -> str:
+        """The whole text of a node, prompt included."""
+        return self.tokenizer.decode(self.tokens(node))
 
     def generate(
         self, prompts: Sequence[str], sampling: SamplingParams, n: int, seeds: Sequence[int]

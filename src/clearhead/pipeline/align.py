@@ -19,6 +19,7 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.context import Context
+from clearhead.pipeline.data import calls_of
 from clearhead.pipeline.learn import KEPT, learn, rounds_of
 from clearhead.pipeline.overoptimization import best_of_betas
 from clearhead.pipeline.recipe import Recipe
@@ -65,7 +66,7 @@ def compared(
         problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
         each = {}
         for key, decoder in (("before", before), ("after", after)):
-            engine = LocalEngine(decoder, tokenizer, kv_memory=recipe.kv_bytes)
+            engine = LocalEngine(decoder, tokenizer, kv_memory=recipe.kv_bytes, tools=calls_of(tasks))
             each[key] = {
                 "greedy": scores(engine, task, problems, SamplingParams(0.0, max_tokens=most(recipe)), 1, recipe.seed),
                 "sampled": scores(

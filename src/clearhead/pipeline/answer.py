@@ -80,7 +80,7 @@ def solver(
     recipe = run.recipe()
     search = with_search(recipe.search, settings)
     tasks = run_tasks(run)
-    models = load_models(run, device, recipe.kv_bytes if kv_memory is None else kv_memory)
+    models = load_models(run, tasks, device, recipe.kv_bytes if kv_memory is None else kv_memory)
     chosen = strategy or usual_strategy(run, models.scorer is not None)
     known([chosen], models.scorer is not None, run.auto.is_file(), models.searcher is not None)
     return Solver(run, tasks, models, search, chosen, budget, seed)

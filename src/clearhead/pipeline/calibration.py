@@ -117,7 +117,8 @@ def handfuls(problems: Sequence[T]) -> list[Sequence[T]]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[dict[str, Task], Models, Recipe]:
     run = RunDir(path)
-    return run_tasks(run), workers_models(run, torch.device(device)), run.recipe()
+    tasks = run_tasks(run)
+    return tasks, workers_models(run, tasks, torch.device(device)), run.recipe()
 
 
 def merged(pieces: Iterable[Mapping[str, Mapping[str, list[float]]]]) -> dict[str, dict[int, list[float]]]:

@@ -2,20 +2,29 @@
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clearhead.errors import UserError
+from clearhead.generation.calls import Calls
 from clearhead.pipeline import trust
 from clearhead.pipeline.recipe import Recipe, TaskConfig
 from clearhead.pipeline.rundir import RunDir
 from clearhead.tasks.drawn import KeepsDrawn
 from clearhead.tasks.pieces import in_pieces
-from clearhead.tasks.task import Task
+from clearhead.tasks.task import CALL_END, Task, UsesTools
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.packing import Document
-from clearhead.text.prompt_format import direct_prompt, join_steps, solution_tokens, steps_prompt
+from clearhead.text.prompt_format import (
+    ASK_STEPS,
+    STEP_END,
+    direct_prompt,
+    given_tokens,
+    join_steps,
+    solution_tokens,
+    steps_prompt,
+)
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.tokenizer import PAD
 
@@ -27,10 +36,11 @@ WORD = re.compile(r"[^\W\d_]+")
 
 @dataclass(frozen=True)
 class Solved:
-    """A problem with one way of solving it, or with its bare answer."""
+    """A problem with one way of solving it, or with its bare answer. `calls`: tools gave some of the solution."""
 
     prompt: str
     solution: str
+    calls: bool = False
 
 
 @dataclass
@@ -53,7 +63,7 @@ class Source:
                     f"task {task.name}: its own solution of {problem!r} arrives at no answer; mend the task"
                 )
             return Solved(direct_prompt(problem), answer)
-        return Solved(steps_prompt(problem), join_steps(steps))
+        return Solved(steps_prompt(problem), join_steps(steps), isinstance(task, UsesTools))
 
 
 def part_of(whole: Source, share: float) -> Source:
@@ -91,7 +101,7 @@ def hidden(document: Document, share: float, rng: random.Random, unread: int = P
         return document
     chance = rng.random()
     problem = [unread if rng.random() < chance else token for token in document.prompt[:-1]]
-    return Document([*problem, document.prompt[-1]], document.solution)
+    return document._replace(prompt=[*problem, document.prompt[-1]])
 
 
 def respell(solved: Solved, rng: random.Random) -> Solved:
@@ -109,7 +119,7 @@ def respell(solved: Solved, rng: random.Random) -> Solved:
     at = rng.randrange(len(word))
     strange = word[:at] + chr(rng.randrange(*rng.choice(STRANGE))) + word[at + 1 :]
     whole = re.compile(rf"(?<![^\W\d_]){word}(?![^\W\d_])")
-    return Solved(whole.sub(strange, solved.prompt), whole.sub(strange, solved.solution))
+    return Solved(whole.sub(strange, solved.prompt), whole.sub(strange, solved.solution), solved.calls)
 
 
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
@@ -141,6 +151,21 @@ def encode(tokenizer: Tokenizer, solved: Solved) -> Document:
 
     >>> from clearhead.text.tokenizer import CharTokenizer
     >>> encode(CharTokenizer("+1=2\\n"), Solved("1+1\\n", "=2"))
-    Document(prompt=[3, 2, 3, 6], solution=[4, 5, 1])
+    Document(prompt=[3, 2, 3, 6], solution=[4, 5, 1], given=())
     """
-    return Document(prompt_tokens(tokenizer, solved.prompt), solution_tokens(tokenizer, solved.solution))
+    solution = solution_tokens(tokenizer, solved.solution)
+    given = given_tokens(tokenizer, solution, CALL_END) if solved.calls else ()
+    return Document(prompt_tokens(tokenizer, solved.prompt), solution, given)
+
+
+def calls_of(tasks: Mapping[str, Task]) -> Calls | None:
+    """What the tools of the tasks give while a model writes; None where no task has any."""
+    users = [task for task in tasks.values() if isinstance(task, UsesTools)]
+
+    def respond(text: str) -> str | None:
+        problem, _, solution = text.partition(ASK_STEPS)
+        call = solution.rpartition(STEP_END)[2].removesuffix(CALL_END)
+        found = (task.respond(problem, call) for task in users)
+        return next((result for result in found if result is not None), None)
+
+    return Calls(CALL_END, respond) if users else None

@@ -22,7 +22,7 @@ from clearhead.generation.local import LocalEngine
 from clearhead.models.attention_weights import attention_weights
 from clearhead.pipeline import layout, tokens
 from clearhead.pipeline.context import Context
-from clearhead.pipeline.data import run_tasks
+from clearhead.pipeline.data import calls_of, run_tasks
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import Models, load_policy, load_tokenizer, run_strategy_context, workers_models
@@ -103,7 +103,8 @@ def work(path: Path, device: str, job: MeasureJob) -> dict[str, Any]:
 @lru_cache(maxsize=1)
 def _models(path: Path, device: str) -> tuple[RunDir, dict[str, Task], Models]:
     run = RunDir(path)
-    return run, run_tasks(run), workers_models(run, torch.device(device))
+    tasks = run_tasks(run)
+    return run, tasks, workers_models(run, tasks, torch.device(device))
 
 
 class EvalJob(NamedTuple):
@@ -328,7 +329,7 @@ def attention_map(run: RunDir, tasks: Mapping[str, Task]) -> dict[str, Any]:
     wanted = next((tree for tree in recipe.report.trees if tree.startswith(f"{name}:")), None)
     few = task.problems("test", 20, recipe.seed)
     problem = task.parse(wanted.partition(":")[2].strip()) if wanted else min(few, key=len)
-    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=recipe.kv_bytes)
+    engine = LocalEngine(decoder, tokenizer, dtype=torch.float32, kv_memory=recipe.kv_bytes, tools=calls_of(tasks))
     text = steps_prompt(problem)
     if engine.fits(text):
         ((written,),) = engine.generate([text], SamplingParams(temperature=0.0, max_tokens=MAPPED), 1, [0])

@@ -19,6 +19,7 @@ from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder
 from clearhead.pipeline.context import Context
+from clearhead.pipeline.data import calls_of
 from clearhead.pipeline.learn import KEPT, learn
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rewards import HOLDERS, environment, most
@@ -69,7 +70,7 @@ def standing(
     found: dict[str, Any] = {}
     for split in ("valid", "test"):
         prompts = asked_of(tasks, tokenizer, split, recipe)
-        engine = LocalEngine(decoder, tokenizer, kv_memory=context.recipe.kv_part(HOLDERS))
+        engine = LocalEngine(decoder, tokenizer, kv_memory=context.recipe.kv_part(HOLDERS), tools=calls_of(tasks))
         seeds = [recipe.seed + i for i in range(len(prompts))]
         answers = draw(engine, prompts, SAMPLES, SamplingParams(max_tokens=most(recipe)), seeds)
         right = np.array(rewarded(truth, prompts, answers))
@@ -123,7 +124,7 @@ def best_of_n(
     recipe, most_n = context.recipe, max(OF_N)
     world = environment(context, context.recipe.align, tasks, tokenizer, reference)
     truth, prompts = world.truth or world.reward, asked_of(tasks, tokenizer, "test", recipe)
-    engine = LocalEngine(reference, tokenizer, kv_memory=context.recipe.kv_part(HOLDERS))
+    engine = LocalEngine(reference, tokenizer, kv_memory=context.recipe.kv_part(HOLDERS), tools=calls_of(tasks))
     seeds = [recipe.seed + 7 + i for i in range(len(prompts))]
     answers = draw(engine, prompts, most_n, SamplingParams(max_tokens=most(recipe)), seeds)
     proxy, right = (np.array(rewarded(reward, prompts, answers)) for reward in (world.reward, truth))

@@ -20,15 +20,24 @@ from clearhead.alignment.scorer import LocalScorer
 from clearhead.errors import UserError
 from clearhead.generation.local import LocalEngine
 from clearhead.pipeline.context import Context
-from clearhead.pipeline.data import POOL
+from clearhead.pipeline.data import POOL, calls_of
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.stages import Models, load_reward, strategy_context
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import PartialSolution
-from clearhead.tasks.task import Task
+from clearhead.tasks.task import CALL_END, Task, UsesTools
 from clearhead.tasks.userfile import UserFile
 from clearhead.text.begin import prompt_tokens
-from clearhead.text.prompt_format import IN_CONTEXT, IN_STEPS, STEP_END, Form, join_steps, solution_tokens, split_steps
+from clearhead.text.prompt_format import (
+    IN_CONTEXT,
+    IN_STEPS,
+    STEP_END,
+    Form,
+    given_tokens,
+    join_steps,
+    solution_tokens,
+    split_steps,
+)
 from clearhead.text.protocol import Tokenizer
 
 HOLDERS = 3  # of keys and values at a time: what draws answers, what searches, and a reward model
@@ -53,10 +62,10 @@ def environment(
             problem = rng.choice(pools[name])
             text = form.prompt(problem)
             if len(ids := prompt_tokens(tokenizer, text)) <= room:
-                return Prompt(text, tuple(ids), name, problem)
+                return Prompt(text, tuple(ids), name, problem, isinstance(tasks[name], UsesTools))
 
     def search(prompts: Sequence[Prompt], seed: int) -> list[list[Answer]]:
-        engine = LocalEngine(policy_of(model), tokenizer, kv_memory=recipe.kv_part(HOLDERS))
+        engine = LocalEngine(policy_of(model), tokenizer, kv_memory=recipe.kv_part(HOLDERS), tools=calls_of(tasks))
         budget, found = config.budget or max(recipe.evaluation.budgets), dict[Prompt, list[Answer]]()
         for name, task in tasks.items():
             some = [prompt for prompt in prompts if prompt.task == name]
@@ -66,7 +75,7 @@ def environment(
             )
             for asked, trace in zip(some, traces.get(config.search, ()), strict=True):
                 steps = trace.marks[-1].steps
-                found[asked] = [] if steps is None else [written(tokenizer, steps)]
+                found[asked] = [] if steps is None else [written(tokenizer, steps, asked.calls)]
         return [found[prompt] for prompt in prompts]
 
     searches = config.learns.learns != "policy"
@@ -86,6 +95,7 @@ def environment(
         lambda first, n: [prompt(first + i) for i in range(n)], given, None if checks else check,
         search if searches else None, longest,
         potentials(trained(scorer, "shaping", config.shaping), tokenizer, form) if config.shaping else None,
+        calls_of(tasks),
     )  # fmt: skip
 
 
@@ -94,10 +104,11 @@ def most(recipe: Recipe, form: Form = IN_STEPS) -> int:
     return recipe.in_context.tokens if form == IN_CONTEXT else recipe.search.most_solution_tokens
 
 
-def written(tokenizer: Tokenizer, steps: Sequence[str]) -> Answer:
-    """A whole solution as the policy would have written it."""
+def written(tokenizer: Tokenizer, steps: Sequence[str], calls: bool = False) -> Answer:
+    """A whole solution as the policy would have written it, and the tools that it `calls`."""
     text = join_steps(steps)
-    return Answer(text, tuple(solution_tokens(tokenizer, text)), True)
+    tokens = tuple(solution_tokens(tokenizer, text))
+    return Answer(text, tokens, True, given_tokens(tokenizer, tokens, CALL_END) if calls else ())
 
 
 def checker(tasks: Mapping[str, Task], form: Form = IN_STEPS) -> Rewards:

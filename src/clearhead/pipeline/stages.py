@@ -38,7 +38,7 @@ from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import few_rows, layout, preflight, pretrained, sizes, tokens
 from clearhead.pipeline.context import Context
-from clearhead.pipeline.data import document, hidden, part_of, run_tasks, source
+from clearhead.pipeline.data import calls_of, document, hidden, part_of, run_tasks, source
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.workers import at_once, do_jobs
@@ -187,7 +187,7 @@ def first_try(
     form: Form = IN_STEPS,
 ) -> dict[str, Any]:
     """Share of problems solved greedily in at most `longest` tokens, by task and the mean, and one solution to see."""
-    engine = LocalEngine(decoder, tokenizer, kv_memory=kv_memory)
+    engine = LocalEngine(decoder, tokenizer, kv_memory=kv_memory, tools=calls_of(tasks))
     accuracy, sample = {}, ""
     for name, task in tasks.items():
         fitting = [problem for problem in asked[name] if engine.fits(form.prompt(problem))]  # the others stay unsolved
@@ -269,8 +269,9 @@ def _labeler(path: Path, device: str) -> tuple[LocalEngine, dict[str, Task], Rec
     """What a process that labels needs, loaded once."""
     run, where = RunDir(path), torch.device(device)
     recipe = run.recipe()
-    engine = LocalEngine(load_policy(run, where), load_tokenizer(run), kv_memory=recipe.kv_part(at_once(where)))
-    return engine, run_tasks(run), recipe
+    tasks, part = run_tasks(run), recipe.kv_part(at_once(where))
+    engine = LocalEngine(load_policy(run, where), load_tokenizer(run), kv_memory=part, tools=calls_of(tasks))
+    return engine, tasks, recipe
 
 
 def read_rollouts(run: RunDir) -> list[LabeledPath]:
@@ -374,18 +375,18 @@ def run_strategy_context(run: RunDir, name: str, task: Task, models: Models, sea
     return strategy_context(models, task, search, calibration, Choice(tuple(stages)))
 
 
-def load_models(run: RunDir, device: torch.device, kv_memory: int | None) -> Models:
-    """The trained models of a run; they share the memory for keys and values alike."""
+def load_models(run: RunDir, tasks: Mapping[str, Task], device: torch.device, kv_memory: int | None) -> Models:
+    """The trained models of a run, with the tools of its tasks; they share the memory for keys and values alike."""
     tokenizer, policy, reward = load_tokenizer(run), load_policy(run, device), load_reward(run, device)
     searcher = own.load_file(run.searcher).to(device) if run.searcher.is_file() else None
     part = kv_memory if kv_memory is None else kv_memory // (1 + (reward is not None) + (searcher is not None))
     return Models(
-        LocalEngine(policy, tokenizer, kv_memory=part),
+        LocalEngine(policy, tokenizer, kv_memory=part, tools=calls_of(tasks)),
         None if reward is None else LocalScorer(reward, tokenizer, kv_memory=part),
         None if searcher is None else LocalEngine(searcher, tokenizer, kv_memory=part),
     )
 
 
-def workers_models(run: RunDir, device: torch.device) -> Models:
+def workers_models(run: RunDir, tasks: Mapping[str, Task], device: torch.device) -> Models:
     """The same for one of the processes of a stage, who share what the recipe allows."""
-    return load_models(run, device, run.recipe().kv_part(at_once(device)))
+    return load_models(run, tasks, device, run.recipe().kv_part(at_once(device)))

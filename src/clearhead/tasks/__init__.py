@@ -15,6 +15,7 @@ from clearhead.tasks.file import FileTask
 from clearhead.tasks.game24 import Game24
 from clearhead.tasks.generator import GeneratorTask
 from clearhead.tasks.gym import GymTask
+from clearhead.tasks.market import Market
 from clearhead.tasks.multiplication import Multiplication
 from clearhead.tasks.splits import read_holdout
 from clearhead.tasks.task import KnowsSome, StepChecked, Task, knows
@@ -25,6 +26,7 @@ _STATEMENTS = {
     Multiplication.name: Multiplication.statement,
     Game24.name: Game24.statement,
     Countdown.name: Countdown.statement,
+    Market.name: Market.statement,
     "file:PATH": FileTask.statement,
     "python:PATH": GeneratorTask.statement,
     "hub:OWNER/NAME": "the same from a data set of the Hugging Face hub: hub:openai/gsm8k/main",
@@ -57,7 +59,7 @@ def read_problems(path: Path, task: Task) -> tuple[str, ...]:
 
 def _named(
     name: str, options: dict[str, Any]
-) -> Multiplication | Game24 | Countdown | FileTask | GeneratorTask | GymTask:
+) -> Multiplication | Game24 | Countdown | Market | FileTask | GeneratorTask | GymTask:
     where = f"task {name}"
     for own, instead in (
         ("held_out", "holdout, a file of problems"),
@@ -73,6 +75,8 @@ def _named(
             return build(Game24, options, where)
         case "countdown", "", "":
             return build(Countdown, options, where)
+        case "market", "", "":
+            return build(Market, options, where)
         case "file", ":", path if path:
             return build(FileTask, options | {"path": path}, where)
         case "python", ":", path if path:

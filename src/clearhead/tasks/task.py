@@ -95,6 +95,20 @@ class Compares(Protocol):
     def same(self, problem: str, answer: str, expected: str) -> bool: ...
 
 
+CALL_END = "→"  # in a step: a call stands before it, and what the tool gave behind it
+
+
+@runtime_checkable
+class UsesTools(Protocol):
+    """A task whose steps may be calls of tools: `lookup {"item": "mivo"}→17`. What stands behind the arrow is given to
+    the model, which neither writes nor learns it.
+    """
+
+    def respond(self, problem: str, call: str) -> str | None:
+        """What the tools give for a call, in one line, or why they give nothing. None: no problem of this task."""
+        ...
+
+
 def one_line(text: str) -> str:
     """The text in one line.
 

@@ -19,10 +19,16 @@ SLACK = 0.005  # of a chunk of rows, left free so that every document drawn find
 
 
 class Document(NamedTuple):
-    """Token ids; only those of the solution are learned."""
+    """Token ids; only those of the solution are learned, and of these not what was `given`, where that is said."""
 
     prompt: Sequence[int]
     solution: Sequence[int]
+    given: Sequence[bool] = ()
+
+    @property
+    def learned(self) -> int:
+        """Tokens that are learned."""
+        return len(self.solution) - sum(self.given)
 
 
 class Batch(NamedTuple):
@@ -126,7 +132,11 @@ def lay_out(documents: Sequence[Document], placed: Sequence[int], rows: int, len
     batch.tokens.flat[where] = text[source]
     batch.positions.flat[where] = position
     batch.segments.flat[where] = np.repeat(np.array(segment), inputs)
-    batch.targets.flat[where] = np.where(position >= np.repeat(prompt, inputs) - 1, text[source + 1], IGNORE_INDEX)
+    learned = position >= np.repeat(prompt, inputs) - 1
+    if any(d.given for d in documents):
+        given = np.concatenate([[False] * len(d.prompt) + [*(d.given or [False] * len(d.solution))] for d in documents])
+        learned &= ~given[source + 1]
+    batch.targets.flat[where] = np.where(learned, text[source + 1], IGNORE_INDEX)
     return batch
 
 

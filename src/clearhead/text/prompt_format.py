@@ -111,6 +111,25 @@ def solution_tokens(tokenizer: Tokenizer, solution: str) -> list[int]:
     return [token for piece in _closed(tokenizer, split_steps(solution), done=True) for token in piece]
 
 
+def given_tokens(tokenizer: Tokenizer, tokens: Sequence[int], call_end: str) -> tuple[bool, ...]:
+    """Which tokens of a solution a tool gave: those behind a call, up to the end of its line.
+
+    >>> from clearhead.text.tokenizer import CharTokenizer
+    >>> tokenizer = CharTokenizer("0123456789f→\\n")
+    >>> given_tokens(tokenizer, tokenizer.encode("f→17\\n5"), "→")
+    (False, False, True, True, True, False)
+    """
+    end, found, within = tuple(tokenizer.encode_after(call_end)), list[bool](), False
+    for i, token in enumerate(tokens):
+        found.append(within)
+        spelled = tokenizer.decode([token])
+        if within:
+            within = STEP_END not in spelled
+        else:
+            within = spelled.endswith(call_end) or tuple(tokens[max(0, i + 1 - len(end)) : i + 1]) == end
+    return tuple(found)
+
+
 def _closed(tokenizer: Tokenizer, steps: Sequence[str], done: bool) -> list[list[int]]:
     """Each step with what closes it: the end of a step, and of the last one of what is `done` the end of the text."""
     if tokenizer.end_id is None:
