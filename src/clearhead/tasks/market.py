@@ -1,10 +1,10 @@
 """A market: questions that need two to five facts out of a table nobody has seen before, and sums over them.
 
-    table 7f3a: what do 3 mivo and 12 dasel cost?
-    lookup {"item": "mivo", "column": "price"}→17
-    lookup {"item": "dasel", "column": "price"}→9
-    calculator {"expression": "3*17+12*9"}→159
-    159
+    table 7f3a, what do 3 movi and 12 juler cost?
+    lookup {"item": "movi", "column": "price"}→27
+    lookup {"item": "juler", "column": "price"}→4
+    calculator {"expression": "3*27+12*4"}→129
+    129
 
 What stands behind an arrow is what the tool gives, so a line is a call and its result in one. The table follows from
 its number: items with made-up names, each with a price and a stock. A model cannot know it; it has to look.
@@ -25,7 +25,7 @@ from clearhead.tasks.task import CALL_END
 
 COLUMNS = ("price", "stock")
 _ONSETS, _VOWELS, _CODAS = "bdfghjklmnprstvwz", "aeiou", ["", "", "l", "n", "r", "s"]
-_QUESTION = re.compile(r"table ([0-9a-f]{4}): ([a-z0-9 ,']+\?)")
+_QUESTION = re.compile(r"table ([0-9a-f]{4}), ([a-z0-9 ,']+\?)")
 _COUNTED = re.compile(r"([0-9]+) ([a-z]+)")
 _CALL = re.compile(r"(lookup|calculator) (\{.*\})")
 
@@ -71,7 +71,7 @@ def _draw(rng: random.Random) -> str:
         "more": f"how much more is {some[0]} than {some[1]}?",
         "worth": f"what is all the {some[0]} and {some[1]} worth?",
     }
-    return f"table {number}: {asked[kind]}"
+    return f"table {number}, {asked[kind]}"
 
 
 def _needed(problem: str) -> tuple[list[tuple[str, str]], str]:
@@ -98,7 +98,7 @@ def _parsed(problem: str) -> tuple[str, str]:
     match = _QUESTION.fullmatch(problem)
     if match is None:
         raise UserError(
-            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a: what do 3 mivo and 2 dasel "
+            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a, what do 3 movi and 2 juler "
             "cost?"
         )
     return match[1], match[2]
@@ -139,7 +139,7 @@ def called(table: Table, call: str) -> str:
 @dataclass(frozen=True)
 class Market:
     name: ClassVar[str] = "market"
-    statement: ClassVar[str] = "facts to look up in a table and a sum over them: table 7f3a: what do 3 mivo cost?"
+    statement: ClassVar[str] = "look facts up in a table and add up: table 7f3a, what do 3 movi and 2 juler cost?"
 
     held_out: tuple[str, ...] = ()
 
