@@ -153,6 +153,28 @@ def test_equal_answers_count_as_often_as_they_were_drawn() -> None:
     assert weights == pytest.approx([1 / 12] * 3 + [3 / 8] * 2)
 
 
+def test_what_tools_gave_is_not_learned_and_counts_for_nothing() -> None:
+    """The gradient is that of the answer's own tokens, each divided by how many of them there are."""
+    model, prompt = decoder(1), prompts(0, 1)[0]
+    given = (False, True, True, False, False)
+    answers = [Answer("", (3, 4, 5, 6, 1), True, given), Answer("", (7, 1), True)]
+    groups = [Group(prompt, answers, np.array([1.0, 0.0]))]
+    (log_p,) = readings_of(groups, model)
+    assert [len(row) for row in log_p] == [3, 2]
+    text = torch.tensor([[*prompt.tokens, *answers[0].tokens]])
+    each = model.logits(model(text)).detach().log_softmax(-1)[0]
+    first = len(prompt.tokens) - 1
+    own = [float(each[first + i, token]) for i, token in enumerate(answers[0].tokens) if not given[i]]
+    assert np.allclose(log_p[0], own, atol=1e-5)
+    config = AlignConfig(method="grpo", beta=0.0, accumulate=1)
+    items = lessons(groups, Readings(log_p, log_p, []), config, 0.0)
+    batch = policy_batch(items, items, config, LENGTH, 6)
+    learned = batch.targets != -1
+    assert learned.sum() == 5 and (batch.weight[~learned] == 0).all()
+    assert sorted(batch.weight[learned].tolist()) == pytest.approx([1 / 6] * 3 + [1 / 4] * 2)
+    assert finds(groups, {}, 4) == [Document(prompt.tokens, answers[0].tokens, given)]
+
+
 def test_a_step_in_parts_has_the_gradient_of_the_whole() -> None:
     model, reference = decoder(1), decoder(2)
     groups = groups_of(model)

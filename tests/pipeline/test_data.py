@@ -5,11 +5,11 @@ import random
 import pytest
 
 from clearhead.errors import UserError
-from clearhead.pipeline.data import Source, document, encode, hidden, load_tasks, source
+from clearhead.pipeline.data import Source, calls_of, document, encode, hidden, load_tasks, source
 from clearhead.pipeline.recipe import parse
 from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.text.packing import Document
-from clearhead.text.tokenizer import END, PAD
+from clearhead.text.tokenizer import END, PAD, CharTokenizer
 
 RECIPE = parse(
     {"tasks": {"multiplication": {"share": 3.0}, "sums": {"source": "multiplication", "practice": 1.0, "share": 1.0}}}
@@ -84,3 +84,33 @@ def test_a_document_that_is_too_long_is_drawn_again(drawn: Source) -> None:
     assert max(lengths(1000)) > 20 >= max(lengths(20)) > 15
     with pytest.raises(UserError, match=r"longer than 3 tokens; give shorter problems, or raise data\.max_length"):
         document(tokenizer, drawn, 3, random.Random(0))
+
+
+def test_what_tools_give_is_marked_in_documents_and_answered_while_writing() -> None:
+    recipe = parse({"tasks": {"market": {}, "game24": {}}})
+    tasks = load_tasks(recipe)
+    drawn = source(tasks, recipe.tasks, 0.0, "train", 0)
+    tokenizer = CharTokenizer("".join(map(chr, range(32, 127))) + "→\n", byte_fallback=True)
+    calls = calls_of(tasks)
+    assert calls is not None and calls_of({"game24": tasks["game24"]}) is None
+    seen = set()
+    for i in range(40):
+        solved = drawn.draw(random.Random(i))
+        document = encode(tokenizer, solved)
+        seen.add(solved.calls)
+        given = tokenizer.decode([t for t, g in zip(document.solution, document.given, strict=False) if g])
+        results = [line.partition("→")[2] for line in solved.solution.split("\n")[:-1]] if solved.calls else []
+        assert given == "".join(f"{result}\n" for result in results)
+        text = solved.prompt
+        for line, result in zip(solved.solution.split("\n"), results, strict=False):
+            assert calls.respond(text + line.partition("→")[0] + "→") == result
+            text += line + "\n"
+    assert seen == {True, False}
+
+
+@pytest.mark.parametrize(
+    ("more", "told"), [({"align": {"method": "dpo"}}, "DPO"), ({"in_context": {"steps": 9}}, "one text")]
+)
+def test_what_cannot_go_with_tools_is_told(more: dict[str, object], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        load_tasks(parse({"tasks": {"market": {}}, **more}))

@@ -35,7 +35,7 @@ def unpack(batch: Batch) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
 
 def expected(documents: list[Document]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     pairs = []
-    for prompt, solution in documents:
+    for prompt, solution, _ in documents:
         text = [*prompt, *solution]
         hidden = max(len(prompt) - 1, 0)
         pairs.append((tuple(text[:-1]), (IGNORE_INDEX,) * hidden + tuple(text[1:][hidden:])))
@@ -51,8 +51,21 @@ def test_the_picture() -> None:
     assert waste(batch) == 0.25
 
 
+def test_what_was_given_is_read_and_not_learned() -> None:
+    called = Document([3, 4], [5, 6, 7, 1], (False, True, True, False))
+    batch = pack([called, Document([7], [8, 1])], 8)
+    assert batch.tokens.tolist() == [[3, 4, 5, 6, 7, 7, 8, 0]]
+    assert batch.targets.tolist() == [[-1, 5, -1, -1, 1, 8, 1, -1]]
+    assert called.learned == 2 and Document([7], [8, 1]).learned == 2
+
+
 documents = st.lists(
-    st.builds(Document, st.lists(st.integers(1, 9), max_size=6), st.lists(st.integers(1, 9), min_size=2, max_size=7)),
+    st.builds(
+        Document,
+        st.lists(st.integers(1, 9), max_size=6),
+        st.lists(st.integers(1, 9), min_size=2, max_size=7),
+        st.just(()),
+    ),
     max_size=30,
 )
 

@@ -126,4 +126,4 @@ def _numbers(document: Document, start: int) -> Sequence[int]:
     if not document.given:
         return range(start, start + len(document.solution))
     learned = ~np.array(document.given)
-    return list(start + np.cumsum(learned) - learned)
+    return (start + np.cumsum(learned) - learned).tolist()

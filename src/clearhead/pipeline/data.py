@@ -125,6 +125,12 @@ def respell(solved: Solved, rng: random.Random) -> Solved:
 def load_tasks(recipe: Recipe, drawn: Path | None = None) -> dict[str, Task]:
     """The tasks of a recipe by the names of their sections; what they draw is kept in the run's folder `drawn`."""
     tasks = {config.name: config.load() for config in recipe.tasks}
+    for name, task in tasks.items():
+        if isinstance(task, UsesTools):
+            if recipe.align.method == "dpo" or recipe.in_context_align.method == "dpo":
+                raise UserError(f"DPO would learn what the tools of {name} gave; take another method, such as 'rloo'")
+            if recipe.in_context.steps:
+                raise UserError(f"a search in one text cannot call the tools of {name}; set in_context.steps = 0")
     if drawn is not None:
         tasks = {n: task.kept_in(drawn / n) if isinstance(task, KeepsDrawn) else task for n, task in tasks.items()}
     return {
