@@ -104,12 +104,16 @@ def _parsed(problem: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _worth(problem: str) -> int:
+def _sum(formula: str, facts: Sequence[str]) -> str:
+    value = evaluate(formula.format(*facts))
+    assert value is not None, (formula, facts)
+    return str(value[0])
+
+
+def _worth(problem: str) -> str:
     number, _ = _parsed(problem)
     facts, formula = _needed(problem)
-    value = evaluate(formula.format(*(table_of(number)[name][column] for name, column in facts)))
-    assert value is not None, problem
-    return int(value[0])
+    return _sum(formula, [str(table_of(number)[name][column]) for name, column in facts])
 
 
 def called(table: Table, call: str) -> str:
@@ -189,10 +193,14 @@ class Market:
         return last if re.fullmatch(r"-?[0-9]{1,9}", last) else None
 
     def check(self, problem: str, answer: str) -> bool:
-        return re.fullmatch(r"-?[0-9]{1,9}", answer.strip()) is not None and int(answer) == _worth(problem)
+        return re.fullmatch(r"-?[0-9]{1,9}", answer.strip()) is not None and int(answer) == int(_worth(problem))
 
     def expected(self, problem: str) -> str:
-        return str(_worth(problem))
+        return _worth(problem)
+
+    def total(self, problem: str, facts: Sequence[str]) -> str:
+        """What the sum of a question comes to if these were the facts, in its order."""
+        return _sum(_needed(problem)[1], facts)
 
     def check_step(self, problem: str, steps: Sequence[str]) -> bool:
         """Lookups that found something, sums that come to the answer, and then that answer itself."""
