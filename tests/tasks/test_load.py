@@ -12,6 +12,7 @@ def test_available_tasks_are_told_in_one_line_each():
         "multiplication",
         "game24",
         "countdown",
+        "blocksworld",
         "market",
         "file:PATH",
         "python:PATH",
@@ -21,7 +22,7 @@ def test_available_tasks_are_told_in_one_line_each():
     assert all(statement and "\n" not in statement and len(statement) < 90 for _, statement in available())
 
 
-@pytest.mark.parametrize("name", ["multiplication", "game24", "countdown", "market"])
+@pytest.mark.parametrize("name", ["multiplication", "game24", "countdown", "blocksworld", "market"])
 def test_the_examples_in_the_statements_are_problems(name):
     task = load(name)
     assert isinstance(task, Task)

@@ -10,6 +10,7 @@ from typing import Any
 
 from clearhead.config import build, nearest
 from clearhead.errors import UserError
+from clearhead.tasks.blocksworld import Blocksworld
 from clearhead.tasks.countdown import Countdown
 from clearhead.tasks.file import FileTask
 from clearhead.tasks.game24 import Game24
@@ -26,6 +27,7 @@ _STATEMENTS = {
     Multiplication.name: Multiplication.statement,
     Game24.name: Game24.statement,
     Countdown.name: Countdown.statement,
+    Blocksworld.name: Blocksworld.statement,
     Market.name: Market.statement,
     "file:PATH": FileTask.statement,
     "python:PATH": GeneratorTask.statement,
@@ -59,7 +61,7 @@ def read_problems(path: Path, task: Task) -> tuple[str, ...]:
 
 def _named(
     name: str, options: dict[str, Any]
-) -> Multiplication | Game24 | Countdown | Market | FileTask | GeneratorTask | GymTask:
+) -> Multiplication | Game24 | Countdown | Blocksworld | Market | FileTask | GeneratorTask | GymTask:
     where = f"task {name}"
     for own, instead in (
         ("held_out", "holdout, a file of problems"),
@@ -75,6 +77,8 @@ def _named(
             return build(Game24, options, where)
         case "countdown", "", "":
             return build(Countdown, options, where)
+        case "blocksworld", "", "":
+            return build(Blocksworld, options, where)
         case "market", "", "":
             return build(Market, options, where)
         case "file", ":", path if path:
