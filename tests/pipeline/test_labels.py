@@ -27,6 +27,8 @@ SOURCES = (
     "multiplication",
     "game24",
     "countdown",
+    "blocksworld",
+    "market",
     "file:{file}",
     "python:{generator}",
     "reasoning-gym:chain_sum",
