@@ -158,6 +158,7 @@ class Prepared:
     held_pairs: list[Pair]
     prompts: list[Prompt]
     held_prompts: list[Prompt]
+    kv_memory: int | None = None
 
     @property
     def length(self) -> int:
@@ -204,9 +205,13 @@ class Prepared:
 
 
 def prepare(
-    config: AlignModelConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print
-) -> Prepared:
-    """What can be wrong with the data is told before a file is written."""
+    config: AlignModelConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
+    kv_memory: int | None = None,
+) -> Prepared:  # fmt: skip
+    """What can be wrong with the data is told before a file is written.
+
+    `kv_memory`: bytes for keys and values at most, while answers are drawn.
+    """
     if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
         raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     context = loaded.decoder.config.max_positions
@@ -219,11 +224,11 @@ def prepare(
     learned, held = _both(config, config.data, config.held_out, loaded, skip_bad, say, config.of_pairs)
     pairs: tuple[list[Any], list[Any]] = ([], [])
     if config.of_pairs:
-        made = Prepared(config, loaded, learned, held, [], [])
+        made = Prepared(config, loaded, learned, held, [], [], kv_memory)
     else:
         if config.reward_pairs:
             pairs = _both(config, config.reward_pairs, None, loaded, skip_bad, say, True)
-        made = Prepared(config, loaded, *pairs, learned, held)
+        made = Prepared(config, loaded, *pairs, learned, held, kv_memory)
     _ = made.training
     return made
 
@@ -377,7 +382,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, con
     environment = Environment(stream, reward, max_tokens=config.max_tokens)
     rounds = Rounds(
         prepared.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
-        compute_dtype("auto", context.device), log, context.run.path / KEPT,
+        compute_dtype("auto", context.device), log, context.run.path / KEPT, prepared.kv_memory,
     )  # fmt: skip
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
@@ -486,7 +491,7 @@ def _scores(
 ) -> tuple[np.ndarray, list[list[Answer]]]:
     """The rewards of n answers to each held-out prompt, "P n", and the answers."""
     prompts = prepared.held_prompts[:MOST_HELD]
-    engine = LocalEngine(decoder, prepared.loaded.tokenizer)
+    engine = LocalEngine(decoder, prepared.loaded.tokenizer, kv_memory=prepared.kv_memory)
     answers = draw(engine, prompts, n, sampling, [prepared.config.seed + i for i in range(len(prompts))])
     return np.array(rewarded(reward, prompts, answers)), answers
 

@@ -124,6 +124,7 @@ class Prepared:
     turns: list[Turn]
     end_id: int | None
     rewritten: int
+    kv_memory: int | None = None
 
     @property
     def length(self) -> int:
@@ -175,9 +176,12 @@ def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def prepare(
     config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
-    progress: Progress = unseen,
+    progress: Progress = unseen, kv_memory: int | None = None,
 ) -> Prepared:  # fmt: skip
-    """What can be wrong with the data, or with settings for so much of it, is told before a file is written."""
+    """What can be wrong with the data, or with settings for so much of it, is told before a file is written.
+
+    `kv_memory`: bytes for keys and values at most, while answers are written.
+    """
     if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
         raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     limit = config.max_length or loaded.decoder.config.max_positions
@@ -203,7 +207,9 @@ def prepare(
     ][: config.samples]
     to_learn = [example for _, found in training for example in found]
     last = next((token for token, on in zip(to_learn[0].tokens[::-1], to_learn[0].loss_mask[::-1], strict=True) if on))
-    prepared = Prepared(config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten)
+    prepared = Prepared(
+        config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten, kv_memory
+    )
     _ = prepared.settings
     if not config.full:
         resolved(loaded.decoder, config.lora)
@@ -349,7 +355,7 @@ def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
     tokenizer = prepared.loaded.tokenizer
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
-    engine = Engine(backend_for(prepared.loaded.decoder.eval()), tokenizer)
+    engine = Engine(backend_for(prepared.loaded.decoder.eval(), kv_memory=prepared.kv_memory), tokenizer)
     sampling = SamplingParams(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
     written = []
     with context.progress(label, len(prepared.turns)) as done:
