@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from clearhead.errors import UserError
 from clearhead.reasoning.curve import Point
-from clearhead.reasoning.tree import ROOT, Tree, add_children, backup, new_tree, path_to
+from clearhead.reasoning.tree import Tree, add_children, backup, new_tree, path_to
 from clearhead.reasoning.votes import Aggregate, last
 
 
@@ -53,18 +53,6 @@ def best_done(tree: Tree, row: int) -> int | None:
     """The finished solution with the highest score, the first of equals."""
     done = np.flatnonzero(tree.done[row])
     return int(done[tree.score[row, done].argmax()]) if len(done) else None
-
-
-def most_visited_done(tree: Tree, row: int) -> int | None:
-    """Walk from the root to the most visited child, among those that lead to a finished solution; ties by score."""
-    leads = {node for done in np.flatnonzero(tree.done[row]).tolist() for node in path_to(tree, row, done)}
-    if not leads:
-        return None
-    node = ROOT
-    while not tree.done[row, node]:
-        children = [child for child in tree.children(row, node) if child in leads]
-        node = max(children, key=lambda child: (tree.visits[row, child], tree.score[row, child]))
-    return node
 
 
 @dataclass(frozen=True)
