@@ -89,8 +89,8 @@ def hidden(document: Document, share: float, rng: random.Random, unread: int = P
     """
     if not share or rng.random() >= share:
         return document
-    chance = rng.random()
-    problem = [unread if rng.random() < chance else token for token in document.prompt[:-1]]
+    share = rng.random()
+    problem = [unread if rng.random() < share else token for token in document.prompt[:-1]]
     return Document([*problem, document.prompt[-1]], document.solution)
 
 

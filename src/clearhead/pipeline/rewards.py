@@ -64,7 +64,7 @@ def environment(
                 run_strategies([config.search], context, [p.problem for p in some], budget, seed)[0] if some else {}
             )
             for asked, trace in zip(some, traces.get(config.search, ()), strict=True):
-                steps = trace.marks[-1].steps
+                steps = trace.points[-1].steps
                 found[asked] = [] if steps is None else [written(tokenizer, steps)]
         return [found[prompt] for prompt in prompts]
 

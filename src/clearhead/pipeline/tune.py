@@ -54,7 +54,7 @@ SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
-Encoded = tuple[ChatRow, list[Example]]
+EncodedRow = tuple[ChatRow, list[Example]]
 T = TypeVar("T")
 
 
@@ -114,7 +114,7 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TuneRun:
     """A model and examples that fit it; `turns` are held out, with the answers that the file gives."""
 
     config: TuneConfig
@@ -177,7 +177,7 @@ def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
 def prepare(
     config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
     progress: Progress = unseen, kv_memory: int | None = None,
-) -> Prepared:  # fmt: skip
+) -> TuneRun:  # fmt: skip
     """What can be wrong with the data, or with settings for so much of it, is told before a file is written.
 
     `kv_memory`: bytes for keys and values at most, while answers are written.
@@ -207,7 +207,7 @@ def prepare(
     ][: config.samples]
     to_learn = [example for _, found in training for example in found]
     last = next((token for token, on in zip(to_learn[0].tokens[::-1], to_learn[0].loss_mask[::-1], strict=True) if on))
-    prepared = Prepared(
+    prepared = TuneRun(
         config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten, kv_memory
     )
     _ = prepared.settings
@@ -235,10 +235,10 @@ def usable(path: Path, found: list[T], wrong: Sequence[str], skip_bad: bool, say
 def read(
     path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None],
     progress: Progress = unseen, control_tokens: bool = False,
-) -> list[Encoded]:  # fmt: skip
+) -> list[EncodedRow]:  # fmt: skip
     """The rows of a file with their examples; BadRows, or what is left without them."""
     rows, wrong = read_rows(path)
-    found: list[Encoded] = []
+    found: list[EncodedRow] = []
     with (progress if len(rows) >= MANY_ROWS else unseen)(f"reading {path.name}", len(rows)) as done:
         for row in rows:
             try:
@@ -280,7 +280,7 @@ def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, v
     save_toml(plain, folder / name)
 
 
-def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
+def tune(prepared: TuneRun, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
     config, decoder, folder = prepared.config, prepared.loaded.decoder, context.run.path
     if (folder / RESULT).is_file():
@@ -350,7 +350,7 @@ def peak_memory(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
+def answers(prepared: TuneRun, context: Context, label: str) -> list[str]:
     """What the model, as it is now, says to the held-out prompts, always the likeliest token."""
     tokenizer = prepared.loaded.tokenizer
     if isinstance(tokenizer, SubwordTokenizer):

@@ -56,17 +56,17 @@ def search(
         if number < 1:
             raise UserError(f"{name} = {number} must be at least 1")
 
-    space = SearchProblem(
+    many = SearchProblem(
         [problem], [repr(problem)], lambda states, seeds: [list(map(_proposal, propose(state))) for state in states],
         lambda states: np.array([value(state) for state in states], float), is_done, limit=budget,
     )  # fmt: skip
     if strategy == "beam":
-        result = beam.search(space, width=width, depth=DEPTH)
+        result = beam.search(many, width=width, depth=DEPTH)
     elif strategy == "depth-first":
-        result = tree_of_thought.depth_first(space, threshold=threshold, depth=DEPTH, solutions=1)
+        result = tree_of_thought.depth_first(many, threshold=threshold, depth=DEPTH, solutions=1)
     else:
         rule, q_value = RULES[strategy]
-        result = mcts.search(space, simulations=simulations, rule=rule, q_value=q_value)
+        result = mcts.search(many, simulations=simulations, rule=rule, q_value=q_value)
     node, tree = result.chosen[0], result.tree
     scored = len(tree.states[0])
     if node is None:
