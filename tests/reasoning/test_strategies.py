@@ -51,7 +51,7 @@ def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> N
     assert (greedy.points[-1].generated, greedy.points[-1].reward) == (len("B: 400\n400$"), 0)
 
 
-@pytest.point.parametrize("name", [*SEARCHES, "beam:1"])
+@pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
 def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
     (trace,), (grown,) = searched(name, context(), ["17 × 24"], budget=400, seed=0)
     assert grown is not None
@@ -61,7 +61,7 @@ def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
     assert result.answer(row).steps == expected
 
 
-@pytest.point.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_is_charged_for_every_distinct_token_once(name: str) -> None:
     (trace,), _ = searched(name, context(), ["17 × 24"], budget=10_000, seed=0)
     steps = [A, B]
@@ -133,7 +133,7 @@ SOLUTIONS = [PartialSolution("p", ("a",), True, logprob=-1.0), PartialSolution("
           PartialSolution("p", ("c",), True, logprob=-2.0), PartialSolution("p", ("d",), False)]  # fmt: skip
 
 
-@pytest.point.parametrize(
+@pytest.mark.parametrize(
     ("rule", "chosen"),
     [
         ("self-consistency", 0),  # 400 twice
@@ -303,7 +303,7 @@ def test_a_solution_that_its_limit_cuts_off_is_counted() -> None:
         assert 0 < trace.cut < trace.drawn and trace.limits == ("search.solution_tokens",)
 
 
-@pytest.point.parametrize("name", SEARCHES)
+@pytest.mark.parametrize("name", SEARCHES)
 def test_a_step_that_its_limit_cuts_off_is_counted(name: str) -> None:
     (trace,), _ = searched(name, wordy(replace(CONFIG, step_tokens=12)), ["17 × 24"], 1000, 0)
     assert 0 < trace.cut < trace.drawn and trace.limits == ("search.step_tokens",)
@@ -320,7 +320,7 @@ def test_the_context_is_named_where_it_is_what_cuts_off() -> None:
 TWELVE = {"count\n" + "".join(f"{i}\n" for i in range(n)): {f"{n}\n" if n < 11 else "11$": 1.0} for n in range(12)}
 
 
-@pytest.point.parametrize("name", ["beam:2", "tree-of-thought", "mcts-puct"])
+@pytest.mark.parametrize("name", ["beam:2", "tree-of-thought", "mcts-puct"])
 def test_twelve_steps_are_taken_unless_the_depth_says_otherwise_which_is_told(name: str) -> None:
     def at(depth: int) -> Trace:
         b = StrategyContext(ScriptedModel(TWELVE), ScriptedRewardModel({}, {}), replace(CONFIG, depth=depth), arrive)
