@@ -16,14 +16,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from jaxtyping import install_import_hook
+from runtime_check import install
 
 SOURCE = Path(__file__).parents[1] / "src"
 MOST_WORKERS = 8  # each takes a gigabyte and a half
 
 if os.environ.get("CLEARHEAD_CHECK_SHAPES") != "0":
     assert "clearhead.errors" not in sys.modules, "the package was imported before its check was installed"
-    install_import_hook("clearhead", "runtime_check.check")
+    install()
 
 
 def allowed_cores() -> list[int]:

@@ -184,13 +184,21 @@ def near(state: tuple[int, ...]) -> float:
     return max(0.0, 1 - abs(30 - sum(state)) / 30)
 
 
-@pytest.mark.parametrize("strategy", ["mcts", "ucb", "best-first", "beam"])
+@pytest.mark.parametrize("strategy", ["mcts", "ucb", "best-first", "beam", "depth-first"])
 def test_search_with_plain_functions(strategy: str) -> None:
     found = clearhead.search((), digits, near, lambda state: len(state) == 4, strategy=strategy, simulations=200)
     assert found.value == 1.0 and sum(found.state) == 30 and found.path[0] == () and found.path[-1] == found.state
     assert found.scored == len(found.tree.states[0])
     few = clearhead.search((), digits, near, lambda state: len(state) == 4, strategy=strategy, budget=12)
     assert few.scored < found.scored and few.state is None and few.path == ()
+
+
+def test_depth_first_leaves_what_is_not_above_the_threshold() -> None:
+    pruned, followed = (
+        clearhead.search((), digits, near, lambda state: len(state) == 4, strategy="depth-first", threshold=threshold)
+        for threshold in (0.31, 0.29)  # the best first step is 9 of 30
+    )
+    assert pruned.state is None and pruned.scored == 10 and followed.value == 1.0
 
 
 def test_a_prior_leads_where_values_do_not() -> None:

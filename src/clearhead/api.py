@@ -38,7 +38,7 @@ from clearhead.training import loop
 from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
 
-Text = str | Sequence[int]
+TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 
@@ -69,12 +69,12 @@ class Model:
         """A new engine for so many texts at once: `add` requests, `step`, `cancel`."""
         return Engine(backend_for(self.loaded.model, texts, kv_memory), self.tokenizer)
 
-    def ids(self, text: Text) -> list[int]:
+    def ids(self, text: TextOrIds) -> list[int]:
         """The tokens of a text as a prompt has them, with what the tokenizer puts before every text."""
         return prompt_tokens(self.tokenizer, text) if isinstance(text, str) else list(text)
 
     def generate(
-        self, prompt: Text, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: float
+        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: float
     ) -> str:
         """What the model goes on with. See `SamplingParams` for max_tokens, temperature, top_k, top_p, min_p, ...
 
@@ -84,14 +84,14 @@ class Model:
         return texts_of(self._engine if not beams else self.engine(beams), request)[0].text
 
     def samples(
-        self, prompt: Text, n: int, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+        self, prompt: TextOrIds, n: int, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
     ) -> list[str]:
         """n texts drawn at once, the first of which `generate` gives for the same seed."""
         request = replace(self._request(prompt, seed, stop, sampling), n=n)
         return [text.text for text in texts_of(self.engine(n), request)]
 
     def stream(
-        self, prompt: Text, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
     ) -> Iterator[str]:
         """The text of `generate` in pieces, while it is written."""
         yield from TextStream(self._engine, self._request(prompt, seed, stop, sampling))
@@ -112,19 +112,19 @@ class Model:
         return "".join(talk.say(turns[-1]["content"], self._sampling(sampling), seed, _stops(stop)))
 
     @torch.no_grad()
-    def logits(self, text: Text) -> Float[Tensor, "T V"]:
+    def logits(self, text: TextOrIds) -> Float[Tensor, "T V"]:
         """Of the token after each token of a text."""
         ids = self.ids(text)
         model = self.loaded.model
         return model.logits(model(torch.tensor([ids], device=self._device)))[0]
 
-    def logprobs(self, text: Text) -> Float[Tensor, "T"]:
+    def logprobs(self, text: TextOrIds) -> Float[Tensor, "T"]:
         """log p of each token of a text but the first, after those before it."""
         ids = torch.tensor(self.ids(text), device=self._device)
         log_p = self.logits(ids.tolist())[:-1].float().log_softmax(-1)
         return log_p.gather(1, ids[1:, None])[:, 0]
 
-    def attentions(self, text: Text) -> list[Float[Tensor, "H T T"]]:
+    def attentions(self, text: TextOrIds) -> list[Float[Tensor, "H T T"]]:
         """How much each token looks at those before it, by layer and head."""
         return attention_weights(self.decoder, self.ids(text))
 
@@ -144,7 +144,7 @@ class Model:
     def _device(self) -> torch.device:
         return self.loaded.model.embed.weight.device
 
-    def _request(self, prompt: Text, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
+    def _request(self, prompt: TextOrIds, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
         return Request(self.ids(prompt), self._sampling(given), seed, _stops(stop))
 
     def _sampling(self, given: Mapping[str, Any]) -> SamplingParams:

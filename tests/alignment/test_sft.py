@@ -2,16 +2,18 @@
 
 import random
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 
-from clearhead.alignment.sft import Epochs, answer_loss, pack_examples
+from clearhead.alignment.sft import Epochs, answer_loss, lay_out_examples
 from clearhead.errors import UserError
 from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
+from clearhead.text.packing import Batch, fill_rows
 from clearhead.text.sft_data import Example
 from clearhead.training.step import language_model_loss, mean_loss, to_tensors
 
@@ -37,6 +39,12 @@ def example(rng: random.Random, longest: int = 14) -> Example:
 def some(n: int, seed: int = 0) -> list[Example]:
     rng = random.Random(seed)
     return [example(rng) for _ in range(n)]
+
+
+def pack_examples(examples: Sequence[Example], length: int) -> Batch:
+    """All of them in as few rows as `fill_rows` finds."""
+    placed = fill_rows([len(e.tokens) - 1 for e in examples], length)
+    return lay_out_examples(examples, placed, max(placed) + 1, length)
 
 
 def test_a_position_learns_the_token_after_it_where_that_is_the_assistants() -> None:

@@ -53,7 +53,7 @@ def test_what_was_set_aside_is_looked_at_again_and_deeper_once_nothing_else_is_l
 
 def test_a_state_that_a_right_solution_passes_has_worth() -> None:
     (tree,) = explored([PATHS[3], PATHS[2]])
-    assert tree.worth[("c",)] > 0 and tree.worth[("b",)] == 0
+    assert tree.value[("c",)] > 0 and tree.value[("b",)] == 0
     assert all(trace(tree, random.Random(i)) is not None for i in range(50))
 
 
@@ -77,7 +77,7 @@ def test_states_without_a_label_are_unknown_and_unfinished_texts_are_no_ends() -
         LabeledPath("p", ("b",), False, (UNLABELED, UNLABELED)),
     ]
     (tree,) = explored(paths)
-    assert ("b",) not in tree.ends and ("b",) not in tree.worth
+    assert ("b",) not in tree.ends and ("b",) not in tree.value
     assert texts(paths) >= {("a", "right"), ("b", f"{BACK}0", "a", "right")}
 
 

@@ -39,6 +39,20 @@ def test_an_adapter_and_its_figures(place: Path) -> None:
     assert page.read_text().startswith("<!DOCTYPE html>")
 
 
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("tune", "model", "--data", "data.jsonl", *QUICK),
+        ("align", "model", "--data", "prompts.jsonl", "--method", "grpo", "--reward", "reward.py", "--max-tokens", "9"),
+    ],
+)
+def test_keys_and_values_keep_to_their_memory(place: Path, args: tuple[str, ...]) -> None:
+    write_rows(place / "prompts.jsonl", [{"prompt": f"{i} or {i + 1}?"} for i in range(20)])
+    (place / "reward.py").write_text("def reward(prompts, completions):\n    return [0.0] * len(prompts)\n")
+    _, err = clearhead(*args, "--out", f"little-{args[0]}", "--kv-memory", "1KiB", cwd=place, expect=2)
+    assert "1.0 KiB" in err and "raise --kv-memory" in err and "Traceback" not in err
+
+
 def test_ctrl_c_leaves_a_run_that_goes_on(place: Path) -> None:
     args = ["tune", "model", "--data", "data.jsonl", "--out", "half", *QUICK, "--set", "steps=4000"]
     args = [arg for i, arg in enumerate(args) if arg not in ("--steps", "8")]

@@ -23,7 +23,7 @@ FILES = {
     "rollouts/letters-*.json": layout.ROLLOUTS,
     "calibration/letters.json": layout.CALIBRATION,
     "calibration/letters-*.json": layout.SCORES,
-    "evaluation/letters/*-*.json": layout.PIECE,
+    "evaluation/letters/*-*.json": layout.EVAL_RESULTS,
     "evaluation/*/quality.json": layout.QUALITY,
     "evaluation/tree-0.json": layout.TREE,
     "evaluation/attention.json": layout.ATTENTION,

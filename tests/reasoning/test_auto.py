@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clearhead.reasoning.auto import AutoStage, Choice, ahead, choose
+from clearhead.reasoning.auto import AutoChoice, AutoStage, ahead, choose
 
 GOOD, MIDDLING, BAD = [1.0] * 30 + [0.0] * 10, [1.0] * 20 + [0.0] * 20, [1.0] * 10 + [0.0] * 30
 
@@ -26,12 +26,12 @@ def test_in_doubt_the_cheaper_one() -> None:
 
 
 def test_a_budget_below_all_stages_takes_the_first() -> None:
-    assert Choice((AutoStage(100, "greedy", 100, 0.5),)).at(1).strategy == "greedy"
+    assert AutoChoice((AutoStage(100, "greedy", 100, 0.5),)).at(1).strategy == "greedy"
 
 
 def test_accuracies_that_fall_are_no_choice() -> None:
     with pytest.raises(AssertionError):
-        Choice((AutoStage(100, "greedy", 100, 0.5), AutoStage(200, "odds-vote", 200, 0.4)))
+        AutoChoice((AutoStage(100, "greedy", 100, 0.5), AutoStage(200, "odds-vote", 200, 0.4)))
 
 
 def test_ahead_is_a_paired_comparison() -> None:

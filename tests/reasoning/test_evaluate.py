@@ -40,10 +40,10 @@ def marks(*entries: tuple[int, int, str | None]) -> tuple[CostPoint, ...]:
 def test_grading_checks_every_answer_on_the_way() -> None:
     attempt = Trace("3", marks((5, 5, None), (10, 10, "=5"), (20, 20, "=6"), (20, 20, "=7")))
     entry = grade(Doubles(), "mcts-puct", 0, 200, [attempt])["problems"][0]
-    assert [mark[3] for mark in entry["marks"]] == [0, 0, 0], "of two marks at one cost the later counts"
+    assert [point[3] for point in entry["marks"]] == [0, 0, 0], "of two marks at one cost the later counts"
     assert entry["answer"] == "7"
-    entry = grade(Doubles(), "mcts-puct", 0, 200, [Trace("3", attempt.marks[:3])])["problems"][0]
-    assert [mark[3] for mark in entry["marks"]] == [0, 0, 1]
+    entry = grade(Doubles(), "mcts-puct", 0, 200, [Trace("3", attempt.points[:3])])["problems"][0]
+    assert [point[3] for point in entry["marks"]] == [0, 0, 1]
 
 
 def test_a_direct_answer_is_its_own_text() -> None:
@@ -65,7 +65,7 @@ def test_grading_keeps_the_expected_answer_and_what_was_cut_off() -> None:
     attempt = Trace("3", marks((10, 10, "=6")), cut=2, drawn=9, limits=("search.depth",))
     (entry,) = grade(Told(), "self-consistency", 0, 200, [attempt])["problems"]
     assert [entry[key] for key in told] == ["6", 2, 9, ["search.depth"]]
-    (entry,) = grade(Doubles(), "self-consistency", 0, 200, [Trace("3", attempt.marks)])["problems"]
+    (entry,) = grade(Doubles(), "self-consistency", 0, 200, [Trace("3", attempt.points)])["problems"]
     assert [entry[key] for key in told] == [None, 0, 0, []], "this task has no answer to show"
 
 

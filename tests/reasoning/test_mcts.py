@@ -6,7 +6,6 @@ from random import Random
 import numpy as np
 import pytest
 
-from clearhead.reasoning.lockstep import most_visited_done
 from clearhead.reasoning.mcts import greedy, puct, search, select, ucb1
 from clearhead.reasoning.tree import ROOT, add_children, backup, best_value, mean_value, new_tree
 
@@ -339,18 +338,3 @@ def test_max_backup_sees_one_good_step_among_many_bad(branching):
 
     assert last_expanded(best_value)[:2] == (0, 7) and len(last_expanded(best_value)) == 6
     assert last_expanded(mean_value)[0] != 0
-
-
-def test_the_most_visited_walk(written_out):
-    """best_done takes the highest value, the walk goes where the search went; neither leaves the finished ones."""
-    game = {
-        "children": {"root": "A B C", "A": "A1 A2 A3", "B": "B1", "C": "C1 C2 C3 C4"},
-        "values": dict.fromkeys(("root", "A", "A1", "A2", "B", "C", "C1", "C2", "C3", "C4"), 0.5)
-        | {"A3": 0.6, "B1": 0.8},
-        "done": "A1 A3 B1",
-    }
-    best = search(written_out(**game), simulations=4, rule=ucb1(5.0))
-    walked = search(written_out(**game), simulations=4, rule=ucb1(5.0), choose=most_visited_done)
-    assert best.tree.visits[0, 1:4].tolist() == [4, 2, 5]
-    assert best.answer(0) == "B1" and best.curves[0][-1].value == 0.8
-    assert walked.answer(0) == "A3" and walked.curves[0][-1].value == 0.6  # C has more visits, but nothing finished

@@ -9,7 +9,7 @@ import pytest
 from scripted import ScriptedModel, ScriptedRewardModel
 
 from clearhead.errors import UserError
-from clearhead.reasoning.auto import AutoStage, Choice
+from clearhead.reasoning.auto import AutoChoice, AutoStage
 from clearhead.reasoning.samples import SAMPLED, joint, pick, sampled, single
 from clearhead.reasoning.searches import SEARCHES, heaviest, joint_weight, propose, searched, value_weight
 from clearhead.reasoning.strategies import STRATEGIES, known, run_strategies
@@ -45,10 +45,10 @@ def context(process: dict | None = None, outcome: dict | None = None) -> Strateg
 
 def test_direct_and_greedy_take_the_likeliest_text_and_are_charged_for_it() -> None:
     (direct,), (greedy,) = single("direct", context(), ["17 × 24"]), single("greedy", context(), ["17 × 24"])
-    assert direct.marks[-1].steps == ("411",)
-    assert direct.marks[-1].generated == len("411$")
-    assert greedy.marks[-1].steps == (B, "400")
-    assert (greedy.marks[-1].generated, greedy.marks[-1].reward) == (len("B: 400\n400$"), 0)
+    assert direct.points[-1].steps == ("411",)
+    assert direct.points[-1].generated == len("411$")
+    assert greedy.points[-1].steps == (B, "400")
+    assert (greedy.points[-1].generated, greedy.points[-1].reward) == (len("B: 400\n400$"), 0)
 
 
 @pytest.mark.parametrize("name", [*SEARCHES, "beam:1"])
@@ -57,7 +57,7 @@ def test_search_finds_the_answer_that_greedy_misses(name: str) -> None:
     assert grown is not None
     result, row = grown
     expected = (B, "400") if name == "tree-of-thought" else (A, "408")  # its own confidence prefers the likely step
-    assert trace.marks[-1].steps == expected
+    assert trace.points[-1].steps == expected
     assert result.answer(row).steps == expected
 
 
@@ -67,25 +67,25 @@ def test_a_search_is_charged_for_every_distinct_token_once(name: str) -> None:
     steps = [A, B]
     ends = [(A, "408"), (A, "357"), (B, "400"), (B, "401")]
     most = sum(len(s) + 1 for s in steps) + len("40") * 2  # prefixes 40 are shared by 400 and 401
-    generated = trace.marks[-1].generated
+    generated = trace.points[-1].generated
     assert generated == len({t[:i] for t in (f"{a}\n{b}$" for a, b in ends) for i in range(1, len(t) + 1)})
     assert generated < most + sum(len(b) + 1 for _, b in ends)
     judged = sum(len(s) + 1 for s in steps) + sum(len(b) + 1 for _, b in ends)
-    assert trace.marks[-1].reward == (0 if name == "tree-of-thought" else judged)
+    assert trace.points[-1].reward == (0 if name == "tree-of-thought" else judged)
 
 
 def test_marks_cost_more_and_more_and_stop_within_one_expansion_of_the_budget() -> None:
     (trace,), _ = searched("mcts-puct", context(), ["17 × 24"], budget=40, seed=0)
-    costs = [mark.generated + mark.reward for mark in trace.marks]
+    costs = [point.generated + point.reward for point in trace.points]
     assert costs == sorted(costs)
     assert costs[-2] < 40
 
 
 def test_an_unfinished_solution_is_no_answer() -> None:
     (trace,), _ = searched("mcts-puct", context(), ["endless"], budget=10, seed=0)
-    assert trace.marks[-1].steps is None
+    assert trace.points[-1].steps is None
     (trace,), _ = searched("mcts-puct", context(), ["endless"], budget=1000, seed=0)
-    assert trace.marks[-1].steps == ("on", "and on", "stop")
+    assert trace.points[-1].steps == ("on", "and on", "stop")
 
 
 def test_a_problem_is_answered_as_if_it_were_alone() -> None:
@@ -93,11 +93,11 @@ def test_a_problem_is_answered_as_if_it_were_alone() -> None:
     for name in SEARCHES:
         together, _ = searched(name, context(), problems, budget=120, seed=1)
         (alone,), _ = searched(name, context(), ["17 × 24"], budget=120, seed=1)
-        assert [m._replace(seconds=0) for m in together[1].marks] == [m._replace(seconds=0) for m in alone.marks]
+        assert [m._replace(seconds=0) for m in together[1].points] == [m._replace(seconds=0) for m in alone.points]
     together = sampled(tuple(SAMPLED), context(), problems, budget=120, seed=1)
     alone = sampled(tuple(SAMPLED), context(), ["17 × 24"], budget=120, seed=1)
     for name in SAMPLED:
-        assert [m[:2] + m[3:] for m in together[name][1].marks] == [m[:2] + m[3:] for m in alone[name][0].marks]
+        assert [m[:2] + m[3:] for m in together[name][1].points] == [m[:2] + m[3:] for m in alone[name][0].points]
 
 
 def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
@@ -105,13 +105,13 @@ def test_samples_are_shared_and_each_rule_pays_for_what_it_reads() -> None:
     found = sampled(
         tuple(SAMPLED), context(outcome={(B, "400"): 0.9, (A, "408"): 0.6}), ["17 × 24"], budget=300, seed=0
     )
-    last = {name: attempts[0].marks[-1] for name, attempts in found.items()}
+    last = {name: attempts[0].points[-1] for name, attempts in found.items()}
     assert last["self-consistency"].steps == (B, "400")
     assert last["best-of-n-outcome"].steps == (B, "400")
     assert last["best-of-n-last"].steps == (A, "408")
     assert last["best-of-n-min"].steps == (A, "408")
     assert last["self-consistency"].reward == 0 < last["best-of-n-last"].reward
-    assert len({mark.generated for mark in last.values()}) == 1
+    assert len({point.generated for point in last.values()}) == 1
 
 
 def test_without_a_judged_rule_the_judge_is_not_asked() -> None:
@@ -173,13 +173,13 @@ def test_a_blunt_vote_goes_to_the_many_and_a_sharp_one_to_the_sure() -> None:
 
 
 def test_auto_is_the_strategy_of_its_choice_and_spends_no_more_than_it_did() -> None:
-    choice = Choice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "self-consistency", 60, 0.6)))
+    choice = AutoChoice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "self-consistency", 60, 0.6)))
     b = context()._replace(choice=choice)
-    steps = run_strategies(["auto"], b, ["17 × 24"], 50, 0)[0]["auto"][0].marks[-1].steps
-    assert steps == single("greedy", b, ["17 × 24"])[0].marks[-1].steps
+    steps = run_strategies(["auto"], b, ["17 × 24"], 50, 0)[0]["auto"][0].points[-1].steps
+    assert steps == single("greedy", b, ["17 × 24"])[0].points[-1].steps
     (auto,) = run_strategies(["auto"], b, ["17 × 24"], 1000, 0)[0]["auto"]
     (same,) = sampled(["self-consistency"], b, ["17 × 24"], 60, 0)["self-consistency"]
-    assert [mark[:2] + mark[3:] for mark in auto.marks] == [mark[:2] + mark[3:] for mark in same.marks]
+    assert [point[:2] + point[3:] for point in auto.points] == [point[:2] + point[3:] for point in same.points]
 
 
 def test_auto_without_a_choice_is_refused() -> None:
@@ -214,7 +214,7 @@ def test_a_search_answers_with_what_is_most_likely_written_and_right() -> None:
         assert grown is not None
         result, _ = grown
         assert result.chosen[0] == heaviest(result.tree, 0, weigh)
-        assert attempts[0].marks[-1].steps == result.answer(0).steps
+        assert attempts[0].points[-1].steps == result.answer(0).steps
 
 
 def test_an_exhausted_tree_is_searched_again_with_more_samples() -> None:
@@ -225,13 +225,13 @@ def test_an_exhausted_tree_is_searched_again_with_more_samples() -> None:
     b = StrategyContext(ScriptedModel(rare), ScriptedRewardModel(scorer, {}), config, arrive)
     (trace,), _ = searched("mcts-puct", b, ["p"], budget=10_000, seed=0)
     (narrow,), _ = searched("beam:4", b, ["p"], budget=10_000, seed=0)
-    assert narrow.marks[-1].steps == ("bad", "1") and trace.marks[-1].steps == ("good", "2")
-    steps = [mark.steps for mark in trace.marks]
+    assert narrow.points[-1].steps == ("bad", "1") and trace.points[-1].steps == ("good", "2")
+    steps = [point.steps for point in trace.points]
     first = steps.index(("bad", "1"))
     assert None not in steps[first:]  # an answer is kept while a wider search begins
-    costs = [mark.generated + mark.reward for mark in trace.marks]
+    costs = [point.generated + point.reward for point in trace.points]
     assert costs == sorted(costs)
-    assert trace.marks[-1].generated == len("bad\n1$") + len("good\n2$")
+    assert trace.points[-1].generated == len("bad\n1$") + len("good\n2$")
 
 
 def test_a_value_of_zero_is_never_preferred() -> None:
@@ -295,7 +295,7 @@ def test_without_limits_nothing_is_cut_off() -> None:
 
 def test_a_solution_that_its_limit_cuts_off_is_counted() -> None:
     (trace,) = single("greedy", wordy(replace(CONFIG, solution_tokens=12)), ["17 × 24"])
-    assert cut_off(trace) == (1, 1, ("search.solution_tokens",)) and trace.marks[-1].steps is None
+    assert cut_off(trace) == (1, 1, ("search.solution_tokens",)) and trace.points[-1].steps is None
     (trace,) = single("direct", wordy(replace(CONFIG, solution_tokens=12)), ["17 × 24"])
     assert cut_off(trace) == (0, 1, ())
     found = sampled(tuple(SAMPLED), wordy(replace(CONFIG, solution_tokens=20)), ["17 × 24"], 300, 0)
@@ -307,7 +307,7 @@ def test_a_solution_that_its_limit_cuts_off_is_counted() -> None:
 def test_a_step_that_its_limit_cuts_off_is_counted(name: str) -> None:
     (trace,), _ = searched(name, wordy(replace(CONFIG, step_tokens=12)), ["17 × 24"], 1000, 0)
     assert 0 < trace.cut < trace.drawn and trace.limits == ("search.step_tokens",)
-    assert trace.marks[-1].steps == ("A: 340+68", "408"), "what is drawn whole is found all the same"
+    assert trace.points[-1].steps == ("A: 340+68", "408"), "what is drawn whole is found all the same"
 
 
 def test_the_context_is_named_where_it_is_what_cuts_off() -> None:
@@ -327,10 +327,10 @@ def test_twelve_steps_are_taken_unless_the_depth_says_otherwise_which_is_told(na
         return searched(name, b, ["count"], 10_000, 0)[0][0]
 
     for depth in (0, 12):
-        assert at(depth).marks[-1].steps == tuple(map(str, range(12)))
+        assert at(depth).points[-1].steps == tuple(map(str, range(12)))
         assert cut_off(at(depth))[::2] == (0, ())
     if name != "mcts-puct":
-        assert at(8).marks[-1].steps is None
+        assert at(8).points[-1].steps is None
         assert cut_off(at(8))[::2] == (1, ("search.depth",))
 
 
@@ -343,8 +343,8 @@ def test_a_problem_too_long_for_the_context_gets_no_answer_and_stops_no_other() 
         everyone[name], trees[name] = searched(name, wordy(CONFIG, 40), problems, 200, 0)
     for name, attempts in everyone.items():
         assert [trace.problem for trace in attempts] == problems, name
-        assert cut_off(attempts[1]) == (1, 1, ("model.max_positions",)) and attempts[1].marks[-1].steps is None
-        assert attempts[0].marks[-1].steps == attempts[2].marks[-1].steps != None  # noqa: E711
+        assert cut_off(attempts[1]) == (1, 1, ("model.max_positions",)) and attempts[1].points[-1].steps is None
+        assert attempts[0].points[-1].steps == attempts[2].points[-1].steps != None  # noqa: E711
     assert all(found[1] is None and found[0] is not None for found in trees.values())
 
 

@@ -112,7 +112,7 @@ def test_free_running_errs_more_than_teacher_forcing() -> None:
         (lambda: linear_decay(1, -1.0), "slope = -1.0"),
         (lambda: exponential_decay(1, 1.0), "k = 1.0"),
         (lambda: inverse_sigmoid_decay(1, 0.5), "k = 0.5"),
-        (lambda: scheduled_input(np.zeros(1, int), np.zeros(1, int), 2.0, RNG), "chance = 2.0"),
+        (lambda: scheduled_input(np.zeros(1, int), np.zeros(1, int), 2.0, RNG), "probability = 2.0"),
         (lambda: error_by_position(np.eye(2), [0], True), "nothing to predict"),
     ],
 )

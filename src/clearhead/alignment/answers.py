@@ -104,8 +104,8 @@ class LaidOut(NamedTuple):
         """The inverse: what stands at the places of each document's learned tokens."""
         ends = np.cumsum([document.learned for document in documents])
         flat = np.empty(int(ends[-1]) if len(ends) else 0)
-        learned = self.number != IGNORE_INDEX
-        flat[self.number[learned]] = rows[learned]
+        loss_mask = self.number != IGNORE_INDEX
+        flat[self.number[loss_mask]] = rows[loss_mask]
         return np.split(flat, ends[:-1]) if documents else []
 
 

@@ -95,11 +95,11 @@ def fit_order(
     if not groups:
         return PRIOR.copy()
 
-    def worth(weights: np.ndarray) -> tuple[float, float]:
+    def fit(weights: np.ndarray) -> tuple[float, float]:
         scores = [(x @ weights, ok) for x, ok in groups]
         return sum(float(ok[s.argmax()]) for s, ok in scores), -sum(_surprise(s, ok) for s, ok in scores)
 
-    return max((_fitted(groups), PRIOR.copy(), POLICY_ALONE.copy()), key=worth)
+    return max((_fitted(groups), PRIOR.copy(), POLICY_ALONE.copy()), key=fit)
 
 
 def _surprise(s: Float[np.ndarray, "N"], right: Bool[np.ndarray, "N"]) -> float:

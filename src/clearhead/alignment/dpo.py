@@ -85,9 +85,9 @@ def dpo(
 
 def answer_logprobs(model: Any, batch: Any) -> Float[Tensor, "N"]:
     """log p of each whole answer: the sum over its tokens."""
-    learned = batch.targets != IGNORE_INDEX
+    loss_mask = batch.targets != IGNORE_INDEX
     log_p = read_tokens(model, batch).log_p
-    return (torch.zeros_like(batch.log_ref) + 0 * log_p.sum()).index_add(0, batch.answer[learned], log_p)
+    return (torch.zeros_like(batch.log_ref) + 0 * log_p.sum()).index_add(0, batch.answer[loss_mask], log_p)
 
 
 @dataclass

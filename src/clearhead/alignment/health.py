@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import mean
 from typing import Any
 
-Round = Mapping[str, Any]
+RoundEvent = Mapping[str, Any]
 
 WINDOW = 5  # rounds that are looked at together
 EVEN = 0.9  # share of groups without variance from which on the reward can hardly move
@@ -17,7 +17,7 @@ DROPPED = 0.05  # of the true reward, while the proxy rises
 CUT = 0.5  # share of answers that a limit cuts off
 
 
-def findings(rounds: Sequence[Round]) -> list[str]:
+def findings(rounds: Sequence[RoundEvent]) -> list[str]:
     """What is wrong with a run so far, a line each; none of a healthy one."""
     if len(rounds) < WINDOW:
         return []
@@ -25,7 +25,7 @@ def findings(rounds: Sequence[Round]) -> list[str]:
     return [line for line in found if line]
 
 
-def cannot_move(rounds: Sequence[Round]) -> str:
+def cannot_move(rounds: Sequence[RoundEvent]) -> str:
     """Groups whose answers are all worth the same have no gradient."""
     share, reward = _last(rounds, "without_variance"), _last(rounds, "reward")
     if share < EVEN:
@@ -35,7 +35,7 @@ def cannot_move(rounds: Sequence[Round]) -> str:
     return f"{share:.0%} of the groups have answers of one reward, and such groups teach nothing; they are {advice}"
 
 
-def runs_away(rounds: Sequence[Round]) -> str:
+def runs_away(rounds: Sequence[RoundEvent]) -> str:
     """KL to the reference that is large and still grows."""
     now, before = _last(rounds, "kl_token"), mean(r["kl_token"] for r in rounds[-2 * WINDOW : -WINDOW] or rounds[:1])
     if now < FAR or now <= before:
@@ -46,7 +46,7 @@ def runs_away(rounds: Sequence[Round]) -> str:
     )
 
 
-def collapses(rounds: Sequence[Round]) -> str:
+def collapses(rounds: Sequence[RoundEvent]) -> str:
     """Entropy that is gone while there is still something to find."""
     first, now, reward = mean(r["entropy"] for r in rounds[:WINDOW]), _last(rounds, "entropy"), _last(rounds, "reward")
     if first <= 0 or now > COLLAPSED * first or reward > 0.95:
@@ -57,7 +57,7 @@ def collapses(rounds: Sequence[Round]) -> str:
     )
 
 
-def fools_its_reward(rounds: Sequence[Round]) -> str:
+def fools_its_reward(rounds: Sequence[RoundEvent]) -> str:
     """A proxy that rises while the truth falls."""
     if "truth" not in rounds[-1] or all(r["truth"] == r["reward"] for r in rounds):
         return ""
@@ -71,7 +71,7 @@ def fools_its_reward(rounds: Sequence[Round]) -> str:
     )
 
 
-def rambles(rounds: Sequence[Round]) -> str:
+def rambles(rounds: Sequence[RoundEvent]) -> str:
     """Answers that no longer end."""
     share = _last(rounds, "cut")
     if share < CUT:
@@ -79,8 +79,14 @@ def rambles(rounds: Sequence[Round]) -> str:
     return f"{share:.0%} of the answers are cut off before they end, which earns nothing: raise search.solution_tokens"
 
 
-CHECKS: tuple[Callable[[Sequence[Round]], str], ...] = (cannot_move, runs_away, collapses, fools_its_reward, rambles)
+CHECKS: tuple[Callable[[Sequence[RoundEvent]], str], ...] = (
+    cannot_move,
+    runs_away,
+    collapses,
+    fools_its_reward,
+    rambles,
+)
 
 
-def _last(rounds: Sequence[Round], key: str) -> float:
+def _last(rounds: Sequence[RoundEvent], key: str) -> float:
     return mean(r[key] for r in rounds[-WINDOW:])

@@ -59,20 +59,20 @@ def policy_of(model: Any) -> Any:
     return model.decoder if isinstance(model, ActorCritic) else model
 
 
-class Read(NamedTuple):
+class TokenLogprobs(NamedTuple):
     """Of M learned tokens, in the order of the rows: log p, and the entropy of the distribution it was drawn from."""
 
     log_p: Float[Tensor, "M"]
     entropy: Float[Tensor, "M"]
 
 
-def read_tokens(model: Any, batch: Any, temperature: float = 1.0) -> Read:
+def read_tokens(model: Any, batch: Any, temperature: float = 1.0) -> TokenLogprobs:
     """What the model makes of each learned token of a batch of tensors; no other logit is computed."""
-    learned = batch.targets != IGNORE_INDEX
+    loss_mask = batch.targets != IGNORE_INDEX
     hidden = model(batch.tokens, batch.positions, causal_attend(batch.segments))
-    log_p = (model.logits(hidden[learned]).float() / temperature).log_softmax(-1)
+    log_p = (model.logits(hidden[loss_mask]).float() / temperature).log_softmax(-1)
     entropy = -(log_p.exp() * log_p).sum(-1)
-    return Read(log_p.gather(-1, batch.targets[learned][:, None]).squeeze(-1), entropy)
+    return TokenLogprobs(log_p.gather(-1, batch.targets[loss_mask][:, None]).squeeze(-1), entropy)
 
 
 @torch.no_grad()
@@ -81,9 +81,9 @@ def read_rows(model: Any, batch: Batch, device: torch.device, temperature: float
     training = model.training
     model.eval()
     tensors = Batch(*(torch.as_tensor(array, device=device) for array in batch[:4]))  # type: ignore[arg-type]
-    read, learned = read_tokens(model, tensors, temperature), batch.targets != IGNORE_INDEX
+    read, loss_mask = read_tokens(model, tensors, temperature), batch.targets != IGNORE_INDEX
     model.train(training)
-    return {name: _placed(value, learned) for name, value in read._asdict().items()}
+    return {name: _placed(value, loss_mask) for name, value in read._asdict().items()}
 
 
 @torch.no_grad()
@@ -129,10 +129,10 @@ class PolicyLoss:
     told: list[dict[str, float]] = field(default_factory=list)
 
     def __call__(self, model: Any, batch: Any) -> Tensor:
-        learned = batch.targets != IGNORE_INDEX
+        loss_mask = batch.targets != IGNORE_INDEX
         log_p = read_tokens(policy_of(model), batch, self.temperature).log_p
         log_old, log_ref, advantage, weight = (
-            array[learned] for array in (batch.log_old, batch.log_ref, batch.advantage, batch.weight)
+            array[loss_mask] for array in (batch.log_old, batch.log_ref, batch.advantage, batch.weight)
         )
         each = clipped(log_p, log_old, advantage, self.low, self.high)
         if self.beta:
@@ -140,8 +140,8 @@ class PolicyLoss:
         loss = (weight * each).sum()
         numbers = _told(log_p.detach(), log_old, advantage, self.low, self.high)
         if isinstance(model, ActorCritic):
-            values = model.values(batch.tokens, batch.positions, causal_attend(batch.segments))[learned]
-            returns = batch.returns[learned]
+            values = model.values(batch.tokens, batch.positions, causal_attend(batch.segments))[loss_mask]
+            returns = batch.returns[loss_mask]
             loss = loss + self.value * ((values - returns) ** 2).sum() / (2 * max(1, len(returns)))
             numbers["explained_variance"] = explained_variance(values.detach(), returns)
         if torch.is_grad_enabled():

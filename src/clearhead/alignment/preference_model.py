@@ -39,11 +39,11 @@ class PreferenceModel(nn.Module):
 
 def scores(model: Any, batch: Any) -> Float[Tensor, "N"]:
     """The score of each answer of a batch of pairs: at the place that predicts its last token."""
-    learned = batch.targets != IGNORE_INDEX
-    values = model(batch.tokens, batch.positions, causal_attend(batch.segments))[learned]
+    loss_mask = batch.targets != IGNORE_INDEX
+    values = model(batch.tokens, batch.positions, causal_attend(batch.segments))[loss_mask]
     places, n = torch.arange(len(values), device=values.device), len(batch.log_ref)
     last = torch.zeros(n, dtype=torch.long, device=values.device)
-    last = last.scatter_reduce(0, batch.answer[learned], places, "amax")  # an answer's places follow one another
+    last = last.scatter_reduce(0, batch.answer[loss_mask], places, "amax")  # an answer's places follow one another
     return values[last]
 
 

@@ -172,6 +172,6 @@ class Rounds:
         answers = search(unsolved, self.seed + number)
         rewards = rewarded(self.environment.reward, unsolved, answers)
         return {
-            prompt: [answer for answer, reward in zip(found, worth, strict=True) if reward > 0]
-            for prompt, found, worth in zip(unsolved, answers, rewards, strict=True)
+            prompt: [answer for answer, reward in zip(found, paid, strict=True) if reward > 0]
+            for prompt, found, paid in zip(unsolved, answers, rewards, strict=True)
         }

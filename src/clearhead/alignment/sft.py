@@ -27,12 +27,6 @@ def lay_out_examples(examples: Sequence[Example], placed: Sequence[int], rows: i
     return batch
 
 
-def pack_examples(examples: Sequence[Example], length: int) -> Batch:
-    """All examples in as few rows as `fill_rows` finds."""
-    placed = fill_rows([len(e.tokens) - 1 for e in examples], length)
-    return lay_out_examples(examples, placed, max(placed) + 1, length)
-
-
 @dataclass(frozen=True)
 class Epochs:
     """Every example once an epoch, packed and shuffled anew; batch(i) depends on the seed and i alone.

@@ -53,12 +53,12 @@ class Explored:
 
     problem: str
     tried: dict[State, list[str]] = field(default_factory=lambda: defaultdict(list))
-    worth: dict[State, float] = field(default_factory=dict)
+    value: dict[State, float] = field(default_factory=dict)
     ends: dict[State, bool] = field(default_factory=dict)
 
     def weight(self, state: State, guess: float) -> float:
-        """How readily a search takes the step to a state: by its worth, as far as it guesses that."""
-        return EVEN + 1 - guess + guess * self.worth.get(state, UNKNOWN)
+        """How readily a search takes the step to a state: by its value, as far as it guesses that."""
+        return EVEN + 1 - guess + guess * self.value.get(state, UNKNOWN)
 
 
 def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
@@ -71,9 +71,9 @@ def explored(paths: Iterable[LabeledPath]) -> list[Explored]:
         right = path.done and path.labels[-1] > 0
         for length, label in enumerate(path.labels[: len(path.steps) + (not path.done)]):
             state = path.steps[:length]
-            known = tree.worth.get(state, label)
+            known = tree.value.get(state, label)
             if right or known != UNLABELED:
-                tree.worth[state] = max(known, FOUND if right else 0.0)
+                tree.value[state] = max(known, FOUND if right else 0.0)
         for length, step in enumerate(path.steps):
             if step not in tree.tried[path.steps[:length]]:
                 tree.tried[path.steps[:length]].append(step)
@@ -88,7 +88,7 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
     How well it guesses what steps are worth is drawn for each search, so that short and long ones are learned. None
     where it does not come upon a solution.
     """
-    search = Search(tree, rng, rng.random())
+    search = TracedSearch(tree, rng, rng.random())
     state: State = ()
     while steps := search.options(state):
         taken = search.take(state, steps)
@@ -99,7 +99,7 @@ def trace(tree: Explored, rng: random.Random) -> list[str] | None:
 
 
 @dataclass
-class Search:
+class TracedSearch:
     """What a search has written so far, which states it set aside, is at again, and has done with.
 
     From each state it takes first the step that it guesses to be best, then what it likes of the others in the order of
@@ -157,7 +157,7 @@ class Search:
         return [step for step in self.tree.tried.get(state, ()) if (*state, step) not in self.closed]
 
     def _doubts(self, before: State, state: State) -> bool:
-        hopeless = self.tree.worth.get(state, UNKNOWN) == 0 or self.rng.random() < DOUBT * (1 - self.guess)
+        hopeless = self.tree.value.get(state, UNKNOWN) == 0 or self.rng.random() < DOUBT * (1 - self.guess)
         return hopeless and len(self._unfinished(before)) > 1
 
     def _chosen(self, state: State, steps: Sequence[str]) -> str:

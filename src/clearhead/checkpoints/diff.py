@@ -20,7 +20,7 @@ from clearhead.kernels.attention import causal_attend
 from clearhead.models.decoder import Decoder
 from clearhead.models.gguf import as_tensor
 
-Read = Callable[[str], Tensor]
+ReadTensor = Callable[[str], Tensor]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def types(found: Inspection) -> str:
     return ", ".join(f"{count} {dtype}" for dtype, (count, _) in found.dtypes.items())
 
 
-def as_stored(found: Inspection) -> tuple[dict[str, tuple[int, ...]], Read]:
+def as_stored(found: Inspection) -> tuple[dict[str, tuple[int, ...]], ReadTensor]:
     """Shapes, and how to read a tensor."""
     shapes = {tensor.name: tensor.shape for tensor in found.tensors}
     if is_gguf(found.path):
@@ -117,7 +117,7 @@ def settings(decoder: Decoder) -> dict[str, Any]:
     return asdict(replace(config, norm_weight="plain") if config.norm_weight == "one_plus" else config)
 
 
-def weights(decoder: Decoder) -> tuple[dict[str, tuple[int, ...]], Read]:
+def weights(decoder: Decoder) -> tuple[dict[str, tuple[int, ...]], ReadTensor]:
     """Shapes, and how to get a tensor, norm weights as they act."""
     state = {name: weight.detach() for name, weight in decoder.named_parameters()}
     one_plus = decoder.config.norm_weight == "one_plus"
@@ -129,7 +129,7 @@ def weights(decoder: Decoder) -> tuple[dict[str, tuple[int, ...]], Read]:
 
 
 def different(
-    a: tuple[Mapping[str, tuple[int, ...]], Read], b: tuple[Mapping[str, tuple[int, ...]], Read]
+    a: tuple[Mapping[str, tuple[int, ...]], ReadTensor], b: tuple[Mapping[str, tuple[int, ...]], ReadTensor]
 ) -> tuple[dict[str, str], int]:
     """Of each tensor that differs, how; and how many are equal to the bit."""
     (mine, read_mine), (other, read_other) = a, b

@@ -15,6 +15,7 @@ from clearhead.cli.options import (
     skip_bad_option,
     training_seed_option,
 )
+from clearhead.cli.sampling import kv_memory_option
 from clearhead.cli.tune import default_folder, one_line, told_bad_rows, told_how_to_go_on
 from clearhead.errors import UserError
 from clearhead.files import write_whole
@@ -66,13 +67,14 @@ METHODS = ("dpo", "ppo", "grpo", "dr-grpo", "dapo", "rloo")
 @control_tokens_option
 @skip_bad_option
 @resume_option
+@kv_memory_option
 @device_option
 @json_option
 def command(
     model: str, data: Path, method: str, reward: Path | None, held_out: Path | None, out: Path | None,
-    settings: tuple[str, ...], skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool,
-    control_tokens: bool, beta: float | None, rounds: int | None, problems: int | None, samples: int | None,
-    lr: float | None, **given: Any,
+    settings: tuple[str, ...], skip_bad: bool, resume: bool, kv_memory: int | None, device: str, as_json: bool,
+    full: bool, merge: bool, control_tokens: bool, beta: float | None, rounds: int | None, problems: int | None,
+    samples: int | None, lr: float | None, **given: Any,
 ) -> None:  # fmt: skip
     """Align MODEL: by pairs of answers, or by a reward for answers of its own, and show what changes.
 
@@ -128,7 +130,7 @@ def command(
         raise UserError("--set changes neither the model nor the data; name them as MODEL and with --data")
     display, chosen = Display(), choose_device(device)
     folder = out or default_folder(model, resume, "align", pipeline.SETTINGS)
-    prepared = told_bad_rows(lambda: prepare(config, chosen, skip_bad, display), display)
+    prepared = told_bad_rows(lambda: prepare(config, chosen, skip_bad, kv_memory, display), display)
     tune.open_folder(folder, config, resume, pipeline.SETTINGS, "align")
     rows = len(prepared.pairs) + len(prepared.prompts), len(prepared.held_pairs) + len(prepared.held_prompts)
     display.say(f"{rows[0]} rows to learn from, {rows[1]} held out; directory: {folder}")
@@ -142,7 +144,7 @@ def command(
         show(result, folder)
 
 
-def prepare(config: Any, device: Any, skip_bad: bool, display: Any) -> Any:
+def prepare(config: Any, device: Any, skip_bad: bool, kv_memory: int | None, display: Any) -> Any:
     """The model and its rows."""
     import torch
 
@@ -150,7 +152,7 @@ def prepare(config: Any, device: Any, skip_bad: bool, display: Any) -> Any:
     from clearhead.pipeline import align_model as pipeline
 
     loaded = load_model(config.model, device, torch.float32 if config.full else None)
-    return pipeline.prepare(config, loaded, skip_bad, display.say)
+    return pipeline.prepare(config, loaded, skip_bad, display.say, kv_memory)
 
 
 def report_again(folder: Path, as_json: bool) -> None:

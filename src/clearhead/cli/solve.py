@@ -170,8 +170,8 @@ def _solve_one(ready: "Solver", problem: str, task_name: str | None, show_tree: 
     for step in solved.steps or ():
         echo(f"  {step}")
     known = {True: "right", False: "wrong", None: "the task does not know the answer to check it"}
-    verdict = "no finished solution" if solved.answer is None else known[solved.correct]
-    echo(f"answer: {solved.answer or '-'} ({verdict})")
+    grade = "no finished solution" if solved.answer is None else known[solved.correct]
+    echo(f"answer: {solved.answer or '-'} ({grade})")
     echo(
         f"{solved.strategy}: {solved.generated} generated + {solved.reward} reward-model tokens, {solved.seconds:.2f} s"
     )

@@ -19,6 +19,7 @@ from clearhead.cli.options import (
     skip_bad_option,
     training_seed_option,
 )
+from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.files import write_whole
 from clearhead.terminal import echo, echo_json
@@ -55,12 +56,13 @@ SHOWN_ROWS = 20  # bad ones, each in a line
 @control_tokens_option
 @skip_bad_option
 @resume_option
+@kv_memory_option
 @device_option
 @json_option
 def command(
     model: str, data: Path, held_out: Path | None, out: Path | None, targets: str | None, settings: tuple[str, ...],
-    skip_bad: bool, resume: bool, device: str, as_json: bool, full: bool, merge: bool, control_tokens: bool,
-    **given: Any,
+    skip_bad: bool, resume: bool, kv_memory: int | None, device: str, as_json: bool, full: bool, merge: bool,
+    control_tokens: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Tune MODEL on the answers in a file, and show what it says before and after.
 
@@ -101,7 +103,7 @@ def command(
     display = Display()
     chosen = choose_device(device)
     folder = out or default_folder(model, resume)
-    prepared = told_bad_rows(lambda: prepare(config, model, chosen, skip_bad, display), display)
+    prepared = told_bad_rows(lambda: prepare(config, model, chosen, skip_bad, kv_memory, display), display)
     pipeline.open_folder(folder, config, resume)
     display.say(f"{len(prepared.training)} examples to learn from, {len(prepared.held)} held out; directory: {folder}")
     context = Context(RunDir(folder), chosen, display.watch, display.say, display.progress)
@@ -114,7 +116,9 @@ def command(
     show(result, folder)
 
 
-def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) -> Any:
+def prepare(
+    config: Any, model: str, device: Any, skip_bad: bool, kv_memory: int | None, display: Any
+) -> Any:  # fmt: skip
     """The model and its examples."""
     import torch
 
@@ -122,7 +126,7 @@ def prepare(config: Any, model: str, device: Any, skip_bad: bool, display: Any) 
     from clearhead.pipeline import tune as pipeline
 
     loaded = load_model(model, device, torch.float32 if config.full else None)
-    return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress)
+    return pipeline.prepare(config, loaded, skip_bad, display.say, display.progress, kv_memory)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ differ only in which slots they ask for. Deliberately not here: the trie (trie.p
 
 import copy
 import math
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,9 @@ from torch import Tensor
 from clearhead.generation.backend import LEAST_ROWS, Computed, at_least
 from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped
+from clearhead.kernels.linear import MANY, PackedLinear, pack_linears
 from clearhead.kernels.machine import bfloat16_is_fast
-from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.decoder import Decoder, DecoderConfig, packed_head
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
@@ -36,6 +38,7 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
         dtype = torch.bfloat16 if bfloat16_is_fast(decoder.embed.weight.device) else torch.float32
     frozen.blocks.to(dtype)
     frozen.norm.to(dtype)
+    pack_linears(frozen, MANY)
     return frozen
 
 
@@ -91,9 +94,14 @@ class KVCache:
     def logits(self, slots: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
         """Of the token after each slot, in float32 at least; computed in the type of the head, which is large."""
         hidden = self.hidden(at_least(LEAST_ROWS, slots))
-        head = self.decoder.embed if self.decoder.head is None else self.decoder.head
-        logits = self.decoder.logits(hidden.to(head.weight.dtype))[: len(slots)]
+        product = self._head(hidden.to(self._head.weight.dtype))[: len(slots)]
+        logits = capped(product, self.decoder.config.logit_softcap)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+    @cached_property
+    def _head(self) -> PackedLinear:
+        """Made when logits are first asked for: a reward model has none to give."""
+        return packed_head(self.decoder, MANY)
 
     @torch.inference_mode()
     def compute(self, slots: Int[np.ndarray, "N"]) -> Computed:

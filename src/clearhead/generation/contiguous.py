@@ -15,45 +15,21 @@ from torch import Tensor, nn
 
 from clearhead.generation.backend import Computed, memory_limit, refuse
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped, fused_attention, plain_attention
-from clearhead.kernels.linear import linear, packed, packed_product, packs
-from clearhead.models.decoder import Decoder
+from clearhead.kernels.linear import ONE, pack_linears
+from clearhead.models.decoder import Decoder, packed_head
 
 FIRST_ROOM = 256  # positions of the block; it at least doubles when a text needs more
 READ_AT_ONCE = 256  # tokens of a prompt
 
 
-class PackedLinear(nn.Module):
-    """What stands for a linear layer here: the same matrix, read in the fastest way there is for one row."""
-
-    def __init__(self, layer: nn.Linear) -> None:
-        super().__init__()
-        self.packed = packed(layer.weight) if packs(layer.weight) else None
-        # Of a packed matrix only the type is left here, for those who ask a model's parameters for it.
-        self.weight = (
-            layer.weight if self.packed is None else nn.Parameter(torch.empty(0, dtype=layer.weight.dtype), False)
-        )
-        self.bias = layer.bias
-
-    def forward(self, x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B E"]:
-        if self.packed is None:
-            return linear(x, self.weight, self.bias)
-        return packed_product(x, self.packed, self.bias)
-
-
-def inference_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> tuple[Decoder, nn.Module]:
-    """The decoder with its products replaced, and its head. Weights of the right type are shared and not copied."""
+def inference_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
+    """The decoder with its products replaced. Weights of the right type are shared and not copied."""
     memo: dict[int, object] = {id(buffer): buffer for buffer in decoder.buffers()}
     for weight in decoder.parameters():
         memo[id(weight)] = nn.Parameter(weight.detach().to(dtype or weight.dtype), requires_grad=False)
     thin = copy.deepcopy(decoder, memo).eval()
-    for module in list(thin.blocks.modules()):
-        for name, layer in list(module.named_children()):
-            if type(layer) is nn.Linear:
-                setattr(module, name, PackedLinear(layer))
-    rows = thin.embed.weight if thin.head is None else thin.head.weight
-    head = nn.Linear(rows.shape[1], rows.shape[0], bias=False, device="meta")
-    head.weight = rows
-    return thin, PackedLinear(head)
+    pack_linears(thin, ONE)
+    return thin
 
 
 class ContiguousBackend:
@@ -66,7 +42,8 @@ class ContiguousBackend:
 
     def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None, kv_memory: int | None = None) -> None:
         config = self.config = decoder.config
-        self.decoder, self._head = inference_copy(decoder, dtype)
+        self.decoder = inference_copy(decoder, dtype)
+        self._head = packed_head(self.decoder, ONE)
         self.dtype, self.device = self.decoder.embed.weight.dtype, self.decoder.embed.weight.device
         self.vocab, self.max_positions = config.vocab, config.max_positions
         self.tokens: list[int] = []  # computed

@@ -125,7 +125,7 @@ class Engine:
         if not rows:
             return []
         seqs = np.array([sample.seq for sample in rows], np.int64)
-        unique, first, row_of = distinct(seqs)
+        unique, first, row_of = by_kind(rows, *distinct(seqs))
         accounts = np.array([sample.group.account for sample in rows], np.int64)
         self._charge(self.backend.compute(unique), rows, first, accounts)
 
@@ -373,6 +373,17 @@ def distinct(
     if len(seqs) == 1:  # one text at a time, without the price of sorting
         return seqs, np.zeros(1, np.int64), np.zeros(1, np.int64)
     return np.unique(seqs, return_index=True, return_inverse=True)
+
+
+def by_kind(
+    rows: Sequence[Sample], seqs: Int[np.ndarray, "U"], first: Int[np.ndarray, "U"], row_of: Int[np.ndarray, "N"]
+) -> tuple[Int[np.ndarray, "U"], Int[np.ndarray, "U"], Int[np.ndarray, "N"]]:
+    """What `distinct` gives, with the sequences of rows that draw alike side by side: they are drawn together."""
+    if len(seqs) == 1:
+        return seqs, first, row_of
+    kinds: dict[SamplingParams, int] = {}
+    order = np.argsort([kinds.setdefault(rows[i].group.filters, len(kinds)) for i in first], kind="stable")
+    return seqs[order], first[order], np.argsort(order)[row_of]
 
 
 def finite(logits: Float[Tensor, "N V"]) -> Float[Tensor, "N V"]:

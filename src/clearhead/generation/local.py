@@ -45,7 +45,7 @@ class LocalEngine:
         self.backend = TrieBackend(decoder, dtype, kv_memory, max_batch_tokens)
         self.engine = Engine(self.backend, tokenizer)
         self.trie, self.cache = self.backend.trie, self.backend.cache
-        self._nodes, self._ledger = Nodes(self.trie), self.engine.usage
+        self._nodes, self._usage = Nodes(self.trie), self.engine.usage
 
     def fits(self, prompt: str) -> bool:
         """Does the context hold the prompt and a token more?"""
@@ -64,7 +64,7 @@ class LocalEngine:
                 self._check_length(self.tokenizer.decode(text[-40:]), len(text))
         self.backend.need(sum(map(len, texts)))
         slots = self.trie.insert(np.full(len(texts), ROOT), texts)
-        return self._nodes.acquire(slots.tolist(), [self._ledger.open() for _ in texts])
+        return self._nodes.acquire(slots.tolist(), [self._usage.open() for _ in texts])
 
     def fork(self, node: int) -> int:
         (ref,) = self._nodes.find([node])
@@ -72,14 +72,14 @@ class LocalEngine:
 
     def release(self, nodes: Sequence[int]) -> None:
         for tree in self._nodes.release(nodes):
-            self._ledger.close(tree)
+            self._usage.close(tree)
 
     def close(self, nodes: Sequence[int]) -> None:
         """Release every reference to every node of the opened prompts that these nodes grew from."""
         self.release(self._nodes.of_trees({ref.tree for ref in self._nodes.find(nodes)}))
 
     def usage(self, node: int | None = None) -> Usage:
-        return self._ledger.total if node is None else self._ledger.usage(self._nodes.find([node])[0].tree)
+        return self._usage.total if node is None else self._usage.usage(self._nodes.find([node])[0].tree)
 
     def slots(self, nodes: Sequence[int]) -> Int[np.ndarray, "N"]:
         """Where the nodes lie in `trie`, for another model that reads the same texts."""
@@ -187,8 +187,8 @@ class LocalEngine:
         self.trie.acquire(ends)
         try:
             computed = self.cache.compute(ends)
-            self._ledger.add(tree, reused=self.trie.depth[ends] + 1)
-            self._ledger.add(tree[computed.by], computed=1, unique=computed.unique, reused=-1)
+            self._usage.add(tree, reused=self.trie.depth[ends] + 1)
+            self._usage.add(tree[computed.by], computed=1, unique=computed.unique, reused=-1)
             return [
                 self._log_likelihood(self.trie.paths[end, first - 1 : first - 1 + len(ids)], ids)
                 for end, first, ids in zip(ends, before, tokens, strict=True)

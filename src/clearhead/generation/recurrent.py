@@ -11,7 +11,7 @@ from torch import Tensor
 from clearhead.generation.backend import LEAST_ROWS, Computed, at_least, memory_limit, refuse
 from clearhead.generation.language_model import UNLIMITED
 from clearhead.models.recurrent import Recurrent
-from clearhead.nn.recurrent import State
+from clearhead.nn.recurrent import RecurrentState
 
 
 @dataclass
@@ -20,7 +20,7 @@ class _Text:
 
     unread: list[int]
     refcount: int
-    states: list[State] | None = None
+    states: list[RecurrentState] | None = None
     hidden: Float[Tensor, "D"] | None = None
 
 
@@ -111,6 +111,6 @@ class RecurrentBackend:
         return self._opened
 
 
-def _states(text: _Text) -> list[State]:
+def _states(text: _Text) -> list[RecurrentState]:
     assert text.states is not None
     return text.states

@@ -79,9 +79,12 @@ def keep_largest(
 
     `least` is the smallest that stays.
     """
-    room = counts[:, None] - (logits > least).sum(-1, keepdim=True)
-    equal = logits == least
-    return logits.masked_fill((logits < least) | (equal & (equal.cumsum(-1) > room)), -math.inf)
+    smaller = logits < least
+    if not torch.equal(logits.shape[-1] - smaller.sum(-1), counts):  # more than one has the least, and not all may stay
+        equal = logits == least
+        room = counts[:, None] - (logits > least).sum(-1, keepdim=True)
+        smaller |= equal & (equal.cumsum(-1) > room)
+    return logits.masked_fill(smaller, -math.inf)
 
 
 def keep_top_k(logits: Float[Tensor, "N V"], k: int) -> Float[Tensor, "N V"]:
@@ -144,7 +147,7 @@ def draw(cdf: Float[Tensor, "N V"], uniforms: Float[Tensor, "N"]) -> Int[Tensor,
 
     It exists, since u · total < total even when rounded, and has a positive probability, since the sum rose at it.
     """
-    return (cdf <= uniforms[:, None] * cdf[:, -1:]).sum(-1)
+    return torch.searchsorted(cdf.contiguous(), uniforms[:, None] * cdf[:, -1:], right=True)[:, 0]
 
 
 def mixed(x: UInt64[np.ndarray, "*N"]) -> UInt64[np.ndarray, "*N"]:

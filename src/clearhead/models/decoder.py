@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from clearhead.errors import UserError
 from clearhead.kernels.attention import Attend, Pattern, capped, causal_attend
 from clearhead.kernels.embedding import embedding
+from clearhead.kernels.linear import PackedLinear, packed_table
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
@@ -241,6 +242,15 @@ class Decoder(nn.Module):
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
         weight = self.embed.weight if self.head is None else self.head.weight
         return capped(nn.functional.linear(hidden, weight.to(hidden.dtype)), self.config.logit_softcap)
+
+
+def packed_head(decoder: Decoder, rows: int) -> PackedLinear:
+    """The head of a decoder whose linear layers are packed; where it is the embedding, a packed copy of that."""
+    head: nn.Module | None = decoder.head
+    if head is None:
+        return packed_table(decoder.embed, rows)
+    assert isinstance(head, PackedLinear)
+    return head
 
 
 def table(rows: int, width: int) -> nn.Embedding:

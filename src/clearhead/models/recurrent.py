@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from clearhead.errors import UserError
 from clearhead.kernels.embedding import embedding
 from clearhead.nn.functional import rms_norm
-from clearhead.nn.recurrent import GATES, Cell, State, layer_of, run, weights_of
+from clearhead.nn.recurrent import GATES, Cell, RecurrentState, layer_of, run, weights_of
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ class Recurrent(nn.Module):
         return self.read(tokens, None)[0]
 
     def read(
-        self, tokens: Int[Tensor, "B T"], states: Sequence[State] | None
-    ) -> tuple[Float[Tensor, "B T D"], list[State]]:
+        self, tokens: Int[Tensor, "B T"], states: Sequence[RecurrentState] | None
+    ) -> tuple[Float[Tensor, "B T D"], list[RecurrentState]]:
         """The same for a text that goes on from the states that its beginning left, and the states after it."""
         x = embedding(tokens, self.embed.weight).to(weights_of(self.layers[0]).w.dtype)
         after = []

@@ -10,8 +10,6 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from clearhead.kernels.rotation import rotation
-
 
 def rms_norm(x: Float[Tensor, "*B D"], weight: Float[Tensor, "D"] | None, eps: float) -> Float[Tensor, "*B D"]:
     """weight · x / √(mean(x²) + eps); no weight means 1. Zhang and Sennrich 2019, equation 4."""
@@ -51,16 +49,34 @@ def llama3_rope(
     return torch.where(slow, frequency / factor, torch.where(fast, frequency, between))
 
 
-def angles(positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]) -> Float[Tensor, "*B N"]:
-    """position · frequency."""
-    return positions[..., None].float() * frequency.to(positions.device)
-
-
 def rotary_table(
     positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]
 ) -> tuple[Float[Tensor, "*B 1 N"], Float[Tensor, "*B 1 N"]]:
-    """Cosines and sines of the angles, with an axis for the heads."""
-    return rotation(positions, frequency)
+    """cos and sin of position · frequency, for the positions in use and no others, with an axis for the heads.
+
+    An operation of its own (`_rotary_table`), because the compiler would otherwise compute them again in every layer.
+    """
+    return torch.ops.clearhead.rotary_table(positions, frequency)
+
+
+torch.library.define("clearhead::rotary_table", "(Tensor positions, Tensor frequency) -> (Tensor, Tensor)")
+
+
+@torch.library.impl("clearhead::rotary_table", "CompositeExplicitAutograd")
+def _rotary_table(positions: Tensor, frequency: Tensor) -> tuple[Tensor, Tensor]:
+    theta = angles(positions, frequency)[..., None, :]  # *B 1 N
+    return theta.cos(), theta.sin()
+
+
+@torch.library.register_fake("clearhead::rotary_table")
+def _rotary_table_shape(positions: Tensor, frequency: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (*positions.shape, 1, frequency.shape[0])
+    return positions.new_empty(shape, dtype=torch.float32), positions.new_empty(shape, dtype=torch.float32)
+
+
+def angles(positions: Int[Tensor, "*B"], frequency: Float[Tensor, "N"]) -> Float[Tensor, "*B N"]:
+    """position · frequency, on the positions' device."""
+    return positions[..., None].float() * frequency.to(positions.device)
 
 
 def rotary(

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 Cell = Literal["lstm", "rnn"]
 GATES: dict[Cell, int] = {"lstm": 4, "rnn": 1}
-State = tuple[Tensor, ...]
+RecurrentState = tuple[Tensor, ...]
 """(h "B F") of the plain cell, (h "B F", c "B F") of the LSTM: all that a text leaves behind."""
 
 
@@ -76,7 +76,9 @@ def layer_of(cell: Cell, width: int) -> nn.RNNBase:
     return {"lstm": nn.LSTM, "rnn": nn.RNN}[cell](width, width, batch_first=True)
 
 
-def run(layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: State | None) -> tuple[Float[Tensor, "B T F"], State]:
+def run(
+    layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: RecurrentState | None
+) -> tuple[Float[Tensor, "B T F"], RecurrentState]:
     """Every state of a fused layer, and what it would go on from; no state means zeros."""
     if isinstance(layer, nn.LSTM):
         y, (h, c) = layer(x, None if state is None else tuple(part[None] for part in state))
@@ -86,8 +88,8 @@ def run(layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: State | None) -> tu
 
 
 def run_by_definition(
-    layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: State | None
-) -> tuple[Float[Tensor, "B T F"], State]:
+    layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: RecurrentState | None
+) -> tuple[Float[Tensor, "B T F"], RecurrentState]:
     """What `run` computes, by the formulas above."""
     w, u, b, c = weights_of(layer)
     zero = x.new_zeros(len(x), layer.hidden_size)

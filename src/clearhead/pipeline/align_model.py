@@ -149,7 +149,7 @@ class AlignModelConfig:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class AlignRun:
     """A model, and what it learns from: pairs or prompts, those held out beside them."""
 
     config: AlignModelConfig
@@ -158,6 +158,7 @@ class Prepared:
     held_pairs: list[Pair]
     prompts: list[Prompt]
     held_prompts: list[Prompt]
+    kv_memory: int | None = None
 
     @property
     def length(self) -> int:
@@ -204,9 +205,13 @@ class Prepared:
 
 
 def prepare(
-    config: AlignModelConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print
-) -> Prepared:
-    """What can be wrong with the data is told before a file is written."""
+    config: AlignModelConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
+    kv_memory: int | None = None,
+) -> AlignRun:  # fmt: skip
+    """What can be wrong with the data is told before a file is written.
+
+    `kv_memory`: bytes for keys and values at most, while answers are drawn.
+    """
     if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
         raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     context = loaded.decoder.config.max_positions
@@ -219,11 +224,11 @@ def prepare(
     learned, held = _both(config, config.data, config.held_out, loaded, skip_bad, say, config.of_pairs)
     pairs: tuple[list[Any], list[Any]] = ([], [])
     if config.of_pairs:
-        made = Prepared(config, loaded, learned, held, [], [])
+        made = AlignRun(config, loaded, learned, held, [], [], kv_memory)
     else:
         if config.reward_pairs:
             pairs = _both(config, config.reward_pairs, None, loaded, skip_bad, say, True)
-        made = Prepared(config, loaded, *pairs, learned, held)
+        made = AlignRun(config, loaded, *pairs, learned, held, kv_memory)
     _ = made.training
     return made
 
@@ -281,7 +286,7 @@ def _prompt(row: PromptRow, config: AlignModelConfig, loaded: LoadedModel, limit
     return Prompt(text, tokens, problem=str(row.messages[-1]["content"]))
 
 
-def align(prepared: Prepared, context: Context) -> dict[str, Any]:
+def align(prepared: AlignRun, context: Context) -> dict[str, Any]:
     """Measure, learn, measure again, and write the result, which is returned as plain data."""
     config, folder = prepared.config, context.run.path
     if (folder / RESULT).is_file():
@@ -328,11 +333,11 @@ def _plain(config: AlignModelConfig) -> dict[str, Any]:
     return {**{key: value for key, value in plain.items() if key != "align"}, **plain["align"]}
 
 
-def _meta(prepared: Prepared) -> dict[str, Any]:
+def _meta(prepared: AlignRun) -> dict[str, Any]:
     return {"digest": prepared.digest, "lora": to_dict(prepared.config.low_rank) if prepared.config.low_rank else None}
 
 
-def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log: JsonlLog) -> None:
+def _learn_from_pairs(prepared: AlignRun, reference: Any, context: Context, log: JsonlLog) -> None:
     config, length, device = prepared.config, prepared.length, context.device
     parts = prepared.align.accumulate
     fixed = working_copy(reference, compute_dtype("auto", device))  # as the steps compute the policy
@@ -358,7 +363,7 @@ def _learn_from_pairs(prepared: Prepared, reference: Any, context: Context, log:
     _train(prepared, prepared.loaded.decoder, batch, loss, context, log, on_eval, 4)
 
 
-def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, context: Context, log: JsonlLog) -> None:
+def _learn_from_answers(prepared: AlignRun, reference: Any, reward: Rewards, context: Context, log: JsonlLog) -> None:
     config, decoder = prepared.config, prepared.loaded.decoder
     model: Any = decoder
     if config.align.critic:
@@ -377,7 +382,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, con
     environment = Environment(stream, reward, max_tokens=config.max_tokens)
     rounds = Rounds(
         prepared.align, environment, prepared.loaded.tokenizer, model, reference, prepared.length, config.seed,
-        compute_dtype("auto", context.device), log, context.run.path / KEPT,
+        compute_dtype("auto", context.device), log, context.run.path / KEPT, prepared.kv_memory,
     )  # fmt: skip
 
     def on_eval(trained: Any, step: int) -> Mapping[str, Any]:
@@ -392,7 +397,7 @@ def _learn_from_answers(prepared: Prepared, reference: Any, reward: Rewards, con
     _train(prepared, model, rounds.batch, loss_of(config.align), context, log, on_eval, 0)
 
 
-def reward_of(prepared: Prepared, start: Any, context: Context) -> Rewards:
+def reward_of(prepared: AlignRun, start: Any, context: Context) -> Rewards:
     """The user's function, or the scores of a reward model that learns from pairs first, from the model at `start`."""
     config, file, length, device = prepared.config, context.run.path / REWARD, prepared.length, context.device
     if not config.reward_pairs:
@@ -413,7 +418,7 @@ def reward_of(prepared: Prepared, start: Any, context: Context) -> Rewards:
     return lambda prompts, answers: rewards(model, prompts, answers, length, device)
 
 
-def _learn_reward(prepared: Prepared, model: PreferenceModel, context: Context) -> None:
+def _learn_reward(prepared: AlignRun, model: PreferenceModel, context: Context) -> None:
     config, folder, length = prepared.config, context.run.path, prepared.length
     steps = max(1, round(config.epochs * prepared.steps_of_an_epoch))
     lr = FULL_LR if config.full else LORA_LR
@@ -446,7 +451,7 @@ def likeliest(config: AlignModelConfig) -> SamplingParams:
 
 
 def _train(
-    prepared: Prepared, model: Any, batch: Callable[[int], Any], loss: Any, context: Context, log: JsonlLog,
+    prepared: AlignRun, model: Any, batch: Callable[[int], Any], loss: Any, context: Context, log: JsonlLog,
     on_eval: Callable[[Any, int], Mapping[str, Any]], prefetch: int,
 ) -> None:  # fmt: skip
     def note(event: Event) -> None:
@@ -462,7 +467,7 @@ def _train(
 
 
 def measured(
-    prepared: Prepared, decoder: Any, reference: Any, reward: Rewards | None, device: torch.device
+    prepared: AlignRun, decoder: Any, reference: Any, reward: Rewards | None, device: torch.device
 ) -> dict[str, Any]:
     """What a model makes of the held-out rows, as plain data: scores by row, and its answers in words."""
     config = prepared.config
@@ -482,11 +487,11 @@ def measured(
 
 
 def _scores(
-    prepared: Prepared, decoder: Any, reward: Rewards, sampling: SamplingParams, n: int
+    prepared: AlignRun, decoder: Any, reward: Rewards, sampling: SamplingParams, n: int
 ) -> tuple[np.ndarray, list[list[Answer]]]:
     """The rewards of n answers to each held-out prompt, "P n", and the answers."""
     prompts = prepared.held_prompts[:MOST_HELD]
-    engine = LocalEngine(decoder, prepared.loaded.tokenizer)
+    engine = LocalEngine(decoder, prepared.loaded.tokenizer, kv_memory=prepared.kv_memory)
     answers = draw(engine, prompts, n, sampling, [prepared.config.seed + i for i in range(len(prompts))])
     return np.array(rewarded(reward, prompts, answers)), answers
 

@@ -112,8 +112,8 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
     found, trees = run_strategies([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
     (tried,) = found[solver.strategy]
     for search_trace in filter(None, trees):
-        tree = tree_data(task, solver.strategy, problem, search_trace, tried.marks[-1].steps)["root"]
-    last = tried.marks[-1]
+        tree = tree_data(task, solver.strategy, problem, search_trace, tried.points[-1].steps)["root"]
+    last = tried.points[-1]
     answer = None if last.steps is None else final_answer(task, solver.strategy, problem, last.steps)
     correct = (answer is not None and task.check(problem, answer)) if knows(task, problem) else None
     return SolveResult(

@@ -63,18 +63,18 @@ def evaluate(
     if not problems:
         raise UserError(f"task {name} has no problem to measure on; give some with --problems or --data")
     results: list[EvalResult] = []
-    pieces = plan(strategies, seeds, budgets)
-    with progress(name, len(pieces) * len(problems)) as advance:
-        for piece in pieces:
-            found: dict[str, list[Trace]] = {strategy: [] for strategy in piece.strategies}
+    jobs = plan(strategies, seeds, budgets)
+    with progress(name, len(jobs) * len(problems)) as advance:
+        for job in jobs:
+            found: dict[str, list[Trace]] = {strategy: [] for strategy in job.strategies}
             for start in range(0, len(problems), AT_ONCE):
                 chunk = problems[start : start + AT_ONCE]
                 readable = [problem for problem in chunk if problem not in unread]
-                made = answered(piece.strategies, context, readable, piece.budget, piece.seed) if readable else {}
+                made = answered(job.strategies, context, readable, job.budget, job.seed) if readable else {}
                 for strategy, traces in found.items():
                     traces += _in_order(chunk, made.get(strategy, []))
                 advance(len(chunk))
-            results += [grade(task, strategy, piece.seed, piece.budget, traces) for strategy, traces in found.items()]
+            results += [grade(task, strategy, job.seed, job.budget, traces) for strategy, traces in found.items()]
     return results
 
 

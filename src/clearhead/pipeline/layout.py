@@ -97,7 +97,7 @@ AUTO = {
         "budgets": lambda value: isinstance(value, list) and bool(value) and not mismatch(value, [_CHOICE]),
     }
 }  # fmt: skip
-PIECE = {
+EVAL_RESULTS = {
     "units": [
         {
             "strategy": _strategy, "seed": int, "budget": int,

@@ -45,7 +45,7 @@ MAPPED = 160  # tokens of an attention map, more than a person looks at
 
 
 def evaluation_stage(context: Context) -> None:
-    """Measure every piece that has no file yet."""
+    """Do every job that has no file yet."""
     for task in context.tasks().values():  # drawn here once, and not by every worker at the same time
         task.problems("test", max(QUALITY_PROBLEMS, context.recipe.evaluation.problems), context.recipe.seed)
     jobs = plan_jobs(context)
@@ -54,11 +54,11 @@ def evaluation_stage(context: Context) -> None:
 
 
 class MeasureJob(NamedTuple):
-    """One thing to measure: strategies ("piece"), the reward model ("quality"), a "tree", or the "attention" map."""
+    """One thing to measure: an `EvalJob`, the reward model ("quality"), a "tree", or the "attention" map."""
 
     kind: str
     task: str = ""
-    piece: "EvalJob | None" = None
+    eval_job: "EvalJob | None" = None
     shown: str = ""
 
 
@@ -67,9 +67,9 @@ def plan_jobs(context: Context) -> list[tuple[Path, MeasureJob]]:
     recipe, folder, tasks = context.recipe, context.run.evaluation, context.tasks()
     config, has_reward_model = recipe.evaluation, context.run.reward.is_file()
     jobs = [
-        (folder / name / f"{piece.file_name}.json", MeasureJob("piece", name, piece))
+        (folder / name / f"{job.file_name}.json", MeasureJob("strategies", name, job))
         for name in tasks
-        for piece in plan(config.strategies, config.seeds, config.budgets)
+        for job in plan(config.strategies, config.seeds, config.budgets)
     ]
     if has_reward_model:
         jobs += [(folder / name / "quality.json", MeasureJob("quality", name)) for name in tasks]
@@ -93,11 +93,11 @@ def work(path: Path, device: str, job: MeasureJob) -> dict[str, Any]:
         problems = task.problems("test", QUALITY_PROBLEMS, recipe.seed)
         context = run_strategy_context(run, job.task, task, models, recipe.search)
         return reward_quality(engine, context, task, problems, recipe)
-    assert job.piece is not None
+    assert job.eval_job is not None
     problems = task.problems("test", recipe.evaluation.problems, recipe.seed)
     context, before = run_strategy_context(run, job.task, task, models, recipe.search), engine.usage()
-    units = measure(job.piece.strategies, context, task, problems, job.piece.budget, job.piece.seed)
-    return {"units": units, "usage": asdict(engine.usage() - before)}
+    results = measure(job.eval_job.strategies, context, task, problems, job.eval_job.budget, job.eval_job.seed)
+    return {"units": results, "usage": asdict(engine.usage() - before)}
 
 
 @lru_cache(maxsize=1)
@@ -125,16 +125,16 @@ def plan(strategies: Sequence[str], seeds: int, budgets: Sequence[int]) -> list[
     budget, what plans ahead once with each.
     """
     most = max(budgets)
-    pieces = [EvalJob((name,), 0, most) for name in strategies if name in SINGLE]
+    jobs = [EvalJob((name,), 0, most) for name in strategies if name in SINGLE]
     free = tuple(name for name in strategies if name in SAMPLED and not SAMPLED[name].needs_reward_model)
     paid = tuple(name for name in strategies if name in SAMPLED and SAMPLED[name].needs_reward_model)
     for seed in range(seeds):
-        pieces += [EvalJob(together, seed, most) for together in (free, paid) if together]
+        jobs += [EvalJob(together, seed, most) for together in (free, paid) if together]
         for name in strategies:
             if name not in (*SINGLE, *SAMPLED):
                 each = [most] if strategy_of(name).anytime else budgets
-                pieces += [EvalJob((name,), seed, budget) for budget in each]
-    return pieces
+                jobs += [EvalJob((name,), seed, budget) for budget in each]
+    return jobs
 
 
 def measure(
@@ -162,15 +162,15 @@ def answered(
 def read_units(run: RunDir, task: str) -> list[EvalResult]:
     """Everything that was measured on a task."""
     files = sorted((run.evaluation / task).glob("*-*.json"))
-    return [unit for file in files for unit in read_json(file, layout.PIECE)["units"]]
+    return [result for file in files for result in read_json(file, layout.EVAL_RESULTS)["units"]]
 
 
 def read_usage(run: RunDir, task: str) -> dict[str, int]:
-    """The engine's counts over all pieces measured on a task."""
+    """The engine's counts over all that was measured on a task."""
     files = sorted((run.evaluation / task).glob("*-*.json"))
     total: dict[str, int] = {}
     for file in files:
-        for key, value in read_json(file, layout.PIECE)["usage"].items():
+        for key, value in read_json(file, layout.EVAL_RESULTS)["usage"].items():
             total[key] = total.get(key, 0) + value
     return total
 
@@ -296,7 +296,7 @@ def shown_tree(run: RunDir, wanted: str, tasks: Mapping[str, Task], models: Mode
     traces, (search_trace,) = searched(strategy, context, [problem], budget, recipe.seed)
     if search_trace is None:
         raise UserError(f"report.trees: {wanted!r:.60} is too long for the model's context; name a shorter problem")
-    return tree_data(task, strategy, problem, search_trace, traces[0].marks[-1].steps) | {"title": typed.strip()}
+    return tree_data(task, strategy, problem, search_trace, traces[0].points[-1].steps) | {"title": typed.strip()}
 
 
 def tree_data(

@@ -42,7 +42,7 @@ from clearhead.pipeline.data import calls_of, document, hidden, part_of, run_tas
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.workers import at_once, do_jobs
-from clearhead.reasoning.auto import PROBLEMS, STAGE_FIELDS, AutoStage, Choice
+from clearhead.reasoning.auto import PROBLEMS, STAGE_FIELDS, AutoChoice, AutoStage
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks.task import Task
 from clearhead.text.packing import Document, PackedStream
@@ -351,7 +351,7 @@ class Models(NamedTuple):
 
 def strategy_context(
     models: Models, task: Task, search: SearchConfig, calibration: Calibration | None = None,
-    choice: Choice | None = None,
+    choice: AutoChoice | None = None,
 ) -> StrategyContext:  # fmt: skip
     """What strategies work with, the scorer calibrated where it can be."""
     engine, scorer, searcher = models
@@ -372,7 +372,7 @@ def run_strategy_context(run: RunDir, name: str, task: Task, models: Models, sea
     found = measured[name]
     calibration = build(Calibration, found["calibration"]) if found["calibration"] else None
     stages = [build(AutoStage, {key: row[key] for key in STAGE_FIELDS}) for row in found["budgets"]]
-    return strategy_context(models, task, search, calibration, Choice(tuple(stages)))
+    return strategy_context(models, task, search, calibration, AutoChoice(tuple(stages)))
 
 
 def load_models(run: RunDir, tasks: Mapping[str, Task], device: torch.device, kv_memory: int | None) -> Models:

@@ -54,7 +54,7 @@ SHORTEST_ROW = 256  # tokens; the attention's memory grows with the square
 MANY_ROWS = 500  # from here on, reading them shows a bar
 MOST_STEPS = 1_000_000_000
 LORA_LR, FULL_LR = 5e-4, 3e-5
-Encoded = tuple[ChatRow, list[Example]]
+EncodedRow = tuple[ChatRow, list[Example]]
 T = TypeVar("T")
 
 
@@ -114,7 +114,7 @@ class TuneConfig:
 
 
 @dataclass(frozen=True)
-class Prepared:
+class TuneRun:
     """A model and examples that fit it; `turns` are held out, with the answers that the file gives."""
 
     config: TuneConfig
@@ -124,6 +124,7 @@ class Prepared:
     turns: list[Turn]
     end_id: int | None
     rewritten: int
+    kv_memory: int | None = None
 
     @property
     def length(self) -> int:
@@ -175,9 +176,12 @@ def unseen(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 def prepare(
     config: TuneConfig, loaded: LoadedModel, skip_bad: bool = False, say: Callable[[str], None] = print,
-    progress: Progress = unseen,
-) -> Prepared:  # fmt: skip
-    """What can be wrong with the data, or with settings for so much of it, is told before a file is written."""
+    progress: Progress = unseen, kv_memory: int | None = None,
+) -> TuneRun:  # fmt: skip
+    """What can be wrong with the data, or with settings for so much of it, is told before a file is written.
+
+    `kv_memory`: bytes for keys and values at most, while answers are written.
+    """
     if is_adapter(Path(loaded.name)) and not (config.full or config.merge):
         raise UserError(f"{loaded.name} is an adapter, and one for it would be none for any model; add --merge")
     limit = config.max_length or loaded.decoder.config.max_positions
@@ -203,7 +207,9 @@ def prepare(
     ][: config.samples]
     to_learn = [example for _, found in training for example in found]
     last = next((token for token, on in zip(to_learn[0].tokens[::-1], to_learn[0].loss_mask[::-1], strict=True) if on))
-    prepared = Prepared(config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten)
+    prepared = TuneRun(
+        config, loaded, to_learn, [e for _, found in held for e in found], asked, last, rewritten, kv_memory
+    )
     _ = prepared.settings
     if not config.full:
         resolved(loaded.decoder, config.lora)
@@ -229,10 +235,10 @@ def usable(path: Path, found: list[T], wrong: Sequence[str], skip_bad: bool, say
 def read(
     path: Path, loaded: LoadedModel, limit: int, skip_bad: bool, say: Callable[[str], None],
     progress: Progress = unseen, control_tokens: bool = False,
-) -> list[Encoded]:  # fmt: skip
+) -> list[EncodedRow]:  # fmt: skip
     """The rows of a file with their examples; BadRows, or what is left without them."""
     rows, wrong = read_rows(path)
-    found: list[Encoded] = []
+    found: list[EncodedRow] = []
     with (progress if len(rows) >= MANY_ROWS else unseen)(f"reading {path.name}", len(rows)) as done:
         for row in rows:
             try:
@@ -274,7 +280,7 @@ def open_folder(folder: Path, config: Any, resume: bool, name: str = SETTINGS, v
     save_toml(plain, folder / name)
 
 
-def tune(prepared: Prepared, context: Context) -> dict[str, Any]:
+def tune(prepared: TuneRun, context: Context) -> dict[str, Any]:
     """Measure, train, measure again, and write the result, which is returned as plain data."""
     config, decoder, folder = prepared.config, prepared.loaded.decoder, context.run.path
     if (folder / RESULT).is_file():
@@ -344,12 +350,12 @@ def peak_memory(device: torch.device) -> int:
     return most if sys.platform == "darwin" else most * 1024
 
 
-def answers(prepared: Prepared, context: Context, label: str) -> list[str]:
+def answers(prepared: TuneRun, context: Context, label: str) -> list[str]:
     """What the model, as it is now, says to the held-out prompts, always the likeliest token."""
     tokenizer = prepared.loaded.tokenizer
     if isinstance(tokenizer, SubwordTokenizer):
         tokenizer = dataclasses.replace(tokenizer, end_id=prepared.end_id)  # what ends a turn, and not a text
-    engine = Engine(backend_for(prepared.loaded.decoder.eval()), tokenizer)
+    engine = Engine(backend_for(prepared.loaded.decoder.eval(), kv_memory=prepared.kv_memory), tokenizer)
     sampling = SamplingParams(temperature=0.0, max_tokens=max(1, prepared.config.sample_tokens))
     written = []
     with context.progress(label, len(prepared.turns)) as done:

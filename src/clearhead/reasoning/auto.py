@@ -32,7 +32,7 @@ STAGE_FIELDS = tuple(field.name for field in fields(AutoStage))
 
 
 @dataclass(frozen=True)
-class Choice:
+class AutoChoice:
     """Stages by rising budget. The accuracy never falls: where more tokens did not help, they are not spent."""
 
     stages: tuple[AutoStage, ...]
@@ -45,13 +45,13 @@ class Choice:
     def at(self, budget: int) -> AutoStage:
         """The stage that a budget pays for; the first one for budgets below it.
 
-        >>> Choice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "mcts-puct", 100, 0.7))).at(99).strategy
+        >>> AutoChoice((AutoStage(10, "greedy", 10, 0.5), AutoStage(100, "mcts-puct", 100, 0.7))).at(99).strategy
         'greedy'
         """
         return next((stage for stage in reversed(self.stages) if stage.budget <= budget), self.stages[0])
 
 
-def choose(scores: Mapping[str, Mapping[int, Sequence[float]]], doubt: float = DOUBT) -> Choice:
+def choose(scores: Mapping[str, Mapping[int, Sequence[float]]], doubt: float = DOUBT) -> AutoChoice:
     """Budget by budget the best candidate; `scores[strategy][budget]` is right or wrong on the same problems.
 
     Candidates come cheapest first. A later one must be ahead of the one chosen so far, problem by problem, by more than
@@ -67,7 +67,7 @@ def choose(scores: Mapping[str, Mapping[int, Sequence[float]]], doubt: float = D
         accuracy = float(np.mean(scores[best[0]][best[1]]))
         if not stages or accuracy >= stages[-1].accuracy:
             stages.append(AutoStage(budget, *best, accuracy))
-    return Choice(tuple(stages))
+    return AutoChoice(tuple(stages))
 
 
 def ahead(a: Sequence[float], b: Sequence[float]) -> float:

@@ -19,7 +19,7 @@ def itself(state: Any) -> Hashable:
 
 
 def search(
-    space: SearchProblem,
+    problem: SearchProblem,
     *,
     width: int,
     depth: int,
@@ -34,8 +34,8 @@ def search(
     place in it. Where the budget does not pay for a whole level, its best states come first.
     """
     assert width >= 1, "a beam needs a place"
-    run = Run(space, aggregate, choose)
-    level = [_keep(run.tree, row, [ROOT], width, same) for row in range(len(space.roots))]
+    run = Run(problem, aggregate, choose)
+    level = [_keep(run.tree, row, [ROOT], width, same) for row in range(len(problem.roots))]
     for _ in range(depth):
         grown: list[list[int]] = [[] for _ in level]
         while True:  # as much of the level as each root can pay for at once

@@ -49,16 +49,16 @@ def grade(task: Task, strategy: str, seed: int, budget: int, traces: Sequence[Tr
     problems = []
     for trace in traces:
         right: dict[tuple[str, ...] | None, bool] = {None: False}
-        for mark in trace.marks:
-            if mark.steps is not None and mark.steps not in right:
-                answer = final_answer(task, strategy, trace.problem, mark.steps)
-                right[mark.steps] = answer is not None and task.check(trace.problem, answer)
-        final = trace.marks[-1].steps
+        for point in trace.points:
+            if point.steps is not None and point.steps not in right:
+                answer = final_answer(task, strategy, trace.problem, point.steps)
+                right[point.steps] = answer is not None and task.check(trace.problem, answer)
+        final = trace.points[-1].steps
         problems.append(
             {
                 "problem": trace.problem,
                 "marks": [
-                    [m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(trace.marks)
+                    [m.generated, m.reward, m.seconds, int(right[m.steps])] for m in _one_for_each_cost(trace.points)
                 ],
                 "steps": None if final is None else list(final),
                 "answer": None if final is None else final_answer(task, strategy, trace.problem, final),
@@ -76,9 +76,9 @@ def final_answer(task: Task, strategy: str, problem: str, steps: Sequence[str]) 
     return "".join(steps) if family(strategy) == "direct" else task.answer(problem, steps)
 
 
-def _one_for_each_cost(marks: Sequence[CostPoint]) -> list[CostPoint]:
-    """In order of cost; where nothing was spent between two marks, the later one counts."""
-    by_cost = {mark.generated + mark.reward: mark for mark in marks}
+def _one_for_each_cost(points: Sequence[CostPoint]) -> list[CostPoint]:
+    """In order of cost; where nothing was spent between two points, the later one counts."""
+    by_cost = {point.generated + point.reward: point for point in points}
     return [by_cost[cost] for cost in sorted(by_cost)]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, best_done
-from clearhead.reasoning.mcts import QValue, Rule, puct, select
+from clearhead.reasoning.mcts import QValue, SelectionRule, puct, select
 from clearhead.reasoning.tree import ROOT, mean_value
 from clearhead.reasoning.votes import Aggregate, last
 
@@ -31,23 +31,23 @@ class _Race:
 
 
 def search(
-    space: SearchProblem,
+    problem: SearchProblem,
     *,
     simulations: int,
     actions: int = 16,
-    rule: Rule | None = None,
+    rule: SelectionRule | None = None,
     q_value: QValue = mean_value,
     aggregate: Aggregate = last,
     choose: Choose = best_done,
 ) -> Result:
-    """Spend `simulations` expansions, or the space's limit, on every root by sequential halving.
+    """Spend `simulations` expansions, or the problem's limit, on every root by sequential halving.
 
     The first expansion opens the root; its `actions` best steps enter the race. In each of ⌈log₂ actions⌉ phases of
     equal budget the arms in the race take turns, one expansion each, at the leaf that `rule` (PUCT) picks below; then
     the worse half leaves. An arm with no open leaf left gives its place to the next in the ranking, so the whole budget
     is spent while anything is open. The turns of all arms of all roots are one batch.
     """
-    run = Run(space, aggregate, choose)
+    run = Run(problem, aggregate, choose)
     rule = rule or puct()
     first = [row for row, leaves in enumerate(run.tree.open[:, ROOT].tolist()) if leaves and simulations > 0]
     first = [row for row in first if run.affordable(row, 1)]
@@ -60,7 +60,7 @@ def search(
         _expand(run, [row for row, _ in turns], [arm for _, arm in turns], rule, q_value)
 
 
-def _expand(run: Run, rows: Sequence[int], starts: Sequence[int], rule: Rule, q_value: QValue) -> None:
+def _expand(run: Run, rows: Sequence[int], starts: Sequence[int], rule: SelectionRule, q_value: QValue) -> None:
     at = np.array(rows, int)
     leaves = select(run.tree, at, np.array(starts, int), rule, q_value)
     run.expand(at, leaves)

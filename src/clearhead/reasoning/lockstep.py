@@ -16,7 +16,7 @@ from jaxtyping import Int
 
 from clearhead.errors import UserError
 from clearhead.reasoning.curve import Point
-from clearhead.reasoning.tree import ROOT, Tree, add_children, backup, new_tree, path_to
+from clearhead.reasoning.tree import Tree, add_children, backup, new_tree, path_to
 from clearhead.reasoning.votes import Aggregate, last
 
 
@@ -55,18 +55,6 @@ def best_done(tree: Tree, row: int) -> int | None:
     return int(done[tree.score[row, done].argmax()]) if len(done) else None
 
 
-def most_visited_done(tree: Tree, row: int) -> int | None:
-    """Walk from the root to the most visited child, among those that lead to a finished solution; ties by score."""
-    leads = {node for done in np.flatnonzero(tree.done[row]).tolist() for node in path_to(tree, row, done)}
-    if not leads:
-        return None
-    node = ROOT
-    while not tree.done[row, node]:
-        children = [child for child in tree.children(row, node) if child in leads]
-        node = max(children, key=lambda child: (tree.visits[row, child], tree.score[row, child]))
-    return node
-
-
 @dataclass(frozen=True)
 class Result:
     """Of each root: its tree, the curve of (cost so far, best finished state so far, its score), the chosen node."""
@@ -84,18 +72,18 @@ class Result:
 class Run:
     """One search in progress: the trees, what each root has spent, and its curve so far."""
 
-    def __init__(self, space: SearchProblem, aggregate: Aggregate = last, choose: Choose = best_done) -> None:
-        assert len(space.roots) == len(space.keys), "one key for each root"
-        self.space = space
+    def __init__(self, problem: SearchProblem, aggregate: Aggregate = last, choose: Choose = best_done) -> None:
+        assert len(problem.roots) == len(problem.keys), "one key for each root"
+        self.problem = problem
         self.aggregate = aggregate
         self.choose = choose
-        done = np.array([space.is_done(root) for root in space.roots], bool)
-        self.tree = new_tree(space.roots, _evaluated(space, space.roots), done)
-        self.limit = math.inf if space.limit is None else space.limit
-        self.spent = [self._cost(row) for row in range(len(space.roots))]
-        self._max_cost = [0] * len(space.roots)  # what an expansion of this root cost at most, so far
-        self.curves: list[list[Point]] = [[] for _ in space.roots]
-        self._record(range(len(space.roots)))
+        done = np.array([problem.is_done(root) for root in problem.roots], bool)
+        self.tree = new_tree(problem.roots, _evaluated(problem, problem.roots), done)
+        self.limit = math.inf if problem.limit is None else problem.limit
+        self.spent = [self._cost(row) for row in range(len(problem.roots))]
+        self._max_cost = [0] * len(problem.roots)  # what an expansion of this root cost at most, so far
+        self.curves: list[list[Point]] = [[] for _ in problem.roots]
+        self._record(range(len(problem.roots)))
 
     def affordable(self, row: int, at_most: int, ceiling: float = math.inf) -> int:
         """How many of `at_most` expansions this root may start at once before its spending reaches ceiling or limit.
@@ -106,18 +94,18 @@ class Run:
         left = min(ceiling, self.limit) - self.spent[row]
         if left <= 0 or left == math.inf:
             return at_most if left > 0 else 0
-        if self.space.expansion_cost is not None:
-            return int(min(at_most, left // self.space.expansion_cost))
+        if self.problem.expansion_cost is not None:
+            return int(min(at_most, left // self.problem.expansion_cost))
         return int(min(at_most, max(1, left // self._max_cost[row]))) if self._max_cost[row] else min(at_most, 1)
 
     def expand(self, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, "leaves"]) -> None:
         """Propose steps from these leaves in one batch, score all of them in another, and hang them into the trees."""
-        space, where = self.space, list(zip(rows.tolist(), leaves.tolist(), strict=True))
+        problem, where = self.problem, list(zip(rows.tolist(), leaves.tolist(), strict=True))
         states = [self.tree.states[row][leaf] for row, leaf in where]
-        seeds = [derive_seed(space.seed, space.keys[row], leaf) for row, leaf in where]
-        families = [_merge(proposals) for proposals in space.propose(states, seeds)]
+        seeds = [derive_seed(problem.seed, problem.keys[row], leaf) for row, leaf in where]
+        families = [_merge(proposals) for proposals in problem.propose(states, seeds)]
         assert len(families) == len(where), "one list of proposals for each state"
-        found = _evaluated(space, [state for family, _ in families for state in family])
+        found = _evaluated(problem, [state for family, _ in families for state in family])
         start = 0
         for (row, leaf), (family, priors) in zip(where, families, strict=True):
             values = found[start : start + len(family)]
@@ -125,7 +113,7 @@ class Run:
             before = self.tree.raw_value[row, path_to(self.tree, row, leaf)[1:]]
             steps = np.column_stack([np.tile(before, (len(family), 1)), values])
             scores = self.aggregate(steps)
-            done = np.array([space.is_done(state) for state in family], bool)
+            done = np.array([problem.is_done(state) for state in family], bool)
             self.tree = add_children(self.tree, row, leaf, family, priors, values, scores, done)
 
     def backup(self, rows: Int[np.ndarray, "leaves"], leaves: Int[np.ndarray, "leaves"]) -> None:
@@ -135,7 +123,7 @@ class Run:
         for row, count in zip(touched.tolist(), counts.tolist(), strict=True):
             spent = self._cost(row)
             cost = -(-(spent - self.spent[row]) // count)
-            promised = self.space.expansion_cost
+            promised = self.problem.expansion_cost
             assert promised is None or cost <= promised, f"an expansion cost {cost}, not {promised} at most"
             self._max_cost[row] = max(self._max_cost[row], cost)
             self.spent[row] = spent
@@ -145,7 +133,7 @@ class Run:
         return Result(self.tree, self.curves, [self.choose(self.tree, row) for row in range(len(self.spent))])
 
     def _cost(self, row: int) -> int:
-        return len(self.tree.states[row]) if self.space.cost is None else self.space.cost(row)
+        return len(self.tree.states[row]) if self.problem.cost is None else self.problem.cost(row)
 
     def _record(self, rows: Sequence[int]) -> None:
         for row in rows:
@@ -174,10 +162,10 @@ def _merge(proposals: Sequence[Proposal]) -> tuple[list[Any], np.ndarray]:
     return list(total), priors / mass if mass > 0 else np.full(len(total), 1 / max(len(total), 1))
 
 
-def _evaluated(space: SearchProblem, states: Sequence[Any]) -> np.ndarray:
+def _evaluated(problem: SearchProblem, states: Sequence[Any]) -> np.ndarray:
     if not states:
         return np.zeros(0)
-    values = np.asarray(space.value(states), float)
+    values = np.asarray(problem.value(states), float)
     assert values.shape == (len(states),), f"{len(states)} states, but values of shape {values.shape}"
     wrong = ~((values >= 0) & (values <= 1))
     if wrong.any():

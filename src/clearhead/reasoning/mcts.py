@@ -16,14 +16,14 @@ from clearhead.reasoning.lockstep import Choose, Result, Run, SearchProblem, bes
 from clearhead.reasoning.tree import ROOT, Tree, ancestors, child_slots, mean_value
 from clearhead.reasoning.votes import Aggregate, last
 
-Rule = Callable[[Any, Any, Any, Any], np.ndarray]
+SelectionRule = Callable[[Any, Any, Any, Any], np.ndarray]
 """(q "B K" Q, n "B K" visits, p "B K" prior, N "B 1" parent's visits) -> "B K"; the highest is selected."""
 
 QValue = Callable[[Tree, np.ndarray, np.ndarray], np.ndarray]
 """(tree, rows, nodes) -> q: tree.mean_value or tree.best_value."""
 
 
-def ucb1(c: float = 1.4) -> Rule:
+def ucb1(c: float = 1.4) -> SelectionRule:
     """q + c √(ln N / n), an unvisited child first (UCT: Kocsis & Szepesvári 2006; UCB1: Auer et al. 2002, c = √2).
 
     >>> ucb1(1.0)(np.array([0.0, 0.5]), np.array([1, 4]), None, np.e)
@@ -36,7 +36,7 @@ def ucb1(c: float = 1.4) -> Rule:
     return rule
 
 
-def puct(c: float = 0.5) -> Rule:
+def puct(c: float = 0.5) -> SelectionRule:
     """q + c p √N / (1 + n): exploration follows the proposer's prior (Silver et al. 2017, Methods).
 
     Their Σ_b N(s, b) is here N, the parent's visits, which counts the value on the parent itself as well. Values
@@ -49,7 +49,7 @@ def puct(c: float = 0.5) -> Rule:
     return rule
 
 
-def greedy() -> Rule:
+def greedy() -> SelectionRule:
     """q alone; with `best_value` this is best-first search."""
 
     def rule(q: Any, n: Any, p: Any, N: Any) -> np.ndarray:
@@ -59,10 +59,10 @@ def greedy() -> Rule:
 
 
 def search(
-    space: SearchProblem,
+    problem: SearchProblem,
     *,
     simulations: int,
-    rule: Rule,
+    rule: SelectionRule,
     leaves_per_simulation: int = 1,
     q_value: QValue = mean_value,
     aggregate: Aggregate = last,
@@ -72,7 +72,7 @@ def search(
 
     A root drops out when its budget is spent or its tree holds no open leaf. O(simulations · depth · K) for each root.
     """
-    run = Run(space, aggregate, choose)
+    run = Run(problem, aggregate, choose)
     for _ in range(simulations):
         wanted = [
             run.affordable(row, min(leaves_per_simulation, leaves_left))
@@ -88,7 +88,7 @@ def search(
 
 
 def select(
-    tree: Tree, rows: Int[np.ndarray, "leaves"], starts: Int[np.ndarray, "leaves"], rule: Rule, q_value: QValue
+    tree: Tree, rows: Int[np.ndarray, "leaves"], starts: Int[np.ndarray, "leaves"], rule: SelectionRule, q_value: QValue
 ) -> Int[np.ndarray, "leaves"]:
     """A different open leaf below every (row, start), best child by best child.
 
@@ -106,7 +106,7 @@ def select(
 
 
 def _descend(
-    tree: Tree, rows: np.ndarray, starts: np.ndarray, pending: np.ndarray, rule: Rule, q_value: QValue
+    tree: Tree, rows: np.ndarray, starts: np.ndarray, pending: np.ndarray, rule: SelectionRule, q_value: QValue
 ) -> np.ndarray:
     """All rows, each at most once, one level further down until every one stands on a leaf."""
     nodes = starts.copy()

@@ -11,15 +11,15 @@ from typing import Any, Literal, get_args
 
 from clearhead.tasks.checkers import read_number
 
-Kind = Literal["cut off", "malformed", "near miss", "wrong"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+MistakeKind = Literal["cut off", "malformed", "near miss", "wrong"]
+KINDS: tuple[MistakeKind, ...] = get_args(MistakeKind)
 
 CLOSE = 0.1  # a number within a tenth of the expected one is a near miss
 EDITS = 0.2  # and so is a text that a fifth as many edits as it has characters would mend
 LONG = 300  # characters; longer texts are compared word by word
 
 
-def kind_of_error(entry: Mapping[str, Any]) -> Kind | None:
+def kind_of_error(entry: Mapping[str, Any]) -> MistakeKind | None:
     """The kind of mistake of one problem's entry in an `evaluate.EvalResult`; None where the answer is right.
 
     Without a finished solution it was cut off: by the limit of a step or a solution, or by the budget.
@@ -38,7 +38,7 @@ def kind_of_error(entry: Mapping[str, Any]) -> Kind | None:
 
 
 @lru_cache(maxsize=4096)  # strategies give the same wrong answers again and again
-def _compared(answer: str, right: str) -> Kind:
+def _compared(answer: str, right: str) -> MistakeKind:
     """A wrong answer against the right one, by the form of the right one: fields, a number, or text."""
     fields = _fields(right)
     if fields is not None:
@@ -63,7 +63,7 @@ def _fields(text: str) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _by_fields(given: Mapping[str, Any], right: Mapping[str, Any]) -> Kind:
+def _by_fields(given: Mapping[str, Any], right: Mapping[str, Any]) -> MistakeKind:
     """A near miss has more than half of all fields that either names."""
     names = {*given, *right}
     same = sum(name in given and name in right and given[name] == right[name] for name in names)

@@ -133,12 +133,12 @@ def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, lis
 def _choose(strategy: Strategy, context: StrategyContext, problem: str, got: _Samples) -> Trace:
     """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
     answers = [context.answer(problem, solution.steps) if solution.done else None for solution in got.solutions]
-    marks = []
+    points = []
     for count, generated, reward, seconds in got.rounds:
         chosen = pick(strategy.name, answers[:count], got.values[:count], got.solutions[:count], context.sharpness)
         steps = None if chosen is None else got.solutions[chosen].steps
-        marks.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
-    return tallied(problem, marks, got.tally)
+        points.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
+    return tallied(problem, points, got.tally)
 
 
 def _voted(

@@ -95,7 +95,7 @@ def searched(
         return scorer.values(solutions)[:, PROCESS]
 
     def search(rows: list[int], wider: SearchConfig) -> Result:
-        space = SearchProblem(
+        problem = SearchProblem(
             roots=[PartialSolution(problems[row], node=nodes[row]) for row in rows],
             keys=[problems[row] for row in rows],
             propose=lambda solutions, seeds: propose(model, solutions, wider, seeds, count),
@@ -106,10 +106,10 @@ def searched(
             seed=seed,
         )
         assert strategy.search is not None
-        return strategy.search(space, wider, partial(heaviest, weigh=weigh))
+        return strategy.search(problem, wider, partial(heaviest, weigh=weigh))
 
     best: list[tuple[float, PartialSolution] | None] = [None] * len(problems)
-    marks: list[list[CostPoint]] = [[] for _ in problems]
+    points: list[list[CostPoint]] = [[] for _ in problems]
     search_traces: list[SearchTrace | None] = [None] * len(problems)
     rows, times = list(range(len(problems))), 1
     with opened(model, [steps_prompt(problem) for problem in problems], scorer, problems) as nodes:
@@ -119,18 +119,18 @@ def searched(
                 for point in result.curves[i]:
                     known = best[row]
                     if point.answer is not None and point.value is not None:
-                        worth = weigh(point.value, point.answer)
-                        if known is None or worth > known[0]:
-                            best[row] = known = (worth, point.answer)
+                        rank = weigh(point.value, point.answer)
+                        if known is None or rank > known[0]:
+                            best[row] = known = (rank, point.answer)
                             search_traces[row] = SearchTrace(result, i)
                     steps = None if known is None else known[1].steps
-                    marks[row].append(spent[row][point.cost]._replace(steps=steps))
+                    points[row].append(spent[row][point.cost]._replace(steps=steps))
                 search_traces[row] = search_traces[row] or SearchTrace(result, i)
                 if config.depth and strategy.takes_width:
                     tallies[problems[row]].cuts.update({DEPTH: unfinished(result.tree, i, config.depth)})
             times *= 2
             rows = [row for row in rows if cost(row) < budget] if strategy.widens and times <= MOST_WIDE else []
-    traces = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, marks, strict=True)]
+    traces = [tallied(problem, found, tallies[problem]) for problem, found in zip(problems, points, strict=True)]
     trees = dict(zip(problems, search_traces, strict=True))
     return in_order(everything, traces), [trees.get(problem) for problem in everything]
 
@@ -172,30 +172,30 @@ def _proposal(solution: PartialSolution, text: Continuation) -> Proposal:
 MANY = 10_000  # simulations: the budget in tokens ends a search, not their number
 
 
-def _beam(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return beam.search(space, width=config.width, depth=config.depth or UNLIMITED, choose=choose)
+def _beam(problem: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
+    return beam.search(problem, width=config.width, depth=config.depth or UNLIMITED, choose=choose)
 
 
-def _tree_of_thought(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return tree_of_thought.breadth_first(space, keep=config.width, depth=config.depth or UNLIMITED, choose=choose)
+def _tree_of_thought(problem: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
+    return tree_of_thought.breadth_first(problem, keep=config.width, depth=config.depth or UNLIMITED, choose=choose)
 
 
-def _mcts(space: SearchProblem, config: SearchConfig, choose: Choose, rule: mcts.Rule) -> Result:
+def _mcts(problem: SearchProblem, config: SearchConfig, choose: Choose, rule: mcts.SelectionRule) -> Result:
     return mcts.search(
-        space, simulations=MANY, rule=rule, q_value=best_value, leaves_per_simulation=config.leaves, choose=choose
+        problem, simulations=MANY, rule=rule, q_value=best_value, leaves_per_simulation=config.leaves, choose=choose
     )
 
 
-def _ucb(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return _mcts(space, config, choose, mcts.ucb1(config.c_ucb))
+def _ucb(problem: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
+    return _mcts(problem, config, choose, mcts.ucb1(config.c_ucb))
 
 
-def _puct(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return _mcts(space, config, choose, mcts.puct(config.c_puct))
+def _puct(problem: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
+    return _mcts(problem, config, choose, mcts.puct(config.c_puct))
 
 
-def _halving(space: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
-    return halving.search(space, simulations=MANY, actions=config.actions, q_value=best_value, choose=choose)
+def _halving(problem: SearchProblem, config: SearchConfig, choose: Choose) -> Result:
+    return halving.search(problem, simulations=MANY, actions=config.actions, q_value=best_value, choose=choose)
 
 
 SEARCHES = {

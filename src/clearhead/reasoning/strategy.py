@@ -16,7 +16,7 @@ from jaxtyping import Float
 
 from clearhead.errors import UserError
 from clearhead.generation.language_model import CONTEXT, UNLIMITED, LanguageModel, SamplingParams, Tally
-from clearhead.reasoning.auto import Choice
+from clearhead.reasoning.auto import AutoChoice
 from clearhead.reasoning.lockstep import Choose, Result, SearchProblem
 from clearhead.text.prompt_format import Form
 
@@ -108,20 +108,20 @@ class CostPoint(NamedTuple):
 
 @dataclass(frozen=True)
 class Trace:
-    """One strategy at one problem. The last mark is the answer when the whole budget is spent.
+    """One strategy at one problem. The last point is the answer when the whole budget is spent.
 
     Of `drawn` solutions (of a search: steps), `cut` were cut off by the settings named in `limits`.
     """
 
     problem: str
-    marks: tuple[CostPoint, ...]
+    points: tuple[CostPoint, ...]
     cut: int = 0
     drawn: int = 0
     limits: tuple[str, ...] = ()
 
 
-def tallied(problem: str, marks: Sequence[CostPoint], tally: Tally) -> Trace:
-    return Trace(problem, tuple(marks), tally.cut, tally.drawn, tally.limits)
+def tallied(problem: str, points: Sequence[CostPoint], tally: Tally) -> Trace:
+    return Trace(problem, tuple(points), tally.cut, tally.drawn, tally.limits)
 
 
 def too_long(problem: str) -> Trace:
@@ -159,7 +159,7 @@ class StrategyContext(NamedTuple):
     scorer: Scorer | None
     config: SearchConfig
     answer: Callable[[str, Sequence[str]], str | None]  # where the steps of a problem arrive: a task's `answer`
-    choice: Choice | None = None  # what "auto" does; None where nothing was measured
+    choice: AutoChoice | None = None  # what "auto" does; None where nothing was measured
     sharpness: float | None = None  # of a vote by odds; None where the scorer is not calibrated
     searcher: LanguageModel | None = None
 
@@ -169,8 +169,8 @@ Pick = Callable[
 ]
 """(answers, values of each sample's steps, samples, sharpness) -> the sample that is answered with."""
 
-Search = Callable[[SearchProblem, SearchConfig, Choose], Result]
-Kind = Literal["single", "samples", "search", "auto"]
+SearchFunction = Callable[[SearchProblem, SearchConfig, Choose], Result]
+StrategyKind = Literal["single", "samples", "search", "auto"]
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ class Strategy:
 
     name: str
     label: str
-    kind: Kind
+    kind: StrategyKind
     needs_reward_model: bool = False
     needs_searcher: bool = False
     anytime: bool = True
@@ -194,7 +194,7 @@ class Strategy:
     widens: bool = False
     form: Form | None = None
     pick: Pick | None = None
-    search: Search | None = None
+    search: SearchFunction | None = None
 
     def able(self, has_reward_model: bool, has_searcher: bool) -> bool:
         """Has it all it needs?"""

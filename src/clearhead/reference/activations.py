@@ -108,8 +108,8 @@ def gelu_tanh(z: Float[Array, "*B"]) -> Float[Array, "*B"]:
 def gelu_tanh_vjp(z: Float[Array, "*B"], dy: Float[Array, "*B"]) -> Float[Array, "*B"]:
     """(s + 2 z u' s (1 - s)) dy, with s = σ(2u) and u' = √(2/π) (1 + 3 · 0.044715 z²)."""
     s, rest = sigmoid(2 * _u(z)), sigmoid(-2 * _u(z))
-    slope = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z)
-    return dy * (s + 2 * z * slope * s * rest)
+    derivative = math.sqrt(2 / math.pi) * (1 + 3 * 0.044715 * z * z)
+    return dy * (s + 2 * z * derivative * s * rest)
 
 
 def silu(z: Float[Array, "*B"]) -> Float[Array, "*B"]:

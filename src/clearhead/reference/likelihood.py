@@ -112,7 +112,7 @@ def ngram_nll(p: Float[Array, "..."], text: Sequence[int]) -> float:
 
 
 def linear_decay(step: int, slope: float, floor: float = 0.0) -> float:
-    """ε_i = max(floor, 1 - slope · i): the chance that scheduled sampling feeds the true token at step i.
+    """ε_i = max(floor, 1 - slope · i): the probability that scheduled sampling feeds the true token at step i.
 
     >>> [linear_decay(i, 0.25, 0.1) for i in (0, 2, 9)]
     [1.0, 0.5, 0.1]
@@ -152,20 +152,20 @@ def inverse_sigmoid_decay(step: int, k: float) -> float:
 
 
 def scheduled_input(
-    true: Int[Array, "*B"], own: Int[Array, "*B"], chance: float, rng: np.random.Generator
+    true: Int[Array, "*B"], own: Int[Array, "*B"], probability: float, rng: np.random.Generator
 ) -> Int[Array, "*B"]:
-    """The next input at each place: the true token with the given chance, else what the model said itself.
+    """The next input at each place: the true token with the given probability, else what the model said itself.
 
     1 is teacher forcing, 0 is free running, as in use.
 
     >>> scheduled_input(np.array([1, 2]), np.array([7, 8]), 1.0, np.random.default_rng(0)).tolist()
     [1, 2]
 
-    O(1) each. Bengio et al. 2015, section 2.3. ValueError: a chance outside [0, 1].
+    O(1) each. Bengio et al. 2015, section 2.3. ValueError: a probability outside [0, 1].
     """
-    if not 0 <= chance <= 1:
-        raise ValueError(f"chance = {chance} must be in [0, 1]")
-    return np.where(rng.random(true.shape) < chance, true, own)
+    if not 0 <= probability <= 1:
+        raise ValueError(f"probability = {probability} must be in [0, 1]")
+    return np.where(rng.random(true.shape) < probability, true, own)
 
 
 def error_by_position(p: Float[Array, "V V"], text: Sequence[int], forced: bool) -> Int[Array, "T"]:

@@ -170,7 +170,7 @@ def rotary_attention(
     mask: Bool[Array, "*#B #T T"] | None = None,
     base: float = 10_000.0,
 ) -> Float[Array, "*B T D"]:
-    """Self-attention whose queries and keys are turned by their positions before they meet; values are not.
+    """Self-attention whose queries and keys are rotated by their positions before they meet; values are not.
 
     >>> one, x = np.ones((1, 1, 2)), np.array([[1.0], [3.0]])
     >>> rotary_attention(x, Heads(one, one, one, np.ones((1, 2, 1))), np.array([0, 0])).round(4).tolist()
@@ -191,11 +191,11 @@ def rotary_attention_vjp(
     base: float,
     dz: Float[Array, "*B T D"],
 ) -> tuple[Float[Array, "*B T D"], Heads]:
-    """multi_head_attention's, with the gradients of queries and keys turned back."""
+    """multi_head_attention's, with the gradients of queries and keys rotated back."""
     q, k, v = project(x, x, w)
-    turned = rotary(q, positions, base), rotary(k, positions, base), v
-    do, dw_o = from_heads_vjp(grouped_query_attention(*turned, mask), w.w_o, dz)
-    dq, dk, dv = grouped_query_attention_vjp(*turned, mask, do)
+    rotated = rotary(q, positions, base), rotary(k, positions, base), v
+    do, dw_o = from_heads_vjp(grouped_query_attention(*rotated, mask), w.w_o, dz)
+    dq, dk, dv = grouped_query_attention_vjp(*rotated, mask, do)
     dq, dk = rotary_vjp(q, positions, base, dq), rotary_vjp(k, positions, base, dk)
     from_queries, from_keys, dw = project_vjp(x, x, w, dq, dk, dv)
     return from_queries + from_keys, dw._replace(w_o=dw_o, b_o=_bias_vjp(w.b_o, dz))

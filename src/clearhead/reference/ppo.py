@@ -15,7 +15,7 @@ def ppo_loss(
 ) -> Float[Array, "*B"]:
     """-min(ρ Â, clip(ρ, 1 - ε, 1 + ε) Â) with ρ = π / π_old: no more is gained by moving ρ further than ε from 1.
 
-    Only gains are cut off: where ρ has moved the wrong way the loss keeps its slope, and brings it back.
+    Only gains are cut off: where ρ has moved the wrong way the loss keeps its derivative, and brings it back.
 
     >>> log_rho, advantage = np.log([1.5, 0.5, 1.5, 0.5]), np.array([1.0, 1.0, -1.0, -1.0])
     >>> ppo_loss(log_rho, np.zeros(4), advantage, 0.25).round(6).tolist()
@@ -37,8 +37,8 @@ def ppo_loss_vjp(
     """(-ρ Â, ρ Â, -ρ) dy where ρ counts, (0, 0, -clip(ρ)) dy where it is cut off."""
     ratio, clipped = _ratio(log_p, log_old, epsilon)
     counts = (ratio == clipped) | (_times(ratio, advantage) < clipped * advantage)
-    slope = -_times(np.where(counts, ratio, 0.0), advantage * dy)
-    return slope, -slope, -np.where(counts, ratio, clipped) * dy
+    derivative = -_times(np.where(counts, ratio, 0.0), advantage * dy)
+    return derivative, -derivative, -np.where(counts, ratio, clipped) * dy
 
 
 def kl_k1(log_p: Float[Array, "*B"], log_ref: Float[Array, "*B"]) -> Float[Array, "*B"]:
@@ -74,8 +74,8 @@ def kl_k2_vjp(
     log_p: Float[Array, "*B"], log_ref: Float[Array, "*B"], dy: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B"], Float[Array, "*B"]]:
     """±log(π / π_ref) dy: over samples of π it averages to the gradient of KL(π‖π_ref), though k2 is off itself."""
-    slope = (log_p - log_ref) * dy
-    return slope, -slope
+    derivative = (log_p - log_ref) * dy
+    return derivative, -derivative
 
 
 def kl_k3(log_p: Float[Array, "*B"], log_ref: Float[Array, "*B"]) -> Float[Array, "*B"]:
@@ -95,8 +95,8 @@ def kl_k3_vjp(
 ) -> tuple[Float[Array, "*B"], Float[Array, "*B"]]:
     """±(1 - r) dy: over samples of π it averages to the gradient of the other divergence, KL(π_ref‖π)."""
     with np.errstate(over="ignore"):
-        slope = _times(-np.expm1(log_ref - log_p), dy)
-    return slope, -slope
+        derivative = _times(-np.expm1(log_ref - log_p), dy)
+    return derivative, -derivative
 
 
 def penalized_reward(

@@ -26,8 +26,8 @@ def preference_probability_vjp(
     chosen: Float[Array, "*B"], rejected: Float[Array, "*B"], dp: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B"], Float[Array, "*B"]]:
     """±P(w ≻ l) P(l ≻ w) dp."""
-    slope = dp * preference_probability(chosen, rejected) * preference_probability(rejected, chosen)
-    return slope, -slope
+    derivative = dp * preference_probability(chosen, rejected) * preference_probability(rejected, chosen)
+    return derivative, -derivative
 
 
 def reward_loss(chosen: Float[Array, "*B"], rejected: Float[Array, "*B"]) -> Float[Array, "*B"]:
@@ -47,8 +47,8 @@ def reward_loss_vjp(
     chosen: Float[Array, "*B"], rejected: Float[Array, "*B"], dy: Float[Array, "*B"]
 ) -> tuple[Float[Array, "*B"], Float[Array, "*B"]]:
     """∓P(l ≻ w) dy: a pair that is in the right order with room to spare teaches nothing."""
-    slope = dy * preference_probability(rejected, chosen)
-    return -slope, slope
+    derivative = dy * preference_probability(rejected, chosen)
+    return -derivative, derivative
 
 
 def implicit_reward(log_p: Float[Array, "*B"], log_ref: Float[Array, "*B"], beta: float) -> Float[Array, "*B"]:
@@ -98,8 +98,8 @@ def dpo_loss_vjp(
 ) -> tuple[Float[Array, "*B"], Float[Array, "*B"], Float[Array, "*B"], Float[Array, "*B"]]:
     """β σ(r̂_l - r̂_w) dy times -1 for π(w), +1 for π(l), and the opposite for π_ref."""
     r_w, r_l = implicit_reward(chosen, ref_chosen, beta), implicit_reward(rejected, ref_rejected, beta)
-    slope = beta * dy * preference_probability(r_l, r_w)
-    return -slope, slope, slope, -slope
+    derivative = beta * dy * preference_probability(r_l, r_w)
+    return -derivative, derivative, derivative, -derivative
 
 
 def regularized_reward(

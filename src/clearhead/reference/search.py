@@ -39,7 +39,7 @@ class Tree(NamedTuple):
     closed: Bool[Array, "N"]  # nothing can be added below: a finished state, or one without a next step
 
 
-Rule = Callable[[Any, Any, Any, Any], Any]
+SelectionRule = Callable[[Any, Any, Any, Any], Any]
 """(q mean value, n visits, p prior of each child; N visits of their parent) -> scores; the highest is selected."""
 
 
@@ -111,7 +111,7 @@ def mean_value(tree: Tree) -> Float[Array, "N"]:
     return tree.total / np.maximum(tree.visits, 1)
 
 
-def child_scores(tree: Tree, node: int, rule: Rule, sign: float) -> Float[Array, "K"]:
+def child_scores(tree: Tree, node: int, rule: SelectionRule, sign: float) -> Float[Array, "K"]:
     """What `rule` says of each child of `node`, whose means are seen by the one who chooses: sign · Q(child).
 
     >>> child_scores(plant("17 × 24"), ROOT, lambda q, n, p, N: q, 1.0).tolist()
@@ -121,7 +121,7 @@ def child_scores(tree: Tree, node: int, rule: Rule, sign: float) -> Float[Array,
     return np.asarray(rule(sign * mean_value(tree)[kids], tree.visits[kids], tree.prior[kids], tree.visits[node]))
 
 
-def select(tree: Tree, rule: Rule, sign: float, usable: Bool[Array, "N"]) -> int:
+def select(tree: Tree, rule: SelectionRule, sign: float, usable: Bool[Array, "N"]) -> int:
     """From the root down, the usable child of highest score (the first of equals), until a node without children.
 
     >>> select(plant("17 × 24"), lambda q, n, p, N: q, 1.0, np.array([True]))
@@ -171,7 +171,7 @@ def backpropagate(tree: Tree, node: int, value: float, sign: float) -> Tree:
     return tree._replace(visits=visits, total=total)
 
 
-def simulate(tree: Tree, game: Game, rule: Rule, usable: Bool[Array, "N"]) -> tuple[Tree, int]:
+def simulate(tree: Tree, game: Game, rule: SelectionRule, usable: Bool[Array, "N"]) -> tuple[Tree, int]:
     """One iteration, and the leaf that it selected: its children are born, evaluated and backed up one by one.
 
     A leaf that is done has none, and is itself evaluated and backed up again.
@@ -192,7 +192,7 @@ def simulate(tree: Tree, game: Game, rule: Rule, usable: Bool[Array, "N"]) -> tu
     return tree, leaf
 
 
-def mcts(game: Game, state: Any, simulations: int, rule: Rule) -> Tree:
+def mcts(game: Game, state: Any, simulations: int, rule: SelectionRule) -> Tree:
     """The tree after so many iterations from `state`; most_visited gives its move.
 
     Finished states are entered again and again, as they must be for means to tend to the minimax value.
@@ -212,7 +212,7 @@ def mcts(game: Game, state: Any, simulations: int, rule: Rule) -> Tree:
     return tree
 
 
-def solve(game: Game, state: Any, simulations: int, rule: Rule) -> list[Tree]:
+def solve(game: Game, state: Any, simulations: int, rule: SelectionRule) -> list[Tree]:
     """The tree at the start and after each iteration, finished states and exhausted subtrees not entered again.
 
     That is for one player in search of a solution; it ends early when nothing is left open.

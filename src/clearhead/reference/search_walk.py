@@ -11,7 +11,7 @@ import numpy as np
 
 from clearhead.reference.search import (
     Game,
-    Rule,
+    SelectionRule,
     Tree,
     best_solution,
     child_scores,
@@ -66,7 +66,7 @@ def product_game() -> Game:
     return Game(propose, REWARD.__getitem__, lambda state: state in ("A1a", "A2a"), 1.0)
 
 
-def told(game: Game, trees: list[Tree], rule: Rule) -> list[Iteration]:
+def told(game: Game, trees: list[Tree], rule: SelectionRule) -> list[Iteration]:
     """What happened between each two trees of `solve`, whose states must differ from one another.
 
     >>> game, rule = product_game(), lambda q, n, p, N: ucb1(q, n, N, c=1.0)

@@ -49,9 +49,9 @@ def depth_first(
     A state below the threshold is lost with all that follows from it, the solution too if the value misjudges it.
 
     >>> steps = {"": ["a", "b"], "a": ["ac"], "b": ["bd"]}
-    >>> worth = {"a": 0.3, "b": 0.8, "bd": 0.1, "ac": 0.9}
+    >>> values = {"a": 0.3, "b": 0.8, "bd": 0.1, "ac": 0.9}
     >>> search = lambda threshold: depth_first(
-    ...     "", lambda s: steps.get(s, []), lambda s: worth[s], lambda s: len(s) == 2, threshold, limit=9)
+    ...     "", lambda s: steps.get(s, []), lambda s: values[s], lambda s: len(s) == 2, threshold, limit=9)
     >>> search(0.2)
     Found(solutions=['ac'], entered=['', 'b', 'a', 'ac'])
     >>> search(0.5)
@@ -69,9 +69,9 @@ def depth_first(
         if is_done(state):
             found.solutions.append(state)
             continue
-        judged = [(value(child), child) for child in propose(state)]
-        judged = sorted((pair for pair in judged if pair[0] > threshold), key=lambda pair: -pair[0])
-        stack += [child for _, child in reversed(judged)]
+        scored = [(value(child), child) for child in propose(state)]
+        scored = sorted((pair for pair in scored if pair[0] > threshold), key=lambda pair: -pair[0])
+        stack += [child for _, child in reversed(scored)]
     return found
 
 
@@ -99,6 +99,6 @@ def branch_and_bound(start: Any, propose: Propose, bound: Value, is_done: Callab
             found.solutions.append(state)
             best = hope
             continue
-        judged = sorted(((bound(child), child) for child in propose(state)), key=lambda pair: -pair[0])
-        stack += reversed(judged)
+        scored = sorted(((bound(child), child) for child in propose(state)), key=lambda pair: -pair[0])
+        stack += reversed(scored)
     return found

@@ -36,7 +36,7 @@ def alignment_section(report: Report) -> Html | None:
         "alignment",
         "What it learned from its own answers",
         tag("p", lead, cls="lead"),
-        notes(_judged(found)),
+        notes(_told(found)),
         _gains(found, report),
         tag("div", *drawn, cls="pair") if drawn else None,
         samples_figure(found.samples, "round", "The best answer of that round."),
@@ -44,18 +44,16 @@ def alignment_section(report: Report) -> Html | None:
     )
 
 
-def _judged(found: Alignment) -> list[tuple[str, str]]:
-    judged = [("bad", line) for line in found.health]
+def _told(found: Alignment) -> list[tuple[str, str]]:
+    told = [("bad", line) for line in found.health]
     for key, label in (("greedy", "a greedy answer"), ("sampled", "an answer drawn at temperature 1")):
         for task in found.tasks.values():
             each: BeforeAfter = getattr(task, key)
             if known(each.gain.high) and each.gain.high < 0:
-                judged.append(
-                    ("bad", f"It lost: {label} is right {points(each.gain.estimate)} less often than before.")
-                )
-    if not judged:
-        judged.append(("good", "Reward, KL, entropy and length show none of the faults that are looked for."))
-    return judged
+                told.append(("bad", f"It lost: {label} is right {points(each.gain.estimate)} less often than before."))
+    if not told:
+        told.append(("good", "Reward, KL, entropy and length show none of the faults that are looked for."))
+    return told
 
 
 def _gains(found: Alignment, report: Report) -> Html | None:

@@ -80,8 +80,8 @@ def cut_findings(strategies: Sequence[StrategyInfo]) -> list[Finding]:
         )
         if rambles(worst.limits):
             kind = "bad" if cut_share(worst) >= MUCH_RAMBLED else "plain"
-            verdict = ": the model rambles on" if cut_share(worst) >= MUCH_CUT else ""
-            findings.append((kind, f"{told}, more than any solution of the data needs{verdict}."))
+            cause = ": the model rambles on" if cut_share(worst) >= MUCH_CUT else ""
+            findings.append((kind, f"{told}, more than any solution of the data needs{cause}."))
         elif cut_share(worst) >= MUCH_CUT:
             findings.append(("bad", f"{told}: {remedy(worst)}."))
         else:
@@ -122,14 +122,14 @@ def remedy(s: StrategyInfo) -> str:
     return listing([*to_raise, "give shorter problems or start from a model with a longer context"])
 
 
-def judged(s: StrategyInfo) -> bool:
+def uses_reward_model(s: StrategyInfo) -> bool:
     """Does it choose by a reward model? Then it has paid for reading."""
     return any(point.reward > 0 for point in s.points)
 
 
 def worse_than_first(evaluation: Evaluation) -> list[StrategyInfo]:
     """The strategies that choose by the reward model and are surely below the first try, the worst first."""
-    worse = [s for s in evaluation.strategies if judged(s) and _surely_less(evaluation, s.against_first)]
+    worse = [s for s in evaluation.strategies if uses_reward_model(s) and _surely_less(evaluation, s.against_first)]
     return sorted(worse, key=lambda s: s.against_first.estimate if s.against_first else 0.0)
 
 
@@ -267,7 +267,7 @@ def _overlap(one: PointInfo, other: PointInfo) -> bool:
 
 
 def _matched(evaluation: Evaluation, c: Comparison) -> Finding:
-    """The verdict on two strategies at matched cost: by the interval of their difference, and only at equal cost."""
+    """What is said of two strategies at matched cost: by the interval of their difference, and only at equal cost."""
     titles = {s.name: inside(s.title) for s in evaluation.strategies}
     a, b = titles.get(c.a, c.a), titles.get(c.b, c.b)
     ratio = c.tokens_a / c.tokens_b if c.tokens_b > 0 else math.nan

@@ -107,7 +107,7 @@ def training_figures(training: Training, report: Report, doing: str = "training"
 
 
 @dataclass(frozen=True)
-class Progress:
+class ProgressAxis:
     """The horizontal axis of a curve: tokens where they were counted, else steps; in millions where there are many."""
 
     tokens: bool
@@ -125,10 +125,10 @@ class Progress:
         return f"after {big(1e6 * x if self.many else x)} {'tokens' if self.tokens else 'steps'}"
 
 
-def progress(points: Sequence[CurvePoint | EvalPoint]) -> Progress:
+def progress(points: Sequence[CurvePoint | EvalPoint]) -> ProgressAxis:
     tokens = any(known(p.tokens) for p in points)
     furthest = max((x for p in points if known(x := p.tokens if tokens else p.step)), default=0.0)
-    return Progress(tokens, furthest >= 1e6)
+    return ProgressAxis(tokens, furthest >= 1e6)
 
 
 def bucketed(xs: Sequence[float], ys: Sequence[float], buckets: int) -> list[tuple[float, float, float, float]]:
@@ -141,14 +141,14 @@ def bucketed(xs: Sequence[float], ys: Sequence[float], buckets: int) -> list[tup
     ]
 
 
-def loss_series(curve: Sequence[CurvePoint], label: str, color: int, along: Progress) -> Series:
+def loss_series(curve: Sequence[CurvePoint], label: str, color: int, along: ProgressAxis) -> Series:
     runs = bucketed(along.at(curve), [p.loss for p in curve], BUCKETS)
     x, mean, low, high = ([run[i] for run in runs] for i in range(4))
     tips = [f"{label}: {number(m)} {along.told(at)}" for at, m in zip(x, mean, strict=True)]
     return Series(label, x, mean, low, high, tips, color, marks=False)
 
 
-def held_out_series(evals: Sequence[EvalPoint], along: Progress) -> Series:
+def held_out_series(evals: Sequence[EvalPoint], along: ProgressAxis) -> Series:
     at, losses = along.at(evals), [e.loss for e in evals]
     tips = [f"held-out: {number(y)} {along.told(x)}" for x, y in zip(at, losses, strict=True)]
     return Series("held-out", at, losses, tips=tips, color=0)

@@ -240,6 +240,6 @@ def _example(e: ExampleInfo) -> Html:
 
 
 def _attempt(title: str, lines: Sequence[str], answer: str | None, right: bool) -> Html:
-    verdict = tag("span", "✓ right" if right else "✗ wrong", cls="badge good" if right else "badge bad")
+    badge = tag("span", "✓ right" if right else "✗ wrong", cls="badge good" if right else "badge bad")
     said = tag("p", "Answer: ", tag("code", answer), cls="answer") if answer else tag("p", "No answer.", cls="answer")
-    return tag("div", tag("h5", title, " ", verdict), steps(lines) if lines else None, said, cls="attempt")
+    return tag("div", tag("h5", title, " ", badge), steps(lines) if lines else None, said, cls="attempt")

@@ -5,7 +5,6 @@ what is inside fenced code, display mathematics or `<details>` is neither. Delib
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_NOTES_BYTES = 20_000_000  # bytes of a file of notes
@@ -124,13 +123,6 @@ def blocks(lines: list[str]) -> dict[int, int]:
             found[at] = end
         at = at + 1 if end is None else end + 1
     return found
-
-
-def unclosed_fences(lines: list[str]) -> Iterator[int]:
-    """Lines, from 0, of fences that nothing closes."""
-    for start in blocks(lines):
-        if _is_fence(lines[start]) and _closing(lines, start) is None:
-            yield start
 
 
 def _end(lines: list[str], at: int) -> int | None:

@@ -55,14 +55,14 @@ class Checker:
 
     def __call__(self, problem: str, answer: str, expected: str) -> bool:
         try:
-            return self.judge(problem, answer, expected)
+            return self.is_right(problem, answer, expected)
         except TimeoutError:
             self._count(f"the checker {self.name} took longer than {self.seconds:g} s", "")
         except UserError as error:
             self._count(f"the checker {self.name} failed", f"; this one: {error}")
         return False
 
-    def judge(self, problem: str, answer: str, expected: str) -> bool:
+    def is_right(self, problem: str, answer: str, expected: str) -> bool:
         """Is the answer right as it was joined to one line, or with its lines apart?
 
         TimeoutError and UserError: the user's part takes too long, or fails.
@@ -80,9 +80,9 @@ class Checker:
         return False
 
     def accepts(self, problem: str, answer: str, expected: str) -> bool:
-        """`judge`, with what fails as wrong, and not counted."""
+        """`is_right`, with what fails as wrong, and not counted."""
         try:
-            return self.judge(problem, answer, expected)
+            return self.is_right(problem, answer, expected)
         except (UserError, TimeoutError):
             return False
 

@@ -64,12 +64,12 @@ class Served:
     def check(self, problem: str, answer: str, expected: str) -> bool:
         given = {"expected": expected} if self.takes == "named" else {}
         placed = (problem, answer, expected)[: 3 if self.takes == "three" else 2]
-        verdict = self._call("check", f"on the answer {answer[:60]!r}", self.module.check, *placed, **given)
-        if type(verdict).__name__ not in ("bool", "bool_"):  # NumPy's own truth value is one too
+        right = self._call("check", f"on the answer {answer[:60]!r}", self.module.check, *placed, **given)
+        if type(right).__name__ not in ("bool", "bool_"):  # NumPy's own truth value is one too
             raise Mistake(
-                f"check in {self.path} gave {verdict!r:.60} for the answer {answer[:60]!r}; return True or False"
+                f"check in {self.path} gave {right!r:.60} for the answer {answer[:60]!r}; return True or False"
             )
-        return bool(verdict)
+        return bool(right)
 
     def draw(self, split: str, seed: int, start: int, n: int) -> dict[str, Any]:
         """The next n rows from the place `start` on, or those of a second; whether there may be more."""

@@ -20,7 +20,7 @@ from typing import ClassVar
 
 from clearhead.errors import UserError
 from clearhead.tasks.numbers import (
-    State,
+    Numbers,
     assemble,
     evaluate,
     fewest_moves,
@@ -97,7 +97,7 @@ class Countdown:
             raise UserError(f"{to_text(state)} cannot make {target}{how}: every way was tried; choose other numbers")
         return f"{to_text(state)}={target}"
 
-    def _moves(self, state: State, target: int) -> int | None:
+    def _moves(self, state: Numbers, target: int) -> int | None:
         """The moves of a shortest solution; None where there is none."""
         if self.use_all:
             return len(state) - 1 if reachable(state, target, len(state) - 1, whole) else None

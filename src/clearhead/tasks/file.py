@@ -19,7 +19,7 @@ from clearhead.errors import UserError
 from clearhead.tasks.checkers import Checker, checker
 from clearhead.tasks.drawn import DrawnProblem, DrawnProblems
 from clearhead.tasks.hub import is_hub
-from clearhead.tasks.rows import PLAIN, Choice, IntakeReport, Row, UnusableError, faults, parse_row, read
+from clearhead.tasks.rows import PLAIN, DuplicateRule, IntakeReport, Row, UnusableError, faults, parse_row, read
 from clearhead.tasks.solutions import Fitted, after, complete, fit
 from clearhead.tasks.splits import SPLITS, bucket, epochs, known_split, sample
 from clearhead.tasks.task import one_line
@@ -39,7 +39,7 @@ class FileTask:
     checker: str = "exact"  # one of checkers.NAMES, or the path of a Python file with a function check
     check_seconds: float = 2.0  # that a checker may take for one answer
     answer_after: str | None = None  # what stands before the answer in a last step
-    contradictions: Choice = "error"  # which answer counts where a problem has several
+    contradictions: DuplicateRule = "error"  # which answer counts where a problem has several
     skip_bad: bool = False  # leave rows out that cannot be used
     separator: str = ""  # of a CSV file; found where it is not given
     encoding: str = ""  # the same

@@ -14,8 +14,8 @@ from fractions import Fraction
 from functools import lru_cache
 
 Number = int | Fraction
-State = tuple[Number, ...]
-Rule = Callable[[str, Number, Number], Number | None]  # (operator, x, y) -> x ∘ y, or None where the game forbids it
+Numbers = tuple[Number, ...]
+Arithmetic = Callable[[str, Number, Number], Number | None]  # (operator, x, y) -> x ∘ y, or None: forbidden
 
 MAX_STEP_CHARS = 200  # characters of a typed expression, and of one step, that are looked at
 _NUMBER = r"-?[0-9]{1,9}(?:/[0-9]{1,9})?"
@@ -55,7 +55,7 @@ def whole(op: str, x: Number, y: Number) -> Number | None:
 
 
 @lru_cache(maxsize=1 << 16)
-def _combine(rule: Rule, x: Number, y: Number) -> dict[str, Number]:
+def _combine(rule: Arithmetic, x: Number, y: Number) -> dict[str, Number]:
     """Every "10-4=6" -> 6 that two numbers allow; + and × are written once, the larger number first."""
     low, high = (x, y) if x <= y else (y, x)
     found = {}
@@ -68,7 +68,7 @@ def _combine(rule: Rule, x: Number, y: Number) -> dict[str, Number]:
 
 
 @lru_cache(maxsize=1 << 16)
-def _results(rule: Rule, x: Number, y: Number) -> frozenset[Number]:
+def _results(rule: Arithmetic, x: Number, y: Number) -> frozenset[Number]:
     return frozenset(_combine(rule, x, y).values())
 
 
@@ -87,7 +87,7 @@ def _pairs(n: int) -> tuple[tuple[int, int, tuple[int, ...]], ...]:
     return tuple((i, j, tuple(k for k in range(n) if k not in (i, j))) for j in range(n) for i in range(j))
 
 
-def reachable(state: State, target: Number, k: int, rule: Rule) -> bool:
+def reachable(state: Numbers, target: Number, k: int, rule: Arithmetic) -> bool:
     """Can k moves, none of them wasted, put the target among the numbers?
 
     The last two moves are one set intersection: is a result of (x, y) a partner of some other number z? That keeps
@@ -112,7 +112,7 @@ def reachable(state: State, target: Number, k: int, rule: Rule) -> bool:
     return False
 
 
-def fewest_moves(state: State, target: Number, rule: Rule) -> int | None:
+def fewest_moves(state: Numbers, target: Number, rule: Arithmetic) -> int | None:
     """The smallest k with `reachable`; None when the target cannot be made."""
     return next((k for k in range(len(state)) if reachable(state, target, k, rule)), None)
 
@@ -121,13 +121,13 @@ def to_text(state: Sequence[Number]) -> str:
     return " ".join(map(str, sorted(state)))
 
 
-def to_state(text: str) -> State:
+def to_state(text: str) -> Numbers:
     """The inverse of `to_text`; the text is ours, so anything else is a defect."""
     return tuple(sorted(Fraction(word) if "/" in word else int(word) for word in text.split()))
 
 
 @lru_cache(maxsize=1 << 15)
-def _solving_moves(state: str, target: int, k: int, rule: Rule) -> tuple[tuple[str, str], ...]:
+def _solving_moves(state: str, target: int, k: int, rule: Arithmetic) -> tuple[tuple[str, str], ...]:
     """The (step, state after it) pairs from which k - 1 moves still make the target; states as text, each step once."""
     numbers = to_state(state)
     found = {}
@@ -142,12 +142,12 @@ def _solving_moves(state: str, target: int, k: int, rule: Rule) -> tuple[tuple[s
 
 
 @lru_cache(maxsize=1 << 16)
-def _ways(state: str, target: int, k: int, rule: Rule) -> int:
+def _ways(state: str, target: int, k: int, rule: Arithmetic) -> int:
     """How many different lists of k steps make the target."""
     return sum(_ways(after, target, k - 1, rule) for _, after in _solving_moves(state, target, k, rule)) if k else 1
 
 
-def solution(state: str, target: int, k: int, rule: Rule, rng: random.Random) -> list[str]:
+def solution(state: str, target: int, k: int, rule: Arithmetic, rng: random.Random) -> list[str]:
     """k steps to the target, drawn uniformly from all the ways to make it.
 
     A move with many ways to go on is then drawn often, one that leaves a single way rarely: who learns from such
@@ -186,7 +186,7 @@ def _take(terms: list[Term], value: Number | None) -> Term | None:
     return None if at is None else terms.pop(at)
 
 
-def _apply(terms: list[Term], step: str, rule: Rule) -> tuple[list[Term], bool] | None:
+def _apply(terms: list[Term], step: str, rule: Arithmetic) -> tuple[list[Term], bool] | None:
     """The terms after a step, the new one last, and whether it closes the solution (no ":"); None if it is wrong."""
     if len(step) > MAX_STEP_CHARS or not (parts := _STEP.fullmatch(step)):
         return None
@@ -206,7 +206,7 @@ def _apply(terms: list[Term], step: str, rule: Rule) -> tuple[list[Term], bool] 
     return terms, claimed is None
 
 
-def walk(numbers: Sequence[Number], steps: Sequence[str], rule: Rule = exact) -> tuple[list[Term], bool] | None:
+def walk(numbers: Sequence[Number], steps: Sequence[str], rule: Arithmetic = exact) -> tuple[list[Term], bool] | None:
     """Follow "a∘b=c:rest" steps from the given numbers; arithmetic, membership and the rest are checked at each.
 
     Returns the terms then left, the newest last, and whether the last step closed the solution; None if one is wrong.
@@ -245,7 +245,7 @@ def assemble(numbers: Sequence[Number], steps: Sequence[str]) -> str | None:
     return terms[-1].text
 
 
-def _reduce(values: list[Number], waiting: list[str], level: int, rule: Rule) -> bool:
+def _reduce(values: list[Number], waiting: list[str], level: int, rule: Arithmetic) -> bool:
     """Apply the operators on top of the stack that bind at least so tightly; False where the rule forbids a result."""
     while waiting and waiting[-1] != "(" and _LEVEL[waiting[-1]] >= level:
         y, x = values.pop(), values.pop()
@@ -256,7 +256,7 @@ def _reduce(values: list[Number], waiting: list[str], level: int, rule: Rule) ->
     return True
 
 
-def evaluate(text: str, rule: Rule = exact) -> tuple[Number, list[int]] | None:
+def evaluate(text: str, rule: Arithmetic = exact) -> tuple[Number, list[int]] | None:
     """The exact value of an infix expression and the numbers it uses; None if it is none, or `rule` forbids a result.
 
     Operator precedence by two stacks (Dijkstra's shunting yard), so nesting costs no recursion.

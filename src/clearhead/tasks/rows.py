@@ -18,7 +18,7 @@ from clearhead.tasks.records import BadRow, Records, Written, read_records
 from clearhead.tasks.splits import SPLITS
 from clearhead.tasks.task import one_line
 
-Choice = Literal["error", "first", "last", "drop"]  # of the answers to a problem that has several
+DuplicateRule = Literal["error", "first", "last", "drop"]  # of the answers to a problem that has several
 
 NAMES = {  # how a column may be called where `columns` does not say; its own name goes before the others
     "problem": ("problem", "question", "prompt", "input", "query"),
@@ -63,7 +63,7 @@ class IntakeReport:
     used: int  # that are left; no two have the same problem
     duplicates: int  # the same problem and answer again, merged
     contradictions: tuple[Contradiction, ...]
-    chosen: Choice  # what was done about these
+    chosen: DuplicateRule  # what was done about these
     bad: tuple[BadRow, ...]  # rows that cannot be used, and why
     skipped: int  # of these, left out because `skip_bad` says so
     overlaps: int  # problems that stood in several splits; the test keeps them, then valid
@@ -89,7 +89,7 @@ def read(
     path: Path,
     *,
     columns: Mapping[str, str] | None = None,
-    contradictions: Choice = "error",
+    contradictions: DuplicateRule = "error",
     skip_bad: bool = False,
     separator: str = "",
     encoding: str = "",
@@ -270,7 +270,7 @@ def _split(fields: Mapping[str, Any], name: str | None) -> str:
     return split
 
 
-def merge(rows: Sequence[Row], choice: Choice) -> tuple[list[Row], tuple[Contradiction, ...], int, int]:
+def merge(rows: Sequence[Row], choice: DuplicateRule) -> tuple[list[Row], tuple[Contradiction, ...], int, int]:
     """(rows with each problem once, contradictions, duplicates merged, problems that stood in several splits)."""
     groups: dict[str, list[Row]] = {}
     for row in rows:

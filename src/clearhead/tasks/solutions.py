@@ -89,7 +89,7 @@ def why_wrong(check: Checker, rows: Sequence[Row]) -> dict[Row, str]:
     reasons, slow, failed = {}, 0, 0
     for row in rows:
         try:
-            right = check.judge(row.problem, row.answer, row.answer)
+            right = check.is_right(row.problem, row.answer, row.answer)
             reasons[row] = "" if right else f"the answer {row.answer[:60]!r} fails its own check, {check.name!r}"
         except TimeoutError:
             reasons[row] = f"the checker {check.name!r} takes longer than {check.seconds:g} s"

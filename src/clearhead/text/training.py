@@ -19,8 +19,8 @@ from clearhead.errors import UserError
 from clearhead.text.patterns import pattern
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, UNKNOWN_TOKEN, SubwordTokenizer
 
-Kind = Literal["char", "word", "wordpiece", "bpe"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+TokenizerKind = Literal["char", "word", "wordpiece", "bpe"]
+KINDS: tuple[TokenizerKind, ...] = get_args(TokenizerKind)
 BYTES = 256
 INTERRUPTED = 130  # the exit code after Ctrl-C
 MAX_VOCAB = 1 << 20
