@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from clearhead.study.blocks import JOINED, Fold, Front, mark_setext, opaque_lines, prepared
 from clearhead.study.cards import card_mark, fold_marks, gap_marks, table_marks
+from clearhead.study.glossary import glossary_marks
 from clearhead.study.mark import (
     BOLD,
     CJK_NUMBER,
@@ -99,6 +100,7 @@ def page(text: str) -> Page:
             at += 1
     marks += table_marks(lines, opaque)
     marks += fold_marks(folds)
+    marks += glossary_marks(lines, opaque, headings)
     if front.tagged or any(mark.style.family == "card" for mark in marks):
         marks += gap_marks(lines, opaque)
     shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
