@@ -557,6 +557,10 @@ def test_what_to_write_down_is_no_question_where_questions_have_their_mark() -> 
     record = "### Lab\n\nRecord:\n\n- what else matched\n- why patterns matter\n- the safer command\n\n"
     asked = "## Checkpoints\n\n- What is a PID?\n- What does `&` do?\n- What is a job?\n"
     assert questions(record + asked) == ["What is a PID?", "What does `&` do?", "What is a job?"]
+    assert (
+        len(questions("- [ ] 为什么引入激励函数？\n- [ ] 什么造成梯度消失问题? 推导一下。\n- [ ] 什么是梯度爆炸？\n"))
+        == 3
+    )
 
 
 def test_a_quoted_question_with_its_label_counts_beside_headings() -> None:

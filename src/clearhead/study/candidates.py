@@ -191,7 +191,8 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
             group
         ):  # then "why it matters" in a list of what to write down asks not
             group = [
-                mark if _marked(mark) or mark.question[:1].isupper() else replace(mark, asks=False) for mark in group
+                mark if _marked(mark) or not mark.question[:1].islower() else replace(mark, asks=False)
+                for mark in group
             ]
         group = asking_sections(found, group)
     if family == "heading":
