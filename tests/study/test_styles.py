@@ -589,3 +589,15 @@ def test_cards_of_obsidian_may_be_named_further_and_end_at_a_blank_line() -> Non
 
 def test_a_list_before_a_rule_is_not_the_front_of_a_card() -> None:
     assert questions("On this page\n- Editor on top\n- Source below\n\n---\n\nAn action runs on the selection.\n") == []
+
+
+def test_lines_that_ask_one_after_another_are_a_list_of_questions_with_parts() -> None:
+    text = "When are queues used?\nWhat is consistency?\nExplain scaling.\nWhat is caching? Why?\nWho decides?\n"
+    text += "Databases\nWhat is SQL?\nWhat is a key?\n"
+    items = recognize(text).notes.items
+    assert [item.question for item in items] == [
+        "When are queues used?", "What is consistency?", "Explain scaling.", "What is caching? Why?", "Who decides?",
+        "What is SQL?", "What is a key?",
+    ]  # fmt: skip
+    assert all(not item.answer for item in items) and items[-1].section == ("Databases",)
+    assert [item.answer for item in recognize("Is it needed?\nYes\n\nIs it fast?\nNo\n").notes.items] == ["Yes", "No"]

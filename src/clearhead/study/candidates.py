@@ -287,7 +287,7 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
     elif family == "number":
         quality = share * (1 if share >= 0.5 else 0.7)
     elif family == "paragraph":
-        quality = 0.55 * bodies
+        quality = 0.55 * sum(mark.among or has_body(found, mark) for mark in group) / n
     if family in ("bullet", "bullet-letter", "paragraph") and n < 2 and not wanted:
         return 0.0
     if family in ("number", "bullet") and group[0].style.level >= 4 and n < 2:
