@@ -199,9 +199,9 @@ def _say(sources: "Sequence[Source]") -> None:
         inside = [f"line {line}: {words}" for line, words in seen.inside]
         _list(f"{len(inside)} left within answers", inside)
         stray = [f"line {line.line}: {line.text}" for line in seen.notes.stray]
-        _list(f"{len(stray)} lines that belong to no question", stray)
+        _list(f"{len(stray)} {'line that belongs' if len(stray) == 1 else 'lines that belong'} to no question", stray)
     empty = [str(source.path) for source in sources if not source.seen.notes.items]
-    _list(f"{len(empty)} files without a question", empty)
+    _list(f"{len(empty)} {'file' if len(empty) == 1 else 'files'} without a question", empty)
 
 
 def _list(head: str, lines: Sequence[str]) -> None:
