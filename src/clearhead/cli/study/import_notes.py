@@ -50,11 +50,12 @@ def import_(
 ) -> None:
     """Read notes into a deck: files, folders, or - for standard input.
 
-    The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
-    Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports; or a
-    package of Anki (.apkg or .colpkg) with its images and every answer given. What was
-    found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
-    learned; a file that was renamed, or a question that was wholly rewritten, is asked about, or taken by --relink.
+    The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, glossaries, flashcards of
+    Obsidian, Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports;
+    or a package of Anki (.apkg or .colpkg) with its images and every answer given. Lists of terms are cards below a
+    heading such as "Glossary", and anywhere with --style glossary. What was found is said first. Headings above a
+    question are its section. Imported again, changed notes keep what you have learned; a file that was renamed, or a
+    question that was wholly rewritten, is asked about, or taken by --relink.
     """
     from clearhead.study.importing import import_notes, take_history
     from clearhead.study.reading import joined
