@@ -5,7 +5,8 @@ The lists are written as public notes write theirs.
 
 import pytest
 
-from clearhead.study.styles import recognize
+from clearhead.cli.study import import_notes
+from clearhead.study.styles import FAMILIES, recognize
 
 DASHED = """# Rock
 
@@ -87,3 +88,7 @@ def test_a_glossary_beside_questions_and_beside_topics() -> None:
 def test_lists_without_definitions_and_single_entries_are_none() -> None:
     assert cards("## Terms\n\n- Net 30\n- Late fee: 2%\n- No refunds\n- No returns\n") == []
     assert cards("## Glossary\n\n- **Only**: one\n") == []
+
+
+def test_the_command_offers_every_style() -> None:
+    assert import_notes.FAMILIES == FAMILIES

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from clearhead.study.reading import Source
 
 SHOWN = 5  # lines named for each kind of change
-FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
+FAMILIES = (  # of `study/styles.py`, which is imported when it is needed
+    "heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "glossary", "paragraph",
+)  # fmt: skip
 
 
 @click.command(
