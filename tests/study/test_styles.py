@@ -601,3 +601,8 @@ def test_lines_that_ask_one_after_another_are_a_list_of_questions_with_parts() -
     ]  # fmt: skip
     assert all(not item.answer for item in items) and items[-1].section == ("Databases",)
     assert [item.answer for item in recognize("Is it needed?\nYes\n\nIs it fast?\nNo\n").notes.items] == ["Yes", "No"]
+
+
+def test_a_list_at_the_margin_belongs_to_a_numbered_question_one_space_from_it() -> None:
+    text = " 1. What is the difference?\n\n1.  `a` : one\n2.  `b` : all\n\n 2. How is it made?\n\nBy hand.\n"
+    assert [item.answer for item in recognize(text).notes.items] == ["1.  `a` : one\n2.  `b` : all", "By hand."]
