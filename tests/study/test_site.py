@@ -1,7 +1,7 @@
 """The guide as web pages: whole, safe, and every formula a formula."""
 
 import re
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -117,6 +117,17 @@ def test_code_is_colored_and_its_output_marked() -> None:
 def test_the_style_names_what_the_pages_use() -> None:
     style = Path(site.STYLE).read_text(encoding="utf-8")
     assert "http" not in style and "@import" not in style and "url(" not in style
+
+
+def test_a_page_with_formulas_holds_the_font_for_them_and_may_use_it() -> None:
+    pages = site.pages(read(GUIDE)[:1])
+    chapter = next(page for page in pages.values() if "<math" in page)
+    data = re.search(
+        r'@font-face { font-family: "Clearhead Math"; src: url\(data:font/woff2;base64,([^)]*)\)', chapter
+    )[1]
+    assert b64decode(data) == site.FONT.read_bytes() and site.FONT.read_bytes()[:4] == b"wOF2"
+    assert "font-src data:" in chapter and 'font-family: "Clearhead Math",' in chapter
+    assert "@font-face" not in pages["index.html"]
 
 
 def test_only_the_list_of_questions_runs_a_script_and_only_its_own() -> None:

@@ -547,3 +547,62 @@ def test_questions_of_many_languages(words: str) -> None:
 )
 def test_what_asks_nothing(words: str) -> None:
     assert not asks(words)
+
+
+def questions(text: str) -> list[str]:
+    return [item.question for item in recognize(text).notes.items]
+
+
+def test_what_to_write_down_is_no_question_where_questions_have_their_mark() -> None:
+    record = "### Lab\n\nRecord:\n\n- what else matched\n- why patterns matter\n- the safer command\n\n"
+    asked = "## Checkpoints\n\n- What is a PID?\n- What does `&` do?\n- What is a job?\n"
+    assert questions(record + asked) == ["What is a PID?", "What does `&` do?", "What is a job?"]
+    assert (
+        len(questions("- [ ] 为什么引入激励函数？\n- [ ] 什么造成梯度消失问题? 推导一下。\n- [ ] 什么是梯度爆炸？\n"))
+        == 3
+    )
+
+
+def test_a_quoted_question_with_its_label_counts_beside_headings() -> None:
+    quoted = "> **Q: Why are positions added?**\n> **A:** All tokens are read at once.\n\n"
+    headed = "### Q1. What is attention?\n\n**A:** A weighted mean.\n\n### Q2. What is a head?\n\n**A:** One of many.\n"
+    assert questions(quoted + headed) == ["Why are positions added?", "What is attention?", "What is a head?"]
+
+
+def test_offers_of_a_chat_are_no_questions_beside_labeled_ones() -> None:
+    offers = "Would you like:\n\n* A repository with a demo?\n* Files to deploy it?\n* A plan?\n\n---\n\n"
+    headed = "### **Q1. What is a span?**\n\n**Answer**:\n\nA unit.\n\n"
+    headed += "### **Q2. What is a trace?**\n\n**Answer**:\n\nSpans.\n"
+    assert questions(offers + headed) == ["What is a span?", "What is a trace?"]
+    own = "## More questions\n\n- What is a root span?\n- What is baggage?\n"
+    assert questions(headed + own)[2:] == ["What is a root span?", "What is baggage?"]
+
+
+def test_cards_of_obsidian_may_be_named_further_and_end_at_a_blank_line() -> None:
+    text = "#### Building\n\nHow is it linked? #card-reverse \n1. Compile\n2. Link\n^168\n\n"
+    text += "What is cached? #card/spaced\nObject files\n"
+    assert [(item.question, item.answer) for item in recognize(text).notes.items][:1] == [
+        ("How is it linked?", "1. Compile\n2. Link")
+    ]
+    assert questions(text) == ["How is it linked?", "What is cached?"]
+
+
+def test_a_list_before_a_rule_is_not_the_front_of_a_card() -> None:
+    assert questions("On this page\n- Editor on top\n- Source below\n\n---\n\nAn action runs on the selection.\n") == []
+
+
+def test_lines_that_ask_one_after_another_are_a_list_of_questions_with_parts() -> None:
+    text = "When are queues used?\nWhat is consistency?\nExplain scaling.\nWhat is caching? Why?\nWho decides?\n"
+    text += "Databases\nWhat is SQL?\nWhat is a key?\n"
+    items = recognize(text).notes.items
+    assert [item.question for item in items] == [
+        "When are queues used?", "What is consistency?", "Explain scaling.", "What is caching? Why?", "Who decides?",
+        "What is SQL?", "What is a key?",
+    ]  # fmt: skip
+    assert all(not item.answer for item in items) and items[-1].section == ("Databases",)
+    assert [item.answer for item in recognize("Is it needed?\nYes\n\nIs it fast?\nNo\n").notes.items] == ["Yes", "No"]
+
+
+def test_a_list_at_the_margin_belongs_to_a_numbered_question_one_space_from_it() -> None:
+    text = " 1. What is the difference?\n\n1.  `a` : one\n2.  `b` : all\n\n 2. How is it made?\n\nBy hand.\n"
+    assert [item.answer for item in recognize(text).notes.items] == ["1.  `a` : one\n2.  `b` : all", "By hand."]

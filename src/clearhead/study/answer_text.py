@@ -10,6 +10,7 @@ from clearhead.study.notes import flush
 from clearhead.study.wording import ANSWER_LABEL, DRESSED_LABEL, is_answer_label, is_revealer, leads_back
 
 EMPTY = re.compile(r"^<(div|p)\b[^<>\n]*>\s*</\1>[ \t]*$", re.MULTILINE)
+BLOCK_NAME = re.compile(r"\^[\w-]+[ \t]*")  # of Obsidian, in a line of its own
 ADMONITION = re.compile(r"[ \t]*(?:\?\?\?\+?|!!!|:::)[ \t]*(?:\w+)?[ \t]*\"?([^\"]*)\"?[ \t]*")
 
 
@@ -19,7 +20,7 @@ def answer_text(lines: Sequence[str], inline: str = "") -> str:
     if any(line.startswith("<div") for line in kept):
         kept = EMPTY.sub("", "\n".join(kept)).split("\n")
     opened = "\n".join(kept).lower()
-    while kept and (not kept[-1].strip() or is_separator(kept[-1], opened)):
+    while kept and (not kept[-1].strip() or BLOCK_NAME.fullmatch(kept[-1]) or is_separator(kept[-1], opened)):
         kept.pop()
     start = next((i for i, line in enumerate(kept) if line.strip() and not is_separator(line, opened)), len(kept))
     kept = kept[start:]

@@ -10,6 +10,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from clearhead.study.lists import asking_sections, candidate_styles, is_nested, of_one_sign, thread, with_followups
 from clearhead.study.mark import Mark, Style
@@ -20,6 +21,10 @@ from clearhead.study.wording import MARKS, is_furniture, is_generic
 GOOD = 0.5  # quality from which a candidate is the style of the notes
 ALIKE = 0.75  # share of questions from which lines of a second style are taken too
 TASKS = 0.6  # share of paragraphs with a question mark from which tasks are taken beside them
+SAYS_QUESTIONS = re.compile(
+    r"question|quiz|check|interview|exam|review|practice|faq|recall|test|fragen|pregunta|pergunta|domand|вопрос|问|題|题|질문|[?？]",
+    re.IGNORECASE,
+)
 LINK = re.compile(r"[ \t]*[-*+][ \t]+(?:\[[ xX]\][ \t]+)?\[")
 
 
@@ -28,9 +33,11 @@ def choose(found: Page, family: str) -> list[Mark]:
     marks = [mark for mark in found.marks if mark.style.family.startswith(family) and mark.question]
     marks = [mark for mark in marks if not (mark.style.family == "heading" and is_furniture(mark.question))]
     marks = _without_furniture(found, marks)
-    marks = _without_contents(found, marks)
+    marks = _with_glossaries(found, _without_contents(found, marks), family)
     asking = [mark.line for mark in marks if mark.asks]
     tables = {mark.line for mark in marks if mark.style.family == "table"}
+    if sum(mark.lead == "Q" and has_body(found, mark) for mark in marks) >= 2:  # "Shall I go on with ...?" is none then
+        marks = [m for m in marks if m.style.family != "bullet" or m.lead == "Q" or _in_section_of_questions(found, m)]
     by_style: dict[Style, list[Mark]] = defaultdict(list)
     for mark, style in zip(marks, candidate_styles(found, marks), strict=True):
         by_style[style].append(mark)
@@ -39,12 +46,15 @@ def choose(found: Page, family: str) -> list[Mark]:
     inner = _below_questions(found, groups)
     values = {
         style: _value(
-            found, [mark for mark in group if mark.line not in inner or style.family == "table"], bool(family)
+            found, [mark for mark in group if mark.line not in inner or style.family in ("table", "card")], bool(family)
         )
         for style, group in groups.items()
     }
     if not values or max(values.values()) <= 0:
         return _topics(found, groups) if not family or family == "heading" else []
+    if not family and all(value <= 0 or style.family == "glossary" for style, value in values.items()):
+        terms = [mark for style, group in groups.items() if style.family == "glossary" for mark in group]
+        return sorted([*terms, *_topics(found, groups)], key=lambda mark: mark.line)
     best = max(values, key=lambda style: (values[style], -style.level))
     chosen = [m for m in groups[best] if m.asks or m.among or best.family != "bullet" or is_nested(found, m)]
     if best.family == "heading" and sum(mark.lead == "Q" for mark in chosen) >= 0.5 * len(chosen):
@@ -62,19 +72,35 @@ def choose(found: Page, family: str) -> list[Mark]:
     taken = answer_lines(found, chosen)
     for style in others:
         group = groups[style]
-        sure = style.family in ("card", "definition") or sum(mark.asks for mark in group) >= ALIKE * len(group)
+        known = style.family in ("card", "definition", "glossary")
+        sure = known or sum(mark.asks for mark in group) >= ALIKE * len(group)
         if style.family in ("bullet", "bullet-bold") or (not sure and style.family in ("number", "bold", "heading")):
             sure = sure or style.family != "bullet"
             group = [mark for mark in group if _marked(mark)]
         if not sure or (style.family == "paragraph" and best.family not in ("bold", "label")):
             continue
-        free = [mark for mark in group if mark.asks or style.family == "card"]
-        free = [mark for mark in free if mark.line not in taken and not found.lines[mark.line].startswith(">")]
-        telling = style.family in ("heading", "details", "label", "card", "table", best.family)
+        free = [mark for mark in group if mark.asks or style.family in ("card", "glossary")]
+        free = [m for m in free if m.line not in taken and (m.lead == "Q" or not found.lines[m.line].startswith(">"))]
+        telling = style.family in ("heading", "details", "label", "card", "table", "glossary", best.family)
         if len(free) >= (1 if telling or any(mark.lead == "Q" for mark in free) else 2):
             chosen = sorted([*chosen, *free], key=lambda mark: mark.line)
             taken = answer_lines(found, chosen)
     return chosen
+
+
+def _with_glossaries(found: Page, marks: Sequence[Mark], family: str) -> list[Mark]:
+    """With lists of terms where a heading says that they are, or where they are asked for; what else might be made of
+    their lines and of that heading is left."""
+    terms = [mark for mark in marks if mark.style.family == "glossary" and (mark.among or family == "glossary")]
+    within = {line for mark in terms for line in range(mark.line, mark.stop or mark.after)}
+    titles = {found.heading_lines[at - 1] for mark in terms if (at := bisect_left(found.heading_lines, mark.line))}
+    kept = [
+        mark
+        for mark in marks
+        if mark.style.family != "glossary"
+        and (mark.lead == "Q" or not (mark.line in within or (mark.line in titles and not mark.asks)))
+    ]
+    return sorted([*kept, *terms], key=lambda mark: mark.line)
 
 
 def _without_furniture(found: Page, marks: Sequence[Mark]) -> list[Mark]:
@@ -85,6 +111,12 @@ def _without_furniture(found: Page, marks: Sequence[Mark]) -> list[Mark]:
             parts.update(range(line + 1, section_end(found, line, level)))
     listed = ("number", "bullet")
     return [m for m in marks if _marked(m) or m.line not in parts or not m.style.family.startswith(listed)]
+
+
+def _in_section_of_questions(found: Page, mark: Mark) -> bool:
+    """Whether the heading above says that questions follow."""
+    at = bisect_left(found.heading_lines, mark.line)
+    return at > 0 and SAYS_QUESTIONS.search(found.headings[found.heading_lines[at - 1]][1]) is not None
 
 
 def _marked(mark: Mark) -> bool:
@@ -155,6 +187,13 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
     if family == "bullet" and len(led) >= 3 and sum(mark.asks for mark in led) >= ALIKE * len(led):
         group = led
     elif family == "bullet":
+        if sum(map(_marked, group)) >= 0.5 * len(
+            group
+        ):  # then "why it matters" in a list of what to write down asks not
+            group = [
+                mark if _marked(mark) or not mark.question[:1].islower() else replace(mark, asks=False)
+                for mark in group
+            ]
         group = asking_sections(found, group)
     if family == "heading":
         title = next(iter(found.headings), None)
@@ -235,7 +274,7 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
     quality = share
     if labeled >= 0.5 or family in ("card", "table"):
         quality = max(share, 0.9)
-    elif family == "definition" or family == "details":
+    elif family in ("definition", "details", "glossary"):
         quality = max(share, 0.6)
     elif family in ("heading", "bold") and led >= 0.5 and n >= 3:
         quality = max(share, 0.6 * bodies if share >= 0.2 else 0.4 * bodies)
@@ -248,7 +287,7 @@ def _value(found: Page, group: Sequence[Mark], wanted: bool) -> float:
     elif family == "number":
         quality = share * (1 if share >= 0.5 else 0.7)
     elif family == "paragraph":
-        quality = 0.55 * bodies
+        quality = 0.55 * sum(mark.among or has_body(found, mark) for mark in group) / n
     if family in ("bullet", "bullet-letter", "paragraph") and n < 2 and not wanted:
         return 0.0
     if family in ("number", "bullet") and group[0].style.level >= 4 and n < 2:

@@ -28,11 +28,13 @@ GAP = re.compile(
 def card_mark(lines: Sequence[str], at: int) -> Mark | None:
     """The signs of Obsidian, Logseq, RemNote and of definition lists."""
     line = lines[at].strip()
-    if "#card" in line and (found := re.search(r"[ \t]*#(?:card|flashcard)s?\b", line)):
+    if "#card" in line and (found := re.search(r"[ \t]*#(?:card|flashcard)s?\b(?:[-/]\w+)*", line)):
         words = (line[: found.start()] + line[found.end() :]).strip()
-        return _of_card(at, at + 1, re.sub(r"^(?:[-*+]|#+|\*+)[ \t]+", "", words), "", _block(lines, at))
+        plain = re.sub(r"^(?:[-*+]|#+|\*+)[ \t]+", "", words)
+        stop = nested_end(lines, at) if plain != words else _paragraph_end(lines, at)
+        return _of_card(at, at + 1, plain, "", stop)
     if ">>" in line and (found := re.match(r"[-*+][ \t]+(\S.*?)[ \t]*(>>>|>>)[ \t]*(.*)", line[:LONGEST])):
-        return _of_card(at, at + 1, found[1], re.sub(r"^1\.$", "", found[3]), _block(lines, at))
+        return _of_card(at, at + 1, found[1], re.sub(r"^1\.$", "", found[3]), nested_end(lines, at))
     if "::" in line and "`" not in line.partition("::")[0]:
         left, sign, right = line.partition("::")
         right = right.lstrip(":").strip()
@@ -91,7 +93,15 @@ def _ends_by_mark(lines: Sequence[str], at: int) -> bool:
     return False
 
 
-def _block(lines: Sequence[str], at: int) -> int:
+def _paragraph_end(lines: Sequence[str], at: int) -> int:
+    """The blank line behind a line, or the next card."""
+    end = at + 1
+    while end < len(lines) and lines[end].strip() and "#card" not in lines[end]:
+        end += 1
+    return end
+
+
+def nested_end(lines: Sequence[str], at: int) -> int:
     """The line behind what is nested below a bullet; behind a heading, its section."""
     line = lines[at].expandtabs(4)
     if found := HEADING.match(line.lstrip()):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from clearhead.study.blocks import JOINED, Fold, Front, mark_setext, opaque_lines, prepared
 from clearhead.study.cards import card_mark, fold_marks, gap_marks, table_marks
+from clearhead.study.glossary import glossary_marks
 from clearhead.study.mark import (
     BOLD,
     CJK_NUMBER,
@@ -50,6 +51,8 @@ OPENED = re.compile(r"(?:<(?:a|p|font|span)\b[^<>]*>[ \t]*(?:</a>)?[ \t]*)+", re
 BOLD_TAG = re.compile(r"<(b|strong)>(.*?)</\1>", re.IGNORECASE)
 SIGNS = re.compile("^[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\ufe0f]+[ \t]*(?=\\S)")
 ANSWER_WITHIN = re.compile(r"[ \t](?:\*\*|__)?(?:A|Ans|Answer)[:：](?:\*\*|__)?[ \t]")
+RUN = 3  # lines that ask, from which they are a list
+SHORT = 40  # characters of the name of a part
 DEEP = 40  # columns from which nothing is looked at
 
 
@@ -89,7 +92,9 @@ def page(text: str) -> Page:
         if at in opaque or not line.strip() or len(line) > 50 * LONGEST:
             at += 1
             continue
-        if (found := HEADING.match(line)) and _is_heading(line):
+        if _names_a_part(lines, at):
+            headings[at] = (DEEPEST, line.strip())
+        elif (found := HEADING.match(line)) and _is_heading(line):
             headings[at] = (len(found[1]), re.sub(r"[ \t]#+[ \t]*$", "", found[2]).strip())
         mark = _mark(lines, at, opaque)
         if mark is not None:
@@ -99,6 +104,7 @@ def page(text: str) -> Page:
             at += 1
     marks += table_marks(lines, opaque)
     marks += fold_marks(folds)
+    marks += glossary_marks(lines, opaque, headings)
     if front.tagged or any(mark.style.family == "card" for mark in marks):
         marks += gap_marks(lines, opaque)
     shells = frozenset(i for i, line in enumerate(lines) if i not in opaque and SHELL.fullmatch(line))
@@ -285,12 +291,35 @@ def _paragraph_mark(lines: Sequence[str], at: int, indent: int) -> Mark | None:
     if not alone and words[0].isupper() and (at + 1 == len(lines) or not lines[at + 1].strip()):
         titled = len(above) < 60 and (at < 2 or not lines[at - 2].strip())
         alone = (above[-1] in ".!:。" or titled) and opens_question(words)
-    asking = words.rstrip("*_ ").endswith(tuple(MARKS))
-    if not asking and (at + 1 == len(lines) or not lines[at + 1].strip()):
+    asking = _ends_asking(lines, at)
+    among = _in_a_run(lines, at)
+    if not asking and (among or at + 1 == len(lines) or not lines[at + 1].strip()):
         asking = sets_task(words)
+    alone = alone or among
     if indent > 3 or not alone or not asking or len(words) > 300 or words[0] in ">!`$|:":
         return None
-    return Mark(at, at + 1, Style("paragraph"), "", None, clean(words), "", None, True)
+    return Mark(at, at + 1, Style("paragraph"), "", None, clean(words), "", None, True, among)
+
+
+def _ends_asking(lines: Sequence[str], at: int) -> bool:
+    return 0 <= at < len(lines) and lines[at].rstrip("*_ \t").endswith(tuple(MARKS))
+
+
+def _in_a_run(lines: Sequence[str], at: int) -> bool:
+    """Whether a line stands among others that ask, with no blank lines between: a list of questions without signs."""
+    start = next((i + 1 for i in range(at - 1, at - RUN - 1, -1) if i < 0 or not lines[i].strip()), at - RUN)
+    end = next((i for i in range(at + 1, at + RUN + 1) if i >= len(lines) or not lines[i].strip()), at + RUN + 1)
+    marked = sum(_ends_asking(lines, i) for i in range(start, end))
+    return marked >= 2 and marked + sum(sets_task(lines[i].strip()) for i in range(start, end)) >= RUN
+
+
+def _names_a_part(lines: Sequence[str], at: int) -> bool:
+    """A few words between two and two lines that ask: the name of the part of such a list that follows."""
+    around = all(_ends_asking(lines, at + step) for step in (-1, 1)) and all(
+        _ends_asking(lines, i) or sets_task(lines[i].strip()) for i in (at - 2, at + 2) if 0 <= i < len(lines)
+    )
+    words = lines[at].strip()
+    return around and len(words) < SHORT and words[0].isupper() and words[-1].isalnum() and not sets_task(words)
 
 
 def next_line(found: Page, at: int) -> int | None:

@@ -202,7 +202,7 @@ def gather(paths: Sequence[Path], family: str = "") -> list[Source]:
         wanted = f" in the style {family!r}" if family else ""
         raise UserError(
             f"{named} holds no questions{wanted}; write each as a heading (`### What is ...?`), as a line `1) question`"
-            " with its answer below, or as `Q: ...` and `A: ...`"
+            " with its answer below, or as `Q: ...` and `A: ...`; a list of terms is read with --style glossary"
         )
     return sources
 

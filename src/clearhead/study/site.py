@@ -1,6 +1,7 @@
 """The guide as pages for a browser: no network, formulas as MathML, code in colors, a list of all questions to search.
 
-Each page holds its own style, so that it can be read wherever it is copied to. Formulas are translated by the package
+Each page holds its own style and a font for mathematics, so that it can be read wherever it is copied to: without such
+a font, which few systems have, brackets stay small around what is high. Formulas are translated by the package
 latex2mathml; one that it cannot translate is shown as text. The list alone has a script, which looks typed words up in
 the stems of `search.py`; without it the list is whole.
 Deliberately not here: the files (`cli/study/guide.py` writes them).
@@ -41,6 +42,7 @@ MARK = '<meta name="generator" content="clearhead guide">'  # by which a page of
 TITLE = "Transformers, from the dot product to tree search"
 STYLE = Path(__file__).with_name("site.css")
 SCRIPT = Path(__file__).with_name("site.js")
+FONT = Path(__file__).with_name("math.woff2")  # math-font-license.txt says what it is made of
 QUESTIONS = "questions.html"
 ARXIV = re.compile(r"\barXiv (\d{4}\.\d{4,5})")
 DOI = re.compile(r"\bdoi (10\.\d{4,}/[^\s;,]*[^\s;,.])")
@@ -254,7 +256,7 @@ def _colored(code: str, language: str) -> str:
 def _page(title: str, body: str, style: str, script: str = "") -> str:
     """A page that may run nothing but this script, and fetch nothing."""
     digest = b64encode(sha256(script.encode()).digest()).decode()
-    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    allowed = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:"
     allowed += f"; script-src 'sha256-{digest}'" if script else ""
     running = f"<script>{script}</script>\n" if script else ""
     return f"""<!doctype html>
@@ -266,13 +268,19 @@ def _page(title: str, body: str, style: str, script: str = "") -> str:
 {MARK}
 <title>{html.escape(title)}</title>
 <style>
-{style}</style>
+{_font() if "<math" in body else ""}{style}</style>
 </head>
 <body>
 {body}
 {running}</body>
 </html>
 """
+
+
+@lru_cache
+def _font() -> str:
+    data = b64encode(FONT.read_bytes()).decode()
+    return f'@font-face {{ font-family: "Clearhead Math"; src: url(data:font/woff2;base64,{data}); }}\n'
 
 
 def _contents(chapters: Sequence[Chapter]) -> str:
@@ -286,9 +294,7 @@ def _contents(chapters: Sequence[Chapter]) -> str:
         f"<main>\n<h1>{html.escape(TITLE)}</h1>\n<p>{count} questions, answered. What can be computed is computed: the "
         f"code below an answer was run, and what stands below the code is what it printed. "
         f'<a href="{QUESTIONS}">Search all questions</a></p>\n<ol class="contents">\n'
-        f'{rows}\n</ol>\n<p class="note">Brackets and sums need a font for mathematics, which Windows, macOS, iOS and '
-        f"most Linux desktops have; where they look small, install one, such as STIX Two Math (Debian and Ubuntu: "
-        f"<code>apt install fonts-stix</code>).</p>\n</main>"
+        f"{rows}\n</ol>\n</main>"
     )
 
 

@@ -45,7 +45,8 @@ def answer_ends(found: Page, chosen: Sequence[Mark]) -> list[int]:
         if mark.stop is not None:
             end = min(end, mark.stop)
         end = next(iter(between(shells, mark.line + 1, end)), end)
-        if mark.style.level and mark.style.family.startswith(("number", "bullet")):
+        margin = 3 if mark.style.family == "number" else 1  # columns that are none yet
+        if mark.style.level > margin and mark.style.family.startswith(("number", "bullet")):
             end = _outdented(found, mark, end)
         if mark.inline and mark.style.family.startswith("bullet"):
             end = _paragraph_end(found, mark, end)

@@ -20,7 +20,10 @@ from clearhead.study.splitting import (
 )
 from clearhead.study.wording import plain_name
 
-FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
+FAMILIES = (
+    "heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "glossary", "paragraph",
+)  # fmt: skip
+LIST = re.compile(r"^[ \t]*(?:[-*+]|[0-9]{1,3}[.)])[ \t]", re.MULTILINE)
 SHORT = 2000  # characters of a file that may be one card of a question, a rule and an answer
 
 
@@ -92,7 +95,7 @@ def _doubtful(chosen: Sequence[Mark], items: Sequence[Item]) -> tuple[tuple[int,
     return tuple(
         (mark.line + 1, mark.question)
         for mark, item in zip(chosen, items, strict=True)
-        if not mark.asks and not (mark.style.family in ("card", "table", "definition") and item.answer)
+        if not mark.asks and not (mark.style.family in ("card", "table", "definition", "glossary") and item.answer)
     )
 
 
@@ -113,6 +116,7 @@ def _named(mark: Mark) -> str:
         "table": "| question | answer |",
         "card": "flashcards (::, ?, >>, #card, ==)",
         "definition": "term, then : definition",
+        "glossary": "term: definition",
         "paragraph": "lines that end by ?",
     }[mark.style.family]
 
@@ -125,6 +129,6 @@ def _one_card(found: Page) -> Notes | None:
         return None
     front, back = flush(list(found.lines[: rules[0]])), flush(list(found.lines[rules[0] + 1 :]))
     front = re.sub(r"\A#+[ \t]+", "", front)
-    if not front or not back or len(front) > SHORT // 4:
+    if not front or not back or len(front) > SHORT // 4 or LIST.search(front):
         return None
     return Notes("", (Item((), 1, front, back, 1),), (), ())

@@ -118,3 +118,14 @@ def test_a_machine_without_walls_is_asked_once(capsys: Capture, monkeypatch: pyt
     assert main([*args, "--unsafe"]) == 0
     told = capsys.readouterr()
     assert "passed" in told.out and told.err.count("no Landlock") == 1
+
+
+def test_an_exercise_in_the_place_of_a_command_is_told_how_it_begins(capsys: Capture) -> None:
+    assert main(["practice", "softmax"]) == 2
+    assert capsys.readouterr().err == "error: softmax is an exercise; begin it with: clearhead practice start softmax\n"
+    assert main(["practice", "sofmax"]) == 2
+
+
+def test_the_command_to_go_on_with_stands_in_a_line_of_its_own(capsys: Capture) -> None:
+    assert main(["practice", "start", "rotary-positions"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "clearhead practice grade rotary-positions"

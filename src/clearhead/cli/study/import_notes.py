@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from clearhead.study.reading import Source
 
 SHOWN = 5  # lines named for each kind of change
-FAMILIES = ("heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "paragraph")
+FAMILIES = (  # of `study/styles.py`, which is imported when it is needed
+    "heading", "bold", "number", "bullet", "label", "details", "table", "card", "definition", "glossary", "paragraph",
+)  # fmt: skip
 
 
 @click.command(
@@ -50,11 +52,12 @@ def import_(
 ) -> None:
     """Read notes into a deck: files, folders, or - for standard input.
 
-    The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, flashcards of Obsidian,
-    Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports; or a
-    package of Anki (.apkg or .colpkg) with its images and every answer given. What was
-    found is said first. Headings above a question are its section. Imported again, changed notes keep what you have
-    learned; a file that was renamed, or a question that was wholly rewritten, is asked about, or taken by --relink.
+    The style is found out: headings, bold lines, numbered items, Q: and A:, folds, tables, glossaries, flashcards of
+    Obsidian, Logseq and RemNote, in Markdown, HTML, org-mode, Jupyter notebooks, CSV and the text that Anki exports;
+    or a package of Anki (.apkg or .colpkg) with its images and every answer given. Lists of terms are cards below a
+    heading such as "Glossary", and anywhere with --style glossary. What was found is said first. Headings above a
+    question are its section. Imported again, changed notes keep what you have learned; a file that was renamed, or a
+    question that was wholly rewritten, is asked about, or taken by --relink.
     """
     from clearhead.study.importing import import_notes, take_history
     from clearhead.study.reading import joined
@@ -199,9 +202,9 @@ def _say(sources: "Sequence[Source]") -> None:
         inside = [f"line {line}: {words}" for line, words in seen.inside]
         _list(f"{len(inside)} left within answers", inside)
         stray = [f"line {line.line}: {line.text}" for line in seen.notes.stray]
-        _list(f"{len(stray)} lines that belong to no question", stray)
+        _list(f"{len(stray)} {'line that belongs' if len(stray) == 1 else 'lines that belong'} to no question", stray)
     empty = [str(source.path) for source in sources if not source.seen.notes.items]
-    _list(f"{len(empty)} files without a question", empty)
+    _list(f"{len(empty)} {'file' if len(empty) == 1 else 'files'} without a question", empty)
 
 
 def _list(head: str, lines: Sequence[str]) -> None:

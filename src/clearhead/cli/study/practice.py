@@ -18,14 +18,28 @@ FAILED = 1  # exit code of a solution that is wrong
 MAX_SOLUTION_BYTES = 200_000  # bytes of a solution
 
 
+class _Practice(click.Group):
+    """Tells the name of an exercise from a misspelled command."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        from clearhead.study.practice import exercise
+
+        if args and self.get_command(ctx, args[0]) is None and args[0] in exercise.names():
+            raise UserError(f"{args[0]} is an exercise; begin it with: clearhead practice start {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
 @click.group(
+    cls=_Practice,
     epilog=examples(
         ("clearhead practice list", "the exercises, and what you have done"),
         ("clearhead practice start softmax", "write practice/softmax.py"),
         ("clearhead practice grade softmax", "run it, and say what is wrong where"),
         ("clearhead practice hint softmax", "the next of three hints"),
-        ("clearhead practice problems bayes", "a pen-and-paper problem with fresh numbers"),
-    )
+        ("clearhead practice problems bayes", "a problem for pen and paper"),
+    ),
 )
 def command() -> None:
     """Practice the subject in code: each exercise is graded against the reference."""
@@ -98,7 +112,8 @@ def start(name: str, folder: str, force: bool, as_json: bool) -> None:
     for paragraph in _paragraphs(found.statement):
         echo(textwrap.fill(paragraph, text_width()))
     echo()
-    echo(f"Write it in {path}, then: clearhead practice grade {name}{_told_folder(folder)}")
+    echo(f"Write it in {path}, then:")  # the command has a line of its own, so that it can be copied
+    echo(f"clearhead practice grade {name}{_told_folder(folder)}")
 
 
 @command.command(
