@@ -7,7 +7,7 @@ import pytest
 from acting import ASCII, TOOLS, called
 
 from clearhead.agents.prompt import STYLES, Style, load_style, render
-from clearhead.agents.steps import Action, Answer, Observation, Plan, Step, Subtask, Summary, Task, Thought
+from clearhead.agents.steps import Answer, Plan, Step, Subtask, Summary, Task, Thought
 from clearhead.errors import UserError
 
 BARE = load_style("bare")
@@ -48,10 +48,12 @@ def test_task_then_plan_then_summary_then_facts_then_the_newest_steps(name: str)
 
 def test_styles_list_the_tools_with_their_schemas() -> None:
     text = render(STEPS, TOOLS, load_style("react"), 9000, count).text
-    assert '- look: What a table holds. Arguments: {"type": "object", "properties": {"name": {"type": "string"}}' in text
+    assert (
+        '- look: What a table holds. Arguments: {"type": "object", "properties": {"name": {"type": "string"}}' in text
+    )
 
 
-@pytest.mark.parametrize("budget", range(90, 420, 7))
+@pytest.mark.parametrize("budget", [90, 130, 171, 252, 333, 420])
 def test_it_never_takes_more_than_the_budget_and_shows_the_newest(budget: int) -> None:
     steps: list[Step] = [Task("t"), Plan((Subtask("p" * 90),)), Summary("s" * 90, 1, 1)]
     for i in range(2, 30):
@@ -66,7 +68,7 @@ def test_the_window_begins_with_no_observation_whose_call_has_left() -> None:
     steps: list[Step] = [Task("t")]
     for i in range(1, 20):
         steps += [Thought("so"), *called("look", i, "1" * 30, name="a")]
-    for budget in range(100, 500, 3):
+    for budget in range(100, 500, 13):
         made = render(steps, {}, BARE, budget, count)
         if made.first < len(steps) - 1:
             assert not made.trail.startswith("Observation")
@@ -105,4 +107,3 @@ def test_a_style_of_ones_own_is_read_and_checked(tmp_path: Path) -> None:
 def test_an_answer_and_a_second_task_stand_in_the_trail() -> None:
     steps = [*STEPS, Answer("4"), Task("And plums?")]
     assert render(steps, TOOLS, BARE, 400, count).trail.endswith("Answer: 4\nTask: And plums?\n")
-    assert Action("a", {}) and Observation("b")
