@@ -5,6 +5,7 @@ Deliberately not here: what a tool does (agents/toolbox), and what is made of th
 
 import importlib
 import json
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ Approve = Callable[[Action, Tool], bool]
 
 PACKAGE, REFERENCES = "jsonschema", "referencing"
 TOGETHER = 16  # calls at once, of one step
-HANGING = 8  # calls of one tool that may go on after their time; then it is called no more
+HANGING = 32  # threads of one tool; where there are more, its calls hang, and it is called no more
 CHECK_SECONDS = 5.0  # for the arguments
 SAID = 500  # characters of an error's message
 
@@ -88,6 +89,7 @@ def _told(checker: Any, arguments: Mapping[str, Any]) -> str:
 def _checker(schema: Mapping[str, Any]) -> Any:
     """No reference of a schema is fetched, and no expression in it is run: one of others' may take for ever."""
     kind = _library(PACKAGE).validators.validator_for(schema, _library(PACKAGE).Draft202012Validator)
+    kind.check_schema(schema)
     return kind(without_patterns(schema), registry=_library(REFERENCES).Registry())
 
 
@@ -118,7 +120,7 @@ def _objection(tools: Mapping[str, Tool], action: Action) -> str:
     tool = tools.get(action.tool)
     if tool is None:
         return f"there is no tool {action.tool:.80}; there is {', '.join(tools) or 'none'}"
-    if sum(thread.name == f"tool {tool.name}" for thread in threading.enumerate()) > TOGETHER + HANGING:
+    if sum(thread.name == f"tool {tool.name}" for thread in threading.enumerate()) > HANGING:
         return f"{tool.name} is called no more: {HANGING} of its calls still hang"
     try:
         said = _told(_checker_of(tool), action.arguments)
@@ -136,7 +138,9 @@ def _observation(tools: Mapping[str, Tool], action: Action) -> Observation:
         value = tool.call(**action.arguments)
     except (ToolError, UserError) as error:
         return Observation(as_text(str(error), tool.output), action.id, False)
-    except BaseException as error:  # SystemExit, too: the call has a thread of its own
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit, too
         return _failed(action, f"{tool.name} failed: {type(error).__name__}: {_message(error)}")
     try:
         return Observation(as_text(value, tool.output), action.id)
@@ -164,16 +168,18 @@ def _together(
     """What the function gives for each action, in order; the observation that its time is over where it is.
 
     Each runs in a thread of its own, `TOGETHER` at once. One whose time is over is left behind: it cannot be ended, but
-    nobody waits for it, not even the end of the program.
+    nobody waits for it, not even the end of the program. A single one without a limit needs no thread.
     """
+    if len(actions) == 1 and seconds(actions[0]) == math.inf:
+        return [function(actions[0])]
     found = list[T | Observation]()
     for start in range(0, len(actions), TOGETHER):
         running = [(action, *_started(action, function)) for action in actions[start : start + TOGETHER]]
         begun = time.monotonic()
         for action, done, given in running:
             allowed = seconds(action)
-            if done.wait(max(0.0, begun + allowed - time.monotonic())) and given:
-                found.append(given[0])
+            if done.wait(min(max(0.0, begun + allowed - time.monotonic()), threading.TIMEOUT_MAX)):
+                found.append(given[0] if given else _failed(action, f"{action.tool:.80} failed"))
             else:
                 said = f"{action.tool:.80} was not done after {allowed:g} seconds"
                 found.append(_failed(action, f"{said}; it goes on in the background, and its result is lost"))

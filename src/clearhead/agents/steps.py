@@ -79,20 +79,21 @@ def to_plain(step: Step) -> dict[str, Any]:
     return {"step": type(step).__name__.lower(), **asdict(step)}
 
 
-def from_plain(data: Mapping[str, Any], where: str = "step") -> Step:
+def from_plain(data: Any, where: str = "step") -> Step:
     """The inverse, of JSON that anybody may have written. UserError names what is wrong with it."""
+    if not isinstance(data, Mapping):
+        raise UserError(f"{where}: {data!r:.60} is no step; a step is an object")
     fields = dict(data)
     kind = KINDS.get(str(fields.pop("step", None)))
     if kind is None:
         raise UserError(f"{where}: step = {data.get('step')!r} is none of {', '.join(KINDS)}")
+    kinds = {"text": str, "tool": str, "arguments": Mapping, "id": int, "ok": bool, "first": int, "last": int}
+    for name, value in fields.items():
+        if name in kinds and not isinstance(value, kinds[name]):
+            raise UserError(f"{where}: {name} = {value!r:.60} of a {data['step']} is no {kinds[name].__name__}")
     try:
         if kind is Plan:
             return Plan(tuple(Subtask(str(text), tuple(map(int, needs))) for text, needs in fields["subtasks"]))
-        step = kind(**fields)
+        return kind(**fields)
     except (KeyError, TypeError, ValueError):
         raise UserError(f"{where}: a {data['step']} has other fields than {', '.join(map(str, fields))}") from None
-    kinds = {"text": str, "tool": str, "arguments": Mapping, "id": int, "ok": bool, "first": int, "last": int}
-    for name, value in vars(step).items():
-        if not isinstance(value, kinds[name]):
-            raise UserError(f"{where}: {name} = {value!r:.60} of a {data['step']} is no {kinds[name].__name__}")
-    return step

@@ -24,7 +24,8 @@ class ToolError(Exception):
 class Tool:
     """`schema`: JSON Schema of the arguments, an object. `call(**arguments)` gives anything; ToolError says why not.
 
-    `writes`: it changes something outside, so a call needs approval. `seconds`, `output`: what a call may take.
+    `writes`: it changes something outside, so a call needs approval. `seconds`, `output`: what a call may take;
+    infinite seconds for one that always ends by itself, and soon.
     """
 
     name: str
@@ -78,7 +79,7 @@ def schema_of(hint: Any, where: str) -> dict[str, Any]:
     {'type': 'array', 'items': {'enum': ['a', 'b']}}
     """
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint in PLAIN:
+    if isinstance(hint, type) and hint in PLAIN:
         return {"type": PLAIN[hint]}
     if origin is typing.Annotated:
         words = [text for text in inner[1:] if isinstance(text, str)]
