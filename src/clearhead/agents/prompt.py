@@ -76,10 +76,9 @@ def load_style(name: str) -> Style:
             raise UserError(f"{name}: {key} = {value!r:.40} is no setting of a style; there are {', '.join(kinds)}")
         if isinstance(value, str) and not Template(value).is_valid():
             raise UserError(f"{name}: {key} holds a $ that begins no name; write $$ for a dollar")
-    style = Style(**plain)
-    if style.answer not in ("line", "text"):
-        raise UserError(f"{name}: answer = {style.answer!r} must be line or text")
-    return style
+    if plain.get("answer", "line") not in ("line", "text"):
+        raise UserError(f"{name}: answer = {plain['answer']!r:.40} must be line or text")
+    return Style(**plain)
 
 
 def render(

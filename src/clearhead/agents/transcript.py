@@ -63,6 +63,13 @@ def create(path: Path, header: Mapping[str, Any]) -> None:
     write_text(path, to_json({"agent": FORMAT, **header}) + "\n")
 
 
+def rewrite(path: Path, header: Mapping[str, Any]) -> None:
+    """The same entries below another first line, ready for more of them."""
+    _, *lines = path.read_text(encoding="utf-8").split("\n")
+    kept = [line for line in lines if not line.startswith('{"ended"')]
+    write_text(path, "\n".join([to_json({"agent": FORMAT, **header}), *kept]))
+
+
 def append(path: Path, entries: Sequence[Entry]) -> None:
     """On the disk when this returns."""
     _append(path, "".join(map(to_line, entries)))
