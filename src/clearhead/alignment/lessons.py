@@ -59,17 +59,11 @@ def lessons(groups: Sequence[Group], read: Readings, config: AlignConfig, beta: 
         paid = [-beta * gap for gap in gaps]
         for tokens, score in zip(paid, scores, strict=True):
             tokens[-1] += score
-<<<<<<< HEAD
         if read.potentials:
             paid = shaped(paid, read.potentials, config.gamma)
-        raw = gae(paid, read.values, config.gamma, config.lam)
-        returns = [advantage + value for advantage, value in zip(raw, read.values, strict=True)]
-        advantages = whitened(raw)
-=======
         estimates = gae(paid, read.values, config.gamma, config.lam)
         returns = [advantage + value for advantage, value in zip(estimates, read.values, strict=True)]
         advantages = whitened(estimates)
->>>>>>> lane-14
     else:
         rewards = scores - beta * np.array([gap.sum() for gap in gaps])
         each = np.concatenate([of_group(row) for row in rewards.reshape(len(groups), -1)]) if groups else rewards

@@ -99,15 +99,9 @@ def hidden(document: Document, share: float, rng: random.Random, unread: int = P
     """
     if not share or rng.random() >= share:
         return document
-<<<<<<< HEAD
-    chance = rng.random()
-    problem = [unread if rng.random() < chance else token for token in document.prompt[:-1]]
-    return document._replace(prompt=[*problem, document.prompt[-1]])
-=======
     share = rng.random()
     problem = [unread if rng.random() < share else token for token in document.prompt[:-1]]
-    return Document([*problem, document.prompt[-1]], document.solution)
->>>>>>> lane-14
+    return document._replace(prompt=[*problem, document.prompt[-1]])
 
 
 def respell(solved: Solved, rng: random.Random) -> Solved:

@@ -74,13 +74,8 @@ def environment(
                 run_strategies([config.search], context, [p.problem for p in some], budget, seed)[0] if some else {}
             )
             for asked, trace in zip(some, traces.get(config.search, ()), strict=True):
-<<<<<<< HEAD
-                steps = trace.marks[-1].steps
-                found[asked] = [] if steps is None else [written(tokenizer, steps, asked.calls)]
-=======
                 steps = trace.points[-1].steps
-                found[asked] = [] if steps is None else [written(tokenizer, steps)]
->>>>>>> lane-14
+                found[asked] = [] if steps is None else [written(tokenizer, steps, asked.calls)]
         return [found[prompt] for prompt in prompts]
 
     searches = config.learns.learns != "policy"
