@@ -12,11 +12,12 @@ from clearhead.agents.toolbox.clock import clock
 from clearhead.agents.toolbox.documents import documents
 from clearhead.agents.toolbox.files import files
 from clearhead.agents.toolbox.python import python_tool
+from clearhead.agents.toolbox.table import table
 from clearhead.agents.tools import Tool, tool
 from clearhead.errors import UserError
 
-SPEC = "calculator, python, clock, docs:FOLDER, files:FOLDER, mcp:COMMAND, mcp:http://HOST:PORT/mcp"
-NAMES = ("calculator", "python", "clock", "docs", "files", "mcp")
+SPEC = "calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND, mcp:http://HOST:PORT/mcp"
+NAMES = ("calculator", "python", "clock", "table", "docs", "files", "mcp")
 
 
 def make_tools(spec: str, *, unsafe: bool = False) -> dict[str, Tool]:
@@ -63,6 +64,8 @@ def _made(entry: str, unsafe: bool) -> list[Tool]:
             return [tool(clock, seconds=math.inf)]
         case "python", "", "":
             return [python_tool(unsafe=unsafe)]
+        case "table", ":", file if file.strip():
+            return [table(Path(file.strip()).expanduser())]
         case "docs", ":", folder:
             return documents(_folder(entry, folder))
         case "files", ":", folder:
@@ -73,6 +76,8 @@ def _made(entry: str, unsafe: bool) -> list[Tool]:
             raise UserError(f"tools: {entry!r:.80}: {name} takes nothing behind it; write {name}")
         case ("docs" | "files") as name, _, _:
             raise UserError(f"tools: {entry!r:.80} names no folder; write {name}:FOLDER")
+        case "table", _, _:
+            raise UserError(f"tools: {entry!r:.80} names no file; write table:FILE")
         case "mcp", _, _:
             raise UserError(f"tools: {entry!r:.80} names no server; write mcp:COMMAND or mcp:http://HOST:PORT/mcp")
     raise UserError(f"tools: there is no tool {entry!r:.80}; there are {SPEC}")
