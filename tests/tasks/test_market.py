@@ -42,15 +42,15 @@ def test_no_table_is_in_two_splits() -> None:
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
-        ("what do 3 movi and 12 juler cost?", 3 * 27 + 12 * 4),
-        ("how much is left of 900 after 2 hapes and 5 hijo?", 900 - 2 * 44 - 5 * 25),
-        ("how many movi, juler and hijo are there?", 67 + 10 + 76),
-        ("how much more is juler than movi?", 4 - 27),
-        ("what is all the movi and juler worth?", 27 * 67 + 4 * 10),
+        ("what do 3 kumozil and 12 sudake cost?", 3 * 25 + 12 * 24),
+        ("how much is left of 900 after 2 olgefs and 5 hijo?", 900 - 2 * 37 - 5 * 34),
+        ("how many kumozil, sudake and hijo are there?", 76 + 15 + 23),
+        ("how much more is sudake than kumozil?", 24 - 25),
+        ("what is all the kumozil and sudake worth?", 25 * 76 + 24 * 15),
     ],
 )
 def test_by_hand(question: str, answer: int) -> None:
-    prices = {"movi": (27, 67), "juler": (4, 10), "hapes": (44, 22), "hijo": (25, 76)}
+    prices = {"kumozil": (25, 76), "sudake": (24, 15), "olgefs": (37, 62), "hijo": (34, 23)}
     assert {name: tuple(table_of("7f3a")[name].values()) for name in prices} == prices
     problem = TASK.parse(f"table 7f3a, {question}")
     assert TASK.check(problem, str(answer)) and not TASK.check(problem, str(answer + 1))
@@ -60,14 +60,14 @@ def test_by_hand(question: str, answer: int) -> None:
 @pytest.mark.parametrize(
     ("call", "given"),
     [
-        ('lookup {"item": "movi", "column": "stock"}', "67"),
-        ('lookup {"item": "movi", "column": "weight"}', "error: no column weight"),
+        ('lookup {"item": "kumozil", "column": "stock"}', "76"),
+        ('lookup {"item": "kumozil", "column": "weight"}', "error: no column weight"),
         ('lookup {"item": "nobody", "column": "price"}', "error: no item nobody"),
         ("lookup {}", "error: no item "),
-        ("lookup movi", "error: no call"),
+        ("lookup kumozil", "error: no call"),
         ('lookup {"item": ', "error: no call"),
         ("lookup [1]", "error: no call"),
-        ('buy {"item": "movi"}', "error: no call"),
+        ('buy {"item": "kumozil"}', "error: no call"),
         ('calculator {"expression": "(2+3)*4-1"}', "19"),
         ('calculator {"expression": "7/2"}', "7/2"),
         ('calculator {"expression": "2**99999"}', "error: no expression"),
@@ -86,7 +86,7 @@ def test_tools_are_for_the_markets_own_questions() -> None:
 
 @pytest.mark.parametrize(
     "typed",
-    ["17 × 24", "table 7f3a, what?", "table 7f3a, what do 3 nobody cost?", "table xyz, how many movi are there?"],
+    ["17 × 24", "table 7f3a, what?", "table 7f3a, what do 3 nobody cost?", "table xyz, how many kumozil are there?"],
 )
 def test_what_is_no_question_is_told(typed: str) -> None:
     with pytest.raises(UserError):
@@ -94,10 +94,10 @@ def test_what_is_no_question_is_told(typed: str) -> None:
 
 
 def test_steps_that_lead_nowhere() -> None:
-    problem = "table 7f3a, how much more is juler than movi?"
-    first = 'lookup {"item": "juler", "column": "price"}→4'
+    problem = "table 7f3a, how much more is sudake than kumozil?"
+    first = 'lookup {"item": "sudake", "column": "price"}→24'
     assert TASK.check_step(problem, [first])
-    for wrong in (first.replace("→4", "→5"), 'lookup {"item": "x", "column": "price"}→error: no item x', "-22"):
+    for wrong in (first.replace("→24", "→25"), 'lookup {"item": "x", "column": "price"}→error: no item x', "-2"):
         assert not TASK.check_step(problem, [wrong])
-    assert not TASK.check_step(problem, [first, 'calculator {"expression": "4-26"}→-22'])
+    assert not TASK.check_step(problem, [first, 'calculator {"expression": "24-26"}→-2'])
     assert TASK.answer(problem, [first]) is None and not TASK.check(problem, "twenty")

@@ -8,6 +8,7 @@ Answer: a text                                          in place of actions
 import json
 from collections.abc import Mapping, Sequence
 
+from clearhead.agents.prompt import CALL_END
 from clearhead.agents.steps import Action, Answer, Step, Thought
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
@@ -47,6 +48,35 @@ def _text(name: str, most: int, newlines: bool = False) -> str:
     return rf"{name}: /[^\x00-\x08{'' if newlines else chr(92) + 'n'}\x0b-\x1f\x7f]{{1,{most}}}/"
 
 
+def inline_grammar(tools: Mapping[str, Tool], answer: str = "line", only: str | None = None) -> Constraint:
+    """The same for steps in one line: a call up to its arrow, or an answer."""
+    names = [only] if only is not None else list(tools)
+    calls = " | ".join(f"tool{i}" for i in range(len(names)))
+    rules = [f"start: {f'({calls}) {json.dumps(CALL_END)}' if names else ''}{' | ' if names and not only else ''}"]
+    if not only:
+        rules[0] += "ANSWER"
+        rules.append(rf"ANSWER: /[^\x00-\x1f\x7f{CALL_END}{{]{{1,{THOUGHT}}}/")
+    for i, name in enumerate(names):
+        rules.append(
+            f"tool{i}: {json.dumps(name + ' ')} %json {json.dumps({**tools[name].schema, 'x-guidance': AS_DUMPS})}"
+        )
+    return Constraint("lark", "\n".join(rules) + "\n")
+
+
+def read_inline(text: str, first_id: int) -> list[Step]:
+    """The step of such a text. UserError for any other."""
+    if not text.endswith(CALL_END):
+        return [Answer(text.strip())]
+    name, _, arguments = text.removesuffix(CALL_END).partition(" ")
+    try:
+        told = json.loads(arguments)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise UserError(f"the model wrote {text[:60]!r}, which is no call of a tool")
+    return [Action(name, told, first_id)]
+
+
 def read_step(text: str, first_id: int) -> list[Step]:
     """The steps of a text of the grammar, its calls numbered from `first_id`. UserError for any other text."""
     steps: list[Step] = []
@@ -74,7 +104,7 @@ def read_step(text: str, first_id: int) -> list[Step]:
 
 def called(text: str, tools: Mapping[str, Tool]) -> str | None:
     """The tool that a text which was cut off was about to call."""
-    last = text.rpartition("Action: ")[2] if "Action: " in text else ""
+    last = text.rpartition("Action: ")[2]
     return next((name for name in tools if last.startswith(name + " ")), None)
 
 

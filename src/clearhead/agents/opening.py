@@ -4,7 +4,7 @@ In a chat the instructions and the request are messages, and all steps one turn 
 What a message or a step spells like a control token stays text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +14,7 @@ from clearhead.text.chat import ChatTemplate
 from clearhead.text.control import chat_tokens
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
 
 REMEMBERED = 1 << 14  # lines whose length is known
 
@@ -21,11 +22,19 @@ REMEMBERED = 1 << 14  # lines whose length is known
 def counter(tokenizer: Tokenizer) -> Count:
     """Tokens of a text; lines come again at every step, so their lengths are remembered."""
 
+    readable = spelled(tokenizer) if isinstance(tokenizer, CharTokenizer) else None
+
     @lru_cache(maxsize=REMEMBERED)
     def count(text: str) -> int:
-        return len(tokenizer.encode_after(text)) if text else 0
+        return len(tokenizer.encode_after(readable(text) if readable else text)) if text else 0
 
     return count
+
+
+def spelled(tokenizer: CharTokenizer) -> Callable[[str], str]:
+    """Texts without the characters that a small alphabet lacks; with bytes it lacks none."""
+    known = set(tokenizer.alphabet)
+    return lambda text: text if tokenizer.byte_fallback else "".join(char for char in text if char in known)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from clearhead.agents.grammar import called, next_id, read_step, step_grammar
+from clearhead.agents.grammar import called, inline_grammar, next_id, read_inline, read_step, step_grammar
 from clearhead.agents.memory import Memory, extracted, leaving, room_of_summary, told
 from clearhead.agents.prompt import Count, Prompt, Style, begin, fill, render, shortened
 from clearhead.agents.steps import Step, Summary
@@ -72,7 +72,9 @@ class ModelPolicy:
 
     def __post_init__(self) -> None:
         self.sampling = replace(self.sampling, max_tokens=max(1, min(self.sampling.max_tokens, self.context // 2)))
-        self.grammar = step_grammar(self.tools, self.style.answer)
+        inline = self.style.steps == "inline"
+        self._grammar_of, self._steps_of = (inline_grammar, read_inline) if inline else (step_grammar, read_step)
+        self.grammar = self._grammar_of(self.tools, self.style.answer)
 
     @property
     def budget(self) -> int:
@@ -123,12 +125,12 @@ class ModelPolicy:
         for i in range(1, TRIES + 1):
             try:
                 if not text.truncated:
-                    return read_step(text.text, first_id)
+                    return self._steps_of(text.text, first_id)
                 why = f"a step takes more than {self.sampling.max_tokens} tokens; raise --tokens, or the context"
             except UserError as error:
                 why = str(error)
             only = called(text.text, self.tools)
-            grammar = step_grammar(self.tools, self.style.answer, only) if only else self.grammar
+            grammar = self._grammar_of(self.tools, self.style.answer, only) if only else self.grammar
             text = self.model.extend([node], 1, self.sampling, [seed + i * 7919], None, grammar)[0][0]
         raise UserError(why)
 

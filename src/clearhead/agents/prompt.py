@@ -18,7 +18,8 @@ from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 
 HERE = Path(__file__).parent / "prompts"
-STYLES = ("bare", "react", "chat")
+STYLES = ("bare", "inline", "react", "chat")
+CALL_END = "→"  # of a call that stands in one line with what came back
 LEFT_OUT = " … {:,} characters left out … "
 SHARE = 4  # plan, summary, facts and what is recalled take one part in so many at most, each
 Count = Callable[[str], int]  # tokens of a text
@@ -28,7 +29,8 @@ Count = Callable[[str], int]  # tokens of a text
 class Style:
     """Templates with $names, `string.Template`'s; what is empty is left out of prompts.
 
-    `chat`: instructions and request go through the model's chat template. `answer`: of one line, or any text.
+    `chat`: instructions and request go through the model's chat template. `answer`: of one line, or any text. `steps`:
+    lines with marks such as Action, or `inline`: a call and what came back in one line, as tasks with tools have it.
     """
 
     instructions: str = ""
@@ -44,6 +46,7 @@ class Style:
     decompose: str = ""
     check: str = ""
     answer: Literal["line", "text"] = "line"
+    steps: Literal["lines", "inline"] = "lines"
     chat: bool = False
 
 
@@ -78,6 +81,8 @@ def load_style(name: str) -> Style:
             raise UserError(f"{name}: {key} holds a $ that begins no name; write $$ for a dollar")
     if plain.get("answer", "line") not in ("line", "text"):
         raise UserError(f"{name}: answer = {plain['answer']!r:.40} must be line or text")
+    if plain.get("steps", "lines") not in ("lines", "inline"):
+        raise UserError(f"{name}: steps = {plain['steps']!r:.40} must be lines or inline")
     return Style(**plain)
 
 
@@ -105,7 +110,8 @@ def render(
     room = budget - head - count(known)
     memory = fill(style.recalled, recalled="; ".join(recalled)) if recalled else ""
     memory = shortened(memory, room // SHARE, count)
-    first, trail = newest(steps, begin(steps), room - count(memory), count)
+    spelled = inline if style.steps == "inline" else line
+    first, trail = newest(steps, begin(steps), room - count(memory), count, spelled)
     return Prompt(instructions, task + known, trail + memory, first, budget - room + count(trail) + count(memory))
 
 
@@ -126,22 +132,25 @@ def begin(steps: Sequence[Step]) -> int:
     return max((step.last + 1 for step in steps if isinstance(step, Summary)), default=0)
 
 
-def newest(steps: Sequence[Step], start: int, room: int, count: Count) -> tuple[int, str]:
+def newest(
+    steps: Sequence[Step], start: int, room: int, count: Count, spelled: Callable[[Step, int], str] | None = None
+) -> tuple[int, str]:
     """The newest steps from `start` on whose lines fit in `room` tokens, and where they begin: with no observation.
 
     A line that does not fit alone is shown without its middle.
     """
+    spelled = spelled or line
     first, used = len(steps), 0
     for i in range(len(steps) - 1, start - 1, -1):
-        size = count(line(steps[i], i))
+        size = count(spelled(steps[i], i))
         if used + size > room:
             break
         first, used = i, used + size
     if first == len(steps) and first > start and room > 0:
-        return first - 1, shortened(line(steps[-1], first - 1), room, count)
+        return first - 1, shortened(spelled(steps[-1], first - 1), room, count)
     while start < first < len(steps) and isinstance(steps[first], Observation):
         first += 1
-    return first, "".join(line(steps[i], i) for i in range(first, len(steps)))
+    return first, "".join(spelled(steps[i], i) for i in range(first, len(steps)))
 
 
 def line(step: Step, index: int = 1) -> str:
@@ -161,6 +170,22 @@ def line(step: Step, index: int = 1) -> str:
             return f"Observation: {'' if ok else 'error: '}{indented(text)}\n"
         case Answer(text):
             return f"Answer: {indented(text)}\n"
+    return ""
+
+
+def inline(step: Step, index: int = 1) -> str:
+    r"""The same where a call and what came back are one line; thoughts are none.
+
+    >>> inline(Action("clock", {})) + inline(Observation("5\nAnswer: 6")) + inline(Answer("6"))
+    'clock {}→5 Answer: 6\n6'
+    """
+    match step:
+        case Action(tool, arguments):
+            return f"{tool} {json.dumps(arguments, ensure_ascii=False)}{CALL_END}"
+        case Observation(text, _, ok):
+            return f"{'' if ok else 'error: '}{' '.join(text.splitlines())}\n"
+        case Answer(text):
+            return " ".join(text.splitlines())
     return ""
 
 

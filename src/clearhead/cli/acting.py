@@ -13,16 +13,16 @@ from clearhead.agents import transcript
 from clearhead.agents.calls import allow
 from clearhead.agents.loop import Limits, Outcome, interrupted, run
 from clearhead.agents.memory import Memory
-from clearhead.agents.opening import ChatOpener, counter
+from clearhead.agents.opening import ChatOpener, counter, spelled
 from clearhead.agents.planner import ModelPlanner, Parts, PlanPolicy
 from clearhead.agents.policy import ModelPolicy, Open, Policy
-from clearhead.agents.prompt import Count, Style, load_style
+from clearhead.agents.prompt import CALL_END, Count, Prompt, Style, load_style
 from clearhead.agents.scratchpad import NOTE, note_tool
 from clearhead.agents.steps import Action, Answer, Observation, Plan, Step, Summary, Task, Thought
 from clearhead.agents.toolbox.spec import make_tools
 from clearhead.agents.tools import Tool
 from clearhead.agents.transcript import Entry
-from clearhead.checkpoints.load import load_model
+from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.cli.generate import dtype_named
 from clearhead.cli.sampling import USUAL, checked, of_model
 from clearhead.console import SafeConsole
@@ -31,6 +31,7 @@ from clearhead.generation.language_model import LanguageModel, SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.kernels.machine import choose_device
 from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.tokenizer import CharTokenizer
 
 REMOTE = ("http://", "https://")
 REMOTE_CONTEXT = 8192  # tokens, where nothing is said
@@ -109,19 +110,34 @@ def local_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Ready
     loaded = load_model(header["model"], choose_device(settings["device"]), dtype_named(settings["dtype"]))
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
     sampling = of_model(checked(given, int(header["tokens"])), given, loaded)
-    own = "chat" if loaded.template else "react" if isinstance(loaded.tokenizer, SubwordTokenizer) else "bare"
-    style = load_style(header["style"] or own)
+    style = load_style(header["style"] or usual_style(loaded))
     engine = LocalEngine(loaded.decoder, loaded.tokenizer, kv_memory=settings["kv_memory"])
-    opener = None
+    opener: Open | None = None
+    frame = 0
+    if isinstance(loaded.tokenizer, CharTokenizer):
+        readable = spelled(loaded.tokenizer)
+
+        def opener(prompts: Sequence[Prompt]) -> list[int]:
+            return engine.open([readable(prompt.text) for prompt in prompts])
+
     if style.chat:
         if loaded.template is None:
             raise UserError(f"{header['model']} has no chat template; use --style react, or leave --style out")
         opener = ChatOpener(engine, loaded.template)
+        frame = opener.frame
     most = engine.max_positions
     if (asked := int(header["context"])) > most:
         raise UserError(f"--context {asked} is more than the model's {most}; leave it out, or give at most {most}")
-    context = (asked or most) - (opener.frame if opener else 0)
+    context = (asked or most) - frame
     return Ready(engine, style, counter(loaded.tokenizer), context, sampling, opener)
+
+
+def usual_style(loaded: LoadedModel) -> str:
+    """What fits a model: its chat template, or the lines that it has learned."""
+    if isinstance(loaded.tokenizer, SubwordTokenizer):
+        return "chat" if loaded.template else "react"
+    learned = isinstance(loaded.tokenizer, CharTokenizer) and CALL_END in loaded.tokenizer.alphabet
+    return "inline" if learned else "bare"
 
 
 def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Ready:

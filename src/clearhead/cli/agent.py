@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 @click.command(
     epilog=examples(
         ('clearhead agent smollm2 "What is 17 * 24?" --tools calculator', "thoughts, calls and an answer"),
-        ('clearhead agent runs/agent "Who ...?" --tools docs:notes --plan', "divided into parts first"),
+        ('clearhead agent runs/agent "what do 3 pears and 2 figs cost?" --tools calculator,table:prices.csv', "yours"),
+        ('clearhead agent smollm2 "Who ...?" --tools docs:notes --plan', "divided into parts first"),
         ('clearhead agent http://localhost:8000/v1 "..." --tools python', "any OpenAI-compatible endpoint"),
         ("clearhead agent --resume --max-steps 40", "go on with the one that was stopped, or came to no answer"),
         ("clearhead agent --replay trace.jsonl --report page.html", "again, without a model, and as a page"),
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 )
 @click.argument("model", required=False)
 @click.argument("task", required=False)
-@click.option("--tools", "spec", help="A list: calculator, python, clock, docs:FOLDER, files:FOLDER, mcp:COMMAND.")
+@click.option(
+    "--tools", "spec", help="A list: calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND."
+)
 @click.option("--plan", is_flag=True, help="Divide the task into parts, and have each done by an agent of its own.")
 @click.option("--memory", type=click.Path(path_type=Path), help="Keep facts and results here for other tasks.")
 @click.option("--max-steps", type=click.IntRange(min=1), help="Steps with calls or an answer at most. Default: 20.")

@@ -1,10 +1,10 @@
 """A market: questions that need two to five facts out of a table nobody has seen before, and sums over them.
 
-    table 7f3a, what do 3 movi and 12 juler cost?
-    lookup {"item": "movi", "column": "price"}→27
-    lookup {"item": "juler", "column": "price"}→4
-    calculator {"expression": "3*27+12*4"}→129
-    129
+    table 7f3a, what do 3 kumozil and 12 sudake cost?
+    lookup {"item": "kumozil", "column": "price"}→25
+    lookup {"item": "sudake", "column": "price"}→24
+    calculator {"expression": "3*25+12*24"}→363
+    363
 
 What stands behind an arrow is what the tool gives, so a line is a call and its result in one. The table follows from
 its number: items with made-up names, each with a price and a stock. A model cannot know it; it has to look.
@@ -16,6 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from string import ascii_lowercase
 from typing import ClassVar
 
 from clearhead.errors import UserError
@@ -45,6 +46,9 @@ def table_of(number: str) -> Table:
 
 
 def _name(rng: random.Random) -> str:
+    """Half of them can be spoken, the others are letters: names are to be copied, not recognized."""
+    if rng.random() < 0.5:
+        return "".join(rng.choice(ascii_lowercase) for _ in range(rng.randint(3, 9)))
     syllables = [rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(rng.randint(2, 3))]
     return "".join(syllables) + rng.choice(_CODAS)
 
@@ -98,7 +102,7 @@ def _parsed(problem: str) -> tuple[str, str]:
     match = _QUESTION.fullmatch(problem)
     if match is None:
         raise UserError(
-            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a, what do 3 movi and 2 juler "
+            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a, what do 3 kumozil and 2 sudake "
             "cost?"
         )
     return match[1], match[2]
@@ -143,7 +147,7 @@ def called(table: Table, call: str) -> str:
 @dataclass(frozen=True)
 class Market:
     name: ClassVar[str] = "market"
-    statement: ClassVar[str] = "look facts up in a table and add up: table 7f3a, what do 3 movi and 2 juler cost?"
+    statement: ClassVar[str] = "look facts up in a table and add up: table 7f3a, what do 3 kumozil and 2 sudake cost?"
 
     held_out: tuple[str, ...] = ()
 
