@@ -579,7 +579,7 @@ def test_offers_of_a_chat_are_no_questions_beside_labeled_ones() -> None:
 
 
 def test_cards_of_obsidian_may_be_named_further_and_end_at_a_blank_line() -> None:
-    text = "#### Building\n\nHow is it linked? #card-reverse \n1. Compile\n2. Link\n^168\n\n"
+    text = "#### What do the options mean?\n\nHow is it linked? #card-reverse \n1. Compile\n2. Link\n^168\n\n"
     text += "What is cached? #card/spaced\nObject files\n"
     assert [(item.question, item.answer) for item in recognize(text).notes.items][:1] == [
         ("How is it linked?", "1. Compile\n2. Link")

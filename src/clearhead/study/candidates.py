@@ -35,14 +35,14 @@ def choose(found: Page, family: str) -> list[Mark]:
     marks = _without_furniture(found, marks)
     marks = _with_glossaries(found, _without_contents(found, marks), family)
     asking = [mark.line for mark in marks if mark.asks]
-    tables = {mark.line for mark in marks if mark.style.family == "table"}
+    held = {mark.line for mark in marks if mark.style.family in ("table", "card")}
     if sum(mark.lead == "Q" and has_body(found, mark) for mark in marks) >= 2:  # "Shall I go on with ...?" is none then
         marks = [m for m in marks if m.style.family != "bullet" or m.lead == "Q" or _in_section_of_questions(found, m)]
     by_style: dict[Style, list[Mark]] = defaultdict(list)
     for mark, style in zip(marks, candidate_styles(found, marks), strict=True):
         by_style[style].append(mark)
     groups = {style: thread(found, of_one_sign(found, group)) for style, group in by_style.items()}
-    groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, asking, tables))}
+    groups = {style: kept for style, group in groups.items() if (kept := _of_one_kind(found, group, asking, held))}
     inner = _below_questions(found, groups)
     values = {
         style: _value(
@@ -166,7 +166,7 @@ def _is_link(line: str) -> bool:
     return LINK.match(line) is not None or line.startswith(("#", "**", "---"))
 
 
-def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], tables: set[int]) -> list[Mark]:
+def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], held: set[int]) -> list[Mark]:
     """Without what only looks alike: where most are numbered or labeled, the others must be questions by their form,
     and so must bold lines; headings that only hold others are sections."""
     family = group[0].style.family
@@ -199,7 +199,7 @@ def _of_one_kind(found: Page, group: list[Mark], asking_lines: Sequence[int], ta
         title = next(iter(found.headings), None)
         group = [mark for mark in group if mark.lead or not is_generic(mark.question)]
         group = _without_overviews(found, group)
-        group = [mark for mark in group if not _is_section(found, mark, asking_lines, tables)]
+        group = [mark for mark in group if not _is_section(found, mark, asking_lines, held)]
         if len(group) == 1 and group[0].line == title and group[0].style.level == 1 and not group[0].lead:
             group = group if asking_lines == [title] else []
     return group
@@ -231,19 +231,20 @@ def _without_overviews(found: Page, group: Sequence[Mark]) -> list[Mark]:
     return [mark for marks in kept for mark in marks]
 
 
-def _is_section(found: Page, mark: Mark, asking: Sequence[int], tables: set[int]) -> bool:
-    """A heading that names what is below it: nothing but another heading or a question stands next."""
+def _is_section(found: Page, mark: Mark, asking: Sequence[int], held: set[int]) -> bool:
+    """A heading that names what is below it: another heading, a question or a flashcard stands next, or a table of
+    questions (`held` are the lines of cards and of such tables)."""
     if mark.lead == "Q":
         return False
     following = next_line(found, mark.after)
-    if following is None:
-        return False
+    if following is None or following in held:
+        return following is not None
     below = between(asking, mark.line + 1, section_end(found, mark.line, mark.style.level))
     if following in found.headings:
         return len(below) >= 2 or (not mark.asks and mark.lead == "")
     if mark.asks or len(below) < 2:
         return False
-    return below[0] == following or any(line in tables for line in below)
+    return below[0] == following or any(line in held for line in below)
 
 
 def _below_questions(found: Page, groups: dict[Style, list[Mark]]) -> set[int]:
