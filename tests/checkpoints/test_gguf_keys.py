@@ -108,6 +108,7 @@ def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
             weight.copy_(torch.randn_like(weight) * 0.3)
     made.save_pretrained(folder / "source")
     (folder / "source" / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
+    (folder / "source" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     convert(str(folder / "source"), folder / "plain.gguf", None, False, quiet)
     return folder / "plain.gguf"
 
