@@ -137,7 +137,11 @@ def on_a_terminal(arguments: list[str], folder: Path) -> str:
     if not pid:
         os.chdir(folder)
         os.environ.update(
-            PYTHONPATH=str(SOURCE.parent), HOME=str(folder), XDG_DATA_HOME=str(folder), TERM="xterm-256color"
+            PYTHONPATH=str(SOURCE.parent),
+            HOME=str(folder),
+            XDG_DATA_HOME=str(folder),
+            TERM="xterm-256color",
+            PAGER="cat",
         )
         os.execv(sys.executable, [sys.executable, *arguments])
     sent = b""

@@ -12,6 +12,7 @@ import pytest
 import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 
 from clearhead.checkpoints import convert as module
 from clearhead.checkpoints.convert import convert
@@ -60,8 +61,9 @@ def write(path: Path, family: str, dtype: torch.dtype = torch.float32) -> Path:
         for weight in model.parameters():
             weight.copy_(torch.randn_like(weight) * 0.3)
     model.to(dtype).save_pretrained(path)
-    cut = "qwen2" if family.startswith("Qwen") else "gpt2"  # as transformers cuts, whatever a folder says
+    cut = "qwen2" if family == "Qwen2" else "gpt2"  # as transformers cuts, whatever a folder says
     tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 280, cut)
+    tokenizer.backend.normalizer = normalizers.NFC() if family == "Qwen2" else None
     (path / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
     told = {"chat_template": TEMPLATE, "bos_token": "<end>", "eos_token": "<end>", "pad_token": "<pad>",
             "tokenizer_class": "PreTrainedTokenizerFast"}  # fmt: skip

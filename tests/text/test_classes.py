@@ -12,6 +12,7 @@ from clearhead.errors import Ignored, UserError
 from clearhead.text.classes import BY_FAMILY, CLASSES, UNREAD, as_class
 from clearhead.text.load import load_tokenizer
 from clearhead.text.subword import SubwordTokenizer
+from clearhead.text.training import train_tokenizer
 
 LEARNED = ["the cat sat on the mat and the dog", "Hello world, it's 12345 or 678", "user assistant"] * 3
 TEXTS = ("hello world", " hello", "  two", "a\nb", "it's  12345 x\n\n y", "Été", "e\u0301te", "user: hi</s>you",
@@ -160,6 +161,7 @@ def test_a_class_with_other_parts_than_the_file_is_told(tmp_path: Path) -> None:
 
 def test_a_class_with_the_same_parts_needs_no_word(tmp_path: Path) -> None:
     load_tokenizer(folder_of(byte_level(), "GPT2TokenizerFast", "gpt2", {}, tmp_path / "a"))
+    load_tokenizer(folder_of(train_tokenizer("bpe", LEARNED, 290).backend, None, "gpt2", {}, tmp_path / "b"))
     for name in CLASSES:  # what it makes, saved and read again
         made = spaced() if name != "BertTokenizer" else pieces()
         fields = json.loads(made.to_str())

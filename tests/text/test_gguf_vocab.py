@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from texts import CORPUS, TEXTS
 from tokenizers import Tokenizer, normalizers
 
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import read_metadata
-from clearhead.text.gguf_vocab import chat_templates, from_metadata, load_gguf
+from clearhead.text.gguf_vocab import KNOWN, PREFIX, TEMPLATE, chat_templates, from_metadata, load_gguf
 from clearhead.text.training import train_tokenizer
 
 BPE = train_tokenizer("bpe", CORPUS, 500, "smollm")
@@ -272,3 +272,15 @@ def test_damage_is_told_or_harmless(bpe_file: Path, tmp_path: Path) -> None:
             load_gguf(path)
         except UserError as error:
             assert "damaged.gguf" in str(error)
+
+
+def test_every_key_of_llama_cpp_is_used_harmless_or_told(tmp_path: Path) -> None:
+    """All that the gguf package names of a tokenizer."""
+    named = {value for value in vars(gguf.Keys.Tokenizer).values() if str(value).startswith("tokenizer.")}
+    metadata = read_metadata(write(tmp_path / "x.gguf", bpe_fields()))
+    for key in named - {PREFIX + known for known in KNOWN}:
+        if key.startswith(TEMPLATE) or not key.startswith(PREFIX):  # templates, and what llama.cpp leaves to others
+            assert key.startswith(TEMPLATE) or key in ("tokenizer.huggingface.json", "tokenizer.rwkv.world")
+            continue
+        with pytest.warns(Ignored, match=f"{key.removeprefix(PREFIX)}' cannot be read here; ignored"):
+            from_metadata({**metadata, key: 3})

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clearhead.errors import UserError, warn
-from clearhead.text.patterns import QWEN2
+from clearhead.text.patterns import GPT2, QWEN2
 
 Part = dict[str, Any]
 Vocabulary = Mapping[str, int]
@@ -32,6 +32,10 @@ UNREAD = {  # they have parts of their own as well, which are not repeated here
 PARTS = ("normalizer", "pre_tokenizer", "decoder", "post_processor")
 MODEL = ("ignore_merges", "byte_fallback", "end_of_word_suffix")  # and what of a model decides its merges
 NO_MATTER = {"trim_offsets", "pair"}  # fields of parts that change no ids of one text
+CUT_AS_BYTES = [  # what a byte-level step does by itself if it is let
+    {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
+    for expression in (GPT2, r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
+]
 END = "<|endoftext|>"
 DEFAULT_TOKENS: dict[str, dict[str, str]] = {  # what the classes have where a file says nothing
     "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
@@ -102,8 +106,10 @@ def _plain(part: Any) -> Any:
     if not isinstance(part, Mapping):
         return [_plain(each) for each in part] if isinstance(part, list) else part
     if part.get("type") == "Sequence":
-        inside = next((value for key, value in part.items() if key != "type"), None)
-        return _plain(inside[0] if isinstance(inside, list) and len(inside) == 1 else inside)
+        inside = _plain(next((value for key, value in part.items() if key != "type"), None))
+        if isinstance(inside, list) and len(inside) == 2 and inside[0] in CUT_AS_BYTES:
+            return {**inside[1], "use_regex": True} if inside[1].get("use_regex") is False else inside
+        return inside[0] if isinstance(inside, list) and len(inside) == 1 else inside
     usual = {"use_regex": True} if part.get("type") == "ByteLevel" else {}
     return {key: _plain(value) for key, value in {**usual, **part}.items() if key not in NO_MATTER}
 

@@ -322,9 +322,10 @@ def from_pair(folder: Path) -> SubwordTokenizer:
     lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
     with refused(f"{vocabulary} and {merges.name} are no vocabulary with its merges", "get both"):
         pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
-        model = {"vocab": _object(_read(vocabulary), vocabulary), "merges": pairs}
-        fields = CLASSES[name](model["vocab"], told)
-        backend = _built({**fields, "model": fields["model"] | model}, b"", vocabulary, guarded=False)
+        ids = _object(_read(vocabulary), vocabulary)
+        fields = CLASSES[name](ids, told)
+        model = {**fields["model"], "vocab": ids, "merges": pairs}
+        backend = _built({**fields, "model": model}, b"", vocabulary, guarded=False)
     return _finished(backend, told, folder / CONFIG)
 
 
