@@ -3,9 +3,9 @@
 import ast
 import contextlib
 import io
-import itertools
 import json
 import os
+import random
 import re
 import sys
 from pathlib import Path
@@ -16,9 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
+from safetensors.torch import save_file
 
 from clearhead import terminal
 from clearhead.console import SafeConsole
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.huggingface import config_to, tensors_to
 from clearhead.terminal import Shown, joined, one_line, spelled, styled, to_json
 
 SOURCE = Path(__file__).parents[1] / "src" / "clearhead"
@@ -71,8 +74,20 @@ def test_everything_is_printed_by_one_module(folder: str) -> None:
 
 
 FIRST = ("\x1b[2J", "\x1b]0;name\x07", "\x9b31m", "\x1bP1$q\x1b\\", "\x08", "\x0c", "\x7f", "\u202e", "\u2066")
-SECOND = ("\x1b[6n", "\x07", "\x85", "\u2069", "\x90", "\x1bc", "\u2028")
-STRINGS = [f"h{i}{a}x{b}" for i, (a, b) in enumerate(itertools.product(FIRST, SECOND))]
+SECOND = (
+    "\x1b[6n",
+    "\x07",
+    "\x85",
+    "\u2069",
+    "\x90",
+    "\x1bc",
+    "\u2028",
+    "\x1b]52;c;eA==\x07",
+    "\x1b[?1049h",
+    "\x9d0;x\x9c",
+)
+RNG = random.Random(0)
+STRINGS = ["".join([f"h{i}h", RNG.choice(FIRST), *RNG.choices("ax", k=2), RNG.choice(SECOND)]) for i in range(1000)]
 OURS = re.compile(r"\x1b\[[0-9;]*[mK]|\x1b\[\?25[lh]|\r(?=\n)")
 VERBS = """
 import json, sys, warnings
@@ -84,6 +99,36 @@ raise RuntimeError(sys.argv[2])
 """
 
 
+# Each verb with a word of others', which it takes for a file, a model, a task, a question or an option.
+EVERY = [line.split() for line in """
+BAD;guide BAD;inspect BAD;run BAD;run BAD.toml;solve BAD 1;solve rows.jsonl BAD;eval BAD;report BAD;tasks BAD
+generate BAD x;chat BAD --message x;tune BAD --data rows.jsonl;tune BAD --data BAD;align BAD --data BAD;diff BAD BAD
+convert BAD BAD.gguf;calc --BAD;calc params BAD;tokenize x --tokenizer BAD;tokenize BAD --tokenizer model
+practice grade BAD;practice problems BAD;practice BAD;practice grade softmax --file BAD;study search BAD
+study --deck BAD;study check BAD;study import BAD;study export BAD;study restore BAD;study stats --deck BAD
+study interview --minutes BAD;study settings BAD;study write-back BAD;run demo --set BAD=1
+""".replace("\n", ";").strip(";").split(";")]  # fmt: skip
+
+
+def write_model(folder: Path) -> None:
+    """A tiny model whose tokens, template and settings are such strings."""
+    config = DecoderConfig(
+        vocab=2000, d_model=32, n_layers=1, n_heads=2, n_kv_heads=1, d_ff=48, max_positions=4096, mlp="swiglu",
+        qk_norm=False, norm_weight="plain",
+    )  # fmt: skip
+    folder.mkdir()
+    alphabet = sorted({*"abc", *"".join(STRINGS)})
+    vocabulary = {token: i for i, token in enumerate(dict.fromkeys([*alphabet, *STRINGS]))}
+    vocabulary |= {f"{STRINGS[i % 1000]}{i}": i for i in range(len(vocabulary), config.vocab)}
+    library = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="a"))
+    library.add_special_tokens(STRINGS[:20])
+    library.save(str(folder / "tokenizer.json"))
+    told = {"chat_template": "{{ messages[0].content }}", "tokenizer_class": STRINGS[2], **{s: s for s in STRINGS[:50]}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
+    (folder / "config.json").write_text(json.dumps(config_to(config) | {STRINGS[3]: STRINGS[3]}), encoding="utf-8")
+    save_file(tensors_to(Decoder(config, seed=1), "llama"), folder / "model.safetensors")
+
+
 def on_a_terminal(arguments: list[str], folder: Path) -> str:
     """What a real terminal is sent."""
     import pty  # not everywhere
@@ -92,7 +137,11 @@ def on_a_terminal(arguments: list[str], folder: Path) -> str:
     if not pid:
         os.chdir(folder)
         os.environ.update(
-            PYTHONPATH=str(SOURCE.parent), HOME=str(folder), XDG_DATA_HOME=str(folder), TERM="xterm-256color"
+            PYTHONPATH=str(SOURCE.parent),
+            HOME=str(folder),
+            XDG_DATA_HOME=str(folder),
+            TERM="xterm-256color",
+            PAGER="cat",
         )
         os.execv(sys.executable, [sys.executable, *arguments])
     sent = b""
@@ -113,23 +162,26 @@ def test_nothing_steers_a_real_terminal(tmp_path: Path) -> None:
         f"# {s}\n\n{i}) q {s}\n\n{s} `{s}` **{s}**\n\n```{s}\n{s}\n```\nTODO {s}" for i, s in enumerate(STRINGS, 1)
     )
     (tmp_path / "notes.md").write_text("\n\n".join(items), encoding="utf-8")
-    alphabet = sorted({*"abc", *"".join(STRINGS)})
-    vocabulary = {token: i for i, token in enumerate([*alphabet, *STRINGS])}
-    library = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="a"))
-    library.add_special_tokens(STRINGS[:20])
-    library.save(str(tmp_path / "tokenizer.json"))
-    told = {"chat_template": STRINGS[1], **{s: s for s in STRINGS}}
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": STRINGS[3]}), encoding="utf-8")
+    here, bad = str(tmp_path / "model"), STRINGS[6]
+    write_model(tmp_path / "model")
     (tmp_path / f"{STRINGS[4]}.toml").write_text(f"name = {json.dumps(STRINGS[5])}", encoding="utf-8")
-    here, bad = str(tmp_path), STRINGS[6]
+    said = json.dumps(STRINGS[100:200])
+    (tmp_path / "softmax.py").write_text(f"for text in {said}:\n    print(text)\nraise ValueError({said})", "utf-8")
+    rows = [{"prompt": s, "response": {s: s}} for s in STRINGS]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     verbs = [
-        ["study", "check", "notes.md"], ["study", "import", "notes.md", "--deck", "mine"], ["study", "search", "h1"],
-        ["study", "--deck", bad], ["inspect", here], ["tokenize", " ".join(STRINGS), "--tokenizer", here, "--special"],
-        ["tokenize", "--file", "notes.md", "--tokenizer", here], ["convert", here, bad], ["diff", here, bad],
-        ["run", f"{STRINGS[4]}.toml"], ["run", bad], ["practice", "problems", bad], ["guide", bad], [bad],
-        ["calc", f"--{bad}"],
+        ["study", "check", "notes.md"], ["study", "import", "notes.md", "--deck", "mine"], ["study", "search", "h1h"],
+        ["study", "stats", "--deck", "mine"], ["inspect", here],
+        ["tokenize", "--file", "notes.md", "--tokenizer", here],
+        ["tokenize", " ".join(STRINGS), "--tokenizer", here, "--special"], ["convert", here, f"{bad}.gguf"],
+        ["convert", here, bad], ["diff", here, bad], ["diff", here, f"{bad}.gguf"], ["run", f"{STRINGS[4]}.toml"],
+        ["tune", here, "--data", "rows.jsonl", "--out", bad], ["practice", "grade", "softmax", "--file", "softmax.py"],
+        ["generate", here, "a", "--tokens", "100", "--temperature", "1", "--n", "2", "--probabilities"],
+        ["chat", here, "--message", STRINGS[7], "--tokens", "100", "--temperature", "1", "--control-tokens"],
+        ["chat", here, "--message", STRINGS[8], "--tokens", "100", "--temperature", "1", "--json"],
     ]  # fmt: skip
+    verbs += [[part.replace("BAD", bad) for part in EVERY[i % len(EVERY)]] for i, bad in enumerate(STRINGS)]
     sent = on_a_terminal(["-c", VERBS, json.dumps(verbs), " ".join(STRINGS)], tmp_path)
     assert sent.count("code ") >= len(verbs) and "\\x1b[2J" in sent and "RuntimeError" in sent
     assert not STEERS.search(OURS.sub("", sent))
+    assert all(f"h{i}h" in sent.partition("Traceback")[0] for i in range(len(STRINGS))), "one was never shown"

@@ -12,6 +12,7 @@ import pytest
 import tokenizers
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import normalizers
 
 from clearhead.checkpoints import convert as module
 from clearhead.checkpoints.convert import convert
@@ -62,8 +63,10 @@ def write(path: Path, family: str, dtype: torch.dtype = torch.float32) -> Path:
     model.to(dtype).save_pretrained(path)
     cut = "qwen2" if family == "Qwen2" else "gpt2"  # as transformers cuts, whatever a folder says
     tokenizer = train_tokenizer("bpe", ["the cat sat on the mat"] * 3, 280, cut)
+    tokenizer.backend.normalizer = normalizers.NFC() if family == "Qwen2" else None
     (path / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
-    told = {"chat_template": TEMPLATE, "bos_token": "<end>", "eos_token": "<end>", "pad_token": "<pad>"}
+    told = {"chat_template": TEMPLATE, "bos_token": "<end>", "eos_token": "<end>", "pad_token": "<pad>",
+            "tokenizer_class": "PreTrainedTokenizerFast"}  # fmt: skip
     (path / "tokenizer_config.json").write_text(json.dumps(told), encoding="utf-8")
     return path
 
@@ -162,6 +165,26 @@ def test_types_are_kept_or_chosen(tmp_path: Path) -> None:
     assert run(tmp_path / "q.gguf", tmp_path / "whole").dtype == "f32"
     run(source, tmp_path / "half", "f16")
     assert json.loads((tmp_path / "half" / "config.json").read_text())["dtype"] == "float16"
+
+
+@pytest.mark.parametrize("family", ["Mistral", "Qwen3"])
+def test_a_window_as_long_as_the_context_hides_nothing(
+    family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in Mistral 7B's later versions, whose contexts people cut: GGUF files have no word for such a window."""
+    windowed = {**SIZES, "sliding_window": 64, "use_sliding_window": True, "max_window_layers": 0}
+    monkeypatch.setitem(CONFIGS, family, windowed)
+    source = write(tmp_path / "source", family)
+    run(source, tmp_path / "x.gguf")
+    ours, again = (load_model(str(path), CPU).decoder for path in (source, tmp_path / "x.gguf"))
+    assert ours.config.window == 64 and not again.config.window
+    tokens = torch.arange(64)[None]
+    with torch.no_grad():
+        one, other = (decoder.logits(decoder(tokens, tokens, causal_attend())) for decoder in (ours, again))
+    assert torch.allclose(one, other, atol=1e-5)
+    monkeypatch.setitem(CONFIGS, family, {**windowed, "sliding_window": 63})
+    with pytest.raises(UserError, match="window = 63"):
+        run(write(tmp_path / "shorter", family), tmp_path / "y.gguf")
 
 
 def test_what_cannot_be_said_is_refused(llama: Path, tiny_run: Path, tmp_path: Path) -> None:

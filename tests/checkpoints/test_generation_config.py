@@ -1,13 +1,25 @@
 """What a folder says of generation is heard, as transformers hears it; what cannot be is told in a line."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from clearhead.checkpoints.generation_config import GENERATION_CONFIG, UNHEARD, end_ids, sampling
+from clearhead.checkpoints.convert import convert
+from clearhead.checkpoints.generation_config import (
+    GENERATION_CONFIG,
+    IN_GGUF,
+    PREFIX,
+    UNHEARD,
+    UNHEARD_GGUF,
+    end_ids,
+    sampling,
+    sampling_of_gguf,
+)
 from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import Ignored, UserError
@@ -20,6 +32,11 @@ from clearhead.text.training import train_tokenizer
 
 CPU = torch.device("cpu")
 OWN = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "top_k": 20, "repetition_penalty": 1.1}
+
+
+@contextmanager
+def quiet(label: str, total: int) -> Iterator[Callable[[int], None]]:
+    yield lambda count: None
 
 
 @pytest.fixture
@@ -128,3 +145,29 @@ def test_every_key_of_transformers_is_used_harmless_or_told() -> None:
         with pytest.warns(Ignored, match=f"x: {name} cannot be honored; ignored"):
             sampling({"do_sample": True, name: 3}, Path("x"))
     assert sampling({**UNHEARD, "typical_p": 0.5}, Path("x")) == {}  # and without a word, which would be an error
+
+
+def test_every_key_of_llama_cpp_is_used_harmless_or_told() -> None:
+    from gguf.constants import Keys
+
+    named = {value for value in vars(Keys.General).values() if isinstance(value, str) and value.startswith(PREFIX)}
+    with_another = {"penalty_last_n", "xtc_threshold", "mirostat_tau", "mirostat_eta"}  # they mean something beside one
+    assert {key.removeprefix(PREFIX) for key in named} == {*IN_GGUF, *UNHEARD_GGUF, *with_another}
+    for name in UNHEARD_GGUF:
+        with pytest.warns(Ignored, match=f"general.sampling.{name} cannot be honored; ignored"):
+            assert sampling_of_gguf({PREFIX + name: 3}) == {}
+    neutral = {PREFIX + key: value for key, value in UNHEARD_GGUF.items()}
+    told = {"temp": 0.5, "top_k": -1, "top_p": 0.75, "min_p": 0.25}
+    found = sampling_of_gguf({**neutral, **{PREFIX + key: value for key, value in told.items()}})
+    assert found == {"temperature": 0.5, "top_k": 0, "top_p": 0.75, "min_p": 0.25}
+    with pytest.raises(UserError, match=r"its metadata: top_p = .* must be above 0"):
+        sampling_of_gguf({PREFIX + "top_p": 1.5})
+
+
+def test_how_to_draw_survives_a_file_and_a_folder(folder: Path, tmp_path: Path) -> None:
+    say(folder, do_sample=True, temperature=0.5, top_p=0.75, top_k=20)
+    want = {"temperature": 0.5, "top_p": 0.75, "top_k": 20}
+    convert(str(folder), tmp_path / "x.gguf", None, False, quiet)
+    assert load_model(str(tmp_path / "x.gguf"), CPU).sampling == want
+    convert(str(tmp_path / "x.gguf"), tmp_path / "again", None, False, quiet)
+    assert load_model(str(tmp_path / "again"), CPU).sampling == want

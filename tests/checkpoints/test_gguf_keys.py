@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from decoding import logits_after
+from tokenizers import normalizers
 
 from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
@@ -101,6 +102,7 @@ def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
     kind, model, sizes = MODELS[family]
     cut = "qwen2" if family == "qwen2" else "gpt2"  # as transformers cuts, whatever a folder says
     tokenizer = train_tokenizer("bpe", texts, 290 if texts is MAT else 700, cut)
+    tokenizer.backend.normalizer = normalizers.NFC() if family == "qwen2" else None
     torch.manual_seed(0)
     made = getattr(transformers, model)(getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size))
     with torch.no_grad():
@@ -108,6 +110,7 @@ def plain(folder: Path, family: str, texts: Sequence[str] = MAT) -> Path:
             weight.copy_(torch.randn_like(weight) * 0.3)
     made.save_pretrained(folder / "source")
     (folder / "source" / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
+    (folder / "source" / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     convert(str(folder / "source"), folder / "plain.gguf", None, False, quiet)
     return folder / "plain.gguf"
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from decoding import events
+from tokenizers import normalizers
 
 from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import load_model
@@ -70,6 +71,7 @@ def write(folder: Path, family: str) -> Path:
     head = "LMHeadModel" if family == "gpt2" else "ForCausalLM"
     prefix = name.removesuffix("LMHead")
     tokenizer = train_tokenizer("bpe", [PROMPT] * 3, 290, "qwen2" if family == "qwen2" else "gpt2")
+    tokenizer.backend.normalizer = normalizers.NFC() if family == "qwen2" else None  # as transformers has it
     kind = f"{prefix}{'TextConfig' if family == 'gemma3' else 'Config'}"
     config = getattr(transformers, kind)(**sizes, vocab_size=tokenizer.vocab_size, bos_token_id=1, eos_token_id=1)
     torch.manual_seed(0)
@@ -79,6 +81,7 @@ def write(folder: Path, family: str) -> Path:
             weight.copy_(torch.randn_like(weight) * 0.2)
     model.save_pretrained(folder)
     (folder / "tokenizer.json").write_text(tokenizer.backend.to_str(), encoding="utf-8")
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
     return folder
 
 

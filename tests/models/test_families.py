@@ -59,7 +59,7 @@ VALUES: dict[str, list[Any]] = {
     "hidden_activation": ["silu", "relu", "gelu", "gelu_new", "gelu_pytorch_tanh"], "n_inner": [48],
     "activation_function": ["gelu_new", "gelu", "relu", "silu", "gelu_pytorch_tanh"], "afn": ["gelu", "relu", "silu"],
     "num_key_value_heads": [1, 4, None], "query_pre_attn_scalar": [24], "max_window_layers": [0, 2],
-    "attn_logit_softcapping": [None, 2.0], "final_logit_softcapping": [None, 2.0],
+    "attn_logit_softcapping": [None, 2.0, 0.0], "final_logit_softcapping": [None, 2.0, 0.0],
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """A sandbox from the outside: whatever the process does, it ends in time, with one sentence, and leaves nothing."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -150,6 +151,26 @@ def test_a_machine_without_walls_says_so_and_refuses(monkeypatch: pytest.MonkeyP
     assert "read your files (no Landlock)" in said and "--unsafe" in said and "\n" not in said
     with Sandbox(PROGRAM, {"framework": "numpy", "measure": False}, 1.0, unsafe=True) as sandbox:
         assert sandbox.missing == [walls.FILES]
+
+
+def test_another_system_has_no_walls_and_is_asked_for_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on macOS: no system call by its number, none of Linux's flags, one line, and what --unsafe runs is graded."""
+    package = tmp_path / "clearhead"
+    shutil.copytree(process.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "guide", "reference"))
+    walls_there = package / "sandbox" / "walls.py"
+    source = walls_there.read_text(encoding="utf-8").replace("sys.platform", "'darwin'").replace("os.O_PATH", "None.no")
+    source += "\n\ndef _call(*args):\n    raise AssertionError('a system call by its number')\n\n\n_prctl = _call\n"
+    walls_there.write_text(source, encoding="utf-8")
+    monkeypatch.setattr(process, "PACKAGE", package)
+    setup = {"framework": "numpy", "measure": False}
+    with pytest.raises(UserError) as error, Sandbox(PROGRAM, setup, 1.0):
+        pass
+    said = str(error.value)
+    assert "(no Landlock) and " in said and "(no seccomp); --unsafe" in said and "\n" not in said
+    with Sandbox(PROGRAM, setup, 10.0, unsafe=True) as sandbox:
+        assert sandbox.missing == [walls.FILES, walls.CALLS]
+        assert unpack(sandbox.ask(pack({**REQUEST, "source": "def f():\n    return 3\n"}))) == {}
+        assert unpack(sandbox.ask(CASE))["value"] == 3
 
 
 def test_a_sandbox_that_does_not_start_is_no_fault_of_a_solution() -> None:

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from texts import CORPUS, TEXTS
 from tokenizers import Tokenizer, normalizers
 
-from clearhead.errors import UserError
+from clearhead.errors import Ignored, UserError
 from clearhead.formats.gguf import read_metadata
-from clearhead.text.gguf_vocab import chat_templates, from_metadata, load_gguf
+from clearhead.text.gguf_vocab import KNOWN, PREFIX, TEMPLATE, chat_templates, from_metadata, load_gguf
 from clearhead.text.training import train_tokenizer
 
 BPE = train_tokenizer("bpe", CORPUS, 500, "smollm")
@@ -160,6 +160,12 @@ def test_sentencepiece_merges_by_score_and_spells_bytes(tmp_path: Path) -> None:
         assert loaded.decode(loaded.encode(text)) == text.replace("▁", " ")
 
     agree()
+    bare = {name: value for name, value in fields.items() if not name.endswith("_token_id")}
+    numbered = load_gguf(write(tmp_path / "bare.gguf", bare))  # llama.cpp: 1 begins a text, 2 ends it, 0 is unknown
+    assert numbered.encode("the cat", add_special_tokens=True) == loaded.encode("the cat", add_special_tokens=True)
+    assert (numbered.end_id, numbered.unk_id) == (2, 0)
+    untyped = load_gguf(write(tmp_path / "untyped.gguf", {**fields, "token_types": [NORMAL] * len(tokens)}))
+    assert untyped.encode("cat</s>", special=True)[-1] == 2, "an end is special, whatever its type says"
     assert loaded.end_id == 2
     assert loaded.specials.keys() == {0, 1, 2}
     assert loaded.decode([*loaded.encode("the cat")[:1], ids["<0xC3>"]]) == "the\ufffd"
@@ -205,11 +211,14 @@ def test_a_vocabulary_with_capitals_keeps_them(tmp_path: Path) -> None:
         ({"token_merges": ["a b c"]}, "merge 'a b c'"),
         ({"token_merges": ["ab"]}, "merge 'ab'"),
         ({"eos_token_id": 500}, "eos_token_id is 500; its tokens are 0 to 499"),
+        ({"bos_token_id": None, "add_bos_token": True}, "add_bos_token is true, and there is no bos_token_id to add"),
+        ({"eos_token_id": None, "add_eos_token": True}, "add_eos_token is true, and there is no eos_token_id to add"),
     ],
 )
 def test_what_does_not_fit_is_told(tmp_path: Path, change: dict[str, object], told: str) -> None:
     with pytest.raises(UserError, match=f"x.gguf: .*{told}"):
-        load_gguf(write(tmp_path / "x.gguf", bpe_fields() | change))
+        fields = {name: value for name, value in (bpe_fields() | change).items() if value is not None}
+        load_gguf(write(tmp_path / "x.gguf", fields))
 
 
 def test_a_file_without_a_tokenizer() -> None:
@@ -263,3 +272,15 @@ def test_damage_is_told_or_harmless(bpe_file: Path, tmp_path: Path) -> None:
             load_gguf(path)
         except UserError as error:
             assert "damaged.gguf" in str(error)
+
+
+def test_every_key_of_llama_cpp_is_used_harmless_or_told(tmp_path: Path) -> None:
+    """All that the gguf package names of a tokenizer."""
+    named = {value for value in vars(gguf.Keys.Tokenizer).values() if str(value).startswith("tokenizer.")}
+    metadata = read_metadata(write(tmp_path / "x.gguf", bpe_fields()))
+    for key in named - {PREFIX + known for known in KNOWN}:
+        if key.startswith(TEMPLATE) or not key.startswith(PREFIX):  # templates, and what llama.cpp leaves to others
+            assert key.startswith(TEMPLATE) or key in ("tokenizer.huggingface.json", "tokenizer.rwkv.world")
+            continue
+        with pytest.warns(Ignored, match=f"{key.removeprefix(PREFIX)}' cannot be read here; ignored"):
+            from_metadata({**metadata, key: 3})

@@ -92,7 +92,9 @@ def test_many_texts_go_there_in_batches(monkeypatch: pytest.MonkeyPatch) -> None
     guarded = Guarded(json.dumps({**BPE, **cut_by("q")}))
     texts = ["abc", "the cat sat on the mat", "", "dog", "x" * 30, "end"]
     theirs = tokenizers.Tokenizer.from_str(guarded.source)
-    assert [list(found.ids) for found in guarded.encode(texts, False, False)] == [theirs.encode(t).ids for t in texts]
+    assert [list(found.ids) for found in guarded.encode(texts, False, False, False)] == [
+        theirs.encode(t).ids for t in texts
+    ]
 
 
 def test_known_parts_take_no_process() -> None:

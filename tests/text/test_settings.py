@@ -11,9 +11,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 
 from clearhead.errors import Ignored, UserError
 from clearhead.text.load import load_chat_template, load_tokenizer
-from clearhead.text.patterns import pattern
 from clearhead.text.subword import SubwordTokenizer
-from clearhead.text.training import cut_to_bytes
 
 TEXTS = ("hi<|im_end|>there", "<|im_start|>user\nhi <|im_end|>\n", "<s>the cat</s>", " a <tool> b<x>", "<|pad|><sep>")
 CONFIG, MAP, ADDED = "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"
@@ -97,29 +95,22 @@ def test_a_token_with_another_number_is_told(tmp_path: Path) -> None:
         load_tokenizer(write(tmp_path, files))
 
 
+def test_dropout_is_for_learning(tmp_path: Path) -> None:
+    folder = write(tmp_path / "x", {})
+    fields = json.loads((folder / "tokenizer.json").read_text())
+    want = load_tokenizer(folder).encode("the cat the cat")
+    (folder / "tokenizer.json").write_text(json.dumps({**fields, "model": {**fields["model"], "dropout": 1.0}}))
+    with pytest.warns(Ignored, match=r"its dropout of 1.0 is for learning"):
+        assert load_tokenizer(folder).encode("the cat the cat") == want
+
+
 def test_settings_that_nobody_reads_are_told(tmp_path: Path) -> None:
-    with pytest.warns(Ignored, match="'split_special_tokens' says what tokenizer.json does not do; ignored"):
-        load_tokenizer(write(tmp_path, {CONFIG: {"split_special_tokens": True, "legacy": False}}))
+    with pytest.warns(Ignored, match="'split_by_moon' says what tokenizer.json does not do; ignored"):
+        load_tokenizer(write(tmp_path, {CONFIG: {"split_by_moon": True, "legacy": False}}))
+    with pytest.raises(UserError, match="split_special_tokens = true cannot be honored; only false can"):
+        load_tokenizer(write(tmp_path, {CONFIG: {"split_special_tokens": True}}))
     with pytest.warns(Ignored, match="'add_bos_token' says what tokenizer.json does not do; ignored"):
         load_tokenizer(write(tmp_path, {CONFIG: {"bos_token": "<s>", "add_bos_token": True}}))
-
-
-@pytest.mark.parametrize(("kind", "family"), [("Qwen2TokenizerFast", "llama"), ("PreTrainedTokenizerFast", "qwen2")])
-def test_a_class_that_cuts_text_by_its_own_rules_is_told(kind: str, family: str, tmp_path: Path) -> None:
-    from transformers import AutoTokenizer
-
-    folder = write(tmp_path / "x", {CONFIG: {"tokenizer_class": kind}})
-    (folder / "config.json").write_text(json.dumps({"model_type": family}))
-    with pytest.warns(Ignored, match="transformers 5 cuts it as its Qwen2Tokenizer does"):
-        ours = load_tokenizer(folder)
-    text = "the  cat  12345"
-    assert ours.encode(text) == Tokenizer.from_file(str(folder / "tokenizer.json")).encode(text).ids
-    assert "Qwen2" in type(AutoTokenizer.from_pretrained(str(folder))).__name__
-    own = cut_to_bytes(pattern("qwen2"))
-    made = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    made.pre_tokenizer = own
-    made.save(str(folder / "tokenizer.json"))
-    load_tokenizer(folder)  # without a word, which would be an error
 
 
 TEMPLATES: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.checkpoints import own
-from clearhead.checkpoints.generation_config import GENERATION_CONFIG
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, gguf_words
 from clearhead.checkpoints.load import LoadedModel, json_object
 from clearhead.errors import UserError
 from clearhead.files import whole, write_json, write_text
@@ -113,9 +113,12 @@ def write_text_files(loaded: LoadedModel, folder: Path) -> None:
 
 
 def write_ends(loaded: LoadedModel, folder: Path) -> None:
-    """All that ends an answer, where the files that were copied do not say it: a turn ends there as here."""
+    """All that ends an answer, and how to draw one, where the files that were copied do not say it."""
     file, ends = folder / GENERATION_CONFIG, sorted(loaded.tokenizer.end_ids)
     told = json_object(file) if file.is_file() else {}
+    if loaded.sampling and not told:
+        told = {"do_sample": True, **loaded.sampling}
+        write_json(file, told)
     stated = told.get("eos_token_id", json_object(folder / "config.json").get("eos_token_id"))
     if set(ends) - ({stated} if isinstance(stated, int) else set(stated or ())):
         write_json(file, {**told, "eos_token_id": ends if len(ends) > 1 else ends[0]})
@@ -144,7 +147,7 @@ def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:
     """One file with weights, tokenizer and chat template. `kind`: F32, F16, BF16 or Q8_0, for the matrices."""
     metadata = llama_cpp.metadata_of(loaded.decoder.config)
     name = Path(loaded.name).name.removesuffix(".gguf") or "model"
-    told = {**metadata, "general.name": name, **text_metadata(loaded)}
+    told = {**metadata, "general.name": name, **gguf_words(loaded.sampling), **text_metadata(loaded)}
     tensors = llama_cpp.tensors_to(loaded.decoder, metadata["general.architecture"])
     gguf.write(path, told, {key: tensor.float().cpu().numpy() for key, tensor in tensors.items()}, kind)
 

@@ -1,4 +1,4 @@
-"""What a folder of Hugging Face says of generation: the tokens that end a text, and how its authors would sample."""
+"""What a folder or a GGUF file says of generation: the tokens that end a text, and how its authors would sample."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -20,6 +20,11 @@ UNHEARD: dict[str, Any] = {  # they change what is written and are not used here
 }  # fmt: skip
 SAMPLED = {"top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"}  # of them those that count with do_sample alone
 WHOLE = {"temperature": 1.0, "top_p": 1.0}  # what whoever says that a model samples means by saying no more
+
+IN_GGUF = {"temp": "temperature", "top_k": "top_k", "top_p": "top_p", "min_p": "min_p"}  # llama.cpp's name: ours
+PREFIX = "general.sampling."
+# What it reads beside these, with the value that changes nothing: its penalty looks back at the last tokens alone.
+UNHEARD_GGUF = {"penalty_repeat": 1.0, "xtc_probability": 0.0, "mirostat": 0, "sequence": ""}
 
 
 def end_ids(told: Mapping[str, Any], vocab: int, where: Path) -> frozenset[int]:
@@ -68,3 +73,21 @@ def sampling(told: Mapping[str, Any], where: Path) -> dict[str, float]:
     except (UserError, TypeError) as error:
         raise UserError(f"{where}: {error}; mend it, or delete it from the file") from None
     return found
+
+
+def sampling_of_gguf(metadata: Mapping[str, Any]) -> dict[str, float]:
+    """The same of the metadata of a GGUF file."""
+    given = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
+    if unheard := [key for key, neutral in UNHEARD_GGUF.items() if given.get(key, neutral) != neutral]:
+        warn(f"{PREFIX}{f', {PREFIX}'.join(unheard)} cannot be honored; ignored")
+    told = {ours: given[key] for key, ours in IN_GGUF.items() if key in given}
+    if not told:
+        return {}
+    if isinstance(told.get("top_k"), int):
+        told["top_k"] = max(told["top_k"], 0)  # llama.cpp keeps all tokens for less than 0 too
+    return sampling({"do_sample": True, **told}, Path("its metadata"))
+
+
+def gguf_words(drawn: Mapping[str, float]) -> dict[str, float]:
+    """Metadata that says how to draw."""
+    return {PREFIX + theirs: drawn[ours] for theirs, ours in IN_GGUF.items() if ours in drawn}

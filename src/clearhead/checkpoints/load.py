@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from clearhead.checkpoints import own
-from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling
+from clearhead.checkpoints.generation_config import GENERATION_CONFIG, end_ids, sampling, sampling_of_gguf
 from clearhead.errors import UserError, warn
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
@@ -214,6 +214,7 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     try:
         config = llama_cpp.config_from(file.metadata, shapes, read)
         tokenizer, template = from_metadata(file.metadata), text.chat_template_of(file.metadata)
+        drawn = sampling_of_gguf(file.metadata)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     tokenizer = fitted(tokenizer, config.vocab, path)
@@ -225,7 +226,7 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     llama_cpp.check(decoder, architecture, shapes, str(path))
     give_memory(decoder)
     llama_cpp.fill(decoder, architecture, shapes, read, str(path))
-    return LoadedModel(name, path, decoder.to(device), tokenizer, template)
+    return LoadedModel(name, path, decoder.to(device), tokenizer, template, drawn)
 
 
 def refuse_pickle(path: Path) -> None:

@@ -110,7 +110,7 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args) or ["--help"]
     wait_briefly()
     warnings.showwarning, sys.excepthook = show_warning, show_defect
-    warnings.simplefilter("always", Ignored)
+    warnings.simplefilter("default", Ignored)  # each line once
     try:
         code = group.main(args, prog_name="clearhead", standalone_mode=False)
         sys.stdout.flush()

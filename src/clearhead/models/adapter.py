@@ -7,7 +7,7 @@ Deliberately not here: other kinds of adapters; a file that asks for one is refu
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +32,7 @@ USED = {
     "peft_type", "base_model_name_or_path", "revision", "r", "lora_alpha", "rank_pattern", "alpha_pattern",
     "use_rslora", "init_lora_weights", "bias",
 }  # fmt: skip
+MOST_LOOPS = 6  # in an expression for names of modules
 HARMLESS = {  # of training, of the file, or what the tensors' own names say
     "task_type", "auto_mapping", "peft_version", "inference_mode", "target_modules", "exclude_modules", "lora_dropout",
     "fan_in_fan_out", "layers_to_transform", "layers_pattern", "megatron_core", "eva_config", "corda_config",
@@ -122,6 +123,11 @@ def apply_adapter(decoder: Decoder, folder: Path) -> None:
         for theirs in their_parts(decoder.config, family, target.name):
             if theirs.name not in updates:
                 continue
+            if not _asked_for(config, theirs.name):
+                raise UserError(
+                    f"{folder}: it holds an update of {theirs.name}, which its {CONFIG} does not ask for "
+                    "(target_modules, exclude_modules, layers_to_transform); get the adapter again"
+                )
             a, b = updates.pop(theirs.name)
             rows = weights[f"{target.name}.weight"].detach()[theirs.rows]
             if a.ndim != 2 or b.shape != (rows.shape[0], a.shape[0]) or a.shape[1] != rows.shape[1]:
@@ -191,9 +197,39 @@ def _read_updates(folder: Path) -> dict[str, tuple[Tensor, Tensor]]:
     return {name: (both["A"], both["B"]) for name, both in factors.items()}
 
 
+def _asked_for(config: Mapping[str, Any], name: str) -> bool:
+    """Whether the configuration lets this module have an update, as far as it says so in simple words."""
+    targets, layers = config.get("target_modules"), config.get("layers_to_transform")
+    left_out, layer = config.get("exclude_modules"), re.search(r"\.(\d+)\.", name)
+    if isinstance(targets, str):
+        targeted = targets == "all-linear" or not _is_simple(targets) or re.fullmatch(targets, name) is not None
+    else:
+        targeted = not targets or _is_among(name, targets)
+    if layers is not None and layer is not None:
+        targeted &= int(layer[1]) in (layers if isinstance(layers, list) else [layers])
+    return targeted and not (isinstance(left_out, list) and _is_among(name, left_out))
+
+
+def _is_among(name: str, modules: Iterable[Any]) -> bool:
+    return any(name == module or name.endswith(f".{module}") for module in modules)
+
+
+def _is_simple(pattern: str) -> bool:
+    """Whether a stranger's expression is one, and takes no long time on the name of a module."""
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError):
+        return False
+    return (
+        len(pattern) <= 1000 and len(re.findall(r"[*+{]", pattern)) <= MOST_LOOPS and not re.search(r"\)[*+{]", pattern)
+    )
+
+
 def _of_module(config: Mapping[str, Any], key: str, patterns: str, usual: int, name: str) -> Any:
     """A value, or what the first pattern that fits a module's name sets for it."""
     given = config.get(patterns) or {}
+    if wrong := [pattern for pattern in given if not _is_simple(pattern)]:
+        raise UserError(f"{CONFIG}: {patterns} has {wrong[0]!r:.60}, which is no simple expression; name modules in it")
     fits = next((pattern for pattern in given if re.match(rf"(.*\.)?({pattern})$", name)), None)
     return config.get(key, usual) if fits is None else given[fits]
 

@@ -214,7 +214,7 @@ def rope_factors(config: DecoderConfig) -> Tensor:
 
 def architecture_of(config: DecoderConfig) -> str:
     """The architecture that can hold this decoder; UserError says what a GGUF file has no word for."""
-    family = huggingface.family_of(config)
+    family = huggingface.family_of(config := _unhidden(config))
     known = {theirs: arch for arch, theirs in ARCHITECTURES.items()}
     if family not in known:
         raise UserError(f"GGUF files have no architecture for a {family} model; write a Hugging Face folder")
@@ -246,9 +246,16 @@ def architecture_of(config: DecoderConfig) -> str:
     return known[family]
 
 
+def _unhidden(config: DecoderConfig) -> DecoderConfig:
+    """Without a window as long as the context, which hides nothing, and for which few architectures have a word."""
+    if config.rope_local_theta or config.window < config.max_positions:
+        return config
+    return replace(config, window=0, global_every=0)
+
+
 def metadata_of(config: DecoderConfig) -> dict[str, Any]:
     """What the file says of the decoder, architecture first."""
-    arch = architecture_of(config)
+    arch = architecture_of(config := _unhidden(config))
     gpt = arch == "gpt2"
     found: dict[str, Any] = {
         "context_length": config.max_positions, "embedding_length": config.d_model, "block_count": config.n_layers,

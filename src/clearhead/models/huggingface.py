@@ -90,10 +90,17 @@ def _llama_sizes(told: Mapping[str, Any], family: str) -> dict[str, Any]:
         if family == "gemma3_text" and told["attn_logit_softcapping"]:  # its class reads the key and does not use it
             cannot("attn_logit_softcapping", told["attn_logit_softcapping"], "null")
         sizes["attention_scale"] = scalar**-0.5
-        sizes["attention_softcap"] = float(told["attn_logit_softcapping"] or 0)
-        sizes["logit_softcap"] = float(told["final_logit_softcapping"] or 0)
+        sizes["attention_softcap"] = _softcap(told, "attn_logit_softcapping")
+        sizes["logit_softcap"] = _softcap(told, "final_logit_softcapping")
     sizes |= _window(told, family, layers)
     return sizes | (_rotary_by_kind(told, sizes) if family == "gemma3_text" else _rotary(told))
+
+
+def _softcap(told: Mapping[str, Any], key: str) -> float:
+    """0 for none; a cap of 0 would leave nothing of what it caps."""
+    if told[key] == 0 and told[key] is not None:
+        cannot(key, told[key], "null, or a number above 0,")
+    return float(told[key] or 0)
 
 
 def _window(told: Mapping[str, Any], family: str, layers: int) -> dict[str, int]:

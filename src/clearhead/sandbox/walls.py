@@ -88,9 +88,9 @@ def seal(readable: Iterable[str], listed: Iterable[str], memory: int, seconds: f
     Memory in bytes and processor time are bounded. What cannot be had is returned by name.
     """
     limit(memory, seconds)
-    restrict_files(readable, listed)
-    if not sys.platform.startswith("linux"):
+    if not sys.platform.startswith("linux"):  # where the numbers of system calls mean others
         return [CALLS]
+    restrict_files(readable, listed)
     return [] if filter_calls() else [CALLS]
 
 

@@ -12,6 +12,7 @@ import weakref
 from pathlib import Path
 
 MAX_REPLY_BYTES = 1 << 28  # bytes of a reply
+MAX_THREADS = 8  # each has a stack in the memory that the process may have
 
 
 class Bounded:
@@ -54,8 +55,13 @@ def _start(script: Path) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "TOKENIZERS_PARALLELISM": "false"},
+        env={**os.environ, "RAYON_NUM_THREADS": str(_threads()), "MALLOC_ARENA_MAX": "2"},  # an arena takes up space
     )
+
+
+def _threads() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere
+    return min(MAX_THREADS, len(affinity(0)) if affinity else os.cpu_count() or 1)
 
 
 def _exchange(process: "subprocess.Popen[bytes]", request: bytes, deadline: float) -> bytes | None:

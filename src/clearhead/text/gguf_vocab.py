@@ -27,10 +27,12 @@ KNOWN = {  # used here, or of no effect on the ids of a text
     "eom_token_id", "unknown_token_id", "padding_token_id", "add_bos_token", "add_eos_token", "add_space_prefix",
     "token_type_count", "seperator_token_id", "cls_token_id", "mask_token_id", "fim_pre_token_id", "fim_suf_token_id",
     "fim_mid_token_id", "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id", "prefix_token_id",
-    "suffix_token_id", "middle_token_id",
+    "suffix_token_id", "middle_token_id", "normalizer.lowercase", "normalizer.strip_accents",
 }  # fmt: skip
 # As llama.cpp has it, all of these end a text, and so does a token with the name of an end.
 ENDS = ("eot", "eom", "fim_pad", "fim_rep", "fim_sep")
+# What llama.cpp takes where a file names none; byte-level vocabularies have no such numbers that mean anything.
+USUAL_IDS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "bert": {"bos": 101, "eos": 102, "unknown": 100}}
 LLAMA3 = ("llama3", "llama-v3", "llama-bpe", "falcon3")  # a piece that is a token is that token; texts begin with one
 
 
@@ -51,14 +53,21 @@ def chat_templates(metadata: Mapping[str, Any]) -> dict[str, str]:
 
 def special_tokens(metadata: Mapping[str, Any]) -> dict[str, str]:
     """The tokens that a chat template may name."""
-    tokens = _list(metadata, "tokens", str)
+    tokens, metadata = _list(metadata, "tokens", str), _with_usual_ids(metadata)
     named = {name: _token_id(metadata, f"{name}_token_id", tokens) for name in ("bos", "eos")}
     return {f"{name}_token": tokens[i] for name, i in named.items() if i is not None}
+
+
+def _with_usual_ids(metadata: Mapping[str, Any]) -> Mapping[str, Any]:
+    tokens, usual = metadata.get(PREFIX + "tokens"), USUAL_IDS.get(str(metadata.get(PREFIX + "model")), {})
+    size = len(tokens) if isinstance(tokens, list) else 0
+    return {f"{PREFIX}{name}_token_id": i for name, i in usual.items() if i < size} | dict(metadata)
 
 
 def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     """The tokenizer that the metadata describes."""
     model = metadata.get(PREFIX + "model")
+    metadata = _with_usual_ids(metadata)
     builders = {"gpt2": _byte_level, "llama": _sentencepiece, "bert": _wordpiece}
     if model is None:
         raise UserError("there is no tokenizer in it; take a file that has one")
@@ -81,6 +90,8 @@ def from_metadata(metadata: Mapping[str, Any]) -> SubwordTokenizer:
     _frame(backend, metadata, tokens)
     end, padding, *more = (_token_id(metadata, f"{name}_token_id", tokens) for name in ("eos", "padding", *ENDS))
     ends = named(found := SubwordTokenizer(backend, end, padding))
+    if end is not None:
+        ends = {**ends, end: tokens[end]}  # special, whatever its type says
     backend.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in ends.values()])
     given = {key.removeprefix(PREFIX): value for key, value in metadata.items() if key.startswith(PREFIX)}
     if unknown := [k for k, v in given.items() if k not in KNOWN and v not in (False, 0, "", [])]:
@@ -162,7 +173,10 @@ def _wordpiece(metadata: Mapping[str, Any], tokens: list[str]) -> Tokenizer:
         raise UserError("its WordPiece vocabulary has no unknown token, or names a token twice")
     backend = Tokenizer(models.WordPiece(vocab=vocabulary, unk_token=spelled[unknown]))
     folded = all(token == token.lower() for token in spelled if token not in special)
-    backend.normalizer = normalizers.BertNormalizer(lowercase=folded)
+    lower, bare = (metadata.get(f"{PREFIX}normalizer.{name}") for name in ("lowercase", "strip_accents"))
+    backend.normalizer = normalizers.BertNormalizer(
+        lowercase=folded if lower is None else bool(lower), strip_accents=bare
+    )
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     backend.decoder = decoders.WordPiece()
     return backend
@@ -175,6 +189,9 @@ def _frame(backend: Tokenizer, metadata: Mapping[str, Any], tokens: list[str]) -
     ends = metadata.get(PREFIX + "add_eos_token", kind == "bert")
     first = _token_id(metadata, "bos_token_id", tokens) if begins else None
     last = _token_id(metadata, "eos_token_id", tokens) if ends else None
+    for name, asked, found in (("bos", begins, first), ("eos", ends, last)):
+        if asked and found is None and metadata.get(f"{PREFIX}add_{name}_token"):
+            raise UserError(f"{PREFIX}add_{name}_token is true, and there is no {name}_token_id to add; name one")
     around = [(f"<{i}>", i) for i in (first, last) if i is not None]  # ids are enough: the names may hold any sign
     if around:
         template = [

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, decoders, models, normalizers
+from tokenizers import AddedToken, models
 
 from clearhead.errors import UserError, warn
 from clearhead.formats import gguf
 from clearhead.text import gguf_vocab
 from clearhead.text.chat import ChatTemplate
+from clearhead.text.classes import CLASSES, DEFAULT_TOKENS, FILL_IN, as_class, class_of
 from clearhead.text.guard import Guarded, is_known
-from clearhead.text.patterns import pattern
 from clearhead.text.subword import END_TOKEN, PAD_TOKEN, SubwordTokenizer, readable, refused
 from clearhead.text.tiktoken import from_ranks, read_ranks
 from clearhead.text.tokenizer import CharTokenizer
-from clearhead.text.training import cut_to_bytes
 
 MAX_TOKENIZER_BYTES = 1 << 26  # bytes of a tokenizer's file; the largest in use have 40 million
 MOST_IDS = 1 << 24
@@ -31,13 +30,6 @@ CONFIG = "tokenizer_config.json"
 SPECIAL_TOKENS, ADDED_TOKENS = "special_tokens_map.json", "added_tokens.json"
 TEMPLATE, MORE_TEMPLATES = "chat_template.jinja", "additional_chat_templates"
 DEFAULT, TOOL_USE = "default", "tool_use"  # names of templates
-CLASS_TOKENS = {  # what classes of transformers have where a file says nothing
-    "LlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    "CodeLlamaTokenizer": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
-    "GemmaTokenizer": {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"},
-    "GPT2Tokenizer": dict.fromkeys(("bos_token", "eos_token", "unk_token"), "<|endoftext|>"),
-    "Qwen2Tokenizer": dict.fromkeys(("eos_token", "unk_token", "pad_token"), "<|endoftext|>"),
-}  # fmt: skip
 # In this order.
 ATTRIBUTES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a text
@@ -51,9 +43,6 @@ KNOWN = {  # of tokenizer_config.json: used, or of no effect on the ids of a tex
     "unk_id", "vocab_size", "response_schema", "fix_mistral_regex", "image_processor_type",
     "chat_control_tokens",
 }  # fmt: skip
-CUT_BY_CLASS = {"GPT2Tokenizer": "gpt2", "Qwen2Tokenizer": "qwen2"}  # by transformers 5, whatever tokenizer.json says
-CUT_BY_FAMILY = {"qwen2": "Qwen2Tokenizer"}  # whatever class is named
-CUT = ("it's  12345 x\n\n y", " a1 b\n")  # texts that they cut differently
 BPE_SAYS = (
     "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "fuse_unk", "byte_fallback",
     "ignore_merges",
@@ -145,6 +134,8 @@ def settings(folder: Path) -> dict[str, Any]:
     told = _beside(folder / CONFIG)
     if "additional_special_tokens" in told:
         told.setdefault("extra_special_tokens", told["additional_special_tokens"])
+    told["tokenizer_class"] = name = _class(folder, told)
+    told = DEFAULT_TOKENS.get(name, {}) | told
     if "added_tokens_decoder" in told:
         return told
     for key, value in _beside(folder / SPECIAL_TOKENS).items():
@@ -160,22 +151,30 @@ def settings(folder: Path) -> dict[str, Any]:
     return told
 
 
+def _class(folder: Path, told: Mapping[str, Any]) -> str:
+    """The class of transformers that reads this folder's tokenizer."""
+    config, file = _beside(folder / "config.json"), folder / NAMES[0]
+    family, named = config.get("model_type"), told.get("tokenizer_class") or config.get("tokenizer_class")
+    byte_level = file.is_file() and b'"ByteLevel"' in _read(file)
+    return class_of(str(family or ""), str(named or ""), byte_level)
+
+
 def _beside(file: Path) -> dict[str, Any]:
     return _object(_read(file), file) if file.is_file() else {}
 
 
 def named_tokens(told: Mapping[str, Any]) -> dict[str, str]:
-    """bos_token and the like, those of the class where the file leaves them out."""
-    given = {**CLASS_TOKENS.get(str(told.get("tokenizer_class")).removesuffix("Fast"), {}), **told}
+    """bos_token and the like."""
     more = told.get("extra_special_tokens")
-    given |= more if isinstance(more, Mapping) else {}
+    given = {**told, **(more if isinstance(more, Mapping) else {})}
     found = {name: _content(value) for name, value in given.items() if name.endswith("_token")}
     return {name: token for name, token in found.items() if token}
 
 
 def extra_tokens(told: Mapping[str, Any]) -> list[str]:
     more = told.get("extra_special_tokens")
-    return [token for item in more if (token := _content(item))] if isinstance(more, list) else []
+    listed = [token for item in more if (token := _content(item))] if isinstance(more, list) else []
+    return [*listed, *(FILL_IN if told.get("tokenizer_class") == "CodeLlamaTokenizer" else ())]
 
 
 def add_tokens(backend: tokenizers.Tokenizer, told: Mapping[str, Any], where: Path) -> None:
@@ -219,7 +218,12 @@ def _added(token: str, said: Any) -> AddedToken:
 
 
 def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: Path) -> None:
-    """A warning for what a configuration says and tokenizer.json does not do, which decides, as in transformers."""
+    """A warning for what a configuration says and tokenizer.json does not do, which decides, as in transformers.
+
+    UserError for what would make special tokens text, in chats too.
+    """
+    if told.get("split_special_tokens"):
+        raise UserError(f"{where}: split_special_tokens = true cannot be honored; only false can")
     ignored = [
         key for key, value in told.items()
         if key not in KNOWN and not key.endswith("_token") and value not in (None, False, "", [], {})
@@ -231,21 +235,9 @@ def check_settings(tokenizer: SubwordTokenizer, told: Mapping[str, Any], where: 
         plain, framed = (tokenizer.encode("a", add_special_tokens=added) for added in (False, True))
         around = {"add_bos_token": framed[:1] != plain[:1], "add_eos_token": framed[-1:] != plain[-1:]}
         ignored += [key for key in asked if told[key] != around[key]]
-    warn_of_class(tokenizer, told, where.parent)
     if ignored:
         names = ", ".join(map(repr, ignored[:SHOWN]))
         warn(f"{where}: {names} {'says' if len(ignored) == 1 else 'say'} what tokenizer.json does not do; ignored")
-
-
-def warn_of_class(tokenizer: SubwordTokenizer, told: Mapping[str, Any], folder: Path) -> None:
-    """A warning where transformers 5 goes by a class's rules and tokenizer.json has others, which count here."""
-    family = str(_beside(folder / "config.json").get("model_type"))
-    name = CUT_BY_FAMILY.get(family, str(told.get("tokenizer_class")).removesuffix("Fast"))
-    if not tokenizer.is_byte_level or name not in CUT_BY_CLASS:
-        return
-    theirs = cut_to_bytes(pattern(CUT_BY_CLASS[name]))
-    if [tokenizer.cut(text) for text in CUT] != [theirs.pre_tokenize_str(text) for text in CUT]:
-        warn(f"{folder}: text is cut as tokenizer.json says; transformers 5 cuts it as its {name} does")
 
 
 def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
@@ -255,10 +247,12 @@ def from_json(data: bytes, file: Path) -> SubwordTokenizer | CharTokenizer:
         if not isinstance(fields.get("alphabet"), str):
             raise UserError(f"{file} has no alphabet; it is no tokenizer of a run")
         return CharTokenizer(fields["alphabet"], fields.get("bytes") is True)
-    guarded = not is_known(fields)
-    with refused(f"{file} is no tokenizer.json that can be read", "it is broken or too new"):
-        backend = _built(fields, data, file, guarded)
     told = settings(file.parent) if file.name == NAMES[0] else {}
+    with refused(f"{file} is no tokenizer.json that can be read", "it is broken or too new"):
+        listed = _beside(file.with_name(CONFIG)).get("added_tokens_decoder") if told else None
+        read = as_class(str(told.get("tokenizer_class")), fields, told, listed, str(file))
+        guarded = not is_known(read)
+        backend = _built(read, data if read is fields else json.dumps(read).encode(), file, guarded)
     found = _finished(backend, told, file.with_name(CONFIG), guarded)
     if not 0 < found.vocab_size <= MOST_IDS:
         raise UserError(f"{file} has ids up to {found.vocab_size - 1}; 0 to {MOST_IDS - 1} are possible")
@@ -277,6 +271,9 @@ def _built(fields: Mapping[str, Any], data: bytes, file: Path, guarded: bool) ->
     backend = tokenizers.Tokenizer.from_str(parts)
     backend.no_truncation()  # a property of one use of it, and a file must not set how much memory that takes
     backend.no_padding()
+    if isinstance(model, dict) and model.get("dropout"):
+        warn(f"{file}: its dropout of {model['dropout']} is for learning, and draws other tokens each time; left out")
+        model = {**model, "dropout": None}
     if isinstance(model, dict) and by_hand:
         said = {name: model[name] for name in BPE_SAYS if model.get(name) is not None}
         merges = [_pair(merge) for merge in model["merges"]]
@@ -320,15 +317,15 @@ def from_pair(folder: Path) -> SubwordTokenizer:
     """GPT-2's own files, as the classes for it and for Qwen 2 read them: a vocabulary, and its merges one a line."""
     vocabulary, merges = (folder / name for name in PAIR)
     told = settings(folder)
-    qwen = str(told.get("tokenizer_class")).removesuffix("Fast") == "Qwen2Tokenizer"
-    told = CLASS_TOKENS["Qwen2Tokenizer" if qwen else "GPT2Tokenizer"] | told
+    name = "Qwen2Tokenizer" if told["tokenizer_class"] == "Qwen2Tokenizer" else "GPT2Tokenizer"
+    told = DEFAULT_TOKENS[name] | told
     lines = [line for line in readable(_read(merges)).split("\n") if line and not line.startswith("#version")]
     with refused(f"{vocabulary} and {merges.name} are no vocabulary with its merges", "get both"):
         pairs = [(left, right) for left, right in (line.rstrip("\r").split(" ") for line in lines)]
-        backend = tokenizers.Tokenizer(models.BPE(vocab=_object(_read(vocabulary), vocabulary), merges=pairs))
-    backend.normalizer = normalizers.NFC() if qwen else None
-    backend.pre_tokenizer = cut_to_bytes(pattern("qwen2" if qwen else "gpt2"))
-    backend.decoder = decoders.ByteLevel()
+        ids = _object(_read(vocabulary), vocabulary)
+        fields = CLASSES[name](ids, told)
+        model = {**fields["model"], "vocab": ids, "merges": pairs}
+        backend = _built({**fields, "model": model}, b"", vocabulary, guarded=False)
     return _finished(backend, told, folder / CONFIG)
 
 

@@ -142,16 +142,16 @@ class SubwordTokenizer:
         `special`: text that is spelled like a special token becomes that token, as in a rendered chat.
         `add_special_tokens`: with those that this tokenizer puts around every text, such as a beginning of text.
         """
-        return self._encode([text], special, add_special_tokens)[0].ids
+        return self.encode_many([text], special, add_special_tokens)[0]
 
     def encode_many(
         self, texts: Sequence[str | bytes], special: bool = False, add_special_tokens: bool = False
     ) -> list[list[int]]:
         """The same for many texts, on all cores."""
-        return [encoding.ids for encoding in self._encode(texts, special, add_special_tokens)]
+        return [encoding.ids for encoding in self._encode(texts, special, add_special_tokens, whole=False)]
 
     def pieces(self, text: str | bytes, special: bool = False, add_special_tokens: bool = False) -> list[TokenSpan]:
-        encoding = self._encode([text], special, add_special_tokens)[0]
+        encoding = self._encode([text], special, add_special_tokens, whole=True)[0]
         rows = zip(encoding.ids, encoding.tokens, encoding.offsets, strict=True)
         return [TokenSpan(i, token, start, end) for i, token, (start, end) in rows]
 
@@ -161,13 +161,13 @@ class SubwordTokenizer:
             return self._guard.spelled(text) if self.guarded else without_added(self.backend, readable(text))
 
     def _encode(
-        self, texts: Sequence[str | bytes], special: bool, add_special_tokens: bool
+        self, texts: Sequence[str | bytes], special: bool, add_special_tokens: bool, whole: bool
     ) -> list[tokenizers.Encoding] | list[Encoded]:
         read = [readable(text) for text in texts]
         found: list[tokenizers.Encoding] | list[Encoded]
         with self._lock:  # the choice is a state of the library's object, and a process answers one at a time
             if self.guarded:
-                found = self._guard.encode(read, special, add_special_tokens)
+                found = self._guard.encode(read, special, add_special_tokens, whole)
             else:
                 self.backend.encode_special_tokens = not special
                 with refused("the tokenizer cannot read this text", "another tokenizer may"):
