@@ -96,6 +96,41 @@ def test_a_chat_is_that_of_its_messages(model: clearhead.Model) -> None:
         model.generate("w1", temprature=1.0)
 
 
+def test_a_decoder_of_ones_own_is_a_model(tmp_path: Path) -> None:
+    """While it learns as well: what it said before is not taken for what it says now."""
+    text = "abcd" * 60
+    tokenizer = clearhead.Tokenizer.train([text], vocab_size=32, kind="char")
+    sizes = {"d_model": 16, "n_layers": 1, "n_heads": 2, "n_kv_heads": 2, "d_ff": 32}
+    decoder = clearhead.Decoder(clearhead.DecoderConfig(vocab=tokenizer.vocab_size, **sizes))  # type: ignore[arg-type]
+    mine = clearhead.Model(decoder, tokenizer)
+    before = mine.generate("abc", max_tokens=6)
+    clearhead.train(decoder, tokenizer.encode(text), steps=40, batch_size=8, seq_len=24, lr=0.02, callbacks=[])
+    assert before != "dabcda" == mine.generate("abc", max_tokens=6)
+    again = clearhead.load(mine.save(tmp_path / "mine"))
+    assert again.generate("abc", max_tokens=6) == "dabcda"
+    assert torch.equal(again.logits("abca"), mine.logits("abca"))
+    with pytest.raises(clearhead.UserError, match=r"give its tokenizer too: Model\(decoder, tokenizer\)"):
+        clearhead.Model(decoder)
+
+
+@pytest.mark.parametrize(
+    ("ids", "settings", "told"),
+    [
+        ([1, 2, 99] * 40, {}, r"token ids from 1 to 99 are not all among the 16 of the model"),
+        ([1, 2, -1] * 40, {}, r"token ids from -1 to 2"),
+        ([1, 2, 3] * 40, {"step": 2}, r"step is not a setting; did you mean 'steps'"),
+        ([1, 2, 3] * 40, {"rows": 2}, r"rows is called batch_size now"),
+        ([1.0, 2.0] * 40, {}, "float64 is no array of token ids"),
+    ],
+)
+def test_a_training_that_cannot_be_meant(ids: list, settings: dict, told: str) -> None:
+    decoder = clearhead.Decoder(
+        clearhead.DecoderConfig(vocab=16, d_model=8, n_layers=1, n_heads=1, n_kv_heads=1, d_ff=8)
+    )
+    with pytest.raises(clearhead.UserError, match=told):
+        clearhead.train(decoder, ids, **{"seq_len": 8, "callbacks": [], **settings})
+
+
 def test_a_saved_model_is_the_same_one(model: clearhead.Model, tmp_path: Path) -> None:
     again = clearhead.load(model.save(tmp_path / "copy"))
     assert torch.equal(again.logits("w1 w2 w3"), model.logits("w1 w2 w3"))

@@ -5,7 +5,7 @@ Each of these is a few lines over the layers below, whose parts can be used as w
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from clearhead.checkpoints import own
 from clearhead.checkpoints.export import write_folder, write_model
 from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.engine import Engine, backend_for
@@ -38,6 +40,7 @@ from clearhead.training import loop
 from clearhead.training.jsonl_log import Callback
 from clearhead.training.progress import TrainingProgress
 
+IN_MEMORY = Path("in memory")
 TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
@@ -51,11 +54,17 @@ def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = Non
     return Model(load_model(str(name), choose_device(device), dtype))
 
 
-@dataclass(frozen=True)
 class Model:
     """A decoder with its tokenizer and, if it was taught to chat, its template."""
 
-    loaded: LoadedModel
+    def __init__(self, model: LoadedModel | Decoder, tokenizer: AnyTokenizer | None = None) -> None:
+        """What was loaded, or a decoder of one's own and its tokenizer. Such a decoder may be trained on meanwhile."""
+        self._changes = isinstance(model, Decoder)
+        if isinstance(model, Decoder):
+            if tokenizer is None:
+                raise UserError("a decoder reads ids, not text; give its tokenizer too: Model(decoder, tokenizer)")
+            model = LoadedModel("the model", IN_MEMORY, model, tokenizer)
+        self.loaded = model
 
     @property
     def decoder(self) -> Decoder:
@@ -115,7 +124,7 @@ class Model:
     def logits(self, text: TextOrIds) -> Float[Tensor, "T V"]:
         """Of the token after each token of a text."""
         ids = self.ids(text)
-        model = self.loaded.model
+        model = self.loaded.model.eval()
         return model.logits(model(torch.tensor([ids], device=self._device)))[0]
 
     def logprobs(self, text: TextOrIds) -> Float[Tensor, "T"]:
@@ -129,15 +138,26 @@ class Model:
         return attention_weights(self.decoder, self.ids(text))
 
     def save(self, folder: str | Path) -> Path:
-        """In the form it was found in; a model of a GGUF file as a folder that Hugging Face reads."""
+        """In the form it was found in; a model of a GGUF file as a folder that Hugging Face reads.
+
+        A decoder of one's own becomes a folder for `load`; `clearhead convert` makes others of it.
+        """
         folder = Path(folder)
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty; name a new folder")
+        if self.loaded.path == IN_MEMORY:
+            own.save(folder, self.decoder, self.tokenizer)
+            return folder
         (write_folder if self.loaded.path.is_file() else write_model)(self.loaded, folder)
         return folder
 
-    @cached_property
+    @property
     def _engine(self) -> Engine:
+        """One that remembers the last text, but a new one where the weights may have changed."""
+        return self.engine() if self._changes else self._kept
+
+    @cached_property
+    def _kept(self) -> Engine:
         return self.engine()
 
     @property
@@ -184,18 +204,19 @@ def train(model: Any, data: Any, *, callbacks: Sequence[Callback] | None = None,
     checkpoint, held_out = settings.pop("checkpoint", None), settings.pop("held_out", ())
     prefetch = settings.pop("prefetch", loop.PREFETCH)
     steps = settings.get("steps", loop.TrainConfig.steps)
-    config = loop.TrainConfig(**{"warmup": min(loop.TrainConfig.warmup, steps // 10), **settings, "seed": seed})
+    usual = {"warmup": min(loop.TrainConfig.warmup, steps // 10), "seed": seed}
+    config = build(loop.TrainConfig, {**usual, **settings})
     bar = TrainingProgress() if callbacks is None else nullcontext()
     with bar as shown:
         loop.train(
-            config, model, _batches(data, config), checkpoint=None if checkpoint is None else Path(checkpoint),
+            config, model, _batches(data, config, model), checkpoint=None if checkpoint is None else Path(checkpoint),
             callbacks=[shown] if shown is not None else list(callbacks or ()),
             held_out=[_batch(batch) for batch in held_out], prefetch=prefetch,
         )  # fmt: skip
     return model
 
 
-def _batches(data: Any, config: loop.TrainConfig) -> Callable[[int], Batch]:
+def _batches(data: Any, config: loop.TrainConfig, model: Any) -> Callable[[int], Batch]:
     if callable(data):
         return lambda i: _batch(data(i))
     if isinstance(data, Iterator):
@@ -205,6 +226,11 @@ def _batches(data: Any, config: loop.TrainConfig) -> Callable[[int], Batch]:
         raise UserError(f"data of shape {ids.shape} and type {ids.dtype} is no array of token ids; give one dimension")
     if len(ids) <= config.seq_len:
         raise UserError(f"{len(ids)} tokens are too few for rows of {config.seq_len} + 1; lower seq_len, or give more")
+    if isinstance(model, Decoder) and not 0 <= ids.min() <= ids.max() < model.config.vocab:
+        raise UserError(
+            f"token ids from {ids.min()} to {ids.max()} are not all among the {model.config.vocab} of the model; make "
+            "it with vocab = tokenizer.vocab_size"
+        )
 
     def drawn(i: int) -> Batch:
         rng = np.random.default_rng([config.seed % (1 << 63), i])

@@ -81,17 +81,25 @@ def test_the_other_kinds_of_methods(tiny_run: Path, tmp_path: Path, method: str)
     assert run.aligned.is_file() and not (run.path / "align.round.safetensors").exists()
 
 
+UPDATES = {"method": "ppo", "rounds": 3, "epochs": 2, "target_kl": 0.5}  # two steps a round: 3 is in the middle
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """What the stage leaves where nothing interrupts it."""
+    run = aligned_run(tiny_run, tmp_path_factory.mktemp("align") / "whole", **UPDATES)
+    align_stage(context_of(run, []))
+    return run
+
+
 @pytest.mark.parametrize(
     ("step", "stop", "error"),
     [(3, kill, Killed), (5, kill, Killed), (3, lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt)],
 )
 def test_it_goes_on_to_the_same_bits(
-    tiny_run: Path, tmp_path: Path, step: int, stop: Callable[[], None], error: type[BaseException]
+    tiny_run: Path, whole: RunDir, tmp_path: Path, step: int, stop: Callable[[], None], error: type[BaseException]
 ) -> None:
-    settings = {"method": "ppo", "rounds": 3, "epochs": 2, "target_kl": 0.5}  # two steps a round: 3 is in the middle
-    whole = aligned_run(tiny_run, tmp_path / "whole", **settings)
-    align_stage(context_of(whole, []))
-    run = aligned_run(tiny_run, tmp_path / "run", **settings)
+    run = aligned_run(tiny_run, tmp_path / "run", **UPDATES)
     with pytest.raises(error):
         align_stage(context_of(run, [], at_step(step, stop)))
     assert not run.aligned.exists()

@@ -28,9 +28,16 @@ def searching_run(tiny_run: Path, folder: Path, **sections: Any) -> RunDir:
     return begin_from(RunDir(tiny_run), "in-context", folder, parse(settings), {})
 
 
-def test_the_run_learns_to_search_and_the_strategy_asks_it(tiny_run: Path, tmp_path: Path) -> None:
-    run = searching_run(tiny_run, tmp_path / "run", in_context_align=BY_REWARD)
+@pytest.fixture(scope="module")
+def whole(tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> RunDir:
+    """What the stage leaves where nothing interrupts it."""
+    run = searching_run(tiny_run, tmp_path_factory.mktemp("in-context") / "whole", in_context_align=BY_REWARD)
     in_context_stage(context_of(run, []))
+    return run
+
+
+def test_the_run_learns_to_search_and_the_strategy_asks_it(whole: RunDir) -> None:
+    run = whole
     assert not (run.path / "in_context.taught.safetensors").exists(), "only what the run goes on with is left"
     searcher, policy = own.load_file(run.searcher), own.load_file(run.policy)
     assert searcher.config.max_positions == 192 > policy.config.max_positions
@@ -47,10 +54,10 @@ def test_the_run_learns_to_search_and_the_strategy_asks_it(tiny_run: Path, tmp_p
     known_to(context, ["in-context"])
     problems = task.problems("test", 4, 0)
     (traces, _), before = run_strategies(["in-context"], context, problems, 100, 0), models.engine.usage().generated
-    marks = [trace.marks[-1] for trace in traces["in-context"]]
-    assert len(marks) == 4 and all(0 < mark.generated <= 192 for mark in marks)
+    points = [trace.points[-1] for trace in traces["in-context"]]
+    assert len(points) == 4 and all(0 < point.generated <= 192 for point in points)
     assert models.engine.usage().generated == before, "the policy was not asked"
-    cut = [trace for trace in traces["in-context"] if trace.marks[-1].steps is None]
+    cut = [trace for trace in traces["in-context"] if trace.points[-1].steps is None]
     assert all(trace.limits == ("in_context.tokens",) for trace in cut)
 
 
@@ -67,10 +74,9 @@ def test_without_steps_there_is_none_and_the_strategy_says_so(tiny_run: Path, tm
 
 
 @pytest.mark.parametrize("step", [3, 6])
-def test_it_goes_on_to_the_same_bits(tiny_run: Path, tmp_path: Path, step: int) -> None:
+def test_it_goes_on_to_the_same_bits(tiny_run: Path, whole: RunDir, tmp_path: Path, step: int) -> None:
     """Step 3 is in the middle of learning from traces, step 6 in the middle of learning by reward."""
-    whole, run = (searching_run(tiny_run, tmp_path / name, in_context_align=BY_REWARD) for name in ("whole", "run"))
-    in_context_stage(context_of(whole, []))
+    run = searching_run(tiny_run, tmp_path / "run", in_context_align=BY_REWARD)
     steps = iter(range(1, 100))
 
     def watch(event: Any) -> None:

@@ -99,7 +99,13 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
     (tmp_path / "held.txt").write_text("abc\nfed\n")
     changes = ["--set", "pretrain.steps=150", "--seed", 5, "--holdout", "letters=held.txt"]
-    changes += ["--set", "evaluation.problems=2"]
+    for small in (
+        "evaluation.problems=2",
+        "evaluation.strategies=['greedy']",
+        "rollouts.problems=4",
+        "report.trees=[]",
+    ):
+        changes += ["--set", small]  # what is asked of this run is over before
     process = start("run", recipe, "--out", "mine", *changes, cwd=tmp_path)
     while not (tmp_path / "mine" / "pretrain.jsonl").is_file() and process.poll() is None:
         time.sleep(0.05)

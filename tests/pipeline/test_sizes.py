@@ -193,7 +193,7 @@ def test_search_with_the_settings_of_the_data_reaches_the_end(problem: str, stra
         ((attempt,), _) = searched(
             strategy, StrategyContext(model, ScriptedRewardModel({}), config, task.answer), [problem], 9999, 0
         )
-        steps = attempt.marks[-1].steps
+        steps = attempt.points[-1].steps
         return None if steps is None else list(steps), attempt.cut
 
     assert answer(found.search) == (SOLUTIONS[problem], 0)

@@ -288,7 +288,7 @@ def test_a_file_that_is_no_check(tmp_path, text, message):
 def test_a_check_that_fails_is_told_and_the_answer_wrong(tmp_path, capfd, body, message):
     check = script(tmp_path, f"def check(problem, answer):\n    {body}\n")
     with pytest.raises(UserError, match=message):
-        check.judge("a", "b", "c")
+        check.is_right("a", "b", "c")
     assert check("a", "b", "c") is False
     assert sum(check.troubles.values()) == 1
     told = capfd.readouterr().err

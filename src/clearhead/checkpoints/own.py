@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clearhead.config import build, renamed
+from clearhead.config import build, renamed, to_dict
 from clearhead.errors import UserError
 from clearhead.files import write_text
 from clearhead.models.decoder import Decoder, DecoderConfig
@@ -52,6 +52,13 @@ def save_tokenizer(folder: Path, tokenizer: Tokenizer) -> None:
         ends = {"eos_token": tokenizer.backend.id_to_token(tokenizer.end_id)}
         write_text(folder / text.CONFIG, json.dumps(ends))
     write_text(folder / TOKENIZER, tokenizer.to_json())
+
+
+def save(folder: Path, decoder: Decoder, tokenizer: Tokenizer) -> None:
+    """A decoder and its tokenizer as a run leaves them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_tokenizer(folder, tokenizer)
+    checkpoint.save(folder / FILES["decoder"], dict(decoder.state_dict()), {"model": to_dict(decoder.config)})
 
 
 def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:

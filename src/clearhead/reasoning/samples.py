@@ -131,10 +131,14 @@ def _score_paths(scorer: Scorer, drawn: Sequence[_Samples], fresh: dict[int, lis
 
 
 def _choose(strategy: Strategy, context: StrategyContext, problem: str, got: _Samples) -> Trace:
-    """The rule's choice after each round. A solution that is unfinished, or arrives at no answer, is never chosen."""
+    """The rule's choice after each round that cost something: a model that is sure of itself has many that did not.
+
+    A solution that is unfinished, or arrives at no answer, is never chosen.
+    """
     answers = [context.answer(problem, solution.steps) if solution.done else None for solution in got.solutions]
+    at_cost = {(generated, reward): (count, seconds) for count, generated, reward, seconds in got.rounds}
     points = []
-    for count, generated, reward, seconds in got.rounds:
+    for (generated, reward), (count, seconds) in at_cost.items():
         chosen = pick(strategy.name, answers[:count], got.values[:count], got.solutions[:count], context.sharpness)
         steps = None if chosen is None else got.solutions[chosen].steps
         points.append(CostPoint(generated, reward if strategy.needs_reward_model else 0, seconds, steps))
