@@ -87,6 +87,7 @@ def test_over_http_on_this_machine_alone(folder: Path, address: str) -> None:
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(body, timeout=60)
         assert error.value.code in (403, 421)
+        error.value.close()
 
 
 def test_what_cannot_be_served_is_told() -> None:

@@ -84,7 +84,7 @@ def objections(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
 
 @lru_cache(maxsize=256)
 def _checker(text: str) -> Any:
-    """Of a schema as JSON. No reference of a schema is fetched, and no expression in it is run: one of others' may take for ever."""
+    """Of a schema as JSON: no reference in it is fetched, and no expression is run, since one may take for ever."""
     schema = json.loads(text)
     kind = _library(PACKAGE).validators.validator_for(schema, _library(PACKAGE).Draft202012Validator)
     kind.check_schema(schema)
