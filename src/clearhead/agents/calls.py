@@ -75,27 +75,20 @@ def as_text(value: Any, most: int) -> str:
 
 def objections(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> str:
     """What is wrong with the arguments of a call, in a few words; "" where they are as the schema has them."""
-    return _told(_checker(schema), arguments)
-
-
-def _told(checker: Any, arguments: Mapping[str, Any]) -> str:
-    error = _library(PACKAGE).exceptions.best_match(checker.iter_errors(arguments))
+    error = _library(PACKAGE).exceptions.best_match(_checker(json.dumps(schema)).iter_errors(arguments))
     if error is None:
         return ""
     at = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
     return f"{at.removeprefix('.')}: {error.message:.{SAID}}" if at else f"{error.message:.{SAID}}"
 
 
-def _checker(schema: Mapping[str, Any]) -> Any:
-    """No reference of a schema is fetched, and no expression in it is run: one of others' may take for ever."""
+@lru_cache(maxsize=256)
+def _checker(text: str) -> Any:
+    """Of a schema as JSON: no reference in it is fetched, and no expression is run, since one may take for ever."""
+    schema = json.loads(text)
     kind = _library(PACKAGE).validators.validator_for(schema, _library(PACKAGE).Draft202012Validator)
     kind.check_schema(schema)
     return kind(without_patterns(schema), registry=_library(REFERENCES).Registry())
-
-
-@lru_cache(maxsize=256)
-def _checker_of(tool: Tool) -> Any:
-    return _checker(tool.schema)
 
 
 def without_patterns(schema: Any) -> Any:
@@ -123,7 +116,7 @@ def _objection(tools: Mapping[str, Tool], action: Action) -> str:
     if sum(thread.name == f"tool {tool.name}" for thread in threading.enumerate()) > HANGING:
         return f"{tool.name} is called no more: {HANGING} of its calls still hang"
     try:
-        said = _told(_checker_of(tool), action.arguments)
+        said = objections(tool.schema, action.arguments)
     except Exception as error:  # the schema is another's
         said = f"its schema cannot be used ({type(error).__name__})"
     return f"wrong arguments for {tool.name}: {said}" if said else ""

@@ -27,7 +27,7 @@ from clearhead.errors import UserError, warn
 from clearhead.terminal import one_line, spelled
 
 PACKAGE, STDIO, VALIDATORS = "mcp", "mcp.client.stdio", "jsonschema.validators"
-START_SECONDS = 30.0
+START_SECONDS = 60.0  # one that is fetched first takes its time
 GRACE = 8.0  # seconds that a server has to end, which the protocol tells it first
 PAGES = 50  # of the list of tools
 MOST_TOOLS = 200
@@ -49,6 +49,7 @@ class Connection:
 
     def __init__(self, where: str) -> None:
         self.where = where
+        _library()  # importing it is no part of a server's time
         ready: Future[_Link] = Future()
         thread = threading.Thread(target=_run, args=(where, ready), name="mcp", daemon=True)
         thread.start()

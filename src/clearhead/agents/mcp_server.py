@@ -81,6 +81,7 @@ def _listening(port: int) -> socket.socket:
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((HOST, port))
+        listening.listen()  # who comes before the server is ready waits
         return listening
     except (OSError, OverflowError) as error:
         listening.close()

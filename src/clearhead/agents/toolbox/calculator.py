@@ -21,6 +21,7 @@ LARGEST = f"{int(BITS * math.log10(2)):,} digits"
 DIGITS = 50  # of what is no fraction
 SHOWN = 16  # digits of a number that is shown rounded
 DECIMALS = 60  # more of them are not shown
+FRACTION = 80  # characters of a fraction that is shown as one
 NEAR = Fraction(1, 10**30)  # numbers that are not exact and closer than that are equal
 SPELLINGS = {"×": "*", "·": "*", "÷": "/", "−": "-", "^": "**", "≤": "<=", "≥": ">=", "≠": "!=", "√": "sqrt"}
 NUMBER = re.compile(r"(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e([+-]?\d{1,9}))?", re.IGNORECASE)
@@ -147,7 +148,7 @@ class _Formula:
             return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
         with decimal.localcontext(prec=SHOWN, Emax=10**6, Emin=-(10**6)):
             near = f"about {_decimal(value).normalize() if value else 0}"
-        return f"{value} ({near})" if self.exact and len(str(value)) <= LENGTH else near
+        return f"{value} ({near})" if self.exact and len(str(value)) <= FRACTION else near
 
 
 def _number(literal: str) -> Fraction:

@@ -54,9 +54,10 @@ def read(folder: Path, path: str, line: int = 1) -> str:
     parts = _parts(path)
     with _told(path), _folder(folder, parts[:-1]) as at:
         fd = os.open(parts[-1] if parts else ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a folder, or what would be waited for
+            os.close(fd)
+            raise ToolError(f"{path:.200} is no file; list_files lists a folder")
         with open(fd, "rb") as file:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ToolError(f"{path:.200} is no file; list_files lists a folder")
             data = file.read(MOST_BYTES + 1)
     if len(data) > MOST_BYTES:
         raise ToolError(f"{path:.200} holds more than {MOST_BYTES:,} bytes; such a file is not read")
