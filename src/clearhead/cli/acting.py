@@ -132,7 +132,8 @@ def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Read
     """An endpoint, whose tokens are only estimated."""
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
     remote = importlib.import_module("clearhead.generation.remote")
-    model: LanguageModel = remote.RemoteModel(header["model"])
+    address, _, name = header["model"].partition("#")
+    model: LanguageModel = remote.RemoteModel(address, name or None)
 
     def count(text: str) -> int:
         return -(-len(text.encode()) // BYTES_OF_TOKEN)
