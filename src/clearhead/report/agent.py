@@ -157,10 +157,9 @@ def blocks(steps: Sequence[Step]) -> list[list[Step]]:
     """Thought, calls and what they gave belong together; every other step stands alone."""
     found: list[list[Step]] = []
     for step in steps:
-        goes_on = isinstance(step, Observation) or (
-            isinstance(step, Action) and isinstance(found[-1][-1], Thought | Action)
-        )
-        if goes_on and found:
+        before = found[-1][-1] if found else None
+        called = isinstance(step, Action) and isinstance(before, Thought | Action)
+        if before is not None and (called or isinstance(step, Observation)):
             found[-1].append(step)
         else:
             found.append([step])
