@@ -1,6 +1,7 @@
 """An agent made of what the command line says: its model, tools, memory and planner; and what a person sees of it."""
 
 import importlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,11 +61,14 @@ class Shown:
 
     def approve(self, action: Action, tool: Tool) -> bool:
         """Ask at the terminal; where there is none nothing is allowed."""
-        if not self.console.is_terminal:
+        if not (self.console.is_terminal and sys.stdin.isatty()):
             return False
         self.waiting(False)
         self.console.print(Text(f"{tool.name} changes something: {action.arguments}"), soft_wrap=True)
-        said = self.console.input("Allow it? y/N ")
+        try:
+            said = self.console.input("Allow it? y/N ")
+        except EOFError:
+            said = ""
         self.waiting(True)
         return said.strip().lower() in ("y", "yes")
 
@@ -144,7 +148,8 @@ def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Read
     """An endpoint, whose tokens are only estimated."""
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
     remote = importlib.import_module("clearhead.generation.remote")
-    model: LanguageModel = remote.RemoteModel(header["model"])
+    address, _, name = header["model"].partition("#")
+    model: LanguageModel = remote.RemoteModel(address, name or None)
 
     def count(text: str) -> int:
         return -(-len(text.encode()) // BYTES_OF_TOKEN)

@@ -64,8 +64,9 @@ def command(
     """Let MODEL do TASK with tools: it thinks, calls, reads what came back, and answers. `-` reads TASK from a pipe.
 
     MODEL is a run, a folder with a checkpoint, a GGUF file, a hub id, smollm2, or the address of an OpenAI-compatible
-    endpoint. Whatever the model, a call has the arguments that its tool asks for. A call that changes something is
-    asked about first. Every step is in the transcript before the next begins, so nothing is lost to Ctrl-C.
+    endpoint, with #NAME behind it where that serves several models. Whatever the model, a call has the arguments that
+    its tool asks for. A call that changes something is asked about first. Every step is in the transcript before the
+    next begins, so nothing is lost to Ctrl-C.
     """
     from clearhead.agents import transcript
     from clearhead.cli.acting import Acting

@@ -22,7 +22,7 @@ JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separat
 PACKAGE = "llguidance"
 LONGEST_ENDING = 512  # tokens; no shorter ending is looked for
 AHEAD = 4  # times the shortest text: how many tokens before its last a text is watched
-CLOSERS = ('"', "}", "]", ")", "/", "\n", ".", "0", "a")  # what is tried first to bring a text to its end
+CLOSERS = ("\n", '"', "}", "]", ")", "/", ".", "0", "n", "a")  # what is tried first to bring a text to its end
 
 
 class Grammar:

@@ -31,9 +31,9 @@ def render(transcript: Transcript) -> str:
     told = headline(transcript)
     sections = (
         plan_section(plans(entries)),
+        size_section(entries),
         steps_section(entries),
         calls_section(entries),
-        size_section(entries),
         settings_section(transcript),
     )
     return document("An agent at work", told, opening(transcript, told), *(part for part in sections if part))
@@ -49,8 +49,7 @@ def opening(transcript: Transcript, told: str) -> Html:
     task = next((e.step.text for e in transcript.entries if isinstance(e.step, Task)), "")
     failed = f", {count(spent.failed_calls)} without a result" if spent.failed_calls else ""
     cards = [
-        (count(spent.turns), "decisions"),
-        (count(spent.calls), f"calls of tools{failed}"),
+        (count(spent.calls), f"calls of tools{failed}, in {plural(spent.turns, 'decision')}"),
         (count(spent.prompt_tokens), f"tokens of prompts, {count(spent.computed_tokens)} tokens computed"),
         (count(spent.generated_tokens), "tokens written"),
         (duration(spent.model_seconds), f"of the model, {duration(spent.tool_seconds)} of tools"),
@@ -127,7 +126,9 @@ def plan_graph(parts: Sequence[PartDone], name: str) -> Html:
         for need in part.part.needs
     ]
     boxes = [_box(i, part, *at[i], width, box) for i, part in enumerate(parts, start=1)]
-    return drawing(len(columns) * (width + GAP) - GAP + 2, height + 2, name, [lines, boxes])
+    whole = len(columns) * (width + GAP) - GAP + 2
+    drawn = tag("div", drawing(whole, height + 2, name, [lines, boxes]), style=f"min-width:{whole:.0f}px")
+    return tag("div", drawn, cls="scroll", role="region", aria_label=name, tabindex="0")  # its words stay readable
 
 
 def _box(number: int, part: PartDone, x: float, y: float, width: float, height: float) -> Html:
@@ -147,28 +148,42 @@ def _box(number: int, part: PartDone, x: float, y: float, width: float, height: 
 
 
 def steps_section(entries: Sequence[Entry]) -> Html:
-    """Every step in order; the steps of a part are folded behind its call."""
-    main = [entry for entry in entries if not entry.agent]
-    rows = [_step(entry.step, entries) for entry in main]
-    return section("steps", "Step by step", tag("div", *rows, cls="episode"))
+    """Every step in order, a turn in one block; the steps of a part are folded behind its call."""
+    main = [entry.step for entry in entries if not entry.agent]
+    return section("steps", "Step by step", *(_turn(block, entries) for block in blocks(main)))
 
 
-def _step(step: Step, entries: Sequence[Entry]) -> Html:
+def blocks(steps: Sequence[Step]) -> list[list[Step]]:
+    """Thought, calls and what they gave belong together; every other step stands alone."""
+    found: list[list[Step]] = []
+    for step in steps:
+        before = found[-1][-1] if found else None
+        called = isinstance(step, Action) and isinstance(before, Thought | Action)
+        if before is not None and (called or isinstance(step, Observation)):
+            found[-1].append(step)
+        else:
+            found.append([step])
+    return found
+
+
+def _turn(steps: Sequence[Step], entries: Sequence[Entry]) -> Html:
+    return tag("article", *(_step(step, entries) for step in steps), cls="example")
+
+
+def _step(step: Step, entries: Sequence[Entry]) -> list[Child]:
     name, text = said(step)
     inner: Child = None
     if isinstance(step, Action):
         own = [entry.step for entry in entries if entry.agent == str(step.id)]
-        inner = fold(plural(len(own), "step"), *(_step(each, ()) for each in own)) if own else None
+        inner = fold(plural(len(own), "step"), *(_turn(block, ()) for block in blocks(own))) if own else None
     failed = isinstance(step, Observation) and not step.ok
     whole = fold("All of it", tag("pre", text, cls="said")) if len(text) > SHOWN else None
-    return tag(
-        "article",
+    return [
         tag("h5", name + (" (no result)" if failed else "")),
         tag("pre", shortened(text, SHOWN), cls="said"),
         whole,
         inner,
-        cls="example",
-    )
+    ]
 
 
 def said(step: Step) -> tuple[str, str]:
@@ -213,16 +228,18 @@ def calls_section(entries: Sequence[Entry]) -> Html | None:
 def size_section(entries: Sequence[Entry]) -> Html | None:
     """Prompt sizes by step, and what left the prompt when."""
     main = [turn for turn in turns(entries) if not turn.agent]
-    if not main:
+    if len(main) < 2:
         return None
     x = list(range(1, len(main) + 1))
     series = [
-        Series("in the prompt", x, [turn.prompt for turn in main], color=0, marks=len(main) <= 60),
-        Series("computed", x, [turn.computed for turn in main], color=1, marks=len(main) <= 60),
+        Series("prompt", x, [turn.prompt for turn in main], color=0, marks=len(main) <= 40),
+        Series("computed", x, [turn.computed for turn in main], color=1, marks=len(main) <= 40),
     ]
-    drawn = line_chart(series, Axis("decisions"), Axis("tokens", low=0.0), 620.0, 300.0, "Prompt size by step")
-    if drawn is None:
-        return None
+    axes = Axis("decisions"), Axis("tokens", low=0.0)
+    wide, narrow = (
+        line_chart(series, *axes, *size, "Prompt size by step") for size in ((640.0, 300.0), (350.0, 300.0))
+    )
+    drawn = [tag("div", wide, cls="wide"), tag("div", narrow, cls="narrow")]
     told = (
         "Tokens of the prompt at each decision, and those that the model had to compute: what a prompt shares with the"
         " one before is known already. Where it falls, old steps left and a summary stands in for them."
