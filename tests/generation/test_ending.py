@@ -12,6 +12,7 @@ import schemas
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
+from clearhead.errors import UserError
 from clearhead.generation.constraint import Grammar
 from clearhead.generation.language_model import Constraint, choices, json_schema
 from clearhead.text.subword import SubwordTokenizer
@@ -124,3 +125,11 @@ def test_subword_tokenizers_write_what_is_allowed(made: Callable[[], SubwordToke
             ids, whole = walk(grammar, grammar.shortest + 10, seed)
             assert whole
             check(tokenizer.decode_after(ids))
+
+
+def test_a_tokenizer_that_cannot_spell_it_is_told() -> None:
+    with pytest.raises(UserError, match="tokenizer has no token for what the constraint asks for"):
+        Grammar(json_schema({"type": "object"}), CharTokenizer("abc"))
+    grammar = Grammar(Constraint("regex", "ab[0-9]"), CharTokenizer("abc"))
+    with pytest.raises(UserError, match="has no token for what"):
+        walk(grammar, 9, 0)

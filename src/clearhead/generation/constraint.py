@@ -47,20 +47,30 @@ class Grammar:
             raise UserError(f"the {named} cannot be used: {error}") from None
         if told := self.start.get_error():
             raise UserError(f"the {named} cannot be used: {' '.join(told.split()):.300}")
+        self.begin().mask()  # an error where not even the first token can be written
 
     @cached_property
     def shortest(self) -> int | None:
         """Tokens of the shortest text found, its end included; None if none was found in LONGEST_ENDING tokens."""
-        ending = self.ending(self.start, LONGEST_ENDING)
-        return None if ending is None else len(ending)
+        most, best = LONGEST_ENDING, None
+        for order in list(self._orders):
+            found = ending(self.start, self.hints, order, most)
+            if found is not None:
+                best, most = len(found), len(found) - 1
+                self._prefer(order)
+            most = min(most, LONGEST_DETOUR)
+        return best
+
+    def _prefer(self, order: int) -> None:
+        self._orders.remove(order)
+        self._orders.insert(0, order)
 
     def ending(self, state: Any, most: int) -> list[int] | None:
         """At most so many tokens that complete a text from here; None where none were found."""
         for tried, order in enumerate(list(self._orders)):
             found = ending(state, self.hints, order, min(most, LONGEST_DETOUR) if tried else most)
             if found is not None:
-                self._orders.remove(order)
-                self._orders.insert(0, order)
+                self._prefer(order)
                 return found
         return None
 
@@ -137,7 +147,11 @@ def masks(matchers: Sequence[Matcher], vocab: int) -> Bool[np.ndarray, "N V"]:
     for matcher, row in zip(matchers, bits, strict=True):
         matcher.state.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         if told := matcher.state.get_error():
-            raise UserError(f"the constraint is too hard to follow: {' '.join(told.split()):.200}")
+            raise UserError(
+                "the tokenizer has no token for what the constraint asks for next; allow other characters"
+                if told.startswith("NoExtension")
+                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}"
+            )
     may = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")
     found = np.zeros((len(matchers), vocab), bool)
     found[:, :of] = may[:, :of]
@@ -180,4 +194,8 @@ class _Spelled:
         self.tokens: Sequence[bytes] = [b"" if i in never else text for i, text in enumerate(spelled)]
 
     def __call__(self, text: str | bytes) -> list[int]:
-        return self._tokenizer.encode(text if isinstance(text, str) else text.decode())
+        """The ids of a text, or of its beginning where the rest has none."""
+        text = text if isinstance(text, str) else text.decode()
+        of = self._tokenizer
+        end = next((i for i, char in enumerate(text) if not of.byte_fallback and char not in of.alphabet), len(text))
+        return of.encode(text[:end])

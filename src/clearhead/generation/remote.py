@@ -21,7 +21,7 @@ from clearhead.errors import UserError, warn
 from clearhead.generation.endpoint import Endpoint, Refused
 from clearhead.generation.language_model import Constraint, Continuation, SamplingParams, Usage
 from clearhead.generation.nodes import NodeRef, Nodes
-from clearhead.generation.remote_constraint import Form, forms, obeyed
+from clearhead.generation.remote_constraint import Form, forms, held
 from clearhead.generation.usage import UsageCounter
 
 SEEDS = (1 << 31) - 1  # servers take 32 bits
@@ -67,12 +67,17 @@ def at_once(asked: Sequence[Callable[[], T]], workers: int) -> list[T]:
 
 
 class Written(NamedTuple):
-    """One text as a server gives it. `hit`: the stop string that ended it, "" if none did, None if it does not tell."""
+    """One text as a server gives it.
+
+    `hit`: the stop string that ended it, "" if none did, None if the server does not tell. `complete`: its constraint
+    leaves nothing to write, so that it did not end by itself.
+    """
 
     text: str
     logprobs: tuple[tuple[str, float], ...]
     length: bool
     hit: str | None
+    complete: bool = False
 
 
 class RemoteModel:
@@ -188,10 +193,10 @@ class RemoteModel:
                     raise
                 continue
             spent += cost
-            kept = [obeyed(constraint, text.text, whole=not (text.length or text.hit)) for text in texts]
-            if all(text is not None for text in kept):
+            kept = [obeyed(constraint, text) for text in texts]
+            if None not in kept:
                 self._form[constraint.kind] = form
-                return [text._replace(text=told or "") for text, told in zip(texts, kept, strict=True)], spent
+                return [text for text in kept if text is not None], spent
         raise UserError(
             f"the endpoint {self.endpoint.url} does not keep to a {constraint.kind} constraint in any form that is "
             "known (vLLM's, SGLang's, llama.cpp's, OpenAI's); take another server, or a local model"
@@ -271,7 +276,7 @@ class RemoteModel:
         if end >= 0:  # the server gave more than was asked for
             kept = kept[:end]
         stopped = end >= 0 or bool(written.hit)
-        done = not stopped and not written.length
+        done = not (stopped or written.length or written.complete)
         through = kept + (stop or "") if stopped else kept
         tokens = _until(written.logprobs, len(through)) if end >= 0 else written.logprobs
         slot = self._texts.slot(_Text(at.text + through, at.prompt, done))
@@ -385,6 +390,12 @@ def _logprobs(told: Any) -> list[tuple[str, float]]:
         return [(str(token), math.nan if log_p is None else float(log_p)) for token, log_p in pairs]
     except (KeyError, TypeError, ValueError):
         return []
+
+
+def obeyed(constraint: Constraint, written: Written) -> Written | None:
+    """The text as the constraint has it, None if it is none of its."""
+    found = held(constraint, written.text, whole=not (written.length or written.hit))
+    return written._replace(text=found[0], complete=found[1]) if found else None
 
 
 def _spent(data: Mapping[str, Any], texts: Sequence[Written]) -> Spent:

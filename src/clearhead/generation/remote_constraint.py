@@ -42,23 +42,23 @@ def as_choices(constraint: Constraint) -> list[str] | None:
     return texts if "" not in texts and choices(texts) == constraint else None
 
 
-def obeyed(constraint: Constraint, text: str, whole: bool) -> str | None:
-    """The text as the constraint has it, None if it is none; `whole` False: the beginning of one.
+def held(constraint: Constraint, text: str, whole: bool) -> tuple[str, bool] | None:
+    """The text as the constraint has it, and whether nothing can follow; None if it is none of its texts.
 
-    JSON may be spaced in any way; what is returned is spaced as `json.dumps` does.
+    JSON may be spaced in any way; what is returned is spaced as `json.dumps` does. `whole` False: the beginning of one.
     """
-    if constraint.kind == "json-schema" and whole:
+    if constraint.kind == "json-schema":
+        if not whole:
+            return text, False  # spaced in whatever way
         try:
             text = json.dumps(json.loads(text), ensure_ascii=False)
         except (ValueError, RecursionError):
             return None
-    elif constraint.kind == "json-schema":
-        return text  # cut off; spaced in whatever way
-    state = _grammar(constraint).start.deep_copy()
-    ids = BYTES.encode(text)
-    if state.try_consume_tokens(ids) < len(ids) or (whole and not (state.is_accepting() or state.is_stopped())):
+    state, ids = _grammar(constraint).start.deep_copy(), BYTES.encode(text)
+    if state.try_consume_tokens(ids) < len(ids):
         return None
-    return text
+    complete = bool(state.is_stopped())
+    return (text, complete) if complete or state.is_accepting() or not whole else None
 
 
 @lru_cache(maxsize=64)
