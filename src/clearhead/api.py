@@ -3,6 +3,7 @@
 Each of these is a few lines over the layers below, whose parts can be used as well. docs/python.md shows them at work.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -22,7 +23,8 @@ from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.generation.conversation import Conversation
 from clearhead.generation.engine import Engine, backend_for
-from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.language_model import Constraint, SamplingParams
+from clearhead.generation.language_model import choices as one_of
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.generation.text_stream import generate as texts_of
@@ -83,24 +85,26 @@ class Model:
         return prompt_tokens(self.tokenizer, text) if isinstance(text, str) else list(text)
 
     def generate(
-        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: float
+        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: Any
     ) -> str:
         """What the model goes on with. See `SamplingParams` for max_tokens, temperature, top_k, top_p, min_p, ...
 
-        Where nothing is said of temperature, it is the model's own generation config, or greedy.
+        Where nothing is said of temperature, it is the model's own generation config, or greedy. Constrained by one of
+        `json_schema` (a dict, or its JSON), `regex`, `choices` (texts) and `grammar` (Lark), the text is one of those
+        that it allows, complete within max_tokens.
         """
         request = replace(self._request(prompt, seed, stop, sampling), beams=beams)
         return texts_of(self._engine if not beams else self.engine(beams), request)[0].text
 
     def samples(
-        self, prompt: TextOrIds, n: int, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+        self, prompt: TextOrIds, n: int, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: Any
     ) -> list[str]:
         """n texts drawn at once, the first of which `generate` gives for the same seed."""
         request = replace(self._request(prompt, seed, stop, sampling), n=n)
         return [text.text for text in texts_of(self.engine(n), request)]
 
     def stream(
-        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: float
+        self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), **sampling: Any
     ) -> Iterator[str]:
         """The text of `generate` in pieces, while it is written."""
         yield from TextStream(self._engine, self._request(prompt, seed, stop, sampling))
@@ -164,8 +168,10 @@ class Model:
     def _device(self) -> torch.device:
         return self.loaded.model.embed.weight.device
 
-    def _request(self, prompt: TextOrIds, seed: int, stop: str | Sequence[str], given: Mapping[str, float]) -> Request:
-        return Request(self.ids(prompt), self._sampling(given), seed, _stops(stop))
+    def _request(self, prompt: TextOrIds, seed: int, stop: str | Sequence[str], given: Mapping[str, Any]) -> Request:
+        sampling = {name: value for name, value in given.items() if name not in CONSTRAINTS}
+        constraint = _constraint({name: given[name] for name in CONSTRAINTS if given.get(name) is not None})
+        return Request(self.ids(prompt), self._sampling(sampling), seed, _stops(stop), constraint=constraint)
 
     def _sampling(self, given: Mapping[str, Any]) -> SamplingParams:
         usual = {} if "temperature" in given else {"temperature": 0.0, **self.loaded.sampling}
@@ -173,6 +179,25 @@ class Model:
             return SamplingParams(**{**usual, **given})
         except TypeError as error:
             raise UserError(f"{str(error).rpartition(' ')[2]} is no setting of sampling; see SamplingParams") from None
+
+
+CONSTRAINTS = ("json_schema", "regex", "choices", "grammar")
+
+
+def _constraint(given: Mapping[str, Any]) -> Constraint | None:
+    if len(given) > 1:
+        raise UserError(f"{' and '.join(given)} cannot both constrain a text; leave one out")
+    match next(iter(given.items()), None):
+        case None:
+            return None
+        case "json_schema", str() as text:
+            return Constraint("json-schema", text)
+        case "json_schema", schema:
+            return Constraint("json-schema", json.dumps(schema))
+        case "choices", texts:
+            return one_of(texts)
+        case name, text:
+            return Constraint("regex" if name == "regex" else "lark", text)
 
 
 def _stops(stop: str | Sequence[str]) -> tuple[str, ...]:

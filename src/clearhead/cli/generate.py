@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from clearhead.cli.constraint import constraint_of, constraint_options
 from clearhead.cli.examples import examples
 from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, stop_option
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
@@ -19,6 +20,7 @@ from clearhead.terminal import Shown, echo, echo_json, joined, spelled
 if TYPE_CHECKING:
     import torch
 
+    from clearhead.generation.language_model import Constraint, Continuation, SamplingParams
     from clearhead.generation.sampling import Token
     from clearhead.generation.text_stream import Text
     from clearhead.text.protocol import Tokenizer
@@ -34,6 +36,8 @@ SHOWN = 4  # of the likeliest tokens at each place
         ('clearhead generate runs/demo "17 × 24" --n 3 --seed 1', "three samples"),
         ("git diff | clearhead generate DIR - --tokens 40", "a prompt from a pipe"),
         ('clearhead generate DIR "Two and" --probabilities', "what else it could be"),
+        ('clearhead generate smollm2 "Ada, 36: " --json-schema person.json', "JSON that a schema allows"),
+        ('clearhead generate smollm2 "Is it cold?" --choices " yes, no"', "one of two texts"),
     )
 )
 @click.argument("model")
@@ -45,6 +49,7 @@ SHOWN = 4  # of the likeliest tokens at each place
 @click.option("--n", type=click.IntRange(min=1), default=1, show_default=True, help="How many samples.")
 @click.option("--beams", type=click.IntRange(min=1), help="Search for the likeliest texts with so many beams.")
 @click.option("--length-penalty", type=float, help="With --beams: 0 none, larger favors longer texts. Default: 0.6.")
+@constraint_options
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @kv_memory_option
 @dtype_option
@@ -53,33 +58,43 @@ SHOWN = 4  # of the likeliest tokens at each place
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
     length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
-    **given: float | None,
+    **given: Any,
 ) -> None:  # fmt: skip
     """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
-    it is written. The same seed writes the same text.
+    it is written. The same seed writes the same text. MODEL may be the address of an OpenAI-compatible endpoint, such
+    as http://localhost:8000/v1 (#NAME after it: which of its models); its key is CLEARHEAD_API_KEY or OPENAI_API_KEY.
     """
     from clearhead.checkpoints.load import load_model
     from clearhead.generation.engine import Engine, backend_for
+    from clearhead.generation.remote import is_address
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
     from clearhead.kernels.machine import choose_device
     from clearhead.text.begin import prompt_tokens
     from clearhead.text.subword import readable
 
+    constraint = constraint_of(given, prompt)
     sampling = checked(given, tokens)
     if "" in stop:
         raise UserError("--stop '' would end every text at once; leave it out")
     typed = readable(sys.stdin.buffer.read()).removesuffix("\n") if prompt == "-" else prompt or ""
     refuse_together(beams, length_penalty, n)
+    if is_address(model):
+        if beams or probabilities:
+            raise UserError("--beams and --probabilities need a model that runs here; leave them out")
+        if len(stop) > 1:
+            raise UserError("a model behind an address ends at one string; leave --stop out but once")
+        show_remote(model, typed, sampling, n, seed, stop[0] if stop else None, constraint, as_json)
+        return
     loaded = load_model(model, choose_device(device), dtype_named(dtype))
     sampling = of_model(sampling, given, loaded)
     ids = prompt_tokens(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0
     started = time.perf_counter()
     alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
-    request = Request(ids, sampling, seed, stop, n, show, beams or 0, alpha)
+    request = Request(ids, sampling, seed, stop, n, show, beams or 0, alpha, constraint)
     engine = Engine(backend_for(loaded.model, beams or n, kv_memory), loaded.tokenizer)
     if beams is None and n == 1:
         stream = TextStream(engine, request)
@@ -100,6 +115,8 @@ def command(
         settings: dict[str, Any] = {**asdict(sampling), "seed": seed, "n": n, "stop": list(stop)}
         if beams is not None:
             settings = {"beams": beams, "length_penalty": alpha, "max_tokens": tokens, "n": n, "stop": list(stop)}
+        if constraint is not None:
+            settings["constraint"] = asdict(constraint)
         echo_json({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
             "seconds": round(seconds, 3), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
@@ -110,6 +127,33 @@ def command(
             echo(joined((f"--- {i} of {n}\n", printable(text.text))))
         if probabilities:
             show_tokens(text.tokens, loaded.tokenizer)
+
+
+def show_remote(
+    model: str, prompt: str, sampling: "SamplingParams", n: int, seed: int, stop: str | None,
+    constraint: "Constraint | None", as_json: bool,
+) -> None:  # fmt: skip
+    """The texts of a model behind an address, once they are all there."""
+    from clearhead.generation.remote import RemoteModel
+
+    remote, started = RemoteModel.at(model), time.perf_counter()
+    with patience(f"waiting for {model}"):
+        (texts,) = remote.extend(remote.open([prompt]), n, sampling, [seed], stop, constraint)
+    if as_json:
+        settings = {**asdict(sampling), "seed": seed, "n": n, "stop": [stop] if stop else []}
+        if constraint is not None:
+            settings["constraint"] = asdict(constraint)
+        rows = [{"text": text.text, "ended": ended(text), "tokens": text.tokens} for text in texts]
+        seconds = round(time.perf_counter() - started, 3)
+        echo_json({"model": model, "prompt": prompt, "settings": settings, "seconds": seconds, "texts": rows})
+        return
+    for i, text in enumerate(texts, start=1):
+        echo(joined((f"--- {i} of {n}\n", printable(text.text))) if n > 1 else printable(text.text))
+
+
+def ended(text: "Continuation") -> str:
+    """In the words of a FinishReason."""
+    return "end" if text.done else "tokens" if text.truncated else "stop"
 
 
 @contextmanager

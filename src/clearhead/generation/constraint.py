@@ -7,12 +7,13 @@ import importlib
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from jaxtyping import Bool
 
 from clearhead.errors import UserError
+from clearhead.generation.ending import LONGEST_DETOUR, LONGEST_ENDING, completes, ending, hints
 from clearhead.generation.language_model import Constraint
 from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -20,9 +21,7 @@ from clearhead.text.tokenizer import BYTES, CharTokenizer
 
 JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes
 PACKAGE = "llguidance"
-LONGEST_ENDING = 512  # tokens; no shorter ending is looked for
-AHEAD = 4  # times the shortest text: how many tokens before its last a text is watched
-CLOSERS = ("\n", '"', "}", "]", ")", "/", ".", "0", "n", "a")  # what is tried first to bring a text to its end
+GROWTH = 16
 
 
 class Grammar:
@@ -30,7 +29,10 @@ class Grammar:
 
     def __init__(self, constraint: Constraint, tokenizer: Tokenizer) -> None:
         llguidance = _library()
-        self.tokens, self.tokenizer = _tokens(cast(Any, tokenizer)), tokenizer
+        self.tokens = _tokens(cast(Any, tokenizer))
+        self.hints = hints(tokenizer, constraint.text, json=constraint.kind != "regex")
+        self._orders = list(range(len(self.hints.orders)))  # the one that led to an end before comes first
+        self.growth = max(GROWTH, len(constraint.text))  # tokens by which one token puts off the end, hardly ever more
         named = {"json-schema": "JSON schema", "regex": "regular expression", "lark": "grammar"}[constraint.kind]
         try:
             of = llguidance.LLMatcher
@@ -45,26 +47,54 @@ class Grammar:
             raise UserError(f"the {named} cannot be used: {error}") from None
         if told := self.start.get_error():
             raise UserError(f"the {named} cannot be used: {' '.join(told.split()):.300}")
+        self.begin().mask()  # an error where not even the first token can be written
 
     @cached_property
     def shortest(self) -> int | None:
         """Tokens of the shortest text found, its end included; None if none was found in LONGEST_ENDING tokens."""
-        ending = self.begin().ending()
-        return None if ending is None else len(ending)
+        most, best = LONGEST_ENDING, None
+        for order in list(self._orders):
+            found = ending(self.start, self.hints, order, most)
+            if found is not None:
+                best, most = len(found), len(found) - 1
+                self._prefer(order)
+            most = min(most, LONGEST_DETOUR)
+        return best
+
+    def _prefer(self, order: int) -> None:
+        self._orders.remove(order)
+        self._orders.insert(0, order)
+
+    def ending(self, state: Any, most: int) -> list[int] | None:
+        """At most so many tokens that complete a text from here; None where none were found."""
+        for tried, order in enumerate(list(self._orders)):
+            found = ending(state, self.hints, order, min(most, LONGEST_DETOUR) if tried else most)
+            if found is not None:
+                self._prefer(order)
+                return found
+        return None
 
     def begin(self) -> "Matcher":
         """At the beginning of a text."""
         return Matcher(self, self.start.deep_copy())
 
 
+class Plan(NamedTuple):
+    """A way to complete a text, None where nobody looked, and how many tokens may follow before somebody must."""
+
+    ending: Sequence[int] | None
+    unwatched: int
+
+
+UNKNOWN = Plan(None, 0)
+
+
 class Matcher:
     """Where a text stands in its grammar."""
 
-    def __init__(self, grammar: Grammar, state: Any) -> None:
+    def __init__(self, grammar: Grammar, state: Any, plan: Plan = UNKNOWN) -> None:
         self.grammar, self.state = grammar, state
-
-    def copy(self) -> "Matcher":
-        return Matcher(self.grammar, self.state.deep_copy())
+        self._plan, self._after = plan, dict[int, Plan]()
 
     @property
     def complete(self) -> bool:
@@ -73,60 +103,59 @@ class Matcher:
 
     def mask(self) -> Bool[np.ndarray, "V"]:
         """The tokens that may follow."""
-        bits = self.state.compute_bitmask()
-        if told := self.state.get_error():
-            raise UserError(f"the constraint is too hard to follow: {' '.join(told.split()):.200}")
-        allowed = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little").astype(bool)
-        return allowed[: self.grammar.tokens.vocab_size]
+        return masks([self], self.grammar.tokens.vocab_size)[0]
 
     def consume(self, token: int) -> None:
         """Go on by a token that may follow."""
         self.state.consume_token(token)
+        self._plan = self._after.get(token, Plan(None, max(0, self._plan.unwatched - 1)))
+        self._after = {}
 
     def after(self, token: int) -> "Matcher":
         """The same, in a copy."""
-        longer = self.copy()
+        longer = Matcher(self.grammar, self.state.deep_copy(), self._plan)
+        longer._after = self._after
         longer.consume(token)
         return longer
 
     def completable(self, token: int, left: int) -> int:
         """The token, or another one from which the text can still be completed in the `left` tokens after it.
 
-        With enough left, or where no ending is known, that is always the token itself.
+        With enough left, or where no ending is known, that is always the token itself. With less, the way to an end is
+        looked for at every token, so that a text which once had an end within reach never loses it.
         """
-        shortest = self.grammar.shortest
-        if shortest is None or left >= AHEAD * shortest:
+        if self.grammar.shortest is None or self._plan.unwatched:
             return token
-        ending = self.after(token).ending()
-        if ending is None or len(ending) > left:
-            planned = self.ending()
-            if planned and len(planned) <= left + 1:
-                return planned[0]
+        plan, after = self._plan.ending, self.after(token).state
+        ending: Sequence[int] | None
+        if plan and plan[0] == token:
+            ending = plan[1:]
+        elif plan and len(plan) <= left and completes(after, plan):  # a letter more in a string, a digit in a number
+            ending = plan
+        else:
+            ending = self.grammar.ending(after, left)
+            if ending is None and (plan := plan or self.grammar.ending(self.state, left + 1)):
+                token, ending = plan[0], plan[1:]
+        self._after[token] = Plan(ending, 0 if ending is None else (left - len(ending)) // self.grammar.growth)
         return token
 
-    def ending(self) -> list[int] | None:
-        """Tokens that complete the text, few of them; None where none were found.
 
-        What the grammar forces is taken, then what closes: a heuristic, which knows JSON and most expressions.
-        """
-        at, found = self.copy(), list[int]()
-        end = self.grammar.tokenizer.end_ids
-        first = _closers(cast(Any, self.grammar.tokenizer))
-        while len(found) < LONGEST_ENDING:
-            if at.complete:
-                return found
-            if at.state.is_accepting():
-                return [*found, min(end)] if end else found
-            forced = at.state.compute_ff_tokens()
-            if not forced:
-                allowed = at.mask()
-                forced = [next((token for token in first if allowed[token]), int(allowed.argmax()))]
-                if not allowed[forced[0]]:
-                    return None
-            if not at.state.consume_tokens(forced):
-                return None
-            found += forced
-        return None
+def masks(matchers: Sequence[Matcher], vocab: int) -> Bool[np.ndarray, "N V"]:
+    """The tokens of a vocabulary that may follow each text. UserError where a grammar is too hard to follow."""
+    of = matchers[0].grammar.tokens.vocab_size
+    bits = np.zeros((len(matchers), -(-of // 32)), np.uint32)
+    for matcher, row in zip(matchers, bits, strict=True):
+        matcher.state.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
+        if told := matcher.state.get_error():
+            raise UserError(
+                "the tokenizer has no token for what the constraint asks for next; allow other characters"
+                if told.startswith("NoExtension")
+                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}"
+            )
+    may = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")
+    found = np.zeros((len(matchers), vocab), bool)
+    found[:, :of] = may[:, :of]
+    return found
 
 
 def _library() -> ModuleType:
@@ -134,17 +163,6 @@ def _library() -> ModuleType:
         return importlib.import_module(PACKAGE)
     except ImportError:
         raise UserError("constrained decoding needs the package llguidance: pip install 'clearhead[agents]'") from None
-
-
-@lru_cache(maxsize=4)
-def _closers(tokenizer: Any) -> tuple[int, ...]:
-    """The tokens of CLOSERS, where they are tokens of their own."""
-    spelled = [tokenizer.encode_after(text) for text in CLOSERS if _spells(tokenizer, text)]
-    return tuple(ids[0] for ids in spelled if len(ids) == 1)
-
-
-def _spells(tokenizer: Tokenizer, text: str) -> bool:
-    return not isinstance(tokenizer, CharTokenizer) or text in tokenizer.alphabet
 
 
 @lru_cache(maxsize=4)
@@ -176,4 +194,8 @@ class _Spelled:
         self.tokens: Sequence[bytes] = [b"" if i in never else text for i, text in enumerate(spelled)]
 
     def __call__(self, text: str | bytes) -> list[int]:
-        return self._tokenizer.encode(text if isinstance(text, str) else text.decode())
+        """The ids of a text, or of its beginning where the rest has none."""
+        text = text if isinstance(text, str) else text.decode()
+        of = self._tokenizer
+        end = next((i for i, char in enumerate(text) if not of.byte_fallback and char not in of.alphabet), len(text))
+        return of.encode(text[:end])

@@ -17,7 +17,7 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
-from clearhead.generation.constraint import Grammar
+from clearhead.generation.constraint import Grammar, masks
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
@@ -179,15 +179,15 @@ class Engine:
             for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
                 group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
-                    ahead = candidates(logits[line], self._barred(rows[row]), rows[row].log_p, group.request.beams)
+                    ahead = self._candidates(logits[line], rows[row])
                     beams[row] = ahead, log_p[line]
                 else:
                     kinds.setdefault((group.filters, group.grammar is not None), []).append(row)
             for (filters, constrained), some in kinds.items():
                 lines, samples = row_of[some] - start, [rows[row] for row in some]
                 if constrained:  # rows of one text may differ in what they are allowed
-                    barred = torch.stack([self._barred(sample) for sample in samples])
-                    of_rows = logits[torch.from_numpy(lines).to(logits.device)].masked_fill(barred, float("-inf"))
+                    of_rows = logits[torch.from_numpy(lines).to(logits.device)]
+                    of_rows = of_rows.masked_fill_(self._barred(samples), float("-inf"))
                     ids = _completed(self._draw(of_rows, np.arange(len(some)), samples, filters), samples)
                 else:
                     ids = self._draw(allowed, lines, samples, filters)
@@ -205,14 +205,19 @@ class Engine:
                     total.append(text_log_p)
         return parents, tokens, total
 
-    def _barred(self, sample: Sample) -> Bool[Tensor, "V"]:
-        """The tokens that cannot follow a text."""
-        if sample.matcher is None:
-            return self.banned
-        allowed = sample.matcher.mask()
-        barred = self.banned.clone()
-        barred[: len(allowed)] |= torch.from_numpy(~allowed).to(barred.device)
-        return barred
+    def _candidates(self, logits: Float[Tensor, "V"], beam: Sample) -> Candidates:
+        """What may follow a beam; only what leaves room to complete what its constraint asks for."""
+        if beam.matcher is None:
+            return candidates(logits, self.banned, beam.log_p, beam.group.request.beams)
+        ahead = candidates(logits, self._barred([beam])[0], beam.log_p, beam.group.request.beams)
+        kept = torch.tensor(sorted({beam.matcher.completable(i, beam.group.left) for i in ahead.ids.tolist()}))
+        log_p = beam.log_p + logits.double().log_softmax(-1)[kept.to(logits.device)]
+        return Candidates(log_p, kept.to(logits.device))
+
+    def _barred(self, samples: Sequence[Sample]) -> Bool[Tensor, "N V"]:
+        """The tokens that cannot follow these texts, each of which has a constraint."""
+        may = masks([sample.matcher for sample in samples if sample.matcher], self.backend.vocab)
+        return torch.from_numpy(~may).to(self.banned.device) | self.banned
 
     def _logits(self, seqs: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
         """The logits after the sequences, a few lines at a time, and which line is the first of them."""
@@ -362,7 +367,7 @@ def _completed(ids: Int[Tensor, "N"], samples: Sequence[Sample]) -> Int[Tensor, 
     taken = []
     for token, sample in zip(ids.tolist(), samples, strict=True):
         assert sample.matcher is not None
-        taken.append(sample.matcher.completable(token, sample.group.new - sample.group.steps - 1))
+        taken.append(sample.matcher.completable(token, sample.group.left))
     return torch.tensor(taken, device=ids.device)
 
 

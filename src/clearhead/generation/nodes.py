@@ -7,11 +7,20 @@ A number is never given out twice, so that a node used after its release is an e
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
+from jaxtyping import Int
 
 from clearhead.errors import UserError
-from clearhead.generation.trie import TokenTrie
+
+
+class Held(Protocol):
+    """What lies in the slots; it is kept as long as a slot is acquired more often than released."""
+
+    def acquire(self, slots: Int[np.ndarray, "N"]) -> None: ...
+
+    def release(self, slots: Int[np.ndarray, "N"]) -> None: ...
 
 
 @dataclass
@@ -24,7 +33,7 @@ class NodeRef:
 class Nodes:
     """node <-> (slot, tree), with a reference count; the slot is held as long as the count is positive."""
 
-    def __init__(self, trie: TokenTrie) -> None:
+    def __init__(self, trie: Held) -> None:
         self._trie = trie
         self._refs: dict[int, NodeRef] = {}
         self._names: dict[tuple[int, int], int] = {}

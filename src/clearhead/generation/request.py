@@ -100,6 +100,11 @@ class RequestGroup:
         return (self.request.beams or len(self.samples) or self.request.n) * (self.new - self.steps)
 
     @property
+    def left(self) -> int:
+        """Tokens that each text may have after the next one."""
+        return self.new - self.steps - 1
+
+    @property
     def length(self) -> int:
         """Tokens of each text, prompt and all."""
         return len(self.request.prompt_ids) + self.steps

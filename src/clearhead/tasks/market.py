@@ -102,8 +102,8 @@ def _parsed(problem: str) -> tuple[str, str]:
     match = _QUESTION.fullmatch(problem)
     if match is None:
         raise UserError(
-            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a, what do 3 kumozil and 2 sudake "
-            "cost?"
+            f"{problem[:60]!r} is no question about a table; write one like: table 7f3a, what do 3 kumozil and 2 "
+            "sudake cost?"
         )
     return match[1], match[2]
 
