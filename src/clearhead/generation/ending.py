@@ -18,7 +18,8 @@ from clearhead.text.tokenizer import CharTokenizer
 
 LONGEST_ENDING = 2048  # tokens; no longer one is looked for
 LONGEST_DETOUR = 256  # by any but the first order
-CLOSERS = '"}]),'  # of JSON and what resembles it, in the order in which they are tried
+CLOSERS = '\n"}]),'  # of JSON, of lines and what resembles them, in the order in which they are tried
+OF_TEXT = 2  # the first of them, which alone close a text
 ESCAPED = '"\\'
 FIRST, LAST = "0123456789ntf", "[{"  # numbers, null, true and false are short values; what opens must be closed
 CHARACTERS = FIRST + "".join(chr(i) for i in range(32, 127) if chr(i) not in FIRST + LAST + ESCAPED) + LAST
@@ -81,7 +82,7 @@ def _step(state: Any, hints: Hints, order: Sequence[Sequence[int]], written: int
     """What to write next: a closer, what can be closed after it, or the first in the order."""
     may = np.unpackbits(np.frombuffer(state.compute_bitmask(), np.uint8), bitorder="little")
     in_text = may[list(hints.letters)].sum() > FEW
-    closers = hints.closers[: 1 if in_text else None]  # within a string nothing closes but its quote
+    closers = hints.closers[: OF_TEXT if in_text else None]  # within a string nothing closes but its quote
     for closer in closers:
         if may[closer]:
             return (closer,)
