@@ -88,9 +88,8 @@ SECOND = (
 )
 RNG = random.Random(0)
 STRINGS = ["".join([f"h{i}h", RNG.choice(FIRST), *RNG.choices("ax", k=2), RNG.choice(SECOND)]) for i in range(1000)]
-OURS = re.compile(
-    r"\x1b\[[0-9;]*[mK]|\x1b\[1A|\x1b\[\?25[lh]|\r(?=\n|\x1b\[2K|\x1b\[1A)"
-)  # styles, and bars drawn anew
+# Styles, and bars that are drawn anew.
+OURS = re.compile(r"\x1b\[[0-9;]*[mK]|\x1b\[1A|\x1b\[\?25[lh]|\r(?=\n|\x1b\[2K|\x1b\[1A)")
 VERBS = """
 import json, sys, warnings
 from clearhead.cli.main import main
