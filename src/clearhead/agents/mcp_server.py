@@ -16,13 +16,14 @@ from clearhead.agents.calls import allow, carry_out
 from clearhead.agents.steps import Action
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
+from clearhead.terminal import echo
 
 MCP, SERVER, STDIO, ANYIO, UVICORN = "mcp", "mcp.server", "mcp.server.stdio", "anyio", "uvicorn"
 HOST = "127.0.0.1"
 
 
 def serve(
-    tools: Mapping[str, Tool], *, port: int | None = None, writes: bool = False, ready: Callable[[str], None] = print
+    tools: Mapping[str, Tool], *, port: int | None = None, writes: bool = False, ready: Callable[[str], None] = echo
 ) -> None:
     """Serve until the client leaves, or with a port (0: any that is free) until Ctrl-C; `ready` is told the address.
 
