@@ -22,7 +22,7 @@ from clearhead.models.decoder import PRESETS, Decoder, DecoderConfig
 from clearhead.text.tokenizer import CharTokenizer
 
 ASCII = CharTokenizer("\n" + "".join(map(chr, range(32, 127))), byte_fallback=True)
-TOOLS, TOGETHER, TOKENS = 5, 100, 300  # of a grammar; episodes at once; of a step
+TOOLS, TOGETHER, TOKENS = 5, 50, 300  # of a grammar; episodes at once; of a step
 
 
 def schema(rng: random.Random, depth: int) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def arguments(rng: random.Random, depth: int = 0) -> dict[str, Any]:
 
 
 def random_engine(seed: int) -> LocalEngine:
-    model = Decoder(DecoderConfig(vocab=ASCII.vocab_size, **{**PRESETS["tiny"], "max_positions": 512}), seed)
+    model = Decoder(DecoderConfig(vocab=ASCII.vocab_size, **{**PRESETS["tiny"], "max_positions": 1024}), seed)
     torch.manual_seed(seed)
     for p in model.parameters():
         p.data += 0.3 * torch.randn_like(p)
@@ -72,7 +72,7 @@ def main() -> None:
     while made < asked.calls:
         first = round_ * TOOLS % len(tools)
         offered = {tool.name: tool for tool in tools[first : first + TOOLS]}
-        policy = ModelPolicy(engine, offered, load_style("bare"), len, 500, SamplingParams(max_tokens=TOKENS), round_)
+        policy = ModelPolicy(engine, offered, load_style("bare"), len, 1000, SamplingParams(max_tokens=TOKENS), round_)
         only = list(offered)[round_ // len(tools) % len(offered)] if round_ % 2 else None  # by turns any, and one alone
         policy.grammar = step_grammar(offered, only=only)
         for decision in policy([[Task(f"task {round_} {i}")] for i in range(TOGETHER)]):
