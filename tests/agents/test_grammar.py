@@ -51,7 +51,7 @@ def check(decision: Decision, offered: Mapping[str, Tool]) -> int:
     return len(made)
 
 
-def test_a_thousand_calls_over_fifty_schemas_are_valid_by_construction() -> None:
+def test_calls_over_fifty_schemas_are_valid_by_construction() -> None:
     """Of random weights, each tool alone."""
     engine, valid = random_engine(), 0
     for seed in range(10):
@@ -59,9 +59,9 @@ def test_a_thousand_calls_over_fifty_schemas_are_valid_by_construction() -> None
         policy = ModelPolicy(engine, offered, BARE, count, 510, SamplingParams(max_tokens=250), seed)
         for name in offered:
             policy.grammar = step_grammar(offered, only=name)
-            valid += sum(check(made, offered) for made in policy([[Task(f"task {i}")] for i in range(20)]))
+            valid += sum(check(made, offered) for made in policy([[Task(f"task {i}")] for i in range(4)]))
         policy.close()
-    assert valid == 1000
+    assert valid == 200  # benchmarks/tool_calls.py draws ten thousand
 
 
 def test_thoughts_calls_and_answers_of_the_whole_grammar_are_valid() -> None:

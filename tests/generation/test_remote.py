@@ -94,7 +94,7 @@ def test_its_texts_are_the_local_engines(
             found.append([row[0].text for row in longer])
         model.close(roots)
     assert found[: len(found) // 2] == found[len(found) // 2 :]
-    assert remote.usage().generated >= 6
+    assert remote.usage().generated >= 4  # the shortest choice, after two prompts
 
 
 def test_strategies_run_on_it_as_on_the_local_one(server: Server) -> None:
@@ -103,9 +103,9 @@ def test_strategies_run_on_it_as_on_the_local_one(server: Server) -> None:
     config = SearchConfig(samples=3, fewest=2, depth=2, step_tokens=8, solution_tokens=24)
     made = [RemoteModel(server.url), LocalEngine(MODEL, ALPHABET, dtype=torch.float32)]
     for name in ("greedy", "self-consistency"):
-        marks = []
+        found = []
         for model in made:
             context = StrategyContext(model, None, config, task.answer)
             traces, _ = run_strategies([name], context, problems, 60, 0)
-            marks.append([[mark.steps for mark in trace.marks] for trace in traces[name]])
-        assert marks[0][-1][-1] == marks[1][-1][-1] and len(marks[0]) == len(marks[1]) == 2
+            found.append([[point.steps for point in trace.points] for trace in traces[name]])
+        assert found[0][-1][-1] == found[1][-1][-1] and len(found[0]) == len(found[1]) == 2
