@@ -229,3 +229,12 @@ def test_nodes_are_counted_as_those_of_the_local_engine() -> None:
         model.close([b])
         assert model._texts.of == {} and model._texts._slots == {}
         assert model.usage().computed == 6
+
+
+def test_openais_key_goes_to_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CLEARHEAD_API_KEY", raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", "theirs")
+    hosts = ["api.openai.com", "localhost", "127.0.0.1", "example.com", "openai.com.example.com", "notopenai.com"]
+    assert [endpoint.key_for(host) for host in hosts] == ["theirs", "theirs", "theirs", None, None, None]
+    monkeypatch.setenv("CLEARHEAD_API_KEY", "mine")
+    assert {endpoint.key_for(host) for host in hosts} == {"mine"}

@@ -64,7 +64,8 @@ def command(
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text. MODEL may be the address of an OpenAI-compatible endpoint, such
-    as http://localhost:8000/v1 (#NAME after it: which of its models); its key is CLEARHEAD_API_KEY or OPENAI_API_KEY.
+    as http://localhost:8000/v1 (#NAME after it: which of its models); its key is CLEARHEAD_API_KEY, OpenAI's own
+    OPENAI_API_KEY.
     """
     from clearhead.checkpoints.load import load_model
     from clearhead.generation.engine import Engine, backend_for

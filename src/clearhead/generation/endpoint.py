@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from clearhead.errors import UserError
 
 PACKAGE = "httpx2"
-KEYS = ("CLEARHEAD_API_KEY", "OPENAI_API_KEY")  # environment variables, the first that is set
+KEYS = ("CLEARHEAD_API_KEY", "OPENAI_API_KEY")  # environment variables: for any address, and for OpenAI's or one here
 AGAIN = {408, 425, 429, 500, 502, 503, 504}  # what passes
 LONGEST_WAIT = 60.0  # seconds between two attempts
 LARGEST = 1 << 26  # bytes of an answer
@@ -32,6 +32,13 @@ class Refused(UserError):
     def __init__(self, status: int, line: str) -> None:
         super().__init__(line)
         self.status = status
+
+
+def key_for(host: str) -> str | None:
+    """The key in the environment that a host may see: OpenAI's goes to nobody else on the network."""
+    own, of_openai = (os.environ.get(name) for name in KEYS)
+    trusted = host == "openai.com" or host.endswith(".openai.com") or host in ("localhost", "127.0.0.1", "::1")
+    return own or (of_openai if trusted else None) or None
 
 
 @dataclass
@@ -56,7 +63,7 @@ class Endpoint:
         if parts.username is not None or parts.query:
             raise UserError(f"an endpoint's address holds no key; put it into the environment variable {KEYS[0]}")
         self.url = self.url.rstrip("/")
-        self.key = self.key or next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
+        self.key = self.key or key_for(parts.hostname)
         if self.key and not (self.key.isascii() and self.key.isprintable()):
             raise UserError(f"the key in {' or '.join(KEYS)} holds characters that no key has; copy it again")
         self._http = _library()
