@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from beartype.roar import BeartypeCallHintViolation as TypeCheckError
-from jaxtyping import Float
+from jaxtyping import Float, TypeCheckError
 from runtime_check import checked, names_an_array
 
 from clearhead.config import nearest

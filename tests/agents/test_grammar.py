@@ -59,9 +59,9 @@ def test_calls_over_fifty_schemas_are_valid_by_construction() -> None:
         policy = ModelPolicy(engine, offered, BARE, count, 510, SamplingParams(max_tokens=250), seed)
         for name in offered:
             policy.grammar = step_grammar(offered, only=name)
-            valid += sum(check(made, offered) for made in policy([[Task(f"task {i}")] for i in range(4)]))
+            valid += sum(check(made, offered) for made in policy([[Task(f"task {i}")] for i in range(1)]))
         policy.close()
-    assert valid == 200  # benchmarks/tool_calls.py draws ten thousand
+    assert valid == 50  # benchmarks/tool_calls.py draws ten thousand
 
 
 def test_thoughts_calls_and_answers_of_the_whole_grammar_are_valid() -> None:

@@ -13,6 +13,7 @@ from beartype.roar import BeartypeDecorHintPep3119Exception
 F = TypeVar("F", bound=Callable)
 
 with_dimensions = jaxtyping.jaxtyped
+CONF = BeartypeConf(is_pep484_tower=True, violation_type=jaxtyping.TypeCheckError)  # a TypeError, as Python's own
 
 
 def install() -> None:
@@ -66,6 +67,6 @@ def names_an_array(annotation: Any) -> bool:
 def check(function: F) -> F:
     """beartype as mypy would have it: a whole number is a float, and membership of a Protocol is left to mypy."""
     try:
-        return beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
+        return beartype(conf=CONF)(function)
     except BeartypeDecorHintPep3119Exception:  # a Protocol among the parameters
         return function

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 @click.option("--report", type=click.Path(path_type=Path), help="Write the episode as one HTML page.")
 @click.option("--yes", is_flag=True, help="Allow every call that changes something, without asking.")
 @click.option("--unsafe", is_flag=True, help="Run Python even where the system has no walls to keep it in.")
-@click.option("--resume", is_flag=True, help="Go on with the transcript.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Show a transcript again.")
 @click.option("--mcp", is_flag=True, help="Serve the tools over standard input and output, or over HTTP at --port.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of --mcp; 0: any that is free.")

@@ -110,7 +110,7 @@ def respell(solved: Solved, rng: random.Random) -> Solved:
     So a model that can spell any character in bytes learns to read past them, and to copy them.
 
     >>> respell(Solved("Ann has 3", "Ann: 3"), random.Random(1))
-    Solved(prompt='Anł has 3', solution='Anł: 3')
+    Solved(prompt='Anł has 3', solution='Anł: 3', calls=False)
     """
     words = WORD.findall(solved.prompt)
     if not words:
