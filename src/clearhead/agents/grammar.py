@@ -8,11 +8,11 @@ Answer: a text                                          in place of actions
 import json
 from collections.abc import Mapping, Sequence
 
-from clearhead.agents.prompt import CALL_END
 from clearhead.agents.steps import Action, Answer, Step, Thought
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 from clearhead.generation.language_model import Constraint
+from clearhead.tasks.task import CALL_END
 
 AS_DUMPS = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 CALLS = 4  # of one step at most

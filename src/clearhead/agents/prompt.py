@@ -16,10 +16,10 @@ from clearhead.agents.scratchpad import scratchpad
 from clearhead.agents.steps import Action, Answer, Observation, Step, Summary, Task, Thought
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
+from clearhead.tasks.task import CALL_END
 
 HERE = Path(__file__).parent / "prompts"
 STYLES = ("bare", "inline", "react", "chat")
-CALL_END = "→"  # of a call that stands in one line with what came back
 LEFT_OUT = " … {:,} characters left out … "
 SHARE = 4  # plan, summary, facts and what is recalled take one part in so many at most, each
 Count = Callable[[str], int]  # tokens of a text

@@ -17,7 +17,7 @@ from clearhead.agents.memory import Memory
 from clearhead.agents.opening import ChatOpener, counter, spelled
 from clearhead.agents.planner import ModelPlanner, Parts, PlanPolicy
 from clearhead.agents.policy import ModelPolicy, Open, Policy
-from clearhead.agents.prompt import CALL_END, Count, Prompt, Style, load_style
+from clearhead.agents.prompt import Count, Prompt, Style, load_style
 from clearhead.agents.scratchpad import NOTE, note_tool
 from clearhead.agents.steps import Action, Answer, Observation, Plan, Step, Summary, Task, Thought
 from clearhead.agents.toolbox.spec import make_tools
@@ -31,6 +31,7 @@ from clearhead.errors import UserError
 from clearhead.generation.language_model import LanguageModel, SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.kernels.machine import choose_device
+from clearhead.tasks.task import CALL_END
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 
