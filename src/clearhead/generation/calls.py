@@ -55,42 +55,41 @@ def extend(
     stops = (calls.end, *stop)
     drawn = engine.draw(rows, n, stops)
     texts = {(i, sample): text for i, group in enumerate(drawn) for sample, text in enumerate(group)}
-    going = {key: text for key, text in texts.items() if not text.done and not text.truncated}
+    going = list(texts)
     while going:
         again: dict[tuple[int, int], Row] = {}
-        for key, text in going.items():
-            before = engine.written(text.node)
-            if not before.endswith(calls.end):
-                continue  # at a stop of its own
-            row, result = rows[key[0]], calls.respond(before)
-            if result is not None:
-                behind = engine.append(text.node, result + line_end)
-                if behind is None:
-                    texts[key] = replace(text, text=text.text + calls.end, truncated=True)
-                    continue
-                engine.release([text.node])
-                text = replace(
-                    text, node=behind[0], tokens=text.tokens + behind[1], text=f"{text.text}{calls.end}{result}"
-                )
-                if line_end in stop:
-                    texts[key] = text
-                    continue
-                text = replace(text, text=text.text + line_end)
-            else:
-                text = replace(text, text=text.text + calls.end)
+        for key in going:
+            row, (text, goes_on) = rows[key[0]], answered(engine, calls, texts[key], line_end, line_end in stop)
             left = row.sampling.max_tokens - text.tokens
-            texts[key] = replace(text, truncated=left < 1)
-            if left >= 1:
+            texts[key] = replace(text, truncated=True) if goes_on and left < 1 else text
+            if goes_on and left >= 1:
                 seed = zlib.crc32(repr((row.seed, key[1], text.tokens)).encode())
                 again[key] = Row(text.node, replace(row.sampling, max_tokens=left), seed)
         longer = engine.draw(list(again.values()), 1, stops) if again else []
-        going = {}
         for (key, row), (more,) in zip(again.items(), longer, strict=True):
             text = texts[key]
             engine.release([row.node])
-            texts[key] = going[key] = replace(
+            texts[key] = replace(
                 more, text=text.text + more.text, logprob=text.logprob + more.logprob, tokens=text.tokens + more.tokens
             )
-            if more.done or more.truncated:
-                del going[key]
+        going = list(again)
     return [[texts[i, sample] for sample in range(n)] for i in range(len(rows))]
+
+
+def answered(
+    engine: Extends, calls: Calls, text: Continuation, line_end: str, stops: bool
+) -> tuple[Continuation, bool]:
+    """The text with what the tool gives, if it ends in a call; and whether it goes on, as it does not where it `stops`
+    at the end of a line.
+    """
+    if text.done or text.truncated or not (before := engine.written(text.node)).endswith(calls.end):
+        return text, False
+    called, result = text.text + calls.end, calls.respond(before)
+    if result is None:
+        return replace(text, text=called), True
+    behind = engine.append(text.node, result + line_end)
+    if behind is None:
+        return replace(text, text=called, truncated=True), False
+    engine.release([text.node])
+    written = called + result + ("" if stops else line_end)
+    return replace(text, node=behind[0], tokens=text.tokens + behind[1], text=written), not stops
