@@ -32,7 +32,8 @@ class Stage:
 
 TASK_STAGES: tuple[Stage, ...] = (
     Stage(
-        "tokenizer", stages.tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length", "model.from"),
+        "tokenizer", stages.tokenizer_stage,
+        ("seed", "minutes", "tasks", "data.tokens", "data.max_length", "model.from"),
         ("tokenizer*.json", "sizes.json", "base.json", "preflight.json", "drawn"),
     ),
     Stage(
@@ -78,7 +79,7 @@ class RunKind:
 
 def _task_dry_run(recipe: Recipe, device: Any) -> Mapping[str, Any]:
     tasks = load_tasks(recipe)
-    return preflight.facts(preflight.survey(recipe, tasks), tasks, device)
+    return preflight.facts(preflight.plan(preflight.survey(recipe, tasks), tasks, device), tasks)
 
 
 def _text_dry_run(recipe: TextRecipe, device: Any) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.sizes import Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
+from clearhead.pipeline.time_limit import limited
 from clearhead.plain import mismatch
 
 
@@ -210,7 +211,8 @@ class RunDir:
         base = None
         if recipe.base:
             base = build(DecoderConfig, renamed(read_json(self.base, layout.BASE)["model"]), str(self.base))
-        return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
+        noted = read_json(self.sizes, layout.SIZES)
+        return limited(followed(filled(recipe, found, base), noted.get("rows", 0)), noted.get("limits", {}))
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, layout.STATE) if self.state.is_file() else {"stages": []}
