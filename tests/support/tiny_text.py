@@ -17,7 +17,7 @@ vocab = 300
 
 [model]
 preset = "tiny"
-kind = ["decoder", "lstm", "rnn"]
+kind = ["decoder", "lstm", "rnn", "conv"]
 max_positions = 64
 
 [pretrain]

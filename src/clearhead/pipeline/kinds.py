@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clearhead.checkpoints.own import FILES
 from clearhead.errors import UserError
 from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
 from clearhead.pipeline.align import align_stage
@@ -56,7 +57,7 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("shards", text_stages.shards_stage, (), ("tokens",)),
     Stage(
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
+        ("pretrain*", *FILES.values()),
     ),
     Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip

@@ -19,7 +19,7 @@ from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
-MODELS = ("decoder", "lstm", "rnn")
+MODELS = ("decoder", "lstm", "rnn", "conv")
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class TextRecipe:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The models to train on the same text: decoder, lstm, rnn."""
+        """The models to train on the same text, of `MODELS`."""
         kind = self.model.get("kind", "decoder")
         return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
 
@@ -93,8 +93,9 @@ class TextRecipe:
         return decoder_config({key: value for key, value in self.model.items() if key != "kind"}, vocab)
 
     def recurrent(self, kind: Cell, vocab: int) -> RecurrentConfig:
-        """As large as the decoder."""
-        return matched(kind, vocab, self.decoder(vocab).parameters)
+        """As large as the decoder; convolutions that see as far as the rows of the training are long."""
+        layers = max(1, (self.pretrain.seq_len - 1).bit_length()) if kind == "conv" else RecurrentConfig.n_layers
+        return matched(kind, vocab, self.decoder(vocab).parameters, layers)
 
 
 SECTIONS = {

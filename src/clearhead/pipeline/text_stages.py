@@ -161,7 +161,7 @@ def pretrain(context: Context, kind: str) -> None:
         load_tokenizer(context.run),
         Shards(context.run.tokens),
     )
-    config = recipe.pretrain if kind == "decoder" else recurrent_config(recipe.pretrain, kind)
+    config = recurrent_config(recipe.pretrain, kind) if kind in RATES else recipe.pretrain
     model = new_model(recipe, kind, tokenizer.vocab_size).to(context.device)
     name = log_name(kind)
 

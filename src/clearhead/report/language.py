@@ -18,7 +18,7 @@ from clearhead.report.parts import Column, facts, figure, notes, section, table
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
 FAINT = 1e-6  # a gradient that is smaller is drawn at the edge
 SIZE = (380.0, 280.0)
-TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN"}
+TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN", "conv": "convolution"}
 
 
 def text_section(text: TextInfo | None) -> Html | None:
