@@ -161,7 +161,7 @@ def test_what_can_be_told_before_a_directory_is_made_is(tmp_path: Path, capsys: 
         (f"seed={10**30}", "is too large"),
         (
             "modl.kind=rnn",
-            "modl is not a setting; did you mean 'model'? There are: data, evaluation, kind, kv_memory, model, name",
+            "modl is not a setting; did you mean 'model'? There are: cost, data, evaluation, kind, kv_memory, model",
         ),
     ):
         assert main(["run", str(recipe), "--set", setting, "--out", str(tmp_path / "run")]) == 2

@@ -30,6 +30,16 @@ save_every = 10
 compile = "off"
 dtype = "float32"
 
+[recall]
+steps = 30
+pairs = 4
+symbols = 6
+d_model = 32
+asked = 40
+
+[cost]
+lengths = [8, 16]
+
 [evaluation]
 prompts = ["", "the "]
 sample_tokens = 30

@@ -78,8 +78,8 @@ def command(
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
 
     RECIPE is a TOML file, or the name of one that comes with Clearhead: agent, blocksworld, countdown, demo, game24,
-    overoptimization, own-task, text. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them,
-    is run by the recipe own-task.
+    history, overoptimization, own-task, text. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that
+    draws them, is run by the recipe own-task.
 
     With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
     --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.

@@ -59,6 +59,7 @@ TEXT_STAGES: tuple[Stage, ...] = (
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
         ("pretrain*", *FILES.values()),
     ),
+    Stage("comparison", text_stages.comparison_stage, ("recall", "cost"), ("comparison", "recall-*")),
     Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 

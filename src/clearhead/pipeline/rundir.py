@@ -15,7 +15,8 @@ A kill at any moment loses at most a stage's last unsaved piece.
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
-A run on text has no rollouts and no reward model, but corpus.json and a folder `tokens`.
+A run on text has no rollouts and no reward model, but corpus.json, a folder `tokens`, and in comparison/ what tells
+its kinds of models apart.
 """
 
 import json
@@ -156,6 +157,11 @@ class RunDir:
     @property
     def corpus(self) -> Path:
         return self.path / "corpus.json"
+
+    @property
+    def comparison(self) -> Path:
+        """What tells kinds of models apart, a file each."""
+        return self.path / "comparison"
 
     @property
     def tokens(self) -> Path:

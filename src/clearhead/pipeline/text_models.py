@@ -22,8 +22,20 @@ TextModel = Decoder | Recurrent
 def new_model(recipe: TextRecipe, kind: str, vocab: int) -> TextModel:
     if kind == "decoder":
         return Decoder(recipe.decoder(vocab), seed=recipe.seed)
+    return Recurrent(recipe.recurrent(cell_of(kind), vocab), seed=recipe.seed)
+
+
+def new_recall_model(recipe: TextRecipe, kind: str) -> TextModel:
+    """For the test of memory."""
+    config = recipe.recall
+    if kind == "decoder":
+        return Decoder(config.decoder(), seed=recipe.seed)
+    return Recurrent(config.recurrent(cell_of(kind)), seed=recipe.seed)
+
+
+def cell_of(kind: str) -> Cell:
     cells: tuple[Cell, ...] = get_args(Cell)
-    return Recurrent(recipe.recurrent(next(cell for cell in cells if cell == kind), vocab), seed=recipe.seed)
+    return next(cell for cell in cells if cell == kind)
 
 
 def log_name(kind: str) -> str:

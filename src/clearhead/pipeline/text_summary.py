@@ -50,7 +50,8 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
         if path.is_file():
             measured = read_json(path, dict.fromkeys(keys, object))
             progress = held_out_curve(events(run, log_name(kind)))
-            found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
+            apart = read_json(file, {}) if (file := run.comparison / f"{kind}.json").is_file() else {}
+            found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress, **apart})
     return found
 
 

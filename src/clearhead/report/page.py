@@ -19,6 +19,7 @@ from clearhead.report.account import compute_section, reproduce_section
 from clearhead.report.alignment import alignment_section
 from clearhead.report.answers import answers_section
 from clearhead.report.attention import attention_section
+from clearhead.report.comparison import comparison_section
 from clearhead.report.data import Report, read
 from clearhead.report.in_context import in_context_section
 from clearhead.report.language import text_section
@@ -38,6 +39,7 @@ CONTENTS = {
     "alignment": "Its own answers",
     "in-context": "Search in one text",
     "text": "Held-out text",
+    "comparison": "Why attention won",
     "search": "Search",
     "answers": "Answers",
     "tree": "One thought",
@@ -69,6 +71,7 @@ def build_page(report: Report) -> str:
         "alignment": alignment_section(report),
         "in-context": in_context_section(report),
         "text": text_section(report.text),
+        "comparison": comparison_section(report.text),
         "search": evaluation_section(report),
         "answers": answers_section(report),
         "tree": tree_section(report.trees),
