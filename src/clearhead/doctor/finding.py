@@ -23,7 +23,8 @@ class Kind:
     follows: tuple[str, ...] = ()
 
     def found(self, where: str = "", plot: str = "", **evidence: float | str) -> Finding:
-        return Finding(self.name, self.severity, self.told, evidence, where, self.change, self.proof, self.source, plot)
+        numbers = {key: value if isinstance(value, str) else float(value) for key, value in evidence.items()}
+        return Finding(self.name, self.severity, self.told, numbers, where, self.change, self.proof, self.source, plot)
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,13 @@ ORDER: dict[Severity, int] = {"error": 0, "warning": 1, "note": 2}
 def ranked(findings: Iterable[Finding], follows: dict[str, tuple[str, ...]]) -> list[Finding]:
     """The gravest first, and symptoms as notes behind the causes that explain them."""
     found = list(findings)
-    causes = [f.name for f in found if f.severity != "note" and not follows.get(f.name)]
+    grave = [f.name for f in found if f.severity != "note"]
+    causes = [name for name in grave if "*" not in follows.get(name, ())]
     told = []
     for finding in found:
-        rest = follows.get(finding.name, ())
-        why = [c.name for c in found if c.name in rest and c.severity != "note" and c.name != finding.name]
-        why += causes if "*" in rest else []
+        explained = follows.get(finding.name, ())
+        named = [name for name in grave if name in explained]
+        why = [name for name in (*named, *(causes if "*" in explained else ())) if name != finding.name]
         told.append(replace(finding, severity="note", because=why[0]) if why else finding)
     return sorted(told, key=lambda f: ORDER[f.severity])
 

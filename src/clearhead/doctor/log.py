@@ -23,22 +23,26 @@ from clearhead.doctor.record import NOTHING, Record, Series
 from clearhead.errors import UserError
 
 NAMES = {  # our series -> what others call it, without case, and with "/", ".", " " and "-" as "_"
-    "step": ("step", "global_step", "steps", "iter", "iteration", "it", "update", "n_iter", "trainer_global_step", "batch"),
+    "step": ("step", "global_step", "steps", "iter", "iteration", "it", "update", "n_iter", "trainer_global_step",
+        "batch"),
     "epoch": ("epoch", "epochs"),
-    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "lm_loss", "total_loss", "losses_train"),
+    "loss": ("loss", "train_loss", "training_loss", "loss_train", "train_loss_step", "lm_loss", "total_loss",
+        "losses_train"),
     "val_loss": (
         "val_loss", "valid_loss", "validation_loss", "eval_loss", "test_loss", "held_out_loss", "loss_val", "loss_eval",
         "dev_loss", "loss_validation", "loss_test",
     ),
     "accuracy": ("acc", "accuracy", "train_acc", "train_accuracy", "training_accuracy"),
-    "val_accuracy": ("val_acc", "val_accuracy", "eval_accuracy", "valid_acc", "test_acc", "test_accuracy", "accuracy_val"),
+    "val_accuracy": ("val_acc", "val_accuracy", "eval_accuracy", "valid_acc", "test_acc", "test_accuracy",
+        "accuracy_val"),
     "grad_norm": ("grad_norm", "gradnorm", "gradient_norm", "gnorm", "norm", "total_norm", "global_grad_norm", "grad"),
     "lr": ("lr", "learning_rate", "learningrate", "lr_scale", "lr_adam", "lr_sgd", "lr_adamw", "lr_0", "rate"),
     "update_ratio": ("update_ratio", "update_to_weight", "update_weight_ratio", "upd_ratio"),
     "seconds": ("seconds", "step_time", "time_per_step", "iter_time", "dt", "step_seconds", "batch_time"),
     "wait": ("data_time", "data_wait", "loader_time", "wait", "data_seconds", "dataload_time"),
     "memory": ("memory", "mem", "gpu_mem", "memory_mb", "rss", "memory_bytes", "gpu_memory"),
-    "reward": ("reward", "rewards", "mean_reward", "reward_mean", "objective_scores", "episode_reward", "env_reward_mean"),
+    "reward": ("reward", "rewards", "mean_reward", "reward_mean", "objective_scores", "episode_reward",
+        "env_reward_mean"),
     "truth": ("truth", "true_reward", "gold_reward", "checker", "gold_score", "pass_rate"),
     "kl": ("kl", "kl_token", "approx_kl", "objective_kl", "kl_div", "mean_kl", "ppo_mean_kl", "policy_kl"),
     "entropy": ("entropy", "policy_entropy", "objective_entropy", "mean_entropy", "ppo_entropy"),
@@ -193,7 +197,9 @@ class Reading:
 
     def record(self, name: str) -> Record:
         found = {
-            key: Series(np.array(steps), np.array(values)) for key, (steps, values) in self.points.items() if len(values)
+            key: Series(np.array(steps), np.array(values))
+            for key, (steps, values) in self.points.items()
+            if len(values)
         }
         if not found:
             seen = ", ".join(list(self.names)[:8]) or "nothing"
@@ -208,8 +214,8 @@ class Reading:
         if self.backward:
             line, before, after = self.backward[0]
             yield (
-                f"steps go back {len(self.backward)} times, first at line {line} from {before:g} to {after:g}: read as a "
-                "run that was resumed, whose newer lines count"
+                f"steps go back {len(self.backward)} times, first at line {line} from {before:g} to {after:g}: read as "
+                "a run that was resumed, whose newer lines count"
             )
         steps = found.get("loss", NOTHING).steps
         if len(steps) > 3:
@@ -218,9 +224,8 @@ class Reading:
             if usual > 0 and apart.max() > 10 * usual:
                 where = int(apart.argmax())
                 yield f"the log has a gap from step {steps[where]:g} to {steps[where + 1]:g}; nothing is known of it"
-        if merged := max(self.stride.values(), default=1):
-            if merged > 1:
-                yield f"the log is long: means of {merged} lines were looked at, so that a single spike may be missed"
+        if (merged := max(self.stride.values(), default=1)) and merged > 1:
+            yield f"the log is long: means of {merged} lines were looked at, so that a single spike may be missed"
 
 
 def _split(row: Mapping[str, Any]) -> Any:

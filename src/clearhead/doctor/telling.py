@@ -37,7 +37,10 @@ def evidence(finding: Finding) -> str:
     >>> evidence(Finding("a", "note", "", {"step": 3.0, "loss_at_start": 2.34567}))
     'step 3, loss at start 2.346'
     """
-    numbers = (f"{k.replace('_', ' ')} {v:.4g}" if not isinstance(v, str) else f"{k.replace('_', ' ')} {v}" for k, v in finding.evidence.items())
+    numbers = (
+        f"{k.replace('_', ' ')} {v:.4g}" if not isinstance(v, str) else f"{k.replace('_', ' ')} {v}"
+        for k, v in finding.evidence.items()
+    )
     return ", ".join(numbers)
 
 
@@ -68,7 +71,10 @@ def as_data(findings: Sequence[Finding]) -> list[dict[str, Any]]:
     """For a program; numbers that are none as text, which JSON has no words for."""
     return [
         {
-            **{key: getattr(f, key) for key in ("name", "severity", "told", "where", "change", "proof", "source", "because")},
+            **{
+                key: getattr(f, key)
+                for key in ("name", "severity", "told", "where", "change", "proof", "source", "because")
+            },
             "evidence": {k: v if isinstance(v, str) or math.isfinite(v) else str(v) for k, v in f.evidence.items()},
         }
         for f in findings

@@ -1,6 +1,6 @@
 """TensorBoard's event files: records with checksums, each a protocol buffer, read without TensorFlow.
 
-A record is uint64 length | masked CRC-32C of it | data | masked CRC-32C of these (tensorflow/core/lib/io/record_writer).
+A record is uint64 length | masked CRC-32C of it | data | masked CRC-32C of these (tensorflow/core/lib/io).
 Of a summary's values the scalars are read, old (`simple_value`) and new (a tensor of one float).
 """
 

@@ -10,16 +10,13 @@ import numpy as np
 from clearhead.doctor.finding import Finding, Kind
 from clearhead.doctor.record import Record, Series, ends, smoothed
 
-RATES = ("lr_too_large", "lr_too_small", "lr_zero")
-
 NON_FINITE = Kind(
     "non_finite", "error", "the loss or the gradient stopped being a number",
     "look at the operation that is named: a log, root or division near 0, or an overflow; if none is, lower the rate and "
     "clip gradients at 1",
     "the same step with the same batch stays finite",
     "IEEE 754; Wardat et al. 2021 (DeepLocalize), numerical error",
-    follows=("lr_too_large", "bad_inputs", "bad_labels", "eps_in_half", "init_too_large", "exploding_gradient", "loss_sign",
-             "loss_without_activation", "optimizer_settings", "unstable_operation"),
+    follows=("*",),
 )  # fmt: skip
 DIVERGES = Kind(
     "diverges", "error", "the loss rises again far above what it had reached",
@@ -35,6 +32,11 @@ SPIKES = Kind(
     "Chowdhery et al. 2022 (PaLM), section 5.1; robust z-score over a moving window",
     follows=("*", "diverges", "non_finite"),
 )  # fmt: skip
+OUTLIER = Kind(
+    "outlier_batch", "note", "a single batch has a much larger loss than its neighbors",
+    "look at the rows of this batch: wrong labels, garbage, or rare ones", "without them the loss has no jump",
+    "robust z-score over a moving window",
+)  # fmt: skip
 NO_LEARNING = Kind(
     "no_learning", "error", "the loss does not fall",
     "overfit two batches first: if that fails, look for a missing update, labels or a loss that do not fit, a rate that is "
@@ -48,7 +50,7 @@ OVERFITS = Kind(
     "keep the weights of the best evaluation; more data, dropout or weight decay, a smaller model, fewer epochs",
     "the gap shrinks with twice the data",
     "Prechelt 1998, Early stopping - but when? (generalization loss)",
-    follows=("labels_unrelated", "validation_in_training"),
+    follows=("*", "labels_unrelated", "validation_in_training"),
 )  # fmt: skip
 UNDERFITS = Kind(
     "underfits", "note", "training was stopped while both losses still fell",
@@ -84,39 +86,42 @@ def non_finite(record: Record) -> Iterator[Finding]:
 def diverges(record: Record) -> Iterator[Finding]:
     """level(end) > RISEN · level(best), both medians of twentieths, and above the level at the beginning or twice it."""
     loss = record.get("loss").finite
-    if len(loss) < ENOUGH:
+    if len(loss) < ENOUGH or len(record.get("reward")):  # a policy's loss says nothing of what it has learned
         return
     start, best, end = ends(loss.values)
     scale = max(abs(best), 0.02 * abs(start), 1e-9)
-    if end - best > (RISEN - 1) * scale and (end > 0.9 * start or end - best > 0.5 * (start - best) > 0.25 * abs(start)):
+    if end - best > (RISEN - 1) * scale and (
+        end > 0.9 * start or end - best > 0.5 * (start - best) > 0.25 * abs(start)
+    ):
         yield DIVERGES.found("loss", "loss", start=start, best=best, end=end)
 
 
 def spikes(record: Record) -> Iterator[Finding]:
-    """(loss - median) / (1.4826 · MAD) over the WINDOW losses before."""
+    """(loss - median) / (1.4826 · MAD) over the WINDOW losses before; a lone one is the batch's, not the training's."""
     loss = record.get("loss").finite
-    if len(loss) < 2 * WINDOW:
+    if len(loss) < 2 * WINDOW or len(record.get("reward")):
         return
     before = np.lib.stride_tricks.sliding_window_view(loss.values, WINDOW)[:-1]
     now, at = loss.values[WINDOW:], loss.steps[WINDOW:]
     center = np.median(before, axis=1)
     spread = 1.4826 * np.median(np.abs(before - center[:, None]), axis=1)
-    start = abs(ends(loss.values)[0])
-    high = (now - center > SPIKE_Z * spread) & (now - center > SPIKE_RISE * np.abs(center))
-    high &= now - center > 0.15 * start
-    if high.sum() >= 2 or (high.any() and (now - center)[high].max() > 0.5 * start):
-        worst = int(np.where(high, now - center, -math.inf).argmax())
-        yield SPIKES.found(
-            f"step {at[worst]:g}", "loss", spikes=int(high.sum()), loss=now[worst], usual=center[worst]
-        )
+    rise = now - center
+    high = (rise > SPIKE_Z * spread) & (rise > SPIKE_RISE * np.abs(center)) & (rise > 0.15 * abs(ends(loss.values)[0]))
+    if not high.any():
+        return
+    worst = int(np.where(high, rise, -math.inf).argmax())
+    after = rise[worst + 1 : worst + 4]
+    lasts = len(after) > 0 and float(np.median(after)) > 0.5 * SPIKE_Z * spread[worst]
+    numbers = {"spikes": int(high.sum()), "loss": now[worst], "usual": center[worst]}
+    yield (SPIKES if lasts else OUTLIER).found(f"step {at[worst]:g}", "loss", **numbers)
 
 
 def no_learning(record: Record) -> Iterator[Finding]:
     """level(start) - level(end) < FALLEN · |level(start)|, where start is not already near nothing."""
     loss = record.get("loss").finite
-    if len(loss) < ENOUGH:
+    if len(loss) < ENOUGH or len(record.get("reward")):
         return
-    start, best, end = ends(loss.values)
+    start, _best, end = ends(loss.values)
     first = float(np.median(loss.values[:5]))
     noise = _noise(loss)
     if max(start, first) - end < max(FALLEN * abs(start), 2 * noise) and start > 0.01 and not _accurate(record):
@@ -146,7 +151,8 @@ def overfits(record: Record) -> Iterator[Finding]:
     then = loss.values[loss.steps <= held.steps[best]]
     falls = len(then) == 0 or smoothed(loss.values)[-1] < 0.95 * float(np.median(then[-max(3, len(then) // 10) :]))
     gap = end - smoothed(loss.values)[-1]
-    if end > (1 + GAP) * lowest and falls and gap > GAP * lowest:
+    clear = best < len(held) - 2 and end - lowest > 0.03 * held.values[0]
+    if clear and end > (1 + GAP) * lowest and falls and gap > GAP * lowest:
         yield OVERFITS.found(
             f"evaluations after step {held.steps[best]:g}", "val_loss", lowest=lowest, end=end, gap=gap,
             training=smoothed(loss.values)[-1],
@@ -163,5 +169,5 @@ def underfits(record: Record) -> Iterator[Finding]:
         yield UNDERFITS.found("val_loss", "val_loss", before=before, end=end)
 
 
-KINDS = (NON_FINITE, DIVERGES, SPIKES, NO_LEARNING, OVERFITS, UNDERFITS)
+KINDS = (NON_FINITE, DIVERGES, SPIKES, OUTLIER, NO_LEARNING, OVERFITS, UNDERFITS)
 CHECKS = (non_finite, diverges, spikes, no_learning, overfits, underfits)
