@@ -107,7 +107,7 @@ def from_events(name: str, events: Iterable[Mapping[str, Any]]) -> Record:
 def of_run(directory: Path) -> list[Record]:
     """A record for every training log that a run directory holds, in the order of their names."""
     found = []
-    for path in sorted(directory.rglob("*.jsonl")):
+    for path in sorted(directory.glob("*.jsonl")):
         if events := [e for e in jsonl_log.read(path) if e["kind"] in OURS or e["kind"] == "kept"]:
             found.append(from_events(str(path.relative_to(directory)), events))
     if not found:

@@ -32,6 +32,16 @@ def before_training(record: Record) -> list[Finding]:
     return ranked((finding for check in BEFORE for finding in check(record)), FOLLOWS)
 
 
+def judged(record: Record) -> list[str]:
+    """What of a record there is to judge, in words."""
+    told = {
+        "loss": "course of the loss", "val_loss": "held-out loss against it", "grad_norm": "gradient norms",
+        "lr": "rates", "update_ratio": "updates", "reward": "rewards", "kl": "KL", "entropy": "entropy",
+        "length": "length of answers",
+    }  # fmt: skip
+    return [words for name, words in told.items() if len(record.get(name))]
+
+
 def _too_little(record: Record) -> list[str]:
     loss = record.get("loss")
     told = [] if len(loss) else ["the log holds no training loss"]

@@ -8,6 +8,7 @@ from typing import Any
 from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
 from clearhead.alignment.methods import METHODS, AlignConfig
+from clearhead.doctor.checkup import run_health
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
@@ -39,6 +40,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
         "preflight": _preflight(_if_there(run.preflight, layout.PREFLIGHT)),
         "rows_curve": _rows_curve(_if_there(run.rows_curve, layout.ROWS_CURVE)),
+        "health": run_health(run.path),
     }
     if pretrain:
         config = recipe.decoder(load_tokenizer(run).vocab_size)
