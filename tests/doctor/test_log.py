@@ -16,13 +16,21 @@ from clearhead.errors import UserError
 
 
 def write(path: Path, rows: list[object]) -> Path:
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8")
+    path.write_text(
+        "".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows), encoding="utf-8"
+    )
     return path
 
 
 @pytest.mark.parametrize(
     ("theirs", "ours"),
-    [("train/loss", "loss"), ("Eval Loss", "val_loss"), ("learning_rate", "lr"), ("objective/kl", "kl"), ("colour", None)],
+    [
+        ("train/loss", "loss"),
+        ("Eval Loss", "val_loss"),
+        ("learning_rate", "lr"),
+        ("objective/kl", "kl"),
+        ("colour", None),
+    ],
 )
 def test_names_of_others(theirs: str, ours: str | None) -> None:
     assert our_name(theirs) == ours
@@ -63,7 +71,11 @@ def test_what_cannot_be_judged_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "text", "line"),
-    [("a.jsonl", '{"x": 1}\n', "none of the columns"), ("a.csv", "", "none of the columns"), ("a.bin", "x", "is no log")],
+    [
+        ("a.jsonl", '{"x": 1}\n', "none of the columns"),
+        ("a.csv", "", "none of the columns"),
+        ("a.bin", "x", "is no log"),
+    ],
 )
 def test_what_is_no_log(tmp_path: Path, name: str, text: str, line: str) -> None:
     (tmp_path / name).write_text(text, encoding="utf-8")
@@ -78,7 +90,11 @@ def test_trainer_state_and_split_columns(tmp_path: Path) -> None:
     (tmp_path / "trainer_state.json").write_text(json.dumps(state, indent=2), encoding="utf-8")
     record = read_log(tmp_path / "trainer_state.json")
     assert [record.get(name).values.tolist() for name in ("loss", "val_loss", "lr")] == [[2.0], [1.9], [1e-4]]
-    split = read_log(write(tmp_path / "b.jsonl", [{"split": "val", "step": 1, "loss": 3.0}, {"split": "train", "step": 1, "loss": 2.0}]))
+    split = read_log(
+        write(
+            tmp_path / "b.jsonl", [{"split": "val", "step": 1, "loss": 3.0}, {"split": "train", "step": 1, "loss": 2.0}]
+        )
+    )
     assert split.get("val_loss").values.tolist() == [3.0] and split.get("loss").values.tolist() == [2.0]
 
 
@@ -114,7 +130,9 @@ def event(step: int, tag: str, value: float, tensor: bool = False) -> bytes:
 
 def test_tfevents_old_and_new_scalars_and_a_torn_end(tmp_path: Path) -> None:
     path = tmp_path / "events.out.tfevents.1"
-    path.write_bytes(event(300, "train/loss", 2.5) + event(301, "train/loss", 2.25, tensor=True) + event(302, "loss", 9)[:-3])
+    path.write_bytes(
+        event(300, "train/loss", 2.5) + event(301, "train/loss", 2.25, tensor=True) + event(302, "loss", 9)[:-3]
+    )
     loss = read_log(path).get("loss")
     assert loss.steps.tolist() == [300, 301] and loss.values.tolist() == [2.5, 2.25]
 

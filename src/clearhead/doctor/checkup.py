@@ -38,7 +38,7 @@ def events_health(name: str, events: Iterable[Mapping[str, Any]]) -> dict[str, A
     return health(from_events(name, list(events)))
 
 
-def round_lines(rounds: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What is wrong with a policy that learns from rewards, a line each, from its events of kind "round"."""
+def round_lines(rounds: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """What is wrong with a policy that learns from rewards, a line by each finding's name, from events "round"."""
     found = alarms(findings(from_events("rounds", list(rounds))))
-    return [f"{f.told} ({evidence(f)}): {f.change}" for f in found]
+    return {f.name: f"{f.told} ({evidence(f)}): {f.change}" for f in found}

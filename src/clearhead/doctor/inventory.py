@@ -41,6 +41,11 @@ def _facts(p: Tensor, module: str, owners: int) -> dict[str, Any]:
     return facts
 
 
+def alike(rows: Tensor) -> bool:
+    """Are all rows the same, but for rounding?"""
+    return float((rows - rows[:1]).abs().max()) <= 1e-3 * float(rows.abs().max())
+
+
 def drawn(values: Tensor) -> str:
     """Does it look as drawn from a uniform or a normal distribution, never trained? By the kurtosis: 1.8 and 3."""
     flat = values.flatten()[:65536]

@@ -37,6 +37,7 @@ FIRST = 4  # steps that are always looked at
 OVERHEAD = 0.02  # of the time of the loop, for those that are not
 MOST_WEIGHTS = 20_000_000  # numbers copied at a step to see how far an update goes
 WITHOUT_STEP = 16  # backward passes after which a loop is taken for one that never updates
+OLD = 3  # steps after which nothing needs a graph any more
 SMALL = 3  # parameters that tell whether gradients were erased
 _OPEN: list[Watch] = []
 _backward = torch.autograd.backward
@@ -83,6 +84,8 @@ class Watch:
                 "eval_trained",
                 "train_evaluated",
                 "evaluated",
+                "aged",
+                "outlived",
             ),
             0,
         )
@@ -92,7 +95,7 @@ class Watch:
         self.reached: dict[str, int] = {}
         self.units: dict[tuple[int, str, int], list[float]] = {}
         self.heads: dict[int, list[list[float]]] = {}
-        self.kept: list[weakref.ref[Token]] = []
+        self.kept: list[tuple[int, weakref.ref[Token]]] = []
         self.step = 0
         self.sampling = False
         self.losses: list[float] = []
@@ -252,9 +255,7 @@ class Watch:
         x = probes.main_input(self.call) if self.call else None
         self.stats.add(x, view)
         self._point("nodes", len(nodes))
-        token = Token()
-        nodes[0].metadata["doctor"] = token
-        self.kept.append(weakref.ref(token))
+        self._outlived(nodes[0])
         if view is not None and self.views < 3:
             self.views += 1
             self.facts["loss"] = {
@@ -276,6 +277,14 @@ class Watch:
             self.units.setdefault((unit.place, unit.kind, unit.values.shape[1]), []).append(float(dead.float().mean()))
         for layer, weights in enumerate(graph.attention_maps(nodes)):
             self.heads.setdefault(layer, []).append(head_numbers(weights))
+
+    def _outlived(self, root: Any) -> None:
+        """Do graphs of earlier steps still exist? A token in a node lives as long as the node."""
+        earlier = [ref for step, ref in self.kept if step <= self.step - OLD]
+        self.order["aged"] += bool(earlier)
+        self.order["outlived"] += any(ref() is not None for ref in earlier[-2:])
+        root.metadata["doctor"] = token = Token()
+        self.kept.append((self.step, weakref.ref(token)))
 
     def _broken(self, nodes: list[Any]) -> None:
         bad = [name for name, p in self.model.named_parameters() if not bool(torch.isfinite(p.detach()).all())]
@@ -348,7 +357,6 @@ class Watch:
                 for (place, kind, width), shares in sorted(self.units.items())
             ],
             "attention": {str(layer): numbers[-1] for layer, numbers in self.heads.items()},
-            "alive": sum(ref() is not None for ref in self.kept[:-1]),
             "looked": self.stats.seen,
             **self.stats.facts(),
             "now": self._now(),
@@ -358,11 +366,7 @@ class Watch:
 
     def _now(self) -> Mapping[str, Any]:
         """The optimizer's settings and the parameters as they are at the end."""
-        equal = [
-            name
-            for name, p in self.named.items()
-            if p.ndim >= 2 and len(p) > 1 and bool((p.detach() == p.detach()[:1]).all())
-        ]
+        equal = [name for name, p in self.named.items() if p.ndim >= 2 and len(p) > 1 and inventory.alike(p.detach())]
         return {"equal_rows": equal, "optimizer": inventory.settings(self.model, self.optimizer)}
 
     @torch.no_grad()
@@ -390,12 +394,10 @@ class Watch:
 
     def _rows_first(self, x: Tensor) -> bool:
         """Is dimension 0 of the input certainly the batch?"""
-        if any(share > 0.9 for k, shares in self.stats.shifts.items() if k in (0, 1, 2) for share in shares):
+        if any(share > 0.9 for k in (0, 1, 2) for share in self.stats.shifts.get(k, [])):
             return True
-        targets = self.stats.pairs[-1][1] if self.stats.pairs else None
-        return (x.ndim in (2, 4) and x.is_floating_point()) or (
-            targets is not None and x.ndim > 2 and x.shape[0] != x.shape[1]
-        )
+        numbers = x.ndim in (2, 4) and x.is_floating_point()
+        return numbers or (bool(self.stats.pairs) and x.shape[0] != x.shape[1])  # a target for each row
 
     def findings(self) -> list[Finding]:
         """What is wrong so far, causes first."""

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
 from clearhead.alignment.methods import METHODS, AlignConfig
-from clearhead.doctor.checkup import run_health
+from clearhead.doctor.checkup import round_lines, run_health
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
@@ -93,7 +92,7 @@ def alignment(config: AlignConfig, rounds: Sequence[Mapping[str, Any]]) -> dict[
         "reward": config.reward,
         "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
         "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
-        "health": findings(rounds),
+        "health": list(round_lines(rounds).values()),
     }
 
 

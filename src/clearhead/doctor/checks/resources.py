@@ -39,13 +39,10 @@ def memory(record: Record) -> Iterator[Finding]:
     nodes = record.get("nodes").values
     if len(nodes) >= 4 and nodes[-1] > 3 * nodes[0] and nodes[-1] >= nodes.max():
         yield GRAPH.found("the loss", "nodes", at_start=float(nodes[0]), at_end=float(nodes[-1]))
-    alive = record.fact("alive", default=0)
-    if (
-        alive >= 3
-        and alive > 0.5 * record.fact("looked", default=0)
-        and not (len(nodes) >= 4 and nodes[-1] > 3 * nodes[0])
-    ):
-        yield LEAK.found("the loop", losses_kept=alive)
+    order = record.fact("order", default={})
+    grows = len(nodes) >= 4 and nodes[-1] > 3 * nodes[0]
+    if order.get("outlived", 0) >= 2 and order["outlived"] > 0.4 * order["aged"] and not grows:
+        yield LEAK.found("the loop", steps_looked_at=order["aged"], with_older_graphs=order["outlived"])
     used = record.get("memory").finite.values
     if len(used) >= 40:
         half = used[len(used) // 2 :]
