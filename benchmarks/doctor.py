@@ -2,6 +2,7 @@
 
     python benchmarks/doctor.py --out doctor.jsonl --seeds 8     # goes on where it was stopped
     python benchmarks/doctor.py --out doctor.jsonl --tell        # the table of what is there
+    python benchmarks/doctor.py --cost                           # the demo's model: preflight, and a watched step
 
 Faults are put into the code or the data of small programs (src/clearhead/doctor/clinic); the doctor sees the run alone.
 Thresholds were fixed before the seeds from 100 on were drawn; those below were for finding them. Recall of a fault: the
@@ -12,8 +13,11 @@ where it is the fault. Intervals are Wilson's, 95 %.
 import argparse
 import json
 import time
+import tomllib
 import warnings
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -21,7 +25,18 @@ import torch
 from clearhead.doctor.clinic.faults import FAULTS, Patch
 from clearhead.doctor.clinic.runs import PROGRAMS, cases, run, source
 from clearhead.doctor.finding import alarms
+from clearhead.doctor.probing import preflight
+from clearhead.doctor.watching import watch
+from clearhead.models.decoder import Decoder
+from clearhead.pipeline.data import document, load_tasks
+from clearhead.pipeline.data import source as data_source
+from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.tokens import train_tokenizer
 from clearhead.reasoning.statistics import wilson
+from clearhead.text.packing import Batch, PackedStream
+from clearhead.training.step import language_model_loss, to_tensors
+
+ROOT = Path(__file__).parents[1]
 
 FIRST = 100  # seeds from here on are the measurement's
 
@@ -52,7 +67,7 @@ HEALTHY: dict[str, dict[str, Patch]] = {  # other sizes, rates, tasks and optimi
         "lower rate": (("lr=5e-3", "lr=2e-3"),),
         "no dropout": (("nn.Dropout(0.05)", "nn.Dropout(0.0)"),),
         "accumulated": (
-            ("            optimizer.zero_grad()\n", "            if step % 2 == 0:\n                optimizer.zero_grad()\n"),
+            ("    optimizer.zero_grad()\n", "    if step % 2 == 0:\n                optimizer.zero_grad()\n"),
             ("loss = loss_of(model, inputs, targets)\n", "loss = loss_of(model, inputs, targets) / 2\n"),
             ("            optimizer.step()\n", "            if step % 2 == 1:\n                optimizer.step()\n"),
         ),
@@ -139,9 +154,46 @@ def tell(out: Path) -> None:
         print("accused:", *row["job"], row["alarms"])
 
 
+def demo() -> tuple[Decoder, PackedStream]:
+    """The demo's policy, and the batches that it learns from."""
+    recipe = parse(tomllib.loads((ROOT / "recipes" / "demo.toml").read_text(encoding="utf-8")))
+    tasks = load_tasks(recipe)
+    tokenizer = train_tokenizer(tasks, recipe.seed)
+    drawn = data_source(tasks, recipe.tasks, recipe.data.direct, "train", recipe.seed)
+    config = recipe.pretrain
+    draw = lambda rng: document(tokenizer, drawn, config.seq_len, rng)  # noqa: E731
+    return Decoder(recipe.decoder(tokenizer.vocab_size)), PackedStream(draw, config.batch_size, config.seq_len, 0)
+
+
+def cost(steps: int = 12) -> None:
+    """Seconds of the preflight, and processor seconds of steps in a plain loop: watched, in turn with not watched."""
+    model, stream = demo()
+    started, used = time.perf_counter(), time.process_time()
+    told = preflight(model, [stream.batch(i) for i in range(2)], language_model_loss)
+    print(told)
+    print(f"preflight: {time.perf_counter() - started:.1f} s, {time.process_time() - used:.1f} s of processor")
+    batches = [to_tensors(Batch(*(array[:16] for array in stream.batch(i))), torch.device("cpu")) for i in range(4)]
+    seconds = {watched: [steps_of(model, batches, watched, steps) for _ in range(2)] for watched in (False, True)}
+    plain, seen = min(seconds[False]), min(seconds[True])
+    print(f"{steps} steps of 16 rows: {plain:.2f} s of processor, watched {seen:.2f} s: {seen / plain - 1:+.1%}")
+
+
+def steps_of(model: Decoder, batches: Sequence[Batch], watched: bool, steps: int) -> float:
+    """Processor seconds of training steps in a plain loop."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    began = time.process_time()
+    with watch(model, optimizer) if watched else nullcontext():
+        for i in range(steps):
+            optimizer.zero_grad()
+            language_model_loss(model, batches[i % 4]).backward()
+            optimizer.step()
+    return time.process_time() - began
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, default=Path("doctor.jsonl"))
+    parser.add_argument("--cost", action="store_true", help="time preflight and watch on the demo's model instead")
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--limit", type=float, default=1e9, help="stop after so many seconds")
     parser.add_argument("--tell", action="store_true", help="measure nothing")
@@ -149,6 +201,9 @@ if __name__ == "__main__":
     assert set(HEALTHY) == set(PROGRAMS)
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    if not given.tell:
-        measure(given.out, given.seeds, given.limit)
-    tell(given.out)
+    if given.cost:
+        cost()
+    else:
+        if not given.tell:
+            measure(given.out, given.seeds, given.limit)
+        tell(given.out)

@@ -81,6 +81,11 @@ class LossView:
     ignored: int
     scaled: bool
 
+    @property
+    def width(self) -> int:
+        """Outputs of a row; 0 where they are not known."""
+        return self.predicted.shape[-1] if self.predicted is not None and self.predicted.ndim > 1 else 0
+
 
 def plain(node: Any) -> str:
     """

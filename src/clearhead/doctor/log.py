@@ -13,6 +13,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ NAMES = {  # our series -> what others call it, without case, and with "/", ".",
 PREFIXES = ("metrics_", "train_", "training_", "charts_", "scalars_", "losses_", "data_", "policy_", "env_")
 OF = {name: ours for ours, names in NAMES.items() for name in names}
 WORDS = {"nan": math.nan, "inf": math.inf, "infinity": math.inf, "-inf": -math.inf, "-infinity": -math.inf}
+HELD_OUT = ("val", "eval", "valid", "validation", "test", "dev")  # what a column calls rows of an evaluation
 KEPT = 1 << 18  # points of a series; of a longer one, two neighbors become their mean
 TYPES = "JSON lines (.jsonl, .json), CSV (.csv, .tsv) and TensorBoard's files (*tfevents*)"
 
@@ -142,12 +144,45 @@ def number_of(value: Any) -> float | None:
         return None
 
 
+@dataclass
+class Points:
+    """A series that grows: from KEPT points on, each is the mean of `stride` lines."""
+
+    steps: array[float] = field(default_factory=lambda: array("d"))
+    values: array[float] = field(default_factory=lambda: array("d"))
+    stride: int = 1
+    waiting: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, step: float, value: float) -> None:
+        self.waiting.append((step, value))
+        if len(self.waiting) == self.stride:
+            self.flush()
+        if len(self.values) >= 2 * KEPT:
+            s, v = (np.array(each).reshape(-1, 2) for each in (self.steps, self.values))
+            self.steps, self.values, self.stride = array("d", s[:, 0]), array("d", v.mean(1)), 2 * self.stride
+
+    def flush(self) -> None:
+        if self.waiting:
+            self.steps.append(self.waiting[0][0])
+            self.values.append(sum(value for _, value in self.waiting) / len(self.waiting))
+            self.waiting = []
+
+    @property
+    def last(self) -> float:
+        return self.waiting[-1][0] if self.waiting else self.steps[-1] if self.steps else -math.inf
+
+    def forget(self, step: float) -> None:
+        """All from this step on."""
+        self.flush()
+        kept = bisect_left(self.steps, step)
+        del self.steps[kept:], self.values[kept:]
+
+
 class Reading:
     """Points by series, while rows come in."""
 
     def __init__(self) -> None:
-        self.points: dict[str, tuple[array[float], array[float]]] = {}
-        self.stride: dict[str, int] = {}
+        self.points: dict[str, Points] = {}
         self.names: dict[str, str | None] = {}
         self.skipped: list[int] = []
         self.backward: list[tuple[int, float, float]] = []
@@ -158,7 +193,7 @@ class Reading:
     def take(self, row: Mapping[str, Any], line: int) -> None:
         self.row += 1
         found: dict[str, float] = {}
-        prefix = {"eval": "val_", "valid": "val_", "validation": "val_", "test": "val_"}.get(str(_split(row)), "")
+        prefix = dict.fromkeys(HELD_OUT, "val_").get(str(_split(row)), "")
         for key, value in row.items():
             if not isinstance(key, str):
                 continue
@@ -183,24 +218,16 @@ class Reading:
 
     def _add(self, name: str, step: float, value: float, line: int) -> None:
         """A run that was resumed writes its last steps again: the newer ones count."""
-        steps, values = self.points.setdefault(name, (array("d"), array("d")))
-        if steps and step < steps[-1]:
-            self.backward.append((line, steps[-1], step))
-            kept = bisect_left(steps, step)
-            del steps[kept:], values[kept:]
-        steps.append(step)
-        values.append(value)
-        if len(values) >= 2 * KEPT:
-            s, v = (np.array(a).reshape(-1, 2) for a in (steps, values))
-            self.points[name] = array("d", s[:, 0]), array("d", v.mean(1))
-            self.stride[name] = 2 * self.stride.get(name, 1)
+        points = self.points.setdefault(name, Points())
+        if step < points.last:
+            self.backward.append((line, points.last, step))
+            points.forget(step)
+        points.add(step, value)
 
     def record(self, name: str) -> Record:
-        found = {
-            key: Series(np.array(steps), np.array(values))
-            for key, (steps, values) in self.points.items()
-            if len(values)
-        }
+        for points in self.points.values():
+            points.flush()
+        found = {key: Series(np.array(p.steps), np.array(p.values)) for key, p in self.points.items() if p.values}
         if not found:
             seen = ", ".join(list(self.names)[:8]) or "nothing"
             raise UserError(
@@ -224,7 +251,7 @@ class Reading:
             if usual > 0 and apart.max() > 10 * usual:
                 where = int(apart.argmax())
                 yield f"the log has a gap from step {steps[where]:g} to {steps[where + 1]:g}; nothing is known of it"
-        if (merged := max(self.stride.values(), default=1)) and merged > 1:
+        if (merged := max((p.stride for p in self.points.values()), default=1)) and merged > 1:
             yield f"the log is long: means of {merged} lines were looked at, so that a single spike may be missed"
 
 

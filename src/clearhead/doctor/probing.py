@@ -72,7 +72,7 @@ def preflight(
     with same_random_state():
         torch.manual_seed(0)
         watched = _overfit(model, loss_fn, few, measured)
-        record = watched.record() if watched else Record("preflight")
+        record = watched.record() if watched is not None else Record("preflight")
         for name, probe in (
             ("dropout_in_evaluation", lambda: _two_evaluations(model, loss_fn, few[0])),
             ("gradient_error", lambda: _gradient_error(model, loss_fn, few[0])),
@@ -218,7 +218,7 @@ def _range_test(model: nn.Module, loss_fn: LossFn, few: Sequence[Any], measured:
 
 def _cache_error(model: nn.Module, watched: Watch | None, decode: Any) -> float:
     """The largest difference of logits, token by token with a cache against all at once, over their size."""
-    x = probes.main_input(watched.call) if watched and watched.call else None
+    x = probes.main_input(watched.call) if watched is not None and watched.call else None
     copy = twin(model)
     if x is None or copy is None or x.is_floating_point() or x.ndim != 2:
         return math.nan

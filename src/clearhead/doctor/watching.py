@@ -260,7 +260,8 @@ class Watch:
             self.views += 1
             self.facts["loss"] = {
                 "kind": view.kind, "last": view.last, "linear_before": view.linear_before, "negated": view.negated,
-                "broadcast": view.broadcast, "outputs": self.stats.classes, "scaled": view.scaled, "root": view.root,
+                "broadcast": view.broadcast, "outputs": self.stats.classes, "scaled": view.scaled,
+                "width": view.width, "root": view.root,
             }  # fmt: skip
             self.facts["graph"] = {
                 "wrong_axis": graph.wrong_axis(nodes), "linear_only": graph.linear_only(nodes),

@@ -180,7 +180,7 @@ def padding(record: Record) -> Iterator[Finding]:
 
 
 def unrelated(record: Record) -> Iterator[Finding]:
-    """Held-out loss (without one: that of the first epoch) never below GUESSED of the labels' entropy or variance, and
+    """Held-out loss (without one: that of the first epoch, and of the end) never below GUESSED of the labels' entropy or variance, and
     neighbors agree no more often than chance has it.
     """
     labels, related = record.fact("labels", default={}), record.fact("labels", "related")
@@ -192,7 +192,8 @@ def unrelated(record: Record) -> Iterator[Finding]:
     held, loss = record.get("val_loss").finite.values, record.get("loss").finite.values
     epoch = int(record.fact("batches", "length", default=0) or record.fact("batches", "different", default=0))
     fresh = loss[: max(epoch, 10)]
-    best = float(held.min()) if len(held) > 1 else ends(fresh[len(fresh) // 2 :])[1]
+    early = float(np.median(fresh[len(fresh) // 2 :])) if len(fresh) else np.inf
+    best = float(held.min()) if len(held) > 1 else min(early, ends(loss)[2])
     if best > GUESSED * prior:
         yield UNRELATED.found(
             "the labels", "loss", best_loss=best, of_a_guess=prior, standard_errors_above_chance=related

@@ -12,7 +12,7 @@ from clearhead.doctor.record import Record, ends
 
 STEP_CAUSES = (
     "activation_before_loss", "step_before_backward", "no_zero_grad", "loss_sign", "init_too_large", "init_too_small", "equal_units", "labels_unrelated",
-    "inputs_not_normalized", "lr_too_large", "lr_too_small", "broadcast_loss", "output_out_of_reach", "weight_decay_too_large",
+    "inputs_not_normalized", "lr_too_large", "broadcast_loss", "output_out_of_reach", "weight_decay_too_large",
     "bad_inputs", "bad_labels", "optimizer_settings", "unstable_operation", "one_class", "softmax_axis", "no_gradient", "future_leak",
     "loss_without_activation", "labels_not_shifted", "frozen_random", "parameters_not_in_optimizer", "lr_zero", "dropout_too_high", "unshuffled",
 )  # fmt: skip
@@ -146,13 +146,9 @@ def units(record: Record) -> Iterator[Finding]:
             if u["kind"] in kind and u["width"] >= 4 and len(u["shares"]) >= 2
         ]
         worst = max(layers, key=lambda u: min(u["shares"][-2:]), default=None)
-        if worst and min(worst["shares"][-2:]) >= limit:
-            gate = kind != "relu" and not _stuck(record)  # gates may be open or shut in a model that learns
-            if not gate:
-                yield found.found(
-                    f"{worst['kind']} number {layers.index(worst) + 1}, of {worst['width']} units",
-                    share=worst["shares"][-1],
-                )
+        if worst and min(worst["shares"][-2:]) >= limit and _stuck(record):  # one that learns can spare some
+            place = f"{worst['kind']} number {layers.index(worst) + 1}, of {worst['width']} units"
+            yield found.found(place, share=worst["shares"][-1])
 
 
 def rates(record: Record) -> Iterator[Finding]:

@@ -81,7 +81,8 @@ def activations(record: Record) -> Iterator[Finding]:
     if not loss:
         return
     kind, last = loss["kind"], loss["last"]
-    if loss["outputs"] == 1 and kind in ("cross_entropy", "nll"):
+    single = loss["outputs"] == 1 and kind in ("cross_entropy", "nll")
+    if single or (last == "softmax" and loss.get("width") == 1):
         yield ONE_CLASS.found("the last layer", outputs=1)
     elif kind in ("cross_entropy", "bce_logits", "log_probs") and last in ("softmax", "sigmoid", "relu", "tanh"):
         yield TWICE.found(f"{last} before the loss", "loss", activation=last, loss=kind)

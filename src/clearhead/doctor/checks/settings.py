@@ -59,7 +59,7 @@ DROPOUT = Kind(
 FOREIGN = Kind(
     "foreign_parameters", "error", "the optimizer holds parameters that are not this model's: a copy, or an earlier one",
     "make the optimizer after the model has its final form and device", "every parameter held is the model's",
-    "TrainCheck (Jiang et al. 2025); PyTorch documentation, torch.optim",
+    "TrainCheck (Jiang et al. 2025); PyTorch documentation, torch.optim", follows=("parameters_not_in_optimizer",),
 )  # fmt: skip
 
 GAIN, SMALL_GAIN = 3.0, 0.03
@@ -79,10 +79,10 @@ def initialization(record: Record) -> Iterator[Finding]:
     zero = [name for name, p in matrices.items() if p["zero"]]
     still = set(record.fact("now", "equal_rows", default=[]))
     stuck = [name for name in zero + equal if name in still]
-    if stuck and (
-        len(zero) >= max(2, 0.6 * len(matrices)) or equal or (len(stuck) == len(zero) and not _learns(record))
-    ):
-        yield EQUAL.found(", ".join(stuck[:3]), matrices=len(stuck), of=len(matrices))
+    most = len(zero) >= max(2, 0.6 * len(matrices))
+    if most or any(name in still for name in equal) or (stuck and not _learns(record)):
+        alike = stuck or zero
+        yield EQUAL.found(", ".join(alike[:3]), matrices=len(alike), of=len(matrices))
         return
     gains = {name: p["gain"] for name, p in matrices.items() if not p["zero"] and len(p["shape"]) == 2}
     if not gains:
@@ -187,7 +187,7 @@ def clipping(record: Record) -> Iterator[Finding]:
     if n < 4 or record.fact("order", "erased", default=0) or record.fact("order", "early", default=0):
         return
     left = used[-n:] / np.maximum(raw[-n:], 1e-20)
-    if float(np.median(left)) < CUT and not _learns(record):
+    if float(np.median(left)) < CUT and float(np.median(raw)) > 1e-12 and not _learns(record):
         yield CLIP.found(
             "gradient clipping", "grad_norm", share_left=float(np.median(left)), norm_before=float(np.median(raw))
         )
