@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.doctor.checkup import run_health
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.summary import about, curve, events, model_info, samples
@@ -18,6 +19,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
     data: dict[str, Any] = {
         "run": about(run, to_plain(recipe)),
         "text": {"corpus": corpus(run, recipe), "models": models(run, recipe)},
+        "health": run_health(run.path),
     }
     if recorded:
         config = new_model(recipe, recipe.kinds[0], load_tokenizer(run).vocab_size).config

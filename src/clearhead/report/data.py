@@ -586,6 +586,34 @@ class Alignment:
 
 
 @dataclass(frozen=True)
+class Flaw:
+    """A finding of the doctor: error, warning or note; `because` names the finding that explains it."""
+
+    name: str = ""
+    severity: str = ""
+    told: str = ""
+    where: str = ""
+    evidence: str = ""
+    change: str = ""
+    proof: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the doctor says of one training; `judged` is what of its record there was to judge."""
+
+    log: str = ""
+    summary: str = ""
+    well: bool = True
+    steps: float = NAN
+    first: float = NAN
+    last: float = NAN
+    judged: list[str] = field(default_factory=list)
+    findings: list[Flaw] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
@@ -604,6 +632,7 @@ class Report:
     examples: dict[str, list[ExampleInfo]] = field(default_factory=dict)
     attention: AttentionInfo | None = None
     text: TextInfo | None = None
+    health: list[Checked] = field(default_factory=list)
 
 
 def read(report_data: Mapping[str, Any]) -> Report:
