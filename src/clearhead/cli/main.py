@@ -32,6 +32,8 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),
+    "embed": ("clearhead.cli.embed", "Texts as vectors, and searched by their meaning."),
+    "vectors": ("clearhead.cli.vectors", "Word vectors of any text, kept, asked and measured."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
     "guide": ("clearhead.cli.study.guide", "Read the guide: questions about all of it, answered."),
     "study": ("clearhead.cli.study.study", "Decks of cards from your notes and from the guide."),
