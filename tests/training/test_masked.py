@@ -56,17 +56,18 @@ def test_the_loss_is_over_the_hidden_tokens_of_each_document_alone() -> None:
 
 
 def test_an_encoder_learns_what_stands_between_its_neighbors() -> None:
-    """Token i is followed by i + 1: one that is hidden is known from the left as from the right, a chain's end too."""
+    """Token i is followed by i + 1: one that is hidden is known from the left as from the right, the first one too."""
 
     def rows(i: int) -> Batch:
         rng = np.random.default_rng([i, 7])
-        tokens = (rng.integers(0, 16, (16, 1)) + np.arange(12)) % 16
-        given = Batch(tokens, np.tile(np.arange(12), (16, 1)), np.ones_like(tokens), tokens)
-        return mask_tokens(given, 16, 16, rng)
+        tokens = (rng.integers(0, 8, (32, 1)) + np.arange(8)) % 8
+        given = Batch(tokens, np.tile(np.arange(8), (32, 1)), np.ones_like(tokens), tokens)
+        return mask_tokens(given, 8, 8, rng, rate=0.3)
 
-    model = Encoder(EncoderConfig(17, d_model=32, n_heads=2, d_ff=64, n_layers=2, max_positions=12), seed=0)
-    config = TrainConfig(steps=120, batch_size=16, seq_len=12, warmup=10, compile="off", dtype="float32")
-    before = masked_loss(model, to_tensors(rows(10**6), torch.device("cpu"))).item()
+    model = Encoder(EncoderConfig(9, d_model=32, n_heads=2, d_ff=64, n_layers=2, max_positions=8), seed=0)
+    config = TrainConfig(steps=150, batch_size=32, seq_len=8, adam_lr=0.01, warmup=10, compile="off", dtype="float32")
+    unseen = to_tensors(rows(10**6), torch.device("cpu"))
+    before = masked_loss(model, unseen).item()
     train(config, model, rows, masked_loss, prefetch=0)
-    after = masked_loss(model.eval(), to_tensors(rows(10**6), torch.device("cpu"))).item()
-    assert before == pytest.approx(np.log(17), abs=0.2) and after < 0.6
+    assert before == pytest.approx(np.log(9), abs=0.2)
+    assert masked_loss(model.eval(), unseen).item() < 0.6 * before

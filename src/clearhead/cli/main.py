@@ -34,6 +34,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "diff": ("clearhead.cli.diff", "Find where two models part."),
     "embed": ("clearhead.cli.embed", "Texts as vectors, and searched by their meaning."),
     "vectors": ("clearhead.cli.vectors", "Word vectors of any text, kept, asked and measured."),
+    "graph": ("clearhead.cli.graph", "Classes of a graph's nodes, by graph networks of any depth."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
     "guide": ("clearhead.cli.study.guide", "Read the guide: questions about all of it, answered."),
     "study": ("clearhead.cli.study.study", "Decks of cards from your notes and from the guide."),

@@ -206,15 +206,8 @@ def ppmi_svd(
     are the sizes of its eigenvalues. Dimensions beyond V are 0. O(E D iterations), float64.
     """
     rows, columns, values = ppmi(cells, V, k)
-    order = np.lexsort((columns, rows))
-    starts = torch.from_numpy(np.concatenate(([0], np.cumsum(np.bincount(rows, minlength=V)))))
-    table = torch.sparse_csr_tensor(
-        starts,
-        torch.from_numpy(columns[order].astype(np.int64)),
-        torch.from_numpy(values[order]),
-        (V, V),
-        check_invariants=False,
-    )
+    places = torch.from_numpy(np.stack((rows, columns)).astype(np.int64))
+    table = torch.sparse_coo_tensor(places, torch.from_numpy(values), (V, V), check_invariants=False).coalesce()
     width = min(V, dimensions + max(10, dimensions // 4))
     basis = torch.randn(V, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     for _ in range(iterations):
