@@ -116,6 +116,10 @@ class Embedder:
         read = [each.strip().lower() if self.recipe.lower else each.strip() for each in texts]
         assert isinstance(self.tokenizer, SubwordTokenizer)
         found, most = self.tokenizer.encode_many(read, add_special_tokens=True), self.max_tokens
+        if not all(found):
+            raise UserError(
+                f"text {found.index([]) + 1} is empty, and {self.name} has no token to stand for it; leave it out"
+            )
         long = [i for i, ids in enumerate(found) if len(ids) > most]
         if long:
             warn(
@@ -166,20 +170,24 @@ def load_embedder(name: str, device: torch.device, dtype: torch.dtype | None = N
     if not is_encoder(path):
         raise UserError(f"{name} is no encoder; name the folder of one of {', '.join(ENCODERS)}, a hub id, or minilm")
     recipe, weights = read_recipe(path)
-    plain = json_object(weights / "config.json")
-    shapes, types, read = open_weights(weights)
-    config = bert.config_from(plain, shapes)
+    encoder = load_encoder(weights, device, dtype)
     tokenizer = text.load_tokenizer(path if text.has_tokenizer(path) else weights)
     if not isinstance(tokenizer, SubwordTokenizer):
         raise UserError(f"{path} has a tokenizer of characters, which puts no tokens around a text; take another model")
-    tokenizer = fitted(tokenizer, config.vocab, path)
-    with torch.device("meta"):
-        encoder = Encoder(config).to(dtype or kind_type(types, device))
-    give_memory(encoder)
-    bert.fill(encoder, str(plain["model_type"]), shapes, read, str(weights))
-    encoder.to(device)
+    tokenizer = fitted(tokenizer, encoder.config.vocab, path)
     pack_linears(encoder, MANY)
     return Embedder(name, path, encoder, tokenizer, recipe)
+
+
+def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> Encoder:
+    """The encoder of a folder with config.json and safetensors, without gradients; dtype as of `load_model`."""
+    plain = json_object(folder / "config.json")
+    shapes, types, read = open_weights(folder)
+    with torch.device("meta"):
+        encoder = Encoder(bert.config_from(plain, shapes)).to(dtype or kind_type(types, device))
+    give_memory(encoder)
+    bert.fill(encoder, str(plain["model_type"]), shapes, read, str(folder))
+    return encoder.to(device)
 
 
 def is_encoder(path: Path) -> bool:

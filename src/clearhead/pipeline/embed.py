@@ -4,7 +4,6 @@ A passage is a line, a paragraph or a whole file. The nearest are found exactly,
 """
 
 import io
-import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -20,6 +19,7 @@ from clearhead.agents.toolbox.chunks import text_files
 from clearhead.checkpoints.embedder import Embedder
 from clearhead.errors import UserError
 from clearhead.files import write_bytes
+from clearhead.terminal import to_json
 from clearhead.text.corpus import documents
 from clearhead.training import checkpoint
 
@@ -119,14 +119,14 @@ def rows(found: Sequence[Passage], vectors: Float[np.ndarray, "N D"]) -> str:
         {**passage._asdict(), "vector": [float(str(x)) for x in vector]}
         for passage, vector in zip(found, vectors, strict=True)
     )
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in told)
+    return "".join(to_json(row) + "\n" for row in told)
 
 
 def write(out: Path, model: str, found: Sequence[Passage], vectors: Float[np.ndarray, "N D"]) -> None:
     """By the ending of the name: .jsonl with the texts, .npy of the vectors alone, .safetensors, which `read` reads."""
     match out.suffix:
         case ".jsonl":
-            write_bytes(out, rows(found, vectors).encode("utf-8", "replace"))
+            write_bytes(out, rows(found, vectors).encode())
         case ".npy":
             whole = io.BytesIO()
             np.save(whole, vectors)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
+from clearhead.pipeline import preflight, stages, summary, text_stages, text_summary
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
@@ -55,9 +55,9 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("shards", text_stages.shards_stage, (), ("tokens",)),
     Stage(
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
+        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors", "encoder"),
     ),
-    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+    Stage("evaluation", text_stages.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 
 

@@ -7,8 +7,9 @@ from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
-from clearhead.models.decoder import Decoder
-from clearhead.models.recurrent import Recurrent
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.encoder import EncoderConfig
+from clearhead.models.recurrent import Recurrent, RecurrentConfig
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
@@ -21,6 +22,11 @@ def new_model(recipe: TextRecipe, kind: str, vocab: int) -> TextModel:
         return Decoder(recipe.decoder(vocab), seed=recipe.seed)
     assert kind in ("lstm", "rnn")
     return Recurrent(recipe.recurrent("lstm" if kind == "lstm" else "rnn", vocab), seed=recipe.seed)
+
+
+def config_of(recipe: TextRecipe, kind: str, vocab: int) -> DecoderConfig | RecurrentConfig | EncoderConfig:
+    """Its shape; an encoder reads one token more, the mask."""
+    return recipe.encoder(vocab + 1) if kind == "encoder" else new_model(recipe, kind, vocab).config
 
 
 def log_name(kind: str) -> str:

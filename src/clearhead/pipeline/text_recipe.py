@@ -11,6 +11,7 @@ from typing import Any, Literal
 from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder import EncoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
@@ -19,7 +20,7 @@ from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
-MODELS = ("decoder", "lstm", "rnn")
+MODELS = ("decoder", "lstm", "rnn", "encoder")
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,21 @@ class TextRecipe:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The models to train on the same text: decoder, lstm, rnn."""
+        """The models to train on the same text: decoder, lstm, rnn, encoder."""
         kind = self.model.get("kind", "decoder")
         return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Those that predict the next token; an encoder fills in masked ones."""
+        return tuple(kind for kind in self.kinds if kind != "encoder")
+
+    def encoder(self, vocab: int) -> EncoderConfig:
+        """As wide, deep and many-headed as the decoder, with BERT's parts."""
+        like = self.decoder(vocab)
+        return EncoderConfig(
+            vocab, like.d_model, like.n_layers, like.n_heads, 4 * like.d_model, like.max_positions, dropout=like.dropout
+        )
 
     def decoder(self, vocab: int) -> DecoderConfig:
         return decoder_config({key: value for key, value in self.model.items() if key != "kind"}, vocab)
