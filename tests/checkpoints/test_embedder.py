@@ -138,6 +138,17 @@ def test_it_is_loaded_by_name_and_serves_an_agent_s_memory(tmp_path: Path) -> No
         model.embed("the cat")  # type: ignore[arg-type]
 
 
+def test_a_word_in_its_context(tmp_path: Path) -> None:
+    model = load(write_encoder(tmp_path / "m", MODULES[:2]))
+    words = [("the cat sat.", 4, 7), ("is the cat home?", 7, 10), ("the cat sat.", 4, 7)]
+    first, other, again = model.in_context(words)
+    assert np.allclose(first, again, atol=1e-6) and not np.allclose(first, other, atol=1e-2)
+    ids = model.ids(["the cat sat."])
+    assert np.allclose(first, model.hidden(ids)[2:5].mean(0).numpy(), atol=1e-6), "[CLS] the c ##a ##t ..."
+    with pytest.raises(UserError, match="no token of ' ' is among the 24"):
+        model.in_context([("the cat", 3, 4)])
+
+
 def minilm_is_installed() -> bool:
     try:
         return packaged(MINILM).is_dir()

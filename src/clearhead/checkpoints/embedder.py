@@ -131,14 +131,37 @@ class Embedder:
                 found[i] = found[i][: most - after] + found[i][len(found[i]) - after :]
         return found
 
+    def in_context(self, words: Sequence[tuple[str, int, int]]) -> Float[np.ndarray, "N D"]:
+        """For each (text, start, end) the mean hidden state of the tokens of text[start:end]: the word as it is meant.
+
+        UserError: a place without a token, or beyond what is read of the text.
+        """
+        assert isinstance(self.tokenizer, SubwordTokenizer)
+        pieces = [self.tokenizer.pieces(text, add_special_tokens=True) for text, _, _ in words]
+        found = np.zeros((len(words), self.encoder.config.d_model), np.float32)
+        for batch in batches([len(one) for one in pieces]):
+            ids = [[piece.id for piece in pieces[i]] for i in batch]
+            for i, hidden in zip(batch, self.hidden(ids).split([len(one) for one in ids]), strict=True):
+                text, start, end = words[i]
+                at = [k for k, piece in enumerate(pieces[i]) if piece.start < end and piece.end > start]
+                if not at or len(pieces[i]) > self.max_tokens:
+                    raise UserError(f"no token of {text[start:end]!r:.40} is among the {self.max_tokens} that are read")
+                found[i] = hidden[at].mean(0).float().cpu().numpy()
+        return found
+
     @torch.no_grad()
-    def pooled(self, ids: Sequence[Sequence[int]]) -> Float[np.ndarray, "N D"]:
-        """The vectors of texts that lie in one row, neighbors of equal length as one product."""
+    def hidden(self, ids: Sequence[Sequence[int]]) -> Float[Tensor, "N D"]:
+        """The last layer's states of texts that lie one behind the other."""
         device, lengths = self.encoder.embed.weight.device, [len(one) for one in ids]
         tokens = torch.tensor([i for one in ids for i in one], device=device)
         positions = torch.cat([torch.arange(n, device=device) for n in lengths])
-        hidden = self.encoder(tokens, positions, texts_attend(lengths))
-        runs = [(length, len(list(run))) for length, run in groupby(lengths)]
+        return self.encoder(tokens, positions, texts_attend(lengths))
+
+    @torch.no_grad()
+    def pooled(self, ids: Sequence[Sequence[int]]) -> Float[np.ndarray, "N D"]:
+        """The vectors of such texts, neighbors of equal length as one product."""
+        hidden = self.hidden(ids)
+        runs = [(length, len(list(run))) for length, run in groupby(len(one) for one in ids)]
         parts = zip(runs, hidden.split([length * count for length, count in runs]), strict=True)
         vectors = torch.cat([self._pool(part.unflatten(0, (count, length))) for (length, count), part in parts])
         return (F.normalize(vectors, dim=-1) if self.recipe.normalize else vectors).float().cpu().numpy()
