@@ -35,7 +35,7 @@ def test_a_gcn_tells_the_club_at_least_as_well_as_label_spreading(tmp_path: Path
     peer = LabelSpreading(kernel=lambda a, b: table, max_iter=200).fit(np.zeros((34, 1)), labels)
     others = np.setdiff1d(np.arange(34), known)
     two = next(row for row in found["rows"] if row["depth"] == 2)
-    assert two["accuracy"] >= (peer.transduction_ == graph.labels)[others].mean() > 0.8
+    assert two["accuracy"] > 0.8 and two["accuracy"] >= (peer.transduction_ == graph.labels)[others].mean() > 0.5
     html = page.read_text(encoding="utf-8")
     assert "<svg" in html and "GCN" in html and "http" not in html.split("</style>")[1].split("<script")[0]
 

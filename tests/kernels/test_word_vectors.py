@@ -58,7 +58,7 @@ def skip_gram_pairs(text: list[int]) -> Iterator[Pair]:
     for i, word in enumerate(text):
         for j in (i - 1, i + 1):
             if 0 <= j < len(text):
-                yield [word], text[j]
+                yield [text[j]], word
 
 
 def cbow_pairs(text: list[int]) -> Iterator[Pair]:

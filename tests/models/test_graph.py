@@ -58,7 +58,7 @@ def test_gcn() -> None:
     layer, hat = GCNLayer(3, 4).double(), reference.normalized_adjacency(A)
     w = array(layer.linear.weight).T
     y, dx = with_gradients(layer, True, UP)
-    assert apart(y, reference.graph_convolution(hat, X, w) + array(layer.linear.bias)) < TOLERANCE
+    assert apart(y, reference.graph_convolution(hat, X, w)) < TOLERANCE
     _, expected_dx, expected_dw = reference.graph_convolution_vjp(hat, X, w, UP)
     assert apart(dx, expected_dx) < TOLERANCE
     assert apart(array(layer.linear.weight.grad).T, expected_dw) < TOLERANCE

@@ -1,7 +1,8 @@
 // Stochastic gradient descent on word vectors, one word after the other; word_vectors.py says what is computed.
 //
-// A step reads and writes a handful of rows, so the work is in walking along them: a row is read once for its product
-// and once for both updates. T is float for use and double for the tests that hold each step to its formula.
+// A step reads and writes a handful of rows, so the work is in fetching them: the negatives of a word are drawn once
+// and serve all of its window, whose rows then find them in the nearest cache (Ji et al. 2016, section III). T is float
+// for use and double for the tests that hold each step to its formula.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -62,7 +63,7 @@ inline T dot(const T* a, const T* b, int64_t D) {
   return sum;
 }
 
-// One true and K drawn context words for h: both updates of each row of `out`, and h's step gathered in `back`.
+// A true and K drawn words for h: both updates of each of their rows of `out`, and h's own step gathered in `back`.
 template <typename T>
 struct Step {
   T* out;
@@ -71,14 +72,21 @@ struct Step {
   int64_t negatives;
   T lr;
   Random& random;
+  std::vector<int32_t> words;  // the true one first
   double loss = 0;
   int64_t losses = 0;
 
-  void operator()(const T* h, int32_t target, T* back, bool measured) {
-    for (int64_t k = 0; k <= negatives; k++) {
-      const int32_t word = k ? noise.draw(random) : target;
-      if (k && word == target) continue;
-      T* u = out + word * D;
+  void aim(int32_t target) {
+    words.assign(1, target);
+    for (int64_t k = 0; k < negatives; k++) {
+      const int32_t word = noise.draw(random);
+      if (word != target) words.push_back(word);
+    }
+  }
+
+  void operator()(const T* h, T* back, bool measured) {
+    for (size_t k = 0; k < words.size(); k++) {
+      T* u = out + words[k] * D;
       const T x = dot(h, u, D), g = lr * (T(k == 0) - sigmoid(x));
       if (measured) loss += std::log1p(std::exp(k ? double(x) : -double(x)));
 #pragma omp simd
@@ -96,11 +104,12 @@ void skip_gram(const std::vector<int32_t>& text, int64_t window, T* in, T* back,
   const int64_t n = text.size(), D = step.D;
   for (int64_t i = 0; i < n; i++) {
     const int64_t reach = window - step.random.below(window);
+    step.aim(text[i]);
     for (int64_t j = std::max<int64_t>(0, i - reach); j < std::min(n, i + reach + 1); j++) {
       if (j == i) continue;
-      T* v = in + text[i] * D;
+      T* v = in + text[j] * D;
       std::fill(back, back + D, T(0));
-      step(v, text[j], back, i % 64 == 0);
+      step(v, back, i % 64 == 0);
 #pragma omp simd
       for (int64_t d = 0; d < D; d++) v[d] += back[d];
     }
@@ -122,7 +131,8 @@ void cbow(const std::vector<int32_t>& text, int64_t window, T* in, T* back, Step
       if (j != i)
 #pragma omp simd
         for (int64_t d = 0; d < D; d++) h[d] += share * in[text[j] * D + d];
-    step(h.data(), text[i], back, i % 64 == 0);
+    step.aim(text[i]);
+    step(h.data(), back, i % 64 == 0);
     for (int64_t j = first; j < end; j++)
       if (j != i)
 #pragma omp simd
@@ -140,7 +150,7 @@ void train(const Sizes* s, const int32_t* ids, const float* keep, const float* t
            T* out, uint64_t* state, double* told) {
   Random random{*state};
   const Noise noise{threshold, alias, uint32_t(s->V)};
-  Step<T> step{out, s->D, noise, s->negatives, T(s->lr), random};
+  Step<T> step{out, s->D, noise, s->negatives, T(s->lr), random, {}};
   std::vector<T> back(s->D);
   std::vector<int32_t> text;
   for (int64_t i = 0; i <= s->n; i++) {

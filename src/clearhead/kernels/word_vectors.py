@@ -80,8 +80,9 @@ def negative_sampling_steps(
 ) -> tuple[float, int]:
     """One pass over `ids`, both tables stepped in place; (Σ loss, number) of the steps that were measured.
 
-    Each word is kept with probability `keep`; its window reaches 1 to `window` places, drawn anew. A negative that is
-    the true word is left out, as in word2vec.c. state: one uint64, the generator's. O(N window K D).
+    Each word is kept with probability `keep`; its window reaches 1 to `window` places, drawn anew, and each word of it
+    predicts the one in the middle. K negatives are drawn for that one, not for each pair; one that is the true word is
+    left out, as in word2vec.c. state: one uint64, the generator's. O(N window K D).
     Mikolov et al. 2013b, equation 4; CBOW, Mikolov et al. 2013a, section 3.1, with the mean of the window.
     """
     (V, D), told = center.shape, np.zeros(2)

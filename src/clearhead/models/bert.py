@@ -16,7 +16,7 @@ from clearhead.models.encoder import Activation, Encoder, EncoderConfig
 from clearhead.models.families import ENCODERS, TANH, cannot, filled
 from clearhead.models.weight_map import MappedTensor, ReadTensor, Shape, copy_in, cut_rows
 
-ACTIVATIONS: dict[str, Activation] = {"gelu": "exact_gelu", "relu": "relu", **dict.fromkeys(TANH, "gelu")}  # type: ignore[dict-item]
+ACTIVATIONS: dict[str, Activation] = {"gelu": "exact_gelu", "relu": "relu", **dict.fromkeys(TANH, "gelu")}
 NEXT_SENTENCE = "cls.seq_relationship."
 # Tables that follow from the configuration, and what is a name for another tensor.
 SILENT = re.compile(r"position_ids$|^(cls\.predictions\.decoder|lm_head\.decoder)\.bias$")
@@ -110,7 +110,7 @@ def _activation(key: str, value: Any) -> Activation:
     return ACTIVATIONS[value]
 
 
-def _parts(family: str, tensors: set[str], tied: bool) -> dict[str, bool]:
+def _parts(family: str, tensors: set[str], tied: bool) -> dict[str, Any]:
     names = NAMES[family]
     there = {name.removeprefix(names.prefix) for name in map(_renewed, tensors)}
     head = names.head_bias in there

@@ -19,10 +19,12 @@ from clearhead.kernels.attention import Attend, bidirectional_attend
 from clearhead.kernels.embedding import embedding
 from clearhead.models.decoder import MAX_SIZES, table
 from clearhead.nn import functional
-from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock
+from clearhead.nn.layers import MLP, Attention, Elementwise, Norm, PostNormBlock
 
 Activation = Literal["exact_gelu", "gelu", "relu"]
-ACTIVATIONS = {"exact_gelu": functional.exact_gelu, "gelu": functional.gelu, "relu": F.relu}
+ACTIVATIONS: dict[Activation, Elementwise] = {
+    "exact_gelu": functional.exact_gelu, "gelu": functional.gelu, "relu": torch.relu,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

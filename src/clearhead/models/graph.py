@@ -81,17 +81,17 @@ class GraphConfig:
 
 
 class GCNLayer(nn.Module):
-    """Â X W + b with Â = D^-½ (A + I) D^-½. Kipf and Welling 2017, equation 2."""
+    """Â X W with Â = D^-½ (A + I) D^-½. Kipf and Welling 2017, equation 2."""
 
     def __init__(self, features: int, width: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(features, width)
+        self.linear = nn.Linear(features, width, bias=False)
 
     def forward(self, x: Float[Tensor, "N D"], edges: Edges) -> Float[Tensor, "N F"]:
         root = degrees(edges).to(x.dtype).rsqrt()
-        z = F.linear(x, self.linear.weight)
+        z = self.linear(x)
         sent = (root[edges.receivers] * root[edges.senders])[:, None] * z[edges.senders]
-        return gather(sent, edges) + self.linear.bias
+        return gather(sent, edges)
 
 
 class SAGELayer(nn.Module):

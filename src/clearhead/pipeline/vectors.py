@@ -112,10 +112,10 @@ def _number(text: str) -> float | None:
 
 
 def shown_words(vocabulary: Vocabulary, n: int) -> list[int]:
-    """Frequent words with a meaning of their own: of those that thinning leaves mostly alone, the most frequent."""
-    keep = vocabulary.keep(1e-3)
-    found = [i for i, word in enumerate(vocabulary.words) if keep[i] >= 0.9 and len(word) > 2 and word.isalpha()]
-    return found[:n]
+    """The most frequent words, those that thinning takes away last: "the" and its like stand everywhere."""
+    keep = vocabulary.keep(1e-3) >= 0.9
+    words = [i for i, word in enumerate(vocabulary.words) if len(word) > 2 and word.isalpha()]
+    return sorted(words, key=lambda i: (not keep[i], i))[:n]
 
 
 def page_data(made: Made, scores: Sequence[dict[str, Any]]) -> dict[str, Any]:

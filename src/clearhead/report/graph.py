@@ -60,12 +60,19 @@ def opening(data: Mapping[str, Any], told: str) -> Html:
 def depth_section(data: Mapping[str, Any]) -> Html:
     lines = [(label, list(rows)) for label, rows in groupby(data["rows"], _label)]
     accuracy = [
-        Series(label, *_columns(rows, "depth", "accuracy", "low", "high"), color=i)
+        Series(
+            label,
+            _column(rows, "depth"),
+            _column(rows, "accuracy"),
+            _column(rows, "low"),
+            _column(rows, "high"),
+            color=i,
+        )
         for i, (label, rows) in enumerate(lines)
     ]
+    rough = [(label, [row for row in rows if row["spread"] > 0]) for label, rows in lines]
     smooth = [
-        Series(label, *_columns([row for row in rows if row["spread"] > 0], "depth", "spread"), color=i)
-        for i, (label, rows) in enumerate(lines)
+        Series(label, _column(rows, "depth"), _column(rows, "spread"), color=i) for i, (label, rows) in enumerate(rough)
     ]
     depth = Axis("layers", log=True)
     drawn = [
@@ -145,5 +152,5 @@ def _layers(depth: int) -> str:
     return f"{count(depth)} layer{'s' * (depth > 1)}"
 
 
-def _columns(rows: Sequence[Row], *names: str) -> list[list[float]]:
-    return [[row[name] for row in rows] for name in names]
+def _column(rows: Sequence[Row], name: str) -> list[float]:
+    return [row[name] for row in rows]
