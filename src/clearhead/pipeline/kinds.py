@@ -9,7 +9,7 @@ from typing import Any
 
 from clearhead.checkpoints.own import FILES
 from clearhead.errors import UserError
-from clearhead.pipeline import preflight, stages, summary, text_measure, text_stages, text_summary
+from clearhead.pipeline import preflight, stages, summary, text_stages, text_summary
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
@@ -57,10 +57,10 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("shards", text_stages.shards_stage, (), ("tokens",)),
     Stage(
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", *FILES.values()),
+        ("pretrain*", *FILES.values(), "encoder"),
     ),
     Stage("comparison", text_stages.comparison_stage, ("recall", "cost"), ("comparison", "recall-*")),
-    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+    Stage("evaluation", text_stages.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 
 
