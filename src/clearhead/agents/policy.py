@@ -11,7 +11,7 @@ from typing import NamedTuple, Protocol
 from clearhead.agents.grammar import called, inline_grammar, next_id, read_inline, read_step, step_grammar
 from clearhead.agents.memory import Memory, extracted, leaving, room_of_summary, told
 from clearhead.agents.prompt import Count, Prompt, Style, begin, fill, render, shortened
-from clearhead.agents.steps import Step, Summary
+from clearhead.agents.steps import Step, Stuck, Summary
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 from clearhead.generation.language_model import Constraint, Continuation, LanguageModel, SamplingParams
@@ -132,7 +132,7 @@ class ModelPolicy:
             only = called(text.text, self.tools)
             grammar = self._grammar_of(self.tools, self.style.answer, only) if only else self.grammar
             text = self.model.extend([node], 1, self.sampling, [seed + i * 7919], None, grammar)[0][0]
-        raise UserError(why)
+        raise Stuck(why)
 
     def _summary(self, steps: Sequence[Step], prompt: Prompt) -> Decision:
         """The oldest steps leave the prompt, and a summary stands in for them."""
@@ -157,5 +157,5 @@ class ModelPolicy:
         finally:
             self.model.close(opened)
         if text.truncated:
-            raise UserError(f"the model wrote {self.sampling.max_tokens} tokens and had not ended; raise --tokens")
+            raise Stuck(f"the model wrote {self.sampling.max_tokens} tokens and had not ended; raise --tokens")
         return text.text

@@ -65,6 +65,10 @@ class Answer:
     text: str
 
 
+class Stuck(UserError):
+    """This episode cannot go on; with another task, or another seed, it might have."""
+
+
 Step = Task | Plan | Thought | Action | Observation | Summary | Answer
 KINDS: Mapping[str, type[Step]] = {
     kind.__name__.lower(): kind for kind in (Task, Plan, Thought, Action, Observation, Summary, Answer)

@@ -2,7 +2,7 @@
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from rich.text import Text
 
 from clearhead.agents import transcript
-from clearhead.agents.calls import allow
-from clearhead.agents.loop import Limits, Outcome, interrupted, run
+from clearhead.agents.calls import Approve, allow
+from clearhead.agents.loop import Emit, Limits, Outcome, interrupted, run, run_together
 from clearhead.agents.memory import Memory
 from clearhead.agents.opening import ChatOpener, counter, spelled
 from clearhead.agents.planner import ModelPlanner, Parts, PlanPolicy
@@ -170,16 +170,19 @@ class Acting:
     yes: bool
     unsafe: bool
     quiet: bool
+    given: Mapping[str, Tool] | None = None  # in place of the tools that the header names
 
     def __post_init__(self) -> None:
         header = self.header
-        self.tools = make_tools(",".join(header["tools"]), unsafe=self.unsafe) if header["tools"] else {}
+        named = make_tools(",".join(header["tools"]), unsafe=self.unsafe) if header["tools"] else {}
+        self.tools = named if self.given is None else dict(self.given)
         self.memory = Memory(Path(header["memory"])) if header["memory"] else None
         if self.memory:
             self.tools.setdefault(NOTE, note_tool())
         ready = remote_model if header["model"].startswith(REMOTE) else local_model
         self.model = ready(header, self.settings)
         self.policy, self.show = self._policy(self.memory), Shown()
+        self.approve: Approve = allow if self.yes else self.show.approve
 
     def __enter__(self) -> "Acting":
         return self
@@ -204,7 +207,7 @@ class Acting:
             steps += [entry.step for entry in lost]
         self.show.waiting(not self.quiet)
         try:
-            made = self._go(steps, emit)
+            made = self.go({"": steps}, emit)[""]
         except UserError as error:
             raise UserError(f"{error} (the steps so far are in {path}; --resume goes on)") from None
         except KeyboardInterrupt:
@@ -217,7 +220,7 @@ class Acting:
             self.memory.keep(made.steps)
         return made
 
-    def _emit(self, path: Path) -> Callable[[Sequence[Entry]], None]:
+    def _emit(self, path: Path) -> Emit:
         def emit(entries: Sequence[Entry]) -> None:
             transcript.append(path, entries)
             if not self.quiet:
@@ -225,14 +228,16 @@ class Acting:
 
         return emit
 
-    def _go(self, steps: list[Step], emit: Callable[[Sequence[Entry]], None]) -> Outcome:
-        limits, approve = Limits(int(self.header["max_steps"])), allow if self.yes else self.show.approve
+    def go(self, episodes: Mapping[str, Sequence[Step]], emit: Emit) -> dict[str, Outcome]:
+        """Bring episodes to their ends, all at once; with a plan, a single one."""
+        limits = Limits(int(self.header["max_steps"]))
         if not self.header["plan"]:
-            return run(steps, self.policy, self.tools, limits, approve, emit)
+            return run_together(episodes, self.policy, self.tools, limits, self.approve, emit)
+        [(name, steps)] = episodes.items()
         planner, crew = ModelPlanner(self.policy), self._policy()
         parts = Parts(crew, self.tools, limits, planner.check, emit, list(steps))
         policy: Policy = PlanPolicy(planner.decompose, self.policy)
-        return run(steps, policy, self.tools, limits, approve, parts.watch, parts.act)
+        return {name: run(steps, policy, self.tools, limits, self.approve, parts.watch, parts.act)}
 
     def _policy(self, memory: Memory | None = None) -> ModelPolicy:
         ready, seed = self.model, int(self.header["seed"])

@@ -4,24 +4,28 @@ from pathlib import Path
 
 import click
 
+from clearhead.cli.eval_agent import agent
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, parse_columns, trust_option
-from clearhead.cli.options import device_option, json_option, run_option, set_option, skip_bad_option
+from clearhead.cli.options import device_option, json_option, refuse_before, set_option, skip_bad_option
 from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo_json
 
 
-@click.command(
+@click.group(
+    invoke_without_command=True,
+    subcommand_metavar="[agent ...]",
     epilog=examples(
         ("clearhead eval --run runs/demo --task game24", "the test problems, the usual strategies"),
         ("clearhead eval --run runs/demo --task game24 --strategies greedy,halving --budget 300", "choose"),
         ("clearhead eval --run runs/demo --task multiplication --problems mine.txt --json", "problems of your own"),
         ("clearhead eval --run runs/own-task --data new.jsonl --out predictions.jsonl", "new rows with their answers"),
         ("clearhead eval --run runs/demo --set search.samples=48", "a wider search"),
-    )
+        ("clearhead eval agent smollm2 --data sums.jsonl --tools calculator", "an agent with its tools"),
+    ),
 )
-@run_option
+@click.option("--run", "directory", type=click.Path(path_type=Path), help="A finished run's directory.")
 @click.option("--task", "task_name", help="A task of the run. Default: its first.")
 @click.option(
     "--problems",
@@ -43,10 +47,12 @@ from clearhead.terminal import echo_json
 @device_option
 @trust_option
 @json_option
+@click.pass_context
 def command(
-    directory: Path, task_name: str | None, file: Path | None, data: Path | None, columns: str | None, skip_bad: bool,
-    strategies: str | None, budgets: tuple[int, ...], seeds: int, limit: int | None, settings: tuple[str, ...],
-    out: Path | None, kv_memory: int | None, device: str, trust: bool, as_json: bool,
+    ctx: click.Context, directory: Path | None, task_name: str | None, file: Path | None, data: Path | None,
+    columns: str | None, skip_bad: bool, strategies: str | None, budgets: tuple[int, ...], seeds: int,
+    limit: int | None, settings: tuple[str, ...], out: Path | None, kv_memory: int | None, device: str, trust: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Measure strategies on problems of a task: accuracy with its 95% interval, tokens and seconds a problem.
 
@@ -57,6 +63,11 @@ def command(
     --data names new rows with answers, in any form that a task may have (see the README). They are checked as the task
     checks its own.
     """
+    if ctx.invoked_subcommand:
+        refuse_before(ctx)
+        return
+    if directory is None:
+        raise UserError("name a finished run, as in --run DIR; or measure an agent: clearhead eval agent MODEL")
     if data and file:
         raise UserError("--problems and --data both name problems; give one of them")
     if (columns or skip_bad) and not data:
@@ -102,5 +113,7 @@ def command(
         return
     display.table(rows)
 
+
+command.add_command(agent)
 
 MOST = 1 << 40  # problems: all of them

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from clearhead.errors import UserError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -40,3 +43,13 @@ def set_option(key: str = "KEY") -> Callable[..., Any]:
     """--set KEY=VALUE, where the settings have such keys."""
     told = "Change one setting; may be given several times."
     return click.option("--set", "settings", multiple=True, metavar=f"{key}=VALUE", help=told)
+
+
+def refuse_before(ctx: click.Context) -> None:
+    """UserError for an option of a verb that stands before one of its commands, which has options of its own."""
+    sources = {param: ctx.get_parameter_source(param.name or "") for param in ctx.command.params}
+    given = [param for param, source in sources.items() if source not in (None, ParameterSource.DEFAULT)]
+    if given:
+        raise UserError(
+            f"{given[0].opts[0]} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it"
+        )
