@@ -45,6 +45,7 @@ class Style:
     summarize: str = ""
     decompose: str = ""
     check: str = ""
+    judge: str = ""
     answer: Literal["line", "text"] = "line"
     steps: Literal["lines", "inline"] = "lines"
     chat: bool = False

@@ -24,6 +24,7 @@ OPTIONS = (
         "--tools", "spec", help="A list: calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND."
     ),
     click.option("--plan", is_flag=True, help="Divide the task into parts, and have each done by an agent of its own."),
+    click.option("--world-model", is_flag=True, help="Look ahead: imagine what calls would give, and take the best."),
     click.option(
         "--max-steps", type=click.IntRange(min=1), help="Steps with calls or an answer at most. Default: 20."
     ),
@@ -154,6 +155,7 @@ def begun(model: str, spec: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "model": model, "tools": entries(spec) if spec else [], "style": settings["style"] or "",
         "seed": settings["seed"], "max_steps": settings["max_steps"] or 20, "plan": settings["plan"],
+        "world_model": settings["world_model"],
         "tokens": settings["tokens"], "context": settings["context"] or 0, "sampling": sampling,
         "memory": str(memory.resolve()) if memory else "",
     }  # fmt: skip
