@@ -27,7 +27,7 @@ from clearhead.agents.prompt import Style
 from clearhead.agents.steps import Action, Stuck, Task
 from clearhead.agents.tools import Tool
 from clearhead.checkpoints.load import LoadedModel, load_model
-from clearhead.generation.language_model import SamplingParams
+from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.reasoning.statistics import wilson
 from clearhead.text.control import chat_tokens
@@ -150,6 +150,7 @@ def constrained(loaded: LoadedModel) -> Callable[[Mapping[str, Any]], dict[str, 
 
     def answer(row: Mapping[str, Any]) -> dict[str, Any]:
         policy = ModelPolicy(engine, tools_of(row["function"]), STYLE, count, context, GREEDY, open=opener)
+        policy.grammar = Constraint("lark", policy.grammar.text.replace("thought? ", ""))  # at once, as is asked
         names = {function["name"].replace(".", "_"): function["name"] for function in row["function"]}
         try:
             steps = policy([[Task(row["question"][0][-1]["content"])]])[0].steps

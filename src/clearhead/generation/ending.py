@@ -8,7 +8,7 @@ first in some order of preference; one order may go round in a recursive grammar
 import random
 import re
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from json import loads
 from re import _parser  # type: ignore[attr-defined]
@@ -142,7 +142,7 @@ def example(pattern: str) -> str:
         return ""
 
 
-def _shortest(parts: Iterable[tuple[Any, Any]]) -> str:
+def _shortest(parts: Any) -> str:  # (kind, what is told of it), one after the other
     return "".join(_one(str(kind), told) for kind, told in parts)
 
 
