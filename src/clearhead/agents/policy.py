@@ -97,11 +97,6 @@ class ModelPolicy:
         short = shortened(text, self.budget, self.count)
         return Prompt("", short, "", 0, self.count(short))
 
-    def summary(self, steps: Sequence[Step]) -> Decision | None:
-        """Where the prompt has no room for all steps: the oldest leave it, and a summary stands in for them."""
-        prompt = self.prompt(steps)
-        return self._summary(steps, prompt) if prompt.first > begin(steps) else None
-
     def proposals(
         self, episodes: Sequence[Sequence[Step]], n: int, sampling: SamplingParams, seeds: Sequence[int]
     ) -> list[list[tuple[Step, ...]]]:
@@ -126,9 +121,8 @@ class ModelPolicy:
         if held:
             self.model.close(held)
 
-    def _decide(self, episodes: Sequence[Sequence[Step]]) -> list[Decision]:
+    def _decide(self, episodes: Sequence[Sequence[Step]], prompts: Sequence[Prompt]) -> list[Decision]:
         started, before = time.perf_counter(), self.model.usage()
-        prompts = [self.prompt(steps) for steps in episodes]
         opened = self.opened(prompts)
         self.close()
         self._held = list(opened)
@@ -161,7 +155,8 @@ class ModelPolicy:
             text = self.model.extend([node], 1, self.sampling, [seed + i * 7919], None, grammar)[0][0]
         raise Stuck(why)
 
-    def _summary(self, steps: Sequence[Step], prompt: Prompt) -> Decision:
+    def summary(self, steps: Sequence[Step], prompt: Prompt) -> Decision:
+        """Where a prompt has no room for all steps: the oldest leave it, and a summary stands in for them."""
         started, before = time.perf_counter(), self.model.usage()
         last, room = leaving(steps, prompt, self.count), room_of_summary(self.budget)
         if self.style.summarize:
@@ -189,10 +184,14 @@ class ModelPolicy:
 def unless_summarized(
     policy: ModelPolicy,
     episodes: Sequence[Sequence[Step]],
-    decide: Callable[[Sequence[Sequence[Step]]], list[Decision]],
+    decide: Callable[[Sequence[Sequence[Step]], Sequence[Prompt]], list[Decision]],
 ) -> list[Decision]:
-    """A summary for each episode that has to forget something first; what is decided for the others, all at once."""
-    found = [policy.summary(steps) for steps in episodes]
-    asked = [steps for steps, summary in zip(episodes, found, strict=True) if summary is None]
-    decided = iter(decide(asked) if asked else ())
+    """A summary for each episode whose prompt shows too little; what is decided for the others, all at once."""
+    prompts = [policy.prompt(steps) for steps in episodes]
+    found = [
+        policy.summary(steps, prompt) if prompt.first > begin(steps) else None
+        for steps, prompt in zip(episodes, prompts, strict=True)
+    ]
+    asked = [i for i, summary in enumerate(found) if summary is None]
+    decided = iter(decide([episodes[i] for i in asked], [prompts[i] for i in asked]) if asked else ())
     return [summary or next(decided) for summary in found]

@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Float
 
 from clearhead.agents.policy import STRIDE, Decision, ModelPolicy, unless_summarized
-from clearhead.agents.prompt import fill, indented, line
+from clearhead.agents.prompt import Prompt, fill, indented, line
 from clearhead.agents.steps import Action, Answer, Expectation, Observation, Step, Stuck, Task
 from clearhead.errors import UserError
 from clearhead.generation.language_model import GREEDY
@@ -65,7 +65,7 @@ class WorldModelPolicy:
     def __call__(self, episodes: Sequence[Sequence[Step]]) -> list[Decision]:
         return unless_summarized(self.policy, episodes, self._plan)
 
-    def _plan(self, episodes: Sequence[Sequence[Step]]) -> list[Decision]:
+    def _plan(self, episodes: Sequence[Sequence[Step]], prompts: Sequence[Prompt]) -> list[Decision]:
         started, before = time.perf_counter(), self.policy.model.usage()
         problem = SearchProblem(
             roots=[Imagined(tuple(steps), len(steps)) for steps in episodes],
@@ -78,13 +78,8 @@ class WorldModelPolicy:
         result = mcts.search(problem, simulations=EXPANSIONS, rule=mcts.puct(), q_value=best_value, choose=best_state)
         spent, share = self.policy.model.usage() - before, len(episodes)
         seconds = (time.perf_counter() - started) / share
-        return [
-            Decision(
-                first_step(result.answer(row)), self.policy.prompt(steps).tokens, spent.generated // share,
-                spent.computed // share, seconds,
-            )
-            for row, steps in enumerate(episodes)
-        ]  # fmt: skip
+        costs = spent.generated // share, spent.computed // share, seconds
+        return [Decision(first_step(result.answer(row)), prompt.tokens, *costs) for row, prompt in enumerate(prompts)]
 
     def propose(self, states: Sequence[Imagined], seeds: Sequence[int]) -> list[list[Proposal]]:
         """Next decisions of each state, as often as they were drawn, and what they are expected to lead to."""
