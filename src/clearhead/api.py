@@ -47,13 +47,16 @@ TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 
-def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None) -> "Model":
+def load(
+    name: str | Path, device: str = "auto", dtype: torch.dtype | None = None, weights: str = "float"
+) -> "Model":
     """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
 
-    dtype None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
-    what is missing or cannot be honored.
+    dtype None: as it is stored, but float32 where the processor does not multiply that type itself. weights: "int8" or
+    "int4" for matrices in whole numbers, which are faster and smaller and cannot be trained; "auto" for those that the
+    file has so. UserError says what is missing or cannot be honored.
     """
-    return Model(load_model(str(name), choose_device(device), dtype))
+    return Model(load_model(str(name), choose_device(device), dtype, weights))
 
 
 class Model:

@@ -21,6 +21,7 @@ from clearhead.cli.options import (
     json_option,
     sampling_seed_option,
     stop_option,
+    weights_option,
 )
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
@@ -65,12 +66,13 @@ CUT = {  # why an answer is not whole, when it is not
 @sampling_seed_option
 @control_tokens_option
 @kv_memory_option
+@weights_option
 @dtype_option
 @device_option
 @json_option
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, weights: str, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -94,7 +96,7 @@ def command(
     at_terminal = not messages and sys.stdin.isatty()
     if at_terminal and as_json:
         raise UserError("--json is for programs; give the turns by --message or on standard input")
-    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    loaded = load_model(model, choose_device(device), dtype_named(dtype), weights)
     if loaded.template is None:
         raise UserError(
             f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from clearhead.cli.constraint import constraint_of, constraint_options
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, stop_option
+from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, stop_option, weights_option
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import Shown, echo, echo_json, joined, spelled
@@ -52,12 +52,13 @@ SHOWN = 4  # of the likeliest tokens at each place
 @constraint_options
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @kv_memory_option
+@weights_option
 @dtype_option
 @device_option
 @json_option
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
-    length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
+    length_penalty: float | None, probabilities: bool, kv_memory: int | None, weights: str, dtype: str, device: str, as_json: bool,
     **given: Any,
 ) -> None:  # fmt: skip
     """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
@@ -89,7 +90,7 @@ def command(
             raise UserError("a model behind an address ends at one string; leave --stop out but once")
         show_remote(model, typed, sampling, n, seed, stop[0] if stop else None, constraint, as_json)
         return
-    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    loaded = load_model(model, choose_device(device), dtype_named(dtype), weights)
     sampling = of_model(sampling, given, loaded)
     ids = prompt_tokens(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0

@@ -15,6 +15,10 @@ dtype_option = click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
     help="Type of the weights; auto: as they are, if this processor is fast at it.",
 )  # fmt: skip
+weights_option = click.option(
+    "--weights", type=click.Choice(["float", "auto", "int8", "int4"]), default="float", show_default=True,
+    help="How matrices are multiplied: int8 and int4 are faster and smaller; auto: as the file has them.",
+)  # fmt: skip
 run_option = click.option(
     "--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory."
 )

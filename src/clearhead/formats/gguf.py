@@ -10,7 +10,7 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -52,8 +52,22 @@ class TensorInfo(NamedTuple):
     nbytes: int
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is in floats."""
+        return self.kind in PLAIN
+
+    @property
     def dtype(self) -> str:
         return PLAIN[self.kind][0] if self.kind in PLAIN else BLOCKS[self.kind][0]
+
+
+class Blocks(NamedTuple):
+    """A matrix in whole numbers: w = scale (q - 2^(bits-1)), or scale q + least; a scale for each 32 of a row."""
+
+    bits: int
+    q: np.ndarray  # rows, inputs
+    scale: np.ndarray  # rows, groups; float16
+    least: np.ndarray | None = None
 
 
 class Truncated(Exception):
@@ -147,6 +161,51 @@ class GGUF:
                 part = package.quants.dequantize(row, kind)
             found[first * weights : first * weights + part.size] = part.reshape(-1)
         return found.reshape(info.shape)
+
+
+    def blocks(self, name: str) -> Blocks | None:
+        """A matrix of Q8_0, Q4_0, Q4_1 or Q4_K as its whole numbers; None for another type."""
+        info = self.tensors[name]
+        if info.dtype not in UNPACKED or len(info.shape) != 2:
+            return None
+        _, weights, size = BLOCKS[info.kind]
+        data = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
+        bits, q, scale, least = UNPACKED[info.dtype](data)
+        rows = info.shape[0]
+        return Blocks(bits, q.reshape(info.shape), scale.reshape(rows, -1), None if least is None else least.reshape(rows, -1))
+
+
+def _halves(data: np.ndarray, first: int) -> np.ndarray:
+    """A float16 of each block."""
+    return data[:, first : first + 2].copy().view("<f2")
+
+
+def _nibbles(data: np.ndarray) -> np.ndarray:
+    """The lower four bits of some bytes and, behind them, the upper four."""
+    return np.concatenate((data & 15, data >> 4), -1)
+
+
+def _q4_k(data: np.ndarray) -> Blocks:
+    """8 groups of 32 with scales and minima of 6 bits, of which the last 4 groups' are cut in two."""
+    packed = data[:, 4:16].reshape(-1, 3, 4)
+    first, second, rest = packed[:, 0], packed[:, 1], packed[:, 2]
+    scale = np.concatenate((first & 63, rest & 15 | first >> 6 << 4), -1)
+    least = np.concatenate((second & 63, rest >> 4 | second >> 6 << 4), -1)
+    with np.errstate(over="ignore"):  # a damaged factor
+        scale, least = (
+            (factor.astype(np.float32) * x).astype(np.float16)
+            for factor, x in ((_halves(data, 0), scale), (-_halves(data, 2), least))
+        )
+    return Blocks(4, _nibbles(data[:, 16:].reshape(-1, 4, 32)), scale, least)
+
+
+# In the order of ggml-common.h; a scale of Q4_K is rounded to float16, all else is as it lies there.
+UNPACKED: dict[str, Callable[[np.ndarray], Blocks]] = {
+    "Q8_0": lambda data: Blocks(8, data[:, 2:] ^ 128, _halves(data, 0)),
+    "Q4_0": lambda data: Blocks(4, _nibbles(data[:, 2:]), _halves(data, 0)),
+    "Q4_1": lambda data: Blocks(4, _nibbles(data[:, 4:]), _halves(data, 0), _halves(data, 2)),
+    "Q4_K": _q4_k,
+}
 
 
 def read_metadata(path: Path) -> dict[str, Any]:

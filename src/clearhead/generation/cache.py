@@ -22,6 +22,7 @@ from clearhead.kernels.attention import FULL, Attend, Pattern, capped
 from clearhead.kernels.linear import MANY, PackedLinear, pack_linears
 from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.decoder import Decoder, DecoderConfig, packed_head
+from clearhead.models.quantize import is_quantized
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
@@ -34,6 +35,8 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
     A copy, since a cache is only right for the weights that filled it.
     """
     frozen = copy.deepcopy(decoder).eval().requires_grad_(False)
+    if is_quantized(decoder):
+        dtype = torch.float32
     if dtype is None:
         dtype = torch.bfloat16 if bfloat16_is_fast(decoder.embed.weight.device) else torch.float32
     frozen.blocks.to(dtype)
