@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from clearhead.generation.backend import Computed, memory_limit, refuse
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped, fused_attention, plain_attention
 from clearhead.kernels.linear import ONE, pack_linears
+from clearhead.kernels.step import Blocks
 from clearhead.models.decoder import Decoder, packed_head
+from clearhead.models.step import blocks_of
 
 FIRST_ROOM = 256  # positions of the block; it at least doubles when a text needs more
 READ_AT_ONCE = 256  # tokens of a prompt
@@ -43,7 +45,7 @@ class ContiguousBackend:
     def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None, kv_memory: int | None = None) -> None:
         config = self.config = decoder.config
         self.decoder = inference_copy(decoder, dtype)
-        self._head = packed_head(self.decoder, ONE)
+        self._head, self._blocks = packed_head(self.decoder, ONE), blocks_of(self.decoder)
         self.dtype, self.device = self.decoder.embed.weight.dtype, self.decoder.embed.weight.device
         self.vocab, self.max_positions = config.vocab, config.max_positions
         self.tokens: list[int] = []  # computed
@@ -95,10 +97,21 @@ class ContiguousBackend:
 
     def _read(self, tokens: list[int]) -> Float[Tensor, "T D"]:
         start, end = len(self.tokens), len(self.tokens) + len(tokens)
-        positions = torch.arange(start, end, device=self.device)
-        hidden = self.decoder(torch.tensor(tokens, device=self.device), positions, self._attend_for(start, end))
+        positions, ids = torch.arange(start, end, device=self.device), torch.tensor(tokens, device=self.device)
+        if self._blocks is None:
+            hidden = self.decoder(ids, positions, self._attend_for(start, end))
+        else:
+            hidden = self.decoder.norm(self._called(self._blocks, ids, positions))
         self.tokens += tokens
         return hidden
+
+    def _called(self, blocks: Blocks, ids: Int[Tensor, "T"], positions: Int[Tensor, "T"]) -> Float[Tensor, "T D"]:
+        """What the last block writes, by one call for all of them."""
+        x, C = self.decoder.embedded(ids, positions), self.config.dim_per_head
+        turned = [part for rotation in self.decoder.rotations(positions, x.dtype) for part in rotation or ()]
+        return blocks(
+            x, turned, self._keys, self._values, (C, self._keys[0].shape[1] * C), positions, positions + 1
+        )
 
     def _attend_for(self, start: int, end: int) -> Attend:
         """Write keys and values of positions start to end into the block; each sees itself and what came before."""

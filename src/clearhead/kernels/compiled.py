@@ -22,7 +22,7 @@ INSTRUCTIONS = {
     "avx2": (("avx2", "fma3", "f16c"), '#pragma GCC target("avx2,fma,f16c")\n#define AVX2\n'),
     "any": ((), ""),
 }
-SOURCES = ("vectors.h", "quantized.cpp")
+SOURCES = ("vectors.h", "quantized.cpp", "step.cpp")
 LEVELS = {"vnni": ("AVX512",), "avx2": ("AVX512", "AVX2"), "any": ("AVX512", "AVX2", "DEFAULT")}
 
 

@@ -14,7 +14,7 @@ constexpr int PARTS = PANEL / LANES;  // vectors in the width of a panel
 
 enum Scales { OF_ROW, OF_GROUP, AFFINE };  // one for a row of W, one for a group of it, and what 0 stands for beside
 
-struct Weight {  // `_Weight` of the Python file
+struct Weight {  // `Weight` of the Python file
   int64_t E, D, bits, scales;
   const uint8_t* blocks;
   const float* row_scale;

@@ -97,7 +97,7 @@ def plain_product(
     return F.linear(rounded, dequantize(weight).to(dtype))
 
 
-class _Weight(ctypes.Structure):
+class Weight(ctypes.Structure):
     """`Weight` of the C++ file."""
 
     _fields_ = [
@@ -139,11 +139,11 @@ class QuantizedLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(0), requires_grad=False)
 
     @property
-    def described(self) -> _Weight:
+    def described(self) -> Weight:
         """For the kernel; it holds no memory of its own."""
         (E, D), w = self.quantized.q.shape, self.quantized
         tensors = (self.blocks, self.row_scale, self.padded_bias)
-        return _Weight(E, D, w.bits, w.scales, *(pointer(x) for x in tensors))
+        return Weight(E, D, w.bits, w.scales, *(pointer(x) for x in tensors))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "QuantizedLinear":
         return self  # nothing of it ever changes

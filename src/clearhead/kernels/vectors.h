@@ -109,14 +109,25 @@ inline void store_bytes(int8_t* p, Wholes a) {
 }
 #endif
 
-// The lanes in one, added (or compared) in the same order whatever there are of them: 16 as two 8 first.
-inline float sum_of(Floats a, Floats b) {  // of 16 numbers, the first half in a; b is nothing where LANES is 16
+// The sum of 16 numbers, whatever the lanes: the two halves are added, and the halves of that, to the end.
+inline float sum_of(const Floats* x) {
+#if defined(VNNI)
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x[0].v), _mm512_extractf32x8_ps(x[0].v, 1));
+#elif defined(AVX2)
+  const __m256 eight = _mm256_add_ps(x[0].v, x[1].v);
+#endif
+#if defined(VNNI) || defined(AVX2)
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#else
   float lanes[16];
-  store(lanes, a);
-  if constexpr (LANES == 8) store(lanes + 8, b);
+  store(lanes, x[0]);
+  store(lanes + 8, x[1]);
   for (int width = 8; width; width /= 2)
     for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
   return lanes[0];
+#endif
 }
 
 // exp(x), within 2 units of the last place: 2^n times a polynomial in what is left (Cody and Waite 1980, chapter 6).
