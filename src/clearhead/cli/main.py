@@ -31,6 +31,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "align": ("clearhead.cli.align", "Align a model by pairs of answers, or by a reward."),
     "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
+    "quantize": ("clearhead.cli.quantize", "Write a model in 8 or 4 bits, and say what that costs."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),
     "tokenize": ("clearhead.cli.tokenize", "Cut text into tokens, train a tokenizer, compare several."),
     "guide": ("clearhead.cli.study.guide", "Read the guide: questions about all of it, answered."),

@@ -39,7 +39,9 @@ BLOCKS = {
     12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210),
 }  # fmt: skip
 PACKAGE = "gguf"
-WRITTEN = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7}  # and what general.file_type calls a file of them
+# And what general.file_type calls a file of them.
+WRITTEN = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q4_0": 2, "Q4_1": 3}
+TABLES = ("token_embd.weight", "output.weight")  # which are written in 8 bits where the rest is in 4
 AT_ONCE = 1 << 20  # weights of a tensor that are unpacked together: the package's steps each make a copy
 
 
@@ -227,27 +229,28 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
     if kind not in WRITTEN:
         raise UserError(f"the type {kind!r} cannot be written; choose one of {', '.join(WRITTEN)}")
     package = _package()
-    stored = package.GGMLQuantizationType[kind]
+    in_blocks = {block[0] for block in BLOCKS.values()}
     for name, tensor in tensors.items():
-        if kind == "Q8_0" and tensor.ndim > 1 and tensor.shape[-1] % 32:
+        if kind in in_blocks and tensor.ndim > 1 and tensor.shape[-1] % 32:
             raise UserError(f"{name} has rows of {tensor.shape[-1]} weights, not whole blocks of 32; write F16 instead")
     try:
         with whole(path) as part:
             writer = package.GGUFWriter(part, metadata["general.architecture"])
             writer.add_file_type(WRITTEN[kind])
-            if kind == "Q8_0":
+            if kind in in_blocks:
                 writer.add_quantization_version(package.GGML_QUANT_VERSION)
             for key, value in metadata.items():
                 if key not in ("general.architecture", "general.file_type", "general.quantization_version"):
                     writer.add_key_value(key, value, *_value_type(package, value))
             for name, tensor in tensors.items():
-                as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32
+                small = kind in ("Q4_0", "Q4_1") and name in TABLES
+                as_kind = package.GGMLQuantizationType["F32" if tensor.ndim < 2 else "Q8_0" if small else kind]
                 plain = {"F32": np.float32, "F16": np.float16}.get(as_kind.name)
                 if plain is not None:
                     writer.add_tensor(name, np.ascontiguousarray(tensor, plain))
                 else:
                     writer.add_tensor(
-                        name, package.quants.quantize(tensor.astype(np.float32), stored), raw_dtype=stored
+                        name, package.quants.quantize(tensor.astype(np.float32), as_kind), raw_dtype=as_kind
                     )
             writer.write_header_to_file()
             writer.write_kv_data_to_file()
