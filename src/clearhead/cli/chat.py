@@ -17,6 +17,7 @@ from clearhead.cli.generate import dtype_named, printable
 from clearhead.cli.options import (
     control_tokens_option,
     device_option,
+    draft_option,
     dtype_option,
     json_option,
     sampling_seed_option,
@@ -67,12 +68,13 @@ CUT = {  # why an answer is not whole, when it is not
 @control_tokens_option
 @kv_memory_option
 @weights_option
+@draft_option
 @dtype_option
 @device_option
 @json_option
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, kv_memory: int | None, weights: str, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, weights: str, draft: str | None, dtype: str, device: str, as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -85,7 +87,7 @@ def command(
     """
     from clearhead.checkpoints.load import load_model
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.engine import Engine, backend_for
+    from clearhead.generation.engine import Engine
     from clearhead.kernels.machine import choose_device
 
     sampling = checked(given, tokens)
@@ -103,7 +105,7 @@ def command(
             "complete a prompt, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    engine = Engine(backend_for(loaded.model, kv_memory=kv_memory), loaded.tokenizer)
+    engine = Engine(backend_drafted(loaded, draft, 1, kv_memory), loaded.tokenizer)
     chat = Conversation(engine, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)

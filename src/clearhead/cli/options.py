@@ -19,6 +19,10 @@ weights_option = click.option(
     "--weights", type=click.Choice(["float", "auto", "int8", "int4"]), default="float", show_default=True,
     help="How matrices are multiplied: int8 and int4 are faster and smaller; auto: as the file has them.",
 )  # fmt: skip
+draft_option = click.option(
+    "--draft", help="What guesses ahead, changing no text: lookup (in the text itself), none, or a smaller model. "
+    "Default: lookup, with quantized weights.",
+)  # fmt: skip
 run_option = click.option(
     "--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory."
 )

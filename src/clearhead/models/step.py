@@ -15,7 +15,7 @@ from clearhead.nn.layers import Norm
 def blocks_of(decoder: Decoder) -> Blocks | None:
     """None where a decoder's blocks are of another kind, or not quantized: then its modules are called."""
     config = decoder.config
-    if not fits(config) or not all(quantized(block) for block in decoder.blocks):
+    if not has_kernel(decoder):
         return None
     C = config.dim_per_head
     sizes = Sizes(
@@ -23,6 +23,10 @@ def blocks_of(decoder: Decoder) -> Blocks | None:
         decoder.blocks[0].attention.q_scale * C**-0.5,
     )  # fmt: skip
     return Blocks(sizes, [weights_of(config, i, block) for i, block in enumerate(decoder.blocks)])
+
+
+def has_kernel(decoder: Decoder) -> bool:
+    return fits(decoder.config) and all(quantized(block) for block in decoder.blocks)
 
 
 def fits(config: DecoderConfig) -> bool:
