@@ -39,12 +39,6 @@ class QuantizedWeight:
     def scales(self) -> int:
         return OF_ROW if self.scale.ndim == 1 else OF_GROUP if self.least is None else AFFINE
 
-    @property
-    def nbytes(self) -> int:
-        """As the kernel reads it."""
-        scales = self.scale.nbytes + (0 if self.least is None else self.least.nbytes)
-        return self.q.numel() * self.bits // 8 + scales
-
 
 def by_groups(x: Float[Tensor, "*B D"]) -> Float[Tensor, "*B G 32"]:
     """With zeros where the last group is not full."""
@@ -69,7 +63,7 @@ def int8(weight: Float[Tensor, "E D"]) -> QuantizedWeight:
 
 def int4(weight: Float[Tensor, "E D"]) -> QuantizedWeight:
     """The least of each group and a step of a fifteenth of its range, both in float16: W = s q + m, q from 0 to 15."""
-    parts = weight.float().unflatten(-1, (-1, GROUP)) if weight.shape[1] % GROUP == 0 else by_groups(weight.float())
+    parts = by_groups(weight.float())
     least = parts.amin(-1).half()
     scale = ((parts.amax(-1) - least) / 15).half()
     q = ((parts - least[..., None]) / torch.where(scale > 0, scale, 1)[..., None]).round().clamp(0, 15)
@@ -130,8 +124,8 @@ class QuantizedLinear(nn.Module):
 
     def __init__(self, weight: QuantizedWeight, bias: Float[Tensor, "E"] | None = None) -> None:
         super().__init__()
-        E = len(weight.q)
-        self.quantized = weight
+        E, D = weight.q.shape
+        self.sizes = (E, D, weight.bits, weight.scales)
         self.blocks = blocks_of(weight)
         self.row_scale = F.pad(weight.scale, (0, -E % PANEL)) if weight.scales == OF_ROW else None
         self.padded_bias = None if bias is None else F.pad(bias.detach().float(), (0, -E % PANEL))
@@ -141,9 +135,7 @@ class QuantizedLinear(nn.Module):
     @property
     def described(self) -> Weight:
         """For the kernel; it holds no memory of its own."""
-        (E, D), w = self.quantized.q.shape, self.quantized
-        tensors = (self.blocks, self.row_scale, self.padded_bias)
-        return Weight(E, D, w.bits, w.scales, *(pointer(x) for x in tensors))
+        return Weight(*self.sizes, *map(pointer, (self.blocks, self.row_scale, self.padded_bias)))
 
     def __deepcopy__(self, memo: dict[int, object]) -> "QuantizedLinear":
         return self  # nothing of it ever changes
