@@ -31,6 +31,7 @@ from clearhead.generation.text_stream import generate as texts_of
 from clearhead.kernels.machine import choose_device
 from clearhead.models.attention_weights import attention_weights
 from clearhead.models.decoder import Decoder
+from clearhead.models.quantize import is_quantized
 from clearhead.text import load as text_files
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.packing import Batch
@@ -150,6 +151,8 @@ class Model:
         A decoder of one's own becomes a folder for `load`; `clearhead convert` makes others of it.
         """
         folder = Path(folder)
+        if isinstance(self.loaded.model, Decoder) and is_quantized(self.decoder):
+            raise UserError("a model in whole numbers is not saved; load it without weights, or use clearhead quantize")
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty; name a new folder")
         if self.loaded.path == IN_MEMORY:
@@ -235,6 +238,8 @@ def train(model: Any, data: Any, *, callbacks: Sequence[Callback] | None = None,
     usual = {"warmup": min(loop.TrainConfig.warmup, steps // 10), "seed": seed}
     config = build(loop.TrainConfig, {**usual, **settings})
     bar = TrainingProgress() if callbacks is None else nullcontext()
+    if isinstance(model, Decoder) and is_quantized(model):
+        raise UserError("weights in whole numbers cannot be trained; load the model without weights")
     with bar as shown:
         loop.train(
             config, model, _batches(data, config, model), checkpoint=None if checkpoint is None else Path(checkpoint),
