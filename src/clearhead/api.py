@@ -48,9 +48,7 @@ TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 
-def load(
-    name: str | Path, device: str = "auto", dtype: torch.dtype | None = None, weights: str = "float"
-) -> "Model":
+def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None, weights: str = "float") -> "Model":
     """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
 
     dtype None: as it is stored, but float32 where the processor does not multiply that type itself. weights: "int8" or

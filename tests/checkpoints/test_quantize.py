@@ -14,7 +14,7 @@ import clearhead
 from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import UserError
-from clearhead.formats.gguf import BLOCKS, GGUF, UNPACKED
+from clearhead.formats.gguf import BLOCKS, UNPACKED
 from clearhead.kernels.quantized import QuantizedLinear, QuantizedWeight, dequantize
 from clearhead.models.gguf import as_tensor
 from clearhead.text.training import train_tokenizer
@@ -98,7 +98,9 @@ def test_any_model_can_be_quantized_at_load(folder: Path, files: dict[str, Path]
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_quantize_says_what_it_cost(folder: Path, tmp_path: Path, bits: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quantize_says_what_it_cost(
+    folder: Path, tmp_path: Path, bits: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, text = tmp_path / "x.gguf", tmp_path / "text.txt"
     text.write_text(TEXT * 20, encoding="utf-8")
     args = ["quantize", str(folder), str(out), "--bits", str(bits), "--text", str(text)]

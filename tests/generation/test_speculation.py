@@ -138,7 +138,10 @@ def test_the_distribution_is_the_targets() -> None:
 
 def test_a_lookup_finds_the_longest_and_latest_and_forgets_other_texts() -> None:
     lookup = Lookup()
-    assert lookup.propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3], 2) == [9, 2]  # three tokens before two, though these are later
+    assert lookup.propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3], 2) == [
+        9,
+        2,
+    ]  # three tokens before two, though these are later
     assert lookup.propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3, 9], 2) == [2, 3]
     assert lookup.propose([1, 2, 7, 1, 2, 6, 1, 2], 1) == [6]
     assert lookup.propose([9, 2], 3) == [] and lookup.propose([4], 3) == [] and lookup.propose([], 3) == []

@@ -126,7 +126,9 @@ def test_the_fastest_kernel_is_one_that_runs_here(monkeypatch: pytest.MonkeyPatc
     assert best_kernel().name in compiled.possible()
     times = iter([1.0, 2.0, 2.0, 2.5])
     monkeypatch.setattr(compiled.time, "perf_counter", lambda: next(times))
-    assert compiled.fastest(["any", compiled.possible()[0]], lambda kernel: None, times=1).name == compiled.possible()[0]
+    assert (
+        compiled.fastest(["any", compiled.possible()[0]], lambda kernel: None, times=1).name == compiled.possible()[0]
+    )
 
 
 def test_instructions_that_torch_may_not_use_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

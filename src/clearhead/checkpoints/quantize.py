@@ -1,4 +1,4 @@
-"""A model in whole numbers of 8 or 4 bits, as a GGUF file, and what that cost: its size and perplexity before and after.
+"""A model in whole numbers of 8 or 4 bits as a GGUF file, and what that cost: size and perplexity before and after.
 
 Deliberately not here: the blocks (the gguf package makes them) and how they are multiplied (kernels.quantized).
 """

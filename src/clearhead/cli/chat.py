@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.generate import dtype_named, printable
+from clearhead.cli.generate import backend_drafted, dtype_named, printable
 from clearhead.cli.options import (
     control_tokens_option,
     device_option,
@@ -74,7 +74,8 @@ CUT = {  # why an answer is not whole, when it is not
 @json_option
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, kv_memory: int | None, weights: str, draft: str | None, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, weights: str, draft: str | None, dtype: str, device: str,
+    as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 

@@ -12,7 +12,15 @@ from click.core import ParameterSource
 
 from clearhead.cli.constraint import constraint_of, constraint_options
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, draft_option, dtype_option, json_option, sampling_seed_option, stop_option, weights_option
+from clearhead.cli.options import (
+    device_option,
+    draft_option,
+    dtype_option,
+    json_option,
+    sampling_seed_option,
+    stop_option,
+    weights_option,
+)
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import Shown, echo, echo_json, joined, spelled
@@ -61,8 +69,8 @@ SHOWN = 4  # of the likeliest tokens at each place
 @json_option
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
-    length_penalty: float | None, probabilities: bool, kv_memory: int | None, weights: str, draft: str | None, dtype: str, device: str, as_json: bool,
-    **given: Any,
+    length_penalty: float | None, probabilities: bool, kv_memory: int | None, weights: str, draft: str | None,
+    dtype: str, device: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
 
@@ -124,7 +132,8 @@ def command(
             settings["constraint"] = asdict(constraint)
         echo_json({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
-            "seconds": round(seconds, 3), **speculation(engine.backend), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
+            "seconds": round(seconds, 3), **speculation(engine.backend),
+            "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
         })  # fmt: skip
         return
     for i, text in enumerate(texts, start=1):

@@ -164,17 +164,18 @@ class GGUF:
             found[first * weights : first * weights + part.size] = part.reshape(-1)
         return found.reshape(info.shape)
 
-
     def blocks(self, name: str) -> Blocks | None:
         """A matrix of Q8_0, Q4_0, Q4_1 or Q4_K as its whole numbers; None for another type."""
         info = self.tensors[name]
         if info.dtype not in UNPACKED or len(info.shape) != 2:
             return None
-        _, weights, size = BLOCKS[info.kind]
+        _, _, size = BLOCKS[info.kind]
         data = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
         bits, q, scale, least = UNPACKED[info.dtype](data)
         rows = info.shape[0]
-        return Blocks(bits, q.reshape(info.shape), scale.reshape(rows, -1), None if least is None else least.reshape(rows, -1))
+        return Blocks(
+            bits, q.reshape(info.shape), scale.reshape(rows, -1), None if least is None else least.reshape(rows, -1)
+        )
 
 
 def _halves(data: np.ndarray, first: int) -> np.ndarray:

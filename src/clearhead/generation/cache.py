@@ -21,6 +21,7 @@ from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped
 from clearhead.kernels.linear import MANY, PackedLinear, pack_linears
 from clearhead.kernels.machine import bfloat16_is_fast
+from clearhead.kernels.quantized import QuantizedLinear
 from clearhead.kernels.step import Blocks
 from clearhead.models.decoder import Decoder, DecoderConfig, packed_head
 from clearhead.models.quantize import is_quantized
@@ -105,7 +106,7 @@ class KVCache:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @cached_property
-    def _head(self) -> PackedLinear:
+    def _head(self) -> PackedLinear | QuantizedLinear:
         """Made when logits are first asked for: a reward model has none to give."""
         return packed_head(self.decoder, MANY)
 
@@ -154,7 +155,9 @@ class KVCache:
         turned = [part for rotation in self.decoder.rotations(positions, x.dtype) for part in rotation or ()]
         C, where = config.dim_per_head, self._on_device(slots.astype(np.int64))
         paths = self._on_device(self.trie.paths[slots])
-        return blocks(x, turned, self._keys, self._values, (config.n_kv_heads * C, C), where, positions.long() + 1, paths)
+        return blocks(
+            x, turned, self._keys, self._values, (config.n_kv_heads * C, C), where, positions.long() + 1, paths
+        )
 
     def _count(self, slots: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
         """Which of these positions were never computed before."""

@@ -58,7 +58,9 @@ class ContiguousBackend:
         self.dtype, self.device = self.decoder.embed.weight.dtype, self.decoder.embed.weight.device
         self.vocab, self.max_positions = config.vocab, config.max_positions
         if draft is not None and self._blocks is None:
-            raise UserError("reading ahead by a draft needs quantized weights of a Llama-like model; leave the draft out")
+            raise UserError(
+                "reading ahead by a draft needs quantized weights of a Llama-like model; leave the draft out"
+            )
         self.speculation = None if draft is None else Speculation(draft)
         self._ahead: tuple[int, int] | None = None  # the length of the text at the last read, and tokens beyond it
         self.tokens: list[int] = []  # computed, and among them what was read ahead
@@ -146,9 +148,7 @@ class ContiguousBackend:
         """What the last block writes, by one call for all of them."""
         x, C = self.decoder.embedded(ids, positions), self.config.dim_per_head
         turned = [part for rotation in self.decoder.rotations(positions, x.dtype) for part in rotation or ()]
-        return blocks(
-            x, turned, self._keys, self._values, (C, self._keys[0].shape[1] * C), positions, positions + 1
-        )
+        return blocks(x, turned, self._keys, self._values, (C, self._keys[0].shape[1] * C), positions, positions + 1)
 
     def _attend_for(self, start: int, end: int) -> Attend:
         """Write keys and values of positions start to end into the block; each sees itself and what came before."""

@@ -38,8 +38,8 @@ def check_tokens(target: Tokenizer, draft: Tokenizer) -> None:
     differs = next((i for i in range(target.vocab_size) if not same(target, draft, i)), None)
     if target.vocab_size != draft.vocab_size or differs is not None:
         raise UserError(
-            f"the draft has {draft.vocab_size:,} tokens and the model {target.vocab_size:,}, and both must be the same; "
-            "take a draft of the same family"
+            f"the draft has {draft.vocab_size:,} tokens and the model {target.vocab_size:,}, which must be the "
+            "same ones; take a draft of the same family"
         )
 
 

@@ -1,4 +1,4 @@
-"""The kernels for quantized weights, compiled at their first use for this processor; the fastest by measurement is used.
+"""The kernels for quantized weights, compiled at their first use for this processor; the fastest measured is used.
 
 They are C++: vectors.h, quantized.cpp and step.cpp, one library of all three for each set of instructions.
 """

@@ -49,7 +49,9 @@ def quantize_rows(x: Float[Tensor, "*B D"]) -> tuple[Int[Tensor, "*B G 32"], Flo
     """Whole numbers q = round(127 x / max|x|) and the scale a = max|x| / 127 of each group: x is about a q."""
     parts = by_groups(x.float())
     largest = parts.abs().amax(-1)
-    inverse = torch.where(largest > 0, torch.tensor(float(LEVELS)) / largest, 0)  # a number divided by a tensor is rounded twice
+    inverse = torch.where(
+        largest > 0, torch.tensor(float(LEVELS)) / largest, 0
+    )  # a number divided by a tensor is rounded twice
     return (parts * inverse[..., None]).round().to(torch.int8), largest / LEVELS
 
 
@@ -78,8 +80,10 @@ def dequantize(weight: QuantizedWeight) -> Float[Tensor, "E D"]:
     q, D = weight.q.float(), weight.q.shape[1]
     if weight.scales == OF_ROW:
         return (q - ZERO[weight.bits]) * weight.scale[:, None]
-    scale, least = (None if x is None else x.float().repeat_interleave(GROUP, 1)[:, :D] for x in (weight.scale, weight.least))
-    return (q - ZERO[weight.bits]) * scale if least is None else q * scale + least
+    scale = weight.scale.float().repeat_interleave(GROUP, 1)[:, :D]
+    if weight.least is None:
+        return (q - ZERO[weight.bits]) * scale
+    return q * scale + weight.least.float().repeat_interleave(GROUP, 1)[:, :D]
 
 
 def plain_product(

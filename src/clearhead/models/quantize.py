@@ -36,7 +36,10 @@ def from_floats(kind: str) -> MakeWeight:
 
 
 def from_blocks(
-    kind: str, mapping: Mapping[str, MappedTensor], blocks: Callable[[str], Blocks | None], stored: Callable[[str], bool]
+    kind: str,
+    mapping: Mapping[str, MappedTensor],
+    blocks: Callable[[str], Blocks | None],
+    stored: Callable[[str], bool],
 ) -> MakeWeight:
     """The blocks of a file as they are where they have the bits that `kind` asks for, or 8 where it asks for 4.
 

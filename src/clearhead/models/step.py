@@ -26,7 +26,9 @@ def blocks_of(decoder: Decoder) -> Blocks | None:
 
 
 def has_kernel(decoder: Decoder) -> bool:
-    return fits(decoder.config) and all(quantized(block) for block in decoder.blocks)
+    return fits(decoder.config) and all(
+        isinstance(layer, QuantizedLinear) for block in decoder.blocks for layer in matrices(block)
+    )
 
 
 def fits(config: DecoderConfig) -> bool:
@@ -38,18 +40,18 @@ def fits(config: DecoderConfig) -> bool:
     )  # fmt: skip
 
 
-def quantized(block: nn.Module) -> bool:
-    layers = (block.attention.qkv, block.attention.out, block.mlp.up, block.mlp.down)
-    return all(isinstance(layer, QuantizedLinear) for layer in layers)
+def matrices(block: nn.Module) -> tuple[nn.Module, nn.Module, nn.Module, nn.Module]:
+    attention, mlp = block.get_submodule("attention"), block.get_submodule("mlp")
+    return attention.qkv, attention.out, mlp.up, mlp.down  # type: ignore[return-value]
 
 
 def weights_of(config: DecoderConfig, layer: int, block: nn.Module) -> BlockWeights:
-    attention, mlp = block.attention, block.mlp
+    attention = block.get_submodule("attention")
     norms = (block.attention_norm, block.mlp_norm, attention.q_norm, attention.k_norm)
-    local = not config.is_global(layer)
-    return BlockWeights(
-        attention.qkv, attention.out, mlp.up, mlp.down, *map(norm_weight, norms), config.pattern(layer).window, local
-    )
+    a, m, q, k = (norm_weight(norm) for norm in norms)  # type: ignore[arg-type]
+    qkv, out, up, down = (layer for layer in matrices(block) if isinstance(layer, QuantizedLinear))
+    window, local = config.pattern(layer).window, not config.is_global(layer)
+    return BlockWeights(qkv, out, up, down, a, m, q, k, window, local)
 
 
 def norm_weight(norm: Norm | None) -> Tensor | None:
