@@ -27,6 +27,7 @@ from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.huggingface import check, config_from, fill, with_own_head
+from clearhead.models.quantize import BITS, from_blocks, from_floats, quantize_linears
 from clearhead.models.recurrent import Recurrent
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
@@ -67,13 +68,33 @@ class LoadedModel:
         return self.model
 
 
-def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
+WEIGHTS = ("float", "auto", "int8", "int4")
+
+
+def load_model(
+    name: str, device: torch.device, dtype: torch.dtype | None = None, weights: str = "float"
+) -> LoadedModel:
     """The model that `name` means, without gradients.
 
-    `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
-    what is missing or broken.
+    `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. `weights`: how
+    matrices are multiplied: in floats, in whole numbers of 8 or 4 bits, or, auto, in those where the file has them.
+    UserError says what is missing or broken.
     """
+    if weights not in WEIGHTS:
+        raise UserError(f"weights = {weights!r} are unknown; choose {', '.join(WEIGHTS)}")
+    if weights != "float" and (device.type != "cpu" or dtype not in (None, torch.float32)):
+        raise UserError(f"{weights} weights are multiplied on the CPU, beside float32; leave device and dtype out")
     path = locate(name)
+    if weights != "float" and path.is_file() and path.name not in own.FILES.values():
+        return from_gguf(name, path, device, torch.float32, weights)
+    loaded = floats(name, path, device, dtype if weights in ("float", "auto") else torch.float32)
+    if weights in BITS:
+        quantize_linears(loaded.decoder, from_floats(weights))
+    return loaded
+
+
+def floats(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """The model at a path, its weights in floats."""
     if path.is_file() and path.name not in own.FILES.values():
         return from_gguf(name, path, device, dtype)
     if path.is_file() or own.is_own(path):
@@ -208,7 +229,9 @@ def text_of(
     return tokenizer, template, sampling(told, beside)
 
 
-def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+def from_gguf(
+    name: str, path: Path, device: torch.device, dtype: torch.dtype | None, weights: str = "float"
+) -> LoadedModel:
     """A file of llama.cpp: weights, tokenizer and chat template in one."""
     if not is_gguf(path):
         refuse_pickle(path)
@@ -234,6 +257,10 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     llama_cpp.check(decoder, architecture, shapes, str(path))
     give_memory(decoder)
     llama_cpp.fill(decoder, architecture, shapes, read, str(path))
+    if weights != "float":
+        mapping = llama_cpp.weight_map(config, architecture)
+        stored = {key for key, info in file.tensors.items() if info.is_plain}
+        quantize_linears(decoder, from_blocks(weights, mapping, file.blocks, stored.__contains__))
     return LoadedModel(name, path, decoder.to(device), tokenizer, template, drawn)
 
 

@@ -33,6 +33,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "clinic": ("clearhead.cli.clinic", "Find the fault in a small broken run."),
     "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
+    "quantize": ("clearhead.cli.quantize", "Write a model in 8 or 4 bits, and say what that costs."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),
     "embed": ("clearhead.cli.embed", "Texts as vectors, and searched by their meaning."),
     "vectors": ("clearhead.cli.vectors", "Word vectors of any text, kept, asked and measured."),

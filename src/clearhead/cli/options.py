@@ -17,6 +17,14 @@ dtype_option = click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
     help="Type of the weights; auto: as they are, if this processor is fast at it.",
 )  # fmt: skip
+weights_option = click.option(
+    "--weights", type=click.Choice(["float", "auto", "int8", "int4"]), default="float", show_default=True,
+    help="How matrices are multiplied: int8 and int4 are faster and smaller; auto: as the file has them.",
+)  # fmt: skip
+draft_option = click.option(
+    "--draft", help="What guesses ahead, changing no text: lookup (in the text itself), none, or a smaller model. "
+    "Default: lookup, with quantized weights.",
+)  # fmt: skip
 run_option = click.option("--run", "directory", help="A finished run's directory, or the address of an endpoint.")
 resume_option = click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
