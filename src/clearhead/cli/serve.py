@@ -31,6 +31,14 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
     type=click.Path(path_type=Path),
     help="A file of keys, one a line, one of which clients must send.",
 )
+@click.option(
+    "--runs",
+    "folder",
+    type=click.Path(path_type=Path),
+    default="runs",
+    show_default=True,
+    help="Runs that the page shows.",
+)
 @click.option("--origin", "origins", multiple=True, help="Let pages of this origin ask, such as http://localhost:3000.")
 @click.option(
     "--max-samples", type=click.IntRange(min=1), default=256, show_default=True,
@@ -48,7 +56,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 @dtype_option
 @device_option
 def command(
-    models: tuple[str, ...], host: str, port: int, api_key_file: Path | None, origins: tuple[str, ...],
+    models: tuple[str, ...], host: str, port: int, api_key_file: Path | None, folder: Path, origins: tuple[str, ...],
     max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, dtype: str, device: str,
 ) -> None:  # fmt: skip
     """Serve MODELs to clients of OpenAI's API, all requests in one batch, and a page for a browser.
@@ -60,7 +68,7 @@ def command(
     names, keys = _names(models), _keys(api_key_file)
     if host not in LOOPBACK and not keys:
         raise UserError(f"--host {host} lets others ask; give --api-key-file, a file of keys, one a line")
-    _serve(names, host, port, keys, origins, max_samples, max_tokens, drain, kv_memory, dtype, device)
+    _serve(names, host, port, keys, folder, origins, max_samples, max_tokens, drain, kv_memory, dtype, device)
 
 
 def _names(models: tuple[str, ...]) -> dict[str, str]:
@@ -81,8 +89,8 @@ def _keys(file: Path | None) -> tuple[str, ...]:
 
 
 def _serve(
-    names: dict[str, str], host: str, port: int, keys: tuple[str, ...], origins: tuple[str, ...], max_samples: int,
-    max_tokens: int, drain: int, kv_memory: int | None, dtype: str, device: str,
+    names: dict[str, str], host: str, port: int, keys: tuple[str, ...], folder: Path, origins: tuple[str, ...],
+    max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, dtype: str, device: str,
 ) -> None:  # fmt: skip
     from clearhead.kernels.machine import choose_device
     from clearhead.server.run import bind, load, serve
@@ -90,6 +98,7 @@ def _serve(
 
     hosts = () if keys and host not in LOOPBACK else tuple({*LOOPBACK, host})
     service = Service(Settings(max_samples, max_tokens, keys=keys, hosts=hosts, origins=origins))
+    service.runs.folder = folder
     listening = bind(host, port)
     at = listening.getsockname()[1]
     shown = f"[{host}]" if ":" in host else host

@@ -169,6 +169,7 @@ class Sender:
         try:
             async with asyncio.timeout(self._seconds):
                 await self._send(message)
+                await asyncio.sleep(0)  # the loop may have to say that the client is gone
         except TimeoutError:
             raise ApiError(499, "the client does not read") from None
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import torch
 from uvicorn import Config, Server
@@ -13,6 +14,8 @@ from clearhead.checkpoints.load import load_model
 from clearhead.errors import UserError
 from clearhead.generation.backend import memory_limit
 from clearhead.generation.engine import Engine, backend_for
+from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.rundir import RunDir
 from clearhead.server.app import make_app
 from clearhead.server.served import Served
 from clearhead.server.service import Service
@@ -72,12 +75,24 @@ def load(service: Service, names: Mapping[str, str], device: torch.device, dtype
          kv_memory: int | None, say: Callable[[str], None]) -> None:  # fmt: skip
     """Load every model, each with its share of the memory for keys and values."""
     share = memory_limit(device, kv_memory) // len(names)
+    service.reasoner.device, service.reasoner.kv_memory = device, kv_memory
     for name, model in names.items():
         loaded = load_model(model, device, dtype)
         engine = Engine(backend_for(loaded.model, MANY, share), loaded.tokenizer)
         service.models.by_name[name] = Served(name, loaded, engine)
+        if (run := run_of(model)) is not None:
+            service.reasoner.runs[name], service.runs.served[name] = run, run.path
         say(f"{name}: loaded")
     service.models.ready = True
+
+
+def run_of(model: str) -> RunDir | None:
+    """The run on tasks that a model is the policy of, None for another model."""
+    path = Path(model).expanduser()
+    if not (path / "config.toml").is_file():
+        return None
+    run = RunDir(path)
+    return run if isinstance(run.any_recipe(), Recipe) else None
 
 
 def serve(service: Service, listening: socket.socket, drain: int, prepare: Callable[[], None]) -> None:

@@ -12,6 +12,8 @@ from clearhead.generation.request import Request, TokenEvent
 from clearhead.server.drawing import Drawing, Piece, Written
 from clearhead.server.errors import ApiError, refused
 from clearhead.server.metrics import Metrics
+from clearhead.server.reasoner import Reasoner
+from clearhead.server.runs import Runs
 from clearhead.server.served import Models, Served
 from clearhead.server.stepper import Stepper
 
@@ -39,6 +41,7 @@ class Service:
     def __init__(self, settings: Settings | None = None) -> None:
         self.settings = settings or Settings()
         self.models, self.stepper, self.metrics = Models(), Stepper(), Metrics()
+        self.reasoner, self.runs = Reasoner(), Runs()
         self._readers = ThreadPoolExecutor(READERS, "reader")
         self._samples = 0
 
@@ -47,6 +50,7 @@ class Service:
 
     def stop(self) -> None:
         self.stepper.stop()
+        self.reasoner.stop()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     async def read(self, work: Callable[[], T]) -> T:
