@@ -19,10 +19,11 @@ PATH = "/v1/chat/completions"
 NO_END = {"300": -100, "301": -100}  # the control tokens: what follows is text
 SCHEMA = {
     "type": "object", "required": ["name", "age"], "additionalProperties": False,
-    "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer"}},
+    "properties": {"name": {"type": "string", "maxLength": 4}, "age": {"enum": [1, 22, 333]}},
 }  # fmt: skip
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
-CLOCK = {"type": "function", "function": {"name": "clock"}}
+NOTHING = {"type": "object", "properties": {}, "additionalProperties": False}
+CLOCK = {"type": "function", "function": {"name": "clock", "parameters": NOTHING}}
 
 
 def ask(client: TestClient, **more: Any) -> Any:
@@ -54,10 +55,10 @@ def test_the_text_is_the_bare_engines(client: TestClient, service: Service) -> N
     assert found["usage"]["prompt_tokens"] == len(ids)
 
 
-@pytest.mark.parametrize("more", [{}, {"n": 2, "stop": ["e", "assist"]}, {"logprobs": True, "top_logprobs": 2}])
+@pytest.mark.parametrize("more", [{"n": 2, "stop": ["e", "assist"]}, {"logprobs": True, "top_logprobs": 2}])
 def test_a_stream_is_the_answer_in_chunks(client: TestClient, more: dict[str, Any]) -> None:
-    whole = ask(client, **more, max_tokens=40)
-    reply = client.post(PATH, json=chat_body(**more, max_tokens=40, stream=True))
+    whole = ask(client, **more, max_tokens=24)
+    reply = client.post(PATH, json=chat_body(**more, max_tokens=24, stream=True))
     assert reply.headers["content-type"].startswith("text/event-stream")
     found = told_by(reply.text)
     assert len({(chunk["id"], chunk["created"]) for chunk in found}) == 1
@@ -82,10 +83,10 @@ def test_usage_comes_last_where_it_is_wanted(client: TestClient) -> None:
 
 
 def test_no_stop_string_leaks_and_no_character_is_split(client: TestClient) -> None:
-    for seed in range(4):
-        free = ask(client, seed=seed, max_tokens=40, logit_bias=NO_END)["choices"][0]["message"]["content"]
-        stop = next(free[i : i + 2] for i in range(5, 30) if "�" not in free[i : i + 2])
-        reply = client.post(PATH, json=chat_body(seed=seed, max_tokens=40, logit_bias=NO_END, stop=stop, stream=True))
+    for seed in range(2):
+        free = ask(client, seed=seed, max_tokens=24, logit_bias=NO_END)["choices"][0]["message"]["content"]
+        stop = next(free[i : i + 2] for i in range(5, 20) if "�" not in free[i : i + 2])
+        reply = client.post(PATH, json=chat_body(seed=seed, max_tokens=24, logit_bias=NO_END, stop=stop, stream=True))
         found = told_by(reply.text)
         texts = [chunk["choices"][0]["delta"].get("content", "") for chunk in found]
         assert "".join(texts) == free[: free.index(stop)]
@@ -94,8 +95,8 @@ def test_no_stop_string_leaks_and_no_character_is_split(client: TestClient) -> N
 
 def test_tokens_joined_give_the_content(client: TestClient) -> None:
     for stop in ([], ["ent", "s"]):
-        for seed in range(3):
-            found = ask(client, seed=seed, max_tokens=40, logprobs=True, top_logprobs=3, stop=stop)["choices"][0]
+        for seed in range(2):
+            found = ask(client, seed=seed, max_tokens=30, logprobs=True, top_logprobs=3, stop=stop)["choices"][0]
             told, text = found["logprobs"]["content"], found["message"]["content"]
             assert "".join(entry["token"] for entry in told) == text
             assert bytes(byte for entry in told for byte in entry["bytes"]).decode("utf-8", "replace") == text
@@ -109,10 +110,10 @@ def test_a_ban_and_penalties_are_heard(client: TestClient, service: Service) -> 
     (e,) = tokenizer.encode("e")
     with_it = ask(client, temperature=0, max_tokens=20, logit_bias={**NO_END, str(e): 100})
     assert with_it["choices"][0]["message"]["content"] == "e" * 20
-    without = ask(client, max_tokens=60, seed=3, logit_bias={str(e): -100}, logprobs=True)
+    without = ask(client, max_tokens=24, seed=3, logit_bias={str(e): -100}, logprobs=True)
     assert "e" not in [entry["token"] for entry in without["choices"][0]["logprobs"]["content"]]
-    few = ask(client, temperature=0, max_tokens=60, frequency_penalty=2, presence_penalty=2, logit_bias=NO_END)
-    many = ask(client, temperature=0, max_tokens=60, logit_bias=NO_END)
+    few = ask(client, temperature=0, max_tokens=24, frequency_penalty=2, presence_penalty=2, logit_bias=NO_END)
+    many = ask(client, temperature=0, max_tokens=24, logit_bias=NO_END)
     distinct = [len(set(one["choices"][0]["message"]["content"])) for one in (few, many)]
     assert distinct[0] > distinct[1]
 
@@ -122,14 +123,13 @@ def test_the_seed_decides(client: TestClient) -> None:
     assert texts[0] == texts[1] != texts[2]
     body = chat_body(max_tokens=20)
     del body["seed"]
-    assert len({client.post(PATH, json=body).json()["choices"][0]["message"]["content"] for _ in range(4)}) > 1
+    assert len({client.post(PATH, json=body).json()["choices"][0]["message"]["content"] for _ in range(3)}) > 1
 
 
-@pytest.mark.parametrize("most", [24, 60, 200])
-@pytest.mark.parametrize("temperature", [0.0, 1.0, 2.0])
+@pytest.mark.parametrize(("most", "temperature"), [(24, 0.0), (26, 2.0), (60, 1.0)])
 def test_a_schema_holds_however_it_ends(client: TestClient, most: int, temperature: float) -> None:
     form = {"type": "json_schema", "json_schema": {"name": "person", "schema": SCHEMA}}
-    found = ask(client, response_format=form, max_tokens=most, temperature=temperature, n=3)
+    found = ask(client, response_format=form, max_tokens=most, temperature=temperature, n=2)
     for choice in found["choices"]:
         jsonschema.validate(json.loads(choice["message"]["content"]), SCHEMA)
     streamed = told_by(
@@ -142,14 +142,16 @@ def test_a_schema_holds_however_it_ends(client: TestClient, most: int, temperatu
 
 
 def test_a_json_object_is_one(client: TestClient) -> None:
-    found = ask(client, response_format={"type": "json_object"}, max_tokens=40, n=4)
+    found = ask(client, response_format={"type": "json_object"}, max_tokens=16, n=3)
     assert all(isinstance(json.loads(choice["message"]["content"]), dict) for choice in found["choices"])
 
 
-@pytest.mark.parametrize("choice", ["required", {"type": "function", "function": {"name": "weather"}}])
-@pytest.mark.parametrize("parallel", [True, False])
+@pytest.mark.parametrize(
+    ("choice", "parallel"),
+    [("required", True), ("required", False), ({"type": "function", "function": {"name": "weather"}}, True)],
+)
 def test_calls_fit_their_schema(client: TestClient, choice: Any, parallel: bool) -> None:
-    more = {"tools": [TOOL, CLOCK], "tool_choice": choice, "max_tokens": 300, "parallel_tool_calls": parallel}
+    more = {"tools": [TOOL, CLOCK], "tool_choice": choice, "max_tokens": 120, "parallel_tool_calls": parallel}
     found = ask(client, **more)["choices"][0]
     calls = found["message"]["tool_calls"]
     assert found["finish_reason"] == "tool_calls" and found["message"]["content"] is None

@@ -72,6 +72,11 @@ async def http_error(request: Request, error: Exception) -> Json:
     return answer(ApiError(error.status_code, told, code=CODES.get(error.status_code)))
 
 
+async def defect(request: Request, error: Exception) -> Json:
+    """A mistake of ours: what it was stands in the log."""
+    return answer(ApiError(500, "the server failed at this request; its log says how"))
+
+
 async def invalid(request: Request, error: Exception) -> Json:
     """The first thing that is wrong with a body, by its path in it."""
     assert isinstance(error, RequestValidationError)
@@ -88,4 +93,5 @@ async def invalid(request: Request, error: Exception) -> Json:
 
 HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
     ApiError: api_error, UserError: user_error, HTTPException: http_error, RequestValidationError: invalid,
+    Exception: defect,
 }  # fmt: skip

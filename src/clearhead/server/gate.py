@@ -21,7 +21,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN_PATHS = ("/health", "/", "/page/")  # without a key; the last with all below it
+OPEN_PATHS = ("/health", "/", "/page/", "/guide/")  # without a key; the last two with all below them
 METHODS = "GET, POST, HEAD, OPTIONS"
 HELD = "clearhead.held"  # in the scope: what is closed when the request is over
 SECURITY = [

@@ -27,7 +27,7 @@ POLICY = (
 OF_GUIDE = "frame-ancestors 'self'"  # besides what each of its pages says itself
 ALONE = (  # a report: it may run its own scripts, and belongs to nobody
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:; font-src data:"
+    "img-src data:; font-src data:; frame-ancestors 'none'"
 )
 
 

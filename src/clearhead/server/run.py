@@ -95,16 +95,20 @@ def run_of(model: str) -> RunDir | None:
     return run if isinstance(run.any_recipe(), Recipe) else None
 
 
+def config_of(service: Service, drain: int) -> Config:
+    """How uvicorn runs the application: what was begun may end within `drain` seconds."""
+    return Config(
+        make_app(service), http=Connection, ws="none", lifespan="on", log_level="warning", access_log=False,
+        server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=drain,
+    )  # fmt: skip
+
+
 def serve(service: Service, listening: socket.socket, drain: int, prepare: Callable[[], None]) -> None:
     """Answer until a signal comes, then finish what was begun within `drain` seconds.
 
     `prepare` loads the models meanwhile; what it raises ends the server and is raised here.
     """
-    config = Config(
-        make_app(service), http=Connection, ws="none", lifespan="on", log_level="warning", access_log=False,
-        server_header=False, timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=drain,
-    )  # fmt: skip
-    server = Server(config)
+    server = Server(config_of(service, drain))
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
 
     async def run() -> None:

@@ -38,6 +38,11 @@ class Stepper:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
+    @property
+    def held(self) -> int:
+        """Requests whose tokens somebody waits for."""
+        return len(self._tickets)
+
     def start(self) -> None:
         """Called in the loop that is told."""
         self._loop = asyncio.get_running_loop()
@@ -80,17 +85,17 @@ class Stepper:
         return await done
 
     def _run(self) -> None:
+        """Do what was asked since the last step, then step: neither waits for the other without end."""
         while True:
-            busy = [engine for engine in {engine for engine, _ in self._tickets} if engine.unfinished]
-            try:
-                asked = self._asked.get(block=not busy)
-            except queue.Empty:
-                for engine in busy:
+            busy = {engine for engine, _ in self._tickets}
+            for _ in range(max(not busy, self._asked.qsize())):
+                asked = self._asked.get()
+                if asked is None:
+                    return
+                asked()
+            for engine in busy:
+                if engine.unfinished:
                     self._step(engine)
-                continue
-            if asked is None:
-                return
-            asked()
 
     def _add(self, ticket: Ticket) -> None:
         try:
