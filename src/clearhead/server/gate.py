@@ -6,6 +6,8 @@ leaving on by canceling, and closes what the request held. Deliberately not here
 
 import asyncio
 import hmac
+import json
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
@@ -23,6 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 OPEN_PATHS = ("/health", "/", "/page/", "/guide/")  # without a key; the last two with all below them
 METHODS = "GET, POST, HEAD, OPTIONS"
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 HELD = "clearhead.held"  # in the scope: what is closed when the request is over
 SECURITY = [
     (b"x-content-type-options", b"nosniff"),
@@ -50,6 +53,8 @@ class Gate:
                 body = await self._body(headers, receive)
                 if body and headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
                     raise refused("the body must be JSON, with Content-Type: application/json")
+                if halved(body):
+                    raise refused("the body holds half of a surrogate pair, which is no character", code="invalid_json")
                 await self._pass(scope, body, receive, sender)
         except ApiError as error:
             if not sender.started:
@@ -172,6 +177,23 @@ class Sender:
                 await asyncio.sleep(0)  # the loop may have to say that the client is gone
         except TimeoutError:
             raise ApiError(499, "the client does not read") from None
+
+
+def halved(body: bytes) -> bool:
+    r"""Whether a text of a body has half of a surrogate pair, which JSON can spell and no encoding can write.
+
+    >>> halved(b'{"a": "\\ud83d"}'), halved(b'{"a": "\\ud83d\\ude00"}')
+    (True, False)
+    """
+    if SURROGATE.search(body) is None:
+        return False
+    try:
+        json.dumps(json.loads(body), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):  # no JSON, which is told elsewhere
+        return False
+    return False
 
 
 async def preflight(send: Sender) -> None:
