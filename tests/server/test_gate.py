@@ -82,7 +82,6 @@ def test_unknown_models_paths_and_methods(client: TestClient) -> None:
         "/page/..%2fapp.py",
         "/page/%2e%2e/app.py",
         "/guide/..%2f..%2fetc%2fpasswd",
-        "//etc",
     ):
         error_of(client.get(path), 404)
     assert client.get("/v1/models/tiny").json()["id"] == "tiny"
