@@ -35,6 +35,7 @@ def test_it_answers_and_finishes_what_was_begun(model: Path, tmp_path: Path) -> 
         begun = connection.recv(1 << 16)
         server.send_signal(signal.SIGTERM)
         told = begun + until_closed(connection)
+        connection.close()
         assert b"data: [DONE]" in told and b'"finish_reason":"length"' in told
         out, err = server.communicate(timeout=120)
         assert server.returncode == 0, err

@@ -22,6 +22,7 @@ from clearhead.server.service import Service
 
 HEADER_SECONDS = 10.0  # for the head of a request to arrive, and before the first one
 KEEP_ALIVE = 30  # seconds
+BACKLOG = 512  # clients that wait to be let in
 MANY = 2  # texts at once, or more
 
 
@@ -60,15 +61,12 @@ class Connection(H11Protocol):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. UserError where there can be none."""
+    """A socket whose clients wait until the server is there. UserError where there can be none."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        made = socket.socket(family)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
+        return socket.create_server(address, family=family, backlog=BACKLOG)
     except OSError as error:
         raise UserError(f"{host}:{port} cannot be listened at: {error.strerror}; choose another --port") from None
-    return made
 
 
 def load(service: Service, names: Mapping[str, str], device: torch.device, dtype: torch.dtype | None,

@@ -186,6 +186,7 @@ async function answer(talk, parent, draw) {
   const node = talk.nodes[add(talk, parent, "assistant", "")];
   if (talk.settings.probabilities) node.tokens = [];
   running = new AbortController();
+  keep();
   draw();
   const place = document.querySelector(".talk > :last-child > div");
   try {
