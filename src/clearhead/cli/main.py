@@ -26,6 +26,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "generate": ("clearhead.cli.generate", "Complete a prompt with a language model."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
+    "serve": ("clearhead.cli.serve", "Serve models by OpenAI's API, and a page to work in."),
     "agent": ("clearhead.cli.agent", "Let a model do a task with tools."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),
     "align": ("clearhead.cli.align", "Align a model by pairs of answers, or by a reward."),

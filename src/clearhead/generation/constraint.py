@@ -148,17 +148,26 @@ class Matcher:
         return completes(self.state, tokens, ends=bool(self.grammar.hints.end))
 
 
+class Unfollowable(UserError):
+    """A grammar is too hard to follow: that of a row, or in an engine of a request, which alone must end."""
+
+    def __init__(self, told: str, row: int) -> None:
+        super().__init__(told)
+        self.row, self.request = row, -1
+
+
 def masks(matchers: Sequence[Matcher], vocab: int) -> Bool[np.ndarray, "N V"]:
-    """The tokens of a vocabulary that may follow each text. UserError where a grammar is too hard to follow."""
+    """The tokens of a vocabulary that may follow each text. Unfollowable where a grammar is too hard to follow."""
     of = matchers[0].grammar.tokens.vocab_size
     bits = np.zeros((len(matchers), -(-of // 32)), np.uint32)
-    for matcher, row in zip(matchers, bits, strict=True):
+    for i, (matcher, row) in enumerate(zip(matchers, bits, strict=True)):
         matcher.state.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         if told := matcher.state.get_error():
-            raise UserError(
+            raise Unfollowable(
                 "the tokenizer has no token for what the constraint asks for next; allow other characters"
                 if told.startswith("NoExtension")
-                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}"
+                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}",
+                i,
             )
     may = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")
     found = np.zeros((len(matchers), vocab), bool)

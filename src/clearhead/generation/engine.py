@@ -17,12 +17,21 @@ from torch import Tensor
 from clearhead.errors import UserError
 from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
 from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
-from clearhead.generation.constraint import Grammar, masks
+from clearhead.generation.constraint import Grammar, Unfollowable, masks
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
-from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
-from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
+from clearhead.generation.request import Bias, Request, RequestGroup, Sample, TokenEvent
+from clearhead.generation.sampling import (
+    Token,
+    apply_bias,
+    apply_filters,
+    cumulative,
+    draw,
+    uniforms,
+    with_logprob,
+    with_logprobs,
+)
 from clearhead.generation.speculation import Draft, Lookup
 from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
@@ -35,7 +44,7 @@ from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
 CACHED = 1 << 18  # logits that stay in a core's cache with all that filters make of them
-GRAMMARS = 256  # that are remembered
+GRAMMARS, RULES = 256, 256  # that are remembered
 SEED_BITS = (1 << 64) - 1
 
 
@@ -67,6 +76,11 @@ class Engine:
     def unfinished(self) -> int:
         """Requests that wait or run."""
         return len(self._waiting) + len(self._running)
+
+    @property
+    def promised(self) -> int:
+        """Tokens that the requests at work may yet write, for which there is room."""
+        return sum(group.promised for group in self._running.values())
 
     def add(self, request: Request, *, at: int | None = None, account: int | None = None) -> int:
         """The number of a request, which begins at a step that has room for it. UserError if there can never be any.
@@ -142,7 +156,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Begin the requests that have waited longest, as far as there is room."""
-        promised = sum(group.promised for group in self._running.values())
+        promised = self.promised
         while self._waiting:
             group = self._waiting[0]
             room = promised + group.promised
@@ -177,20 +191,23 @@ class Engine:
         beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
         for start, logits in self._logits(unique):
             log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
-            kinds: dict[tuple[SamplingParams, bool], list[int]] = {}
+            kinds: dict[tuple[SamplingParams, bool, Bias | None], list[int]] = {}
             for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
                 group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
                     ahead = self._candidates(logits[line], rows[row])
                     beams[row] = ahead, log_p[line]
                 else:
-                    kinds.setdefault((group.filters, group.grammar is not None), []).append(row)
-            for (filters, constrained), some in kinds.items():
+                    kinds.setdefault((group.filters, group.grammar is not None, group.request.bias), []).append(row)
+            for (filters, constrained, bias), some in kinds.items():
                 lines, samples = row_of[some] - start, [rows[row] for row in some]
-                if constrained:  # rows of one text may differ in what they are allowed
+                if constrained or bias:  # rows of one text may differ in what they are allowed
                     of_rows = logits[torch.from_numpy(lines).to(logits.device)]
-                    of_rows = of_rows.masked_fill_(self._barred(samples), float("-inf"))
-                    ids = _completed(self._draw(of_rows, np.arange(len(some)), samples, filters), samples)
+                    if bias:
+                        apply_bias(of_rows, bias.added, bias.presence, bias.frequency, [one.ids for one in samples])
+                    barred = self._barred(samples) if constrained else self.banned
+                    ids = self._draw(of_rows.masked_fill_(barred, -math.inf), np.arange(len(some)), samples, filters)
+                    ids = _completed(ids, samples) if constrained else ids
                 else:
                     ids = self._draw(allowed, lines, samples, filters)
                 show = [rows[row].group.request.top_logprobs for row in some]
@@ -218,7 +235,11 @@ class Engine:
 
     def _barred(self, samples: Sequence[Sample]) -> Bool[Tensor, "N V"]:
         """The tokens that cannot follow these texts, each of which has a constraint."""
-        may = masks([sample.matcher for sample in samples if sample.matcher], self.backend.vocab)
+        try:
+            may = masks([sample.matcher for sample in samples if sample.matcher], self.backend.vocab)
+        except Unfollowable as error:
+            error.request = samples[error.row].group.id
+            raise
         return torch.from_numpy(~may).to(self.banned.device) | self.banned
 
     def _logits(self, seqs: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
@@ -339,6 +360,8 @@ class Engine:
     def rule(self, stop: tuple[str, ...]) -> StopRule:
         """Where these strings end a text; one rule for all that have them, which remembers the tokens it has met."""
         if stop not in self._rules:
+            if len(self._rules) >= RULES:
+                self._rules.clear()
             self._rules[stop] = StopRule(self.tokenizer, stop)
         return self._rules[stop]
 

@@ -16,6 +16,18 @@ from clearhead.generation.stopping import FinishReason, StopRule
 
 
 @dataclass(frozen=True)
+class Bias:
+    """What the logits are changed by before anything else: b - frequency · c - presence · [c > 0].
+
+    `added` names tokens and their b; c counts how often the text has drawn each token. OpenAI's API reference.
+    """
+
+    added: tuple[tuple[int, float], ...] = ()
+    presence: float = 0.0
+    frequency: float = 0.0
+
+
+@dataclass(frozen=True)
 class Request:
     """n samples after one prompt, or with `beams` the n likeliest texts that beam search finds.
 
@@ -32,6 +44,7 @@ class Request:
     beams: int = 0
     length_penalty: float = 0.0
     constraint: Constraint | None = None
+    bias: Bias | None = None
 
     def __post_init__(self) -> None:
         if not len(self.prompt_ids):
@@ -42,6 +55,8 @@ class Request:
             raise UserError(
                 f"beams = {self.beams} must be at least 1, and length penalty = {self.length_penalty} at least 0"
             )
+        if self.beams and self.bias:
+            raise UserError("a beam search takes no bias: it draws nothing; leave one of them out")
         if self.beams and self.n > self.beams:
             raise UserError(f"n = {self.n} texts cannot come from {self.beams} beams; raise beams to {self.n} or more")
 

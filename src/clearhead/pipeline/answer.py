@@ -19,6 +19,8 @@ from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.stages import load_models, run_strategy_context
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
+from clearhead.reasoning.lockstep import Result
+from clearhead.reasoning.searches import SearchTrace
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
 from clearhead.tasks import load
@@ -29,6 +31,10 @@ from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import direct_prompt, steps_prompt
 
 AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
+
+
+Watch = Callable[[Callable[[], dict[str, Any]]], None]
+"""Told of a way to the tree as it is now, which need not be gone; what it raises ends the search."""
 
 
 @dataclass(frozen=True)
@@ -141,13 +147,15 @@ def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
     return build(SearchConfig, override({"search": mine}, settings)["search"], "search")
 
 
-def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
-    """Read the problem, answer it, check the answer."""
+def solve(solver: Solver, typed: str, task_name: str | None, watch: Watch | None = None) -> SolveResult:
+    """Read the problem, answer it, check the answer. `watch` is told while a tree grows."""
     name, problem = recognize(solver.tasks, typed, task_name)
     if why := unreadable(solver.model, problem, solver.strategy):
         raise UserError(why)
-    task, tree = solver.tasks[name], None
-    found, trees = run_strategies([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
+    task, tree, context = solver.tasks[name], None, solver.context(name)
+    if watch is not None:
+        context = context._replace(watch=lambda result: watch(lambda: grown(task, solver.strategy, problem, result)))
+    found, trees = run_strategies([solver.strategy], context, [problem], solver.budget, solver.seed)
     (tried,) = found[solver.strategy]
     for search_trace in filter(None, trees):
         tree = tree_data(task, solver.strategy, problem, search_trace, tried.points[-1].steps)["root"]
@@ -158,6 +166,12 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
         task.name, problem, solver.strategy, last.steps, answer, expected(task, problem), correct, last.generated,
         last.reward, last.seconds, tree,
     )  # fmt: skip
+
+
+def grown(task: Task, strategy: str, problem: str, result: Result) -> dict[str, Any]:
+    """The only tree of a search as it is now."""
+    root: dict[str, Any] = tree_data(task, strategy, problem, SearchTrace(result, 0), None)["root"]
+    return root
 
 
 def predictions(solver: Solver, typed: Sequence[Typed], task_name: str | None) -> Iterator[list[dict[str, Any]]]:

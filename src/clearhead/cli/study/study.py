@@ -52,8 +52,9 @@ def command(
         return None
     import time
 
-    from clearhead.cli.study.review import Wanted, queue, review
+    from clearhead.cli.study.review import review
     from clearhead.study import deck as decks
+    from clearhead.study.session import Wanted, queue
     from clearhead.study.settings import load
 
     with opened() as db:
