@@ -96,9 +96,12 @@ class WorldModelPolicy:
         ]
         asked = list(dict.fromkeys(calls))
         expected = dict(zip(asked, self.predict(asked), strict=True))
+
+        def expecting(state: Imagined) -> Callable[[Action], str]:
+            return lambda call: expected[state.steps, call]
+
         return [
-            [Proposal(state.after(steps, lambda call, at=state.steps: expected[at, call]), 1.0) for steps in family]
-            for state, family in families
+            [Proposal(state.after(steps, expecting(state)), 1.0) for steps in family] for state, family in families
         ]
 
     def predict(self, calls: Sequence[tuple[tuple[Step, ...], Action]]) -> list[str]:
