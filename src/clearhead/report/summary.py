@@ -7,7 +7,8 @@ import math
 from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
 from clearhead.report.data import Evaluation, ModelInfo, PointInfo, Report, RunInfo, StrategyInfo, TaskInfo
 
-MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
+# By their cells; all others are transformers.
+MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network", "conv": "A convolutional network"}
 
 
 def task_info(report: Report, name: str) -> TaskInfo:
