@@ -25,7 +25,6 @@ from clearhead.models import bert
 from clearhead.models.encoder import Encoder
 from clearhead.models.families import ENCODERS
 from clearhead.text import load as text
-from clearhead.text.protocol import Tokenizer
 from clearhead.text.subword import SubwordTokenizer
 
 MODULES, LENGTHS, PROMPTS = "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"
@@ -50,7 +49,7 @@ LONGEST = 1 << 20  # tokens; tokenizer_config.json says 1e30 for "no limit"
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EmbedConfig:
     """What sentence-transformers files say: poolings side by side, length 1 or as it comes, tokens, prompts by name."""
 
     poolings: tuple[str, ...] = ("mean",)
@@ -69,17 +68,17 @@ class Embedder:
     name: str
     path: Path
     encoder: Encoder
-    tokenizer: Tokenizer
-    recipe: Recipe
+    tokenizer: SubwordTokenizer
+    config: EmbedConfig
 
     @property
     def dimension(self) -> int:
-        return self.encoder.config.d_model * len(self.recipe.poolings)
+        return self.encoder.config.d_model * len(self.config.poolings)
 
     @property
     def max_tokens(self) -> int:
         """The most that is read of a text, its first and last token included."""
-        return min(self.recipe.max_tokens, self.encoder.config.context)
+        return min(self.config.max_tokens, self.encoder.config.context)
 
     def embed(
         self, texts: Sequence[str], *, prompt: str | None = None, advance: Callable[[int], None] = lambda texts: None
@@ -90,8 +89,8 @@ class Embedder:
         """
         if isinstance(texts, str):
             raise UserError("embed takes several texts; put the one into a list")
-        before = self.recipe.prompts.get(self.recipe.default_prompt, "") if prompt is None else prompt
-        if before and not self.recipe.include_prompt:
+        before = self.config.prompts.get(self.config.default_prompt, "") if prompt is None else prompt
+        if before and not self.config.include_prompt:
             raise UserError(f"{self.name} leaves its prompt out of the pooling, which is not done here; give prompt=''")
         ids = self.ids([before + each for each in texts])
         found = np.zeros((len(ids), self.dimension), np.float32)
@@ -102,19 +101,18 @@ class Embedder:
 
     def queries(self, texts: Sequence[str]) -> Float[np.ndarray, "N D"]:
         """The same for questions, by the prompt that the model has for these."""
-        return self.embed(texts, prompt=self.recipe.prompts.get("query"))
+        return self.embed(texts, prompt=self.config.prompts.get("query"))
 
     def documents(
         self, texts: Sequence[str], advance: Callable[[int], None] = lambda texts: None
     ) -> Float[np.ndarray, "N D"]:
         """The same for what is searched."""
-        told = (self.recipe.prompts.get(name) for name in ("document", "passage", "corpus"))
+        told = (self.config.prompts.get(name) for name in ("document", "passage", "corpus"))
         return self.embed(texts, prompt=next((prompt for prompt in told if prompt is not None), None), advance=advance)
 
     def ids(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of texts with those that the tokenizer puts around each, the middle cut to `max_tokens`."""
-        read = [each.strip().lower() if self.recipe.lower else each.strip() for each in texts]
-        assert isinstance(self.tokenizer, SubwordTokenizer)
+        read = [each.strip().lower() if self.config.lower else each.strip() for each in texts]
         found, most = self.tokenizer.encode_many(read, add_special_tokens=True), self.max_tokens
         if not all(found):
             raise UserError(
@@ -136,7 +134,6 @@ class Embedder:
 
         UserError: a place without a token, or beyond what is read of the text.
         """
-        assert isinstance(self.tokenizer, SubwordTokenizer)
         pieces = [self.tokenizer.pieces(text, add_special_tokens=True) for text, _, _ in words]
         found = np.zeros((len(words), self.encoder.config.d_model), np.float32)
         for batch in batches([len(one) for one in pieces]):
@@ -164,10 +161,10 @@ class Embedder:
         runs = [(length, len(list(run))) for length, run in groupby(len(one) for one in ids)]
         parts = zip(runs, hidden.split([length * count for length, count in runs]), strict=True)
         vectors = torch.cat([self._pool(part.unflatten(0, (count, length))) for (length, count), part in parts])
-        return (F.normalize(vectors, dim=-1) if self.recipe.normalize else vectors).float().cpu().numpy()
+        return (F.normalize(vectors, dim=-1) if self.config.normalize else vectors).float().cpu().numpy()
 
     def _pool(self, hidden: Float[Tensor, "N T D"]) -> Float[Tensor, "N E"]:
-        return torch.cat([POOLINGS[name](hidden) for name in self.recipe.poolings], -1)
+        return torch.cat([POOLINGS[name](hidden) for name in self.config.poolings], -1)
 
 
 def batches(lengths: Sequence[int], tokens: int = TOGETHER) -> Iterator[list[int]]:
@@ -192,14 +189,14 @@ def load_embedder(name: str, device: torch.device, dtype: torch.dtype | None = N
     path = locate(name)
     if not is_encoder(path):
         raise UserError(f"{name} is no encoder; name the folder of one of {', '.join(ENCODERS)}, a hub id, or minilm")
-    recipe, weights = read_recipe(path)
+    config, weights = read_config(path)
     encoder = load_encoder(weights, device, dtype)
     tokenizer = text.load_tokenizer(path if text.has_tokenizer(path) else weights)
     if not isinstance(tokenizer, SubwordTokenizer):
         raise UserError(f"{path} has a tokenizer of characters, which puts no tokens around a text; take another model")
     tokenizer = fitted(tokenizer, encoder.config.vocab, path)
     pack_linears(encoder, MANY)
-    return Embedder(name, path, encoder, tokenizer, recipe)
+    return Embedder(name, path, encoder, tokenizer, config)
 
 
 def load_encoder(folder: Path, device: torch.device, dtype: torch.dtype | None = None) -> Encoder:
@@ -221,11 +218,11 @@ def is_encoder(path: Path) -> bool:
     return first.is_file() and json_object(first).get("model_type") in ENCODERS
 
 
-def read_recipe(path: Path) -> tuple[Recipe, Path]:
+def read_config(path: Path) -> tuple[EmbedConfig, Path]:
     """What the folder says of pooling, and where in it the weights lie. UserError: a module or a key that we lack."""
     if not (path / MODULES).is_file():
         warn(f"{path} does not say how texts become vectors; the mean of their tokens is taken")
-        return Recipe(), path
+        return EmbedConfig(), path
     listed = _modules(path / MODULES)
     kinds = [kind.rpartition(".")[2] for kind, _ in listed]
     where = [path / folder for _, folder in listed]
@@ -242,7 +239,7 @@ def read_recipe(path: Path) -> tuple[Recipe, Path]:
             raise UserError(f"{where[0] / LENGTHS}: {key} = {value!r:.80} cannot be honored")
     told = lengths.get("max_seq_length") or _beside(where[0] / text.CONFIG).get("model_max_length") or LONGEST
     return (
-        Recipe(
+        EmbedConfig(
             poolings, len(kinds) > 2, max(3, min(int(told), LONGEST)), bool(lengths.get("do_lower_case")),
             {str(name): str(prompt) for name, prompt in (prompts.get("prompts") or {}).items()},
             str(prompts.get("default_prompt_name") or ""), include,
