@@ -32,9 +32,10 @@ def live(model: Path) -> Iterator[tuple[Service, tuple[str, int]]]:
 
 
 @pytest.fixture(scope="module")
-def api(live: Any) -> openai.OpenAI:
+def api(live: Any) -> Iterator[openai.OpenAI]:
     host, port = live[1]
-    return openai.OpenAI(base_url=f"http://{host}:{port}/v1", api_key="none", max_retries=0)
+    with openai.OpenAI(base_url=f"http://{host}:{port}/v1", api_key="none", max_retries=0) as found:
+        yield found
 
 
 def test_openais_client_reads_every_answer(api: openai.OpenAI) -> None:
