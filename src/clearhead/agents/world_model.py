@@ -100,9 +100,7 @@ class WorldModelPolicy:
         def expecting(state: Imagined) -> Callable[[Action], str]:
             return lambda call: expected[state.steps, call]
 
-        return [
-            [Proposal(state.after(steps, expecting(state)), 1.0) for steps in family] for state, family in families
-        ]
+        return [[Proposal(state.after(steps, expecting(state)), 1.0) for steps in family] for state, family in families]
 
     def predict(self, calls: Sequence[tuple[tuple[Step, ...], Action]]) -> list[str]:
         """What each call gives after those steps, as the model expects it, in one line."""
