@@ -96,10 +96,11 @@ class WorldModelPolicy:
         ]
         asked = list(dict.fromkeys(calls))
         expected = dict(zip(asked, self.predict(asked), strict=True))
-        return [
-            [Proposal(state.after(steps, lambda call, at=state.steps: expected[at, call]), 1.0) for steps in family]
-            for state, family in families
-        ]
+
+        def proposal(state: Imagined, steps: Sequence[Step]) -> Proposal:
+            return Proposal(state.after(steps, lambda call: expected[state.steps, call]), 1.0)
+
+        return [[proposal(state, steps) for steps in family] for state, family in families]
 
     def predict(self, calls: Sequence[tuple[tuple[Step, ...], Action]]) -> list[str]:
         """What each call gives after those steps, as the model expects it, in one line."""
