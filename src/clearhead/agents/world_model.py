@@ -97,10 +97,10 @@ class WorldModelPolicy:
         asked = list(dict.fromkeys(calls))
         expected = dict(zip(asked, self.predict(asked), strict=True))
 
-        def expecting(state: Imagined) -> Callable[[Action], str]:
-            return lambda call: expected[state.steps, call]
+        def proposal(state: Imagined, steps: Sequence[Step]) -> Proposal:
+            return Proposal(state.after(steps, lambda call: expected[state.steps, call]), 1.0)
 
-        return [[Proposal(state.after(steps, expecting(state)), 1.0) for steps in family] for state, family in families]
+        return [[proposal(state, steps) for steps in family] for state, family in families]
 
     def predict(self, calls: Sequence[tuple[tuple[Step, ...], Action]]) -> list[str]:
         """What each call gives after those steps, as the model expects it, in one line."""

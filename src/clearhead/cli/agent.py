@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option
+from clearhead.cli.options import device_option, dtype_option, given, json_option, sampling_seed_option
 from clearhead.cli.sampling import USUAL, checked, kv_memory_option, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clearhead.agents.transcript import Transcript
 
 
+TOKENS = 512  # of a step, where nothing is said
 OPTIONS = (
     click.option(
         "--tools", "spec", help="A list: calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND."
@@ -28,9 +29,7 @@ OPTIONS = (
     click.option(
         "--max-steps", type=click.IntRange(min=1), help="Steps with calls or an answer at most. Default: 20."
     ),
-    click.option(
-        "--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of a step at most."
-    ),
+    click.option("--tokens", type=click.IntRange(min=1), help="Tokens of a step at most. Default: 512."),
     click.option(
         "--context", type=click.IntRange(min=64), help="Tokens of prompt and step. Default: the model's."
     ),
@@ -40,6 +39,10 @@ OPTIONS = (
     click.option("--unsafe", is_flag=True, help="Run Python even where the system has no walls to keep it in."),
     sampling_options, sampling_seed_option, kv_memory_option, dtype_option, device_option,
 )  # fmt: skip
+
+
+ANEW = ("plan", "world_model", "seed", "memory", *USUAL)  # an episode that goes on keeps its own
+USED = {"replay": ("replay", "report", "as_json"), "mcp": ("mcp", "spec", "port", "yes", "unsafe")}
 
 
 def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,6 +92,7 @@ def command(
     from clearhead.cli.acting import Acting
 
     refuse_together(model, task, spec, resume=resume, replay=replay, mcp=mcp, port=port)
+    refuse_unused("resume" if resume else "replay" if replay else "mcp" if mcp else "")
     if mcp:
         return serve(spec or "", port, yes, unsafe)
     if replay:
@@ -131,6 +135,13 @@ def refuse_together(
         raise UserError('name a model and a task, as in: clearhead agent smollm2 "What is 17 * 24?" --tools calculator')
 
 
+def refuse_unused(mode: str) -> None:
+    """UserError for an option that would change nothing."""
+    for name, option in given(click.get_current_context()).items():
+        if name in ANEW if mode == "resume" else name not in USED.get(mode, (name,)):
+            raise UserError(f"{option} has no part in --{mode}; leave it out")
+
+
 def last_transcript() -> Path:
     from clearhead.files import data_folder
 
@@ -150,13 +161,14 @@ def begun(model: str, spec: str, settings: Mapping[str, Any]) -> dict[str, Any]:
     from clearhead.agents.toolbox.spec import entries
 
     sampling = {name: settings[name] for name in USUAL if settings[name] is not None}
-    checked({name: settings[name] for name in USUAL}, settings["tokens"])
+    tokens = settings["tokens"] or TOKENS
+    checked({name: settings[name] for name in USUAL}, tokens)
     memory = settings.get("memory")
     return {
         "model": model, "tools": entries(spec) if spec else [], "style": settings["style"] or "",
         "seed": settings["seed"], "max_steps": settings["max_steps"] or 20, "plan": settings["plan"],
         "world_model": settings["world_model"],
-        "tokens": settings["tokens"], "context": settings["context"] or 0, "sampling": sampling,
+        "tokens": tokens, "context": settings["context"] or 0, "sampling": sampling,
         "memory": str(memory.resolve()) if memory else "",
     }  # fmt: skip
 
@@ -168,8 +180,8 @@ def resumed(
     from clearhead.agents.toolbox.spec import entries
 
     told: dict[str, Any] = {"model": model, "tools": entries(spec) if spec else None}
-    told |= {"max_steps": settings["max_steps"], "style": settings["style"], "context": settings["context"]}
-    usual = {"tokens": settings["tokens"], "context": 0, "sampling": {}, "memory": ""}
+    told |= {name: settings[name] for name in ("max_steps", "tokens", "style", "context")}
+    usual = {"tokens": TOKENS, "context": 0, "sampling": {}, "memory": ""}
     return {**usual, **header, **{name: value for name, value in told.items() if value is not None}}
 
 

@@ -50,19 +50,24 @@ def set_option(key: str = "KEY") -> Callable[..., Any]:
     return click.option("--set", "settings", multiple=True, metavar=f"{key}=VALUE", help=told)
 
 
+def given(ctx: click.Context) -> dict[str, str]:
+    """The parameters that a person gave to this verb, by their names, as they are written on the command line."""
+    sources = {param: ctx.get_parameter_source(param.name or "") for param in ctx.command.params}
+    return {
+        param.name or "": param.opts[0]
+        for param, source in sources.items()
+        if source not in (None, ParameterSource.DEFAULT)
+    }
+
+
 def refuse_before(ctx: click.Context) -> None:
     """UserError for an option of a verb that stands before one of its commands, which has options of its own."""
-    sources = {param: ctx.get_parameter_source(param.name or "") for param in ctx.command.params}
-    given = [param for param, source in sources.items() if source not in (None, ParameterSource.DEFAULT)]
-    if given:
-        raise UserError(
-            f"{given[0].opts[0]} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it"
-        )
+    for option in given(ctx).values():
+        raise UserError(f"{option} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it")
 
 
 def local_only(*names: str) -> None:
     """UserError where one of these options was given, though the model is behind an address."""
-    ctx = click.get_current_context()
-    for name in names:
-        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise UserError(f"--{name.replace('_', '-')} is for models here, and this one is behind an address")
+    for name, option in given(click.get_current_context()).items():
+        if name in names:
+            raise UserError(f"{option} is for models here, and this one is behind an address")
