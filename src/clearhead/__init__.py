@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clearhead import doctor
     from clearhead.api import Model, Tokenizer, load, train
     from clearhead.errors import UserError
     from clearhead.models.decoder import Decoder, DecoderConfig
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = (
     "Decoder", "DecoderConfig", "LoraConfig", "Model", "Proposal", "Tokenizer", "UserError",
-    "add_lora", "load", "search", "train",
+    "add_lora", "doctor", "load", "search", "train",
 )  # fmt: skip
 
 _HOME = {
@@ -33,13 +34,16 @@ _HOME = {
     "UserError": "clearhead.errors",
     "search": "clearhead.reasoning.single",
 }
+_MODULES = ("doctor",)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'clearhead' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, *_MODULES})

@@ -57,6 +57,8 @@ def test_one_file_or_several(files: object, paths: list[str] | None) -> None:
         ({"model": {"kind": 3, "max_positions": 256}}, "model.kind = 3"),
         ({"pretrain": {"seq_len": 512}}, "pretrain.seq_len = 512 is more than the model's context"),
         ({"pretrain": {"seed": 3}}, "pretrain.seed"),
+        ({"recall": {"pairs": 8}}, "would change nothing without steps"),
+        ({"recall": {"steps": 5}, "model": {"kind": "encoder", "max_positions": 256}}, "predict the next token"),
         ({"evaluation": {"tokens": 0}}, "evaluation.tokens = 0"),
         ({"evaluation": {"temperature": -1.0}}, "evaluation.temperature"),
     ],

@@ -30,7 +30,7 @@ class Grammar:
     def __init__(self, constraint: Constraint, tokenizer: Tokenizer) -> None:
         llguidance = _library()
         self.tokens = _tokens(cast(Any, tokenizer))
-        self.hints = hints(tokenizer, constraint.text, json=constraint.kind != "regex")
+        self.hints = hints(tokenizer, constraint)
         self._orders = list(range(len(self.hints.orders)))  # the one that led to an end before comes first
         self.growth = max(GROWTH, len(constraint.text))  # tokens by which one token puts off the end, hardly ever more
         named = {"json-schema": "JSON schema", "regex": "regular expression", "lark": "grammar"}[constraint.kind]
@@ -73,6 +73,11 @@ class Grammar:
                 self._prefer(order)
                 return found
         return None
+
+    def ended(self, ending: Sequence[int]) -> Sequence[int]:
+        """An ending with the token that ends a text, where the tokenizer has one."""
+        end = self.hints.end
+        return ending if not end or ending[-1] == end[0] else [*ending, end[0]]
 
     def begin(self) -> "Matcher":
         """At the beginning of a text."""
@@ -126,18 +131,21 @@ class Matcher:
         """
         if self.grammar.shortest is None or self._plan.unwatched:
             return token
-        plan, after = self._plan.ending, self.after(token).state
+        plan = self._plan.ending
         ending: Sequence[int] | None
         if plan and plan[0] == token:
             ending = plan[1:]
-        elif plan and len(plan) <= left and completes(after, plan):  # a letter more in a string, a digit in a number
-            ending = plan
+        elif plan and len(whole := self.grammar.ended(plan)) <= left and self._completes([token, *whole]):
+            ending = whole  # a letter more in a string, a digit in a number
         else:
-            ending = self.grammar.ending(after, left)
+            ending = self.grammar.ending(self.after(token).state, left)
             if ending is None and (plan := plan or self.grammar.ending(self.state, left + 1)):
                 token, ending = plan[0], plan[1:]
         self._after[token] = Plan(ending, 0 if ending is None else (left - len(ending)) // self.grammar.growth)
         return token
+
+    def _completes(self, tokens: Sequence[int]) -> bool:
+        return completes(self.state, tokens, ends=bool(self.grammar.hints.end))
 
 
 class Unfollowable(UserError):

@@ -32,12 +32,14 @@ from clearhead.generation.sampling import (
     with_logprob,
     with_logprobs,
 )
+from clearhead.generation.speculation import Draft, Lookup
 from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.generation.usage import UsageCounter
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent
+from clearhead.models.step import has_kernel
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -364,12 +366,23 @@ class Engine:
         return self._rules[stop]
 
 
-def backend_for(model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None) -> Backend:
-    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values."""
+def backend_for(
+    model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None, draft: Draft | None = None,
+    ahead: bool = True,
+) -> Backend:  # fmt: skip
+    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values.
+
+    One text is read `ahead` by its draft, or by what it repeats, where that changes no bit of it. UserError where a
+    draft was given and cannot be used.
+    """
+    if draft is not None and (texts > 1 or isinstance(model, Recurrent)):
+        raise UserError("a draft is for one text of a transformer at a time; leave the draft out")
     if isinstance(model, Recurrent):
         return RecurrentBackend(model, kv_memory)
     if texts == 1:
-        return ContiguousBackend(model, kv_memory=kv_memory)
+        if draft is None and ahead and has_kernel(model):
+            draft = Lookup()
+        return ContiguousBackend(model, kv_memory=kv_memory, draft=draft)
     return TrieBackend(model, model.dtype, kv_memory)
 
 

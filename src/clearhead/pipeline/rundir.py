@@ -15,7 +15,8 @@ A kill at any moment loses at most a stage's last unsaved piece.
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
-A run on text has no rollouts and no reward model, but corpus.json and a folder `tokens`.
+A run on text has no rollouts and no reward model, but corpus.json, a folder `tokens`, and in comparison/ what tells
+its kinds of models apart.
 """
 
 import json
@@ -37,6 +38,7 @@ from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.sizes import Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
+from clearhead.pipeline.time_limit import limited
 from clearhead.plain import mismatch
 
 
@@ -148,6 +150,11 @@ class RunDir:
         """The weights of one kind of language model; the decoder's are the policy."""
         return self.path / FILES[kind]
 
+    @property
+    def encoder(self) -> Path:
+        """The folder of an encoder that was trained on the run's text."""
+        return self.path / "encoder"
+
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its last resumable state."""
         return self.path / f"{stage}.checkpoint.safetensors"
@@ -155,6 +162,11 @@ class RunDir:
     @property
     def corpus(self) -> Path:
         return self.path / "corpus.json"
+
+    @property
+    def comparison(self) -> Path:
+        """What tells kinds of models apart, a file each."""
+        return self.path / "comparison"
 
     @property
     def tokens(self) -> Path:
@@ -210,7 +222,8 @@ class RunDir:
         base = None
         if recipe.base:
             base = build(DecoderConfig, renamed(read_json(self.base, layout.BASE)["model"]), str(self.base))
-        return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
+        noted = read_json(self.sizes, layout.SIZES)
+        return limited(followed(filled(recipe, found, base), noted.get("rows", 0)), noted.get("limits", {}))
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, layout.STATE) if self.state.is_file() else {"stages": []}

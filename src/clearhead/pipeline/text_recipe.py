@@ -11,6 +11,7 @@ from typing import Any, Literal
 from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder import EncoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline import recipe as tasks
@@ -19,7 +20,8 @@ from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
-MODELS = ("decoder", "lstm", "rnn")
+MODELS = ("decoder", "lstm", "rnn", "conv", "encoder")
+RECALL_HEAD = 32  # channels of a head
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,63 @@ class TextTokenizerConfig:
 
 
 @dataclass(frozen=True)
+class RecallConfig:
+    """A test of memory (recall.py): at most `pairs` in a row, of `symbols` first ones and as many second ones; with 0
+    `steps` there is none.
+
+    `d_model` and `n_layers` are the decoder's, whose size the other models match. `asked`: answers that are measured
+    for each number of pairs.
+    """
+
+    steps: int = 0
+    pairs: int = 32
+    symbols: int = 64
+    batch_size: int = 32
+    d_model: int = 64
+    n_layers: int = 2
+    asked: int = 2000
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("pairs", 2), ("batch_size", 1), ("n_layers", 1), ("asked", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"recall.{name} = {getattr(self, name)} must be at least {least}")
+        if self.symbols < self.pairs:
+            raise UserError(f"recall.symbols = {self.symbols} must be at least recall.pairs = {self.pairs}")
+        if self.d_model < RECALL_HEAD or self.d_model % RECALL_HEAD:
+            raise UserError(f"recall.d_model = {self.d_model} must be a multiple of {RECALL_HEAD}")
+
+    @property
+    def vocab(self) -> int:
+        return 2 * self.symbols
+
+    @property
+    def tokens(self) -> int:
+        """Of the longest row."""
+        return 4 * self.pairs
+
+    def decoder(self) -> DecoderConfig:
+        heads = self.d_model // RECALL_HEAD
+        return DecoderConfig(
+            self.vocab, d_model=self.d_model, n_layers=self.n_layers, n_heads=heads, n_kv_heads=heads,
+            d_ff=2 * self.d_model, max_positions=self.tokens,
+        )  # fmt: skip
+
+    def recurrent(self, kind: Cell) -> RecurrentConfig:
+        return as_large(kind, self.vocab, self.decoder().parameters, self.tokens)
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """The `lengths` of text at which a token's cost is measured (cost_by_length.py); none: it is not."""
+
+    lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(length < 1 for length in self.lengths) or list(self.lengths) != sorted(set(self.lengths)):
+            raise UserError(f"cost.lengths = {list(self.lengths)} must be positive and grow")
+
+
+@dataclass(frozen=True)
 class TextEvaluationConfig:
     """At most `tokens` of the held-out text are measured, spread over all of it; each prompt is continued."""
 
@@ -80,27 +139,53 @@ class TextRecipe:
     tokenizer: TextTokenizerConfig
     model: Mapping[str, Any]
     pretrain: TrainConfig
+    recall: RecallConfig
+    cost: CostConfig
     evaluation: TextEvaluationConfig
     kv_memory: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The models to train on the same text: decoder, lstm, rnn."""
+        """The models to train on the same text, of `MODELS`."""
         kind = self.model.get("kind", "decoder")
         return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Those that predict the next token; an encoder fills in masked ones."""
+        return tuple(kind for kind in self.kinds if kind != "encoder")
+
+    def encoder(self, vocab: int) -> EncoderConfig:
+        """As wide, deep and many-headed as the decoder, with BERT's parts."""
+        like = self.decoder(vocab)
+        return EncoderConfig(
+            vocab, like.d_model, like.n_layers, like.n_heads, 4 * like.d_model, like.max_positions, dropout=like.dropout
+        )
 
     def decoder(self, vocab: int) -> DecoderConfig:
         return decoder_config({key: value for key, value in self.model.items() if key != "kind"}, vocab)
 
     def recurrent(self, kind: Cell, vocab: int) -> RecurrentConfig:
         """As large as the decoder."""
-        return matched(kind, vocab, self.decoder(vocab).parameters)
+        return as_large(kind, vocab, self.decoder(vocab).parameters, self.pretrain.seq_len)
+
+
+def as_large(kind: Cell, vocab: int, parameters: int, length: int) -> RecurrentConfig:
+    """Of so many parameters; convolutions in as many layers as see rows of that length whole.
+
+    >>> as_large("conv", 99, 100_000, 256).n_layers, as_large("lstm", 99, 100_000, 256).n_layers
+    (8, 2)
+    """
+    layers = max(1, (length - 1).bit_length()) if kind == "conv" else RecurrentConfig.n_layers
+    return matched(kind, vocab, parameters, layers)
 
 
 SECTIONS = {
     "data": TextDataConfig,
     "tokenizer": TextTokenizerConfig,
     "pretrain": TrainConfig,
+    "recall": RecallConfig,
+    "cost": CostConfig,
     "evaluation": TextEvaluationConfig,
 }
 
@@ -147,6 +232,10 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
             f"pretrain.seq_len = {found.pretrain.seq_len} is more than the model's context; "
             f"lower it, or raise model.max_positions = {context}"
         )
+    if found.recall != RecallConfig() and not found.recall.steps:
+        raise UserError("[recall] would change nothing without steps; set recall.steps, such as 400")
+    if (found.recall.steps or found.cost.lengths) and not found.writers:
+        raise UserError("[recall] and [cost] are of models that predict the next token; name one in model.kind")
     return found
 
 

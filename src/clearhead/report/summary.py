@@ -7,7 +7,8 @@ import math
 from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
 from clearhead.report.data import Evaluation, ModelInfo, PointInfo, Report, RunInfo, StrategyInfo, TaskInfo
 
-MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
+# By their cells; all others are transformers.
+MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network", "conv": "A convolutional network"}
 
 
 def task_info(report: Report, name: str) -> TaskInfo:
@@ -58,6 +59,9 @@ def headline(report: Report) -> str:
     if report.text and report.text.models:
         bits = number(report.text.models[0].bits_per_byte)
         return f"{subject} needs {bits} bits for a byte of text that it has never seen."
+    if report.text and report.text.encoder:
+        share = percent(report.text.encoder.accuracy)
+        return f"{subject} fills in {share} of the tokens that are hidden in text that it has never seen."
     name = next((name for name, e in report.evaluation.items() if first_try(e) or with_search(e)), None)
     if name is None:
         return f"{subject.rstrip(',')}: not tested yet."

@@ -16,6 +16,7 @@ import torch
 from clearhead.pipeline.answer import Solver, SolveResult, solve, solver, usual_strategy, with_search
 from clearhead.pipeline.rundir import RunDir
 from clearhead.reasoning.strategies import STRATEGIES, known
+from clearhead.reasoning.strategy import StrategyContext
 from clearhead.server.bodies import ReasonBody
 from clearhead.server.errors import ApiError, refused
 
@@ -51,11 +52,15 @@ class Reasoner:
         if body.model not in self._solvers:
             self._solvers[body.model] = solver(run, None, 1, 0, (), self.device, self.kv_memory)
         ready = self._solvers[body.model]
-        models = ready.models
-        strategy = body.strategy or usual_strategy(run, models.scorer is not None)
-        known([strategy], models.scorer is not None, run.auto.is_file(), models.searcher is not None)
+        strategy = body.strategy or usual_strategy(run, run.reward.is_file())
+        known([strategy], run.reward.is_file(), run.auto.is_file(), run.searcher.is_file())
         search = with_search(ready.search, settings)
-        return replace(ready, strategy=strategy, budget=body.budget or 1000, seed=seed, search=search)
+
+        def context(name: str) -> StrategyContext:
+            return ready.context(name)._replace(config=search)
+
+        budget = body.budget or 1000
+        return replace(ready, context=context, search=search, strategy=strategy, budget=budget, seed=seed)
 
     async def answer(self, body: ReasonBody, look: Callable[[Callable[[], Any]], None]) -> SolveResult:
         """Solve it when its turn has come; `look` is called in the thread with a way to the tree as it is then."""
