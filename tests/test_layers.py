@@ -56,7 +56,12 @@ OPTIONAL: dict[str, set[str]] = {
     "server/errors.py": {"fastapi", "starlette"},
     "server/forms.py": {"starlette"},
     "server/metrics.py": {"prometheus_client"},
+    "server/page.py": {"pydantic", "starlette"},
+    "server/reason.py": {"starlette"},
+    "server/responses.py": {"starlette"},
     "server/run.py": {"uvicorn"},
+    "server/runs.py": {"starlette"},
+    "server/study.py": {"pydantic"},
 }
 
 IMPORTED_AS = {"markdown_it_py": "markdown_it"}  # packages whose module has another name

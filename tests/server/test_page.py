@@ -113,10 +113,12 @@ def test_solutions_are_graded(client: TestClient, walled: None) -> None:
 
 
 @pytest.fixture(scope="module")
-def live(model: Path) -> Iterator[str]:
+def live(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if browser.CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
-    with serving(Service(Settings(hosts=("127.0.0.1",))), model) as (host, port):
+    service = Service(Settings(hosts=("127.0.0.1",)))
+    service.runs.folder = tmp_path_factory.mktemp("none")
+    with serving(service, model) as (host, port):
         yield f"http://{host}:{port}/"
 
 

@@ -79,7 +79,8 @@ def test_a_search_ends_where_its_watcher_says_so(tiny_run: Path) -> None:
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"strategy": "guess"}, "guess"), ({"problem": "What is love?"}, "no task"), ({"problem": ""}, "problem"),
+        ({"strategy": "guess"}, "guess"), ({"problem": "What is love?", "task": "multiplication"}, "love"),
+        ({"problem": ""}, "problem"),
         ({"budget": 0}, "budget"), ({"task": "none"}, "none"), ({"search": {"width": -1, "wide": 2}}, "wide"),
         ({"search": {"samples": "x"}}, "samples"), ({"strategy": "beam:x"}, "width"), ({"nonsense": 1}, "nonsense"),
     ],

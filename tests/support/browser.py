@@ -101,13 +101,12 @@ class Browser:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    def wait(self, expression: str) -> Any:
-        """What an expression is worth as soon as that is true."""
+    def wait(self, expression: str) -> None:
+        """Until an expression is true."""
         end = time.monotonic() + LIMIT
-        while not (found := self.js(expression)):
+        while not self.js(f"!!({expression})"):
             assert time.monotonic() < end, f"never: {expression}; {self.said}\n{self.js('document.body.innerText')}"
             time.sleep(0.1)
-        return found
 
     def type(self, text: str) -> None:
         self.call("Input.insertText", text=text)

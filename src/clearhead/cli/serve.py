@@ -8,7 +8,7 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.generate import dtype_named
-from clearhead.cli.options import device_option, dtype_option
+from clearhead.cli.options import device_option, dtype_option, weights_option
 from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo
@@ -53,11 +53,12 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
     help="Seconds for what was begun, after Ctrl-C or SIGTERM.",
 )  # fmt: skip
 @kv_memory_option
+@weights_option
 @dtype_option
 @device_option
 def command(
     models: tuple[str, ...], host: str, port: int, api_key_file: Path | None, folder: Path, origins: tuple[str, ...],
-    max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, dtype: str, device: str,
+    max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, weights: str, dtype: str, device: str,
 ) -> None:  # fmt: skip
     """Serve MODELs to clients of OpenAI's API, all requests in one batch, and a page for a browser.
 
@@ -68,7 +69,7 @@ def command(
     names, keys = _names(models), _keys(api_key_file)
     if host not in LOOPBACK and not keys:
         raise UserError(f"--host {host} lets others ask; give --api-key-file, a file of keys, one a line")
-    _serve(names, host, port, keys, folder, origins, max_samples, max_tokens, drain, kv_memory, dtype, device)
+    _serve(names, host, port, keys, folder, origins, max_samples, max_tokens, drain, kv_memory, weights, dtype, device)
 
 
 def _names(models: tuple[str, ...]) -> dict[str, str]:
@@ -90,7 +91,7 @@ def _keys(file: Path | None) -> tuple[str, ...]:
 
 def _serve(
     names: dict[str, str], host: str, port: int, keys: tuple[str, ...], folder: Path, origins: tuple[str, ...],
-    max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, dtype: str, device: str,
+    max_samples: int, max_tokens: int, drain: int, kv_memory: int | None, weights: str, dtype: str, device: str,
 ) -> None:  # fmt: skip
     from clearhead.kernels.machine import choose_device
     from clearhead.server.run import bind, load, serve
@@ -106,4 +107,4 @@ def _serve(
     sys.stdout.flush()
     say = functools.partial(echo, err=True)
     serve(service, listening, drain,
-          lambda: load(service, names, choose_device(device), dtype_named(dtype), kv_memory, say))  # fmt: skip
+          lambda: load(service, names, choose_device(device), dtype_named(dtype), kv_memory, say, weights))  # fmt: skip

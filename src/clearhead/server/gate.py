@@ -73,7 +73,7 @@ class Gate:
             raise ApiError(403, f"pages of {origin[:80]!r} may not ask here; see --origin", code="wrong_origin")
         if scope["method"] == "OPTIONS" or any(open_to_all(scope["path"], path) for path in OPEN_PATHS):
             return
-        given = headers.get("authorization", "").removeprefix("Bearer ").encode("utf-8", "replace")
+        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         if settings.keys and not any(hmac.compare_digest(given, key.encode()) for key in settings.keys):
             raise ApiError(401, "the API key is missing or wrong; send it as Authorization: Bearer KEY",
                            code="invalid_api_key")  # fmt: skip
@@ -94,7 +94,7 @@ class Gate:
         """The whole body. ApiError where it is too large, or does not arrive in time."""
         most = self._settings.max_body
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length) > most:
+        if length.isascii() and length.isdigit() and int(length) > most:
             raise _too_large(most)
         body, more = bytearray(), True
         try:

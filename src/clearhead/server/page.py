@@ -3,7 +3,7 @@
 What others wrote becomes markup in `study/site.py`, which escapes it, and is built anew from known elements in safe.js.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -49,20 +49,20 @@ def file(name: str) -> Response:
 
 
 @cache
-def _guide() -> dict[str, str]:
-    return site.pages(_chapters())
+def _makers() -> dict[str, Callable[[], str]]:
+    return site.makers(book.read(GUIDE))
 
 
-def _chapters() -> Sequence[book.Chapter]:
-    return book.read(GUIDE)
+@cache
+def _made(name: str) -> str:
+    return _makers()[name]()
 
 
 def guide(name: str) -> Response:
-    """One page of the guide, all of which are made when the first is asked for."""
-    pages = _guide()
-    if name not in pages:
+    """One page of the guide, made when it is first asked for."""
+    if name not in _makers():
         raise ApiError(404, "the guide has no such page", code="not_found")
-    return html(pages[name], OF_GUIDE)
+    return html(_made(name), OF_GUIDE)
 
 
 def markdown(body: MarkdownBody) -> Json:

@@ -41,7 +41,7 @@ class Reasoner:
     def plain(self) -> list[dict[str, Any]]:
         """The runs, and what they can be asked, as far as that is known without loading them."""
         return [
-            {"model": name, "tasks": list(run.recipe().tasks), "strategies": able(run),
+            {"model": name, "tasks": [task.name for task in run.recipe().tasks], "strategies": able(run),
              "usual": usual_strategy(run, run.reward.is_file())}
             for name, run in self.runs.items()
         ]  # fmt: skip

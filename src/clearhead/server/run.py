@@ -70,12 +70,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def load(service: Service, names: Mapping[str, str], device: torch.device, dtype: torch.dtype | None,
-         kv_memory: int | None, say: Callable[[str], None]) -> None:  # fmt: skip
+         kv_memory: int | None, say: Callable[[str], None], weights: str = "float") -> None:  # fmt: skip
     """Load every model, each with its share of the memory for keys and values."""
     share = memory_limit(device, kv_memory) // len(names)
     service.reasoner.device, service.reasoner.kv_memory = device, kv_memory
     for name, model in names.items():
-        loaded = load_model(model, device, dtype)
+        loaded = load_model(model, device, dtype, weights)
         engine = Engine(backend_for(loaded.model, MANY, share), loaded.tokenizer)
         service.models.by_name[name] = Served(name, loaded, engine)
         if (run := run_of(model)) is not None:

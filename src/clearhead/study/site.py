@@ -14,7 +14,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -66,18 +66,25 @@ SIGN = re.compile(r"(<mo[^>]*>(?:[(\[,]|&#x(?:00028|0005B|0002C|0003D|02264|0226
 
 def pages(chapters: Sequence[Chapter]) -> dict[str, str]:
     """Every page by the name of its file."""
+    return {name: make() for name, make in makers(chapters).items()}
+
+
+def makers(chapters: Sequence[Chapter]) -> dict[str, Callable[[], str]]:
+    """By the name of each page's file what makes it, for those who want one alone."""
     style = charts.STYLE.read_text(encoding="utf-8") + STYLE.read_text(encoding="utf-8")
     places = {one.place: f"{file_of(chapter)}#q{one.at}" for chapter in chapters for one in all_of(chapter)}
-    script = SCRIPT.read_text(encoding="utf-8").replace("INDEX", _index(chapters))
-    found = {
-        "index.html": _page(TITLE, _contents(chapters), style),
-        QUESTIONS: _page("All questions", _all_questions(chapters), style, script),
-    }
-    for i, chapter in enumerate(chapters):
+
+    def questions() -> str:
+        script = SCRIPT.read_text(encoding="utf-8").replace("INDEX", _index(chapters))
+        return _page("All questions", _all_questions(chapters), style, script)
+
+    def chapter(i: int) -> str:
         before = chapters[i - 1] if i else None
         after = chapters[i + 1] if i + 1 < len(chapters) else None
-        found[file_of(chapter)] = _page(chapter.title, _chapter(chapter, before, after, places), style)
-    return found
+        return _page(chapters[i].title, _chapter(chapters[i], before, after, places), style)
+
+    contents = {"index.html": lambda: _page(TITLE, _contents(chapters), style), QUESTIONS: questions}
+    return contents | {file_of(one): partial(chapter, i) for i, one in enumerate(chapters)}
 
 
 def file_of(chapter: Chapter) -> str:

@@ -51,8 +51,8 @@ function answer(found) {
   const grade = found.answer === null ? "no finished solution" : { true: "right", false: "wrong" }[found.correct] ?? "nobody knows whether it is right";
   const { price } = found;
   return [
-    el("h2", {}, found.problem), el("ol", {}, (found.steps ?? []).map((step) => el("li", {}, el("code", {}, step)))),
-    el("p", {}, el("strong", {}, `answer: ${found.answer ?? "none"}`), " ", el("span", { class: found.correct === false ? "bad" : "good" }, `(${grade})`)),
+    el("h2", {}, found.problem), el("ol", {}, (found.steps ?? []).map((step) => el("li", {}, el("code", {}, step || "(empty)")))),
+    el("p", {}, el("strong", {}, `answer: ${found.answer ?? "none"}`), " ", el("span", { class: { true: "good", false: "bad" }[found.correct] ?? "soft" }, `(${grade})`)),
     el("p", { class: "soft" }, `${found.strategy}: ${price.generated} generated and ${price.reward} reward-model tokens of ${price.budget}, ${price.seconds.toFixed(2)} s`),
     found.tree && el("h3", {}, "The tree"), found.tree && tree(found.tree),
   ].filter(Boolean);
@@ -66,7 +66,7 @@ function tree(root) {
     const told = `value ${node.raw_value.toFixed(2)} · visits ${node.visits} · prior ${node.prior.toFixed(2)}`;
     const bar = el("span", { class: "bar" });
     bar.style.width = `${Math.max(1, Math.round(48 * node.raw_value))}px`;
-    const line = [el("span", { class: "step" }, node.text), bar, el("span", { class: "figures-of" }, told, node.done ? " · finished" : "", node.correct === false ? " · wrong step" : "")];
+    const line = [el("span", { class: "step" }, node.text || "(empty)"), bar, el("span", { class: "figures-of" }, told, node.done ? " · finished" : "", node.correct === false ? " · wrong step" : "")];
     const more = kept.length > WIDEST ? el("li", { class: "soft" }, `and ${kept.length - WIDEST} other steps`) : null;
     const below = kept.length ? el("ul", { class: "tree" }, kept.slice(0, WIDEST).map((child) => branch(child, depth + 1)), more) : null;
     const marks = `${node.chosen ? "chosen" : ""}`;

@@ -24,11 +24,13 @@ export async function show(main, [name, other]) {
     const now = JSON.stringify(found);
     if (now === before) return;
     before = now;
+    const [state, ...settings] = found.rows;
     place.replaceChildren(
-      el("div", { class: "wide" }, el("table", {},
+      ...found.runs.map((one, i) => el("p", { class: "soft" }, `${one.name}: ${state[i + 1]}`)),
+      el("div", { class: "figures" }, found.figures.map((one) => el("figure", {}, safe(one.svg), el("figcaption", {}, one.title)))),
+      el("details", { open: Boolean(other) }, el("summary", {}, other ? "Settings that differ" : "Settings"), el("div", { class: "wide" }, el("table", {},
         el("tr", {}, el("th", {}, ""), found.runs.map((one) => el("th", {}, one.name))),
-        found.rows.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td" : "th", {}, cell)))))),
-      el("div", { class: "figures" }, found.figures.map((one) => el("figure", {}, safe(one.svg), el("figcaption", {}, one.title)))));
+        settings.map((row) => el("tr", {}, row.map((cell, i) => el(i ? "td" : "th", {}, cell))))))));
     if (!found.figures.length) place.append(el("p", { class: "soft" }, "Nothing has been measured yet."));
   };
   await look();
