@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option
+from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, weights_option
 from clearhead.cli.sampling import USUAL, checked, kv_memory_option, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
 @sampling_options
 @sampling_seed_option
 @kv_memory_option
+@weights_option
 @dtype_option
 @device_option
 @json_option
