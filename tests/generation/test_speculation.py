@@ -21,7 +21,7 @@ from clearhead.text.tokenizer import CharTokenizer
 
 TOKENIZER = CharTokenizer("*+,0123456789=")
 SHAPE = {"vocab": TOKENIZER.vocab_size, "d_model": 32, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "d_ff": 32}
-PROMPT = TOKENIZER.encode("1+2=3,1+2=")
+PROMPT = TOKENIZER.encode("1+2=3,1+2=3")
 
 
 def decoder_of(seed: int = 0) -> Decoder:
@@ -140,9 +140,9 @@ def test_a_lookup_finds_the_longest_and_latest_and_forgets_other_texts() -> None
     assert lookup.propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3], 2) == [
         9,
         2,
-    ]  # three tokens before two, though these are later
+    ]
     assert lookup.propose([1, 2, 3, 9, 2, 3, 8, 1, 2, 3, 9], 2) == [2, 3]
-    assert lookup.propose([1, 2, 7, 1, 2, 6, 1, 2], 1) == [6]
+    assert lookup.propose([1, 2, 3, 7, 1, 2, 3, 6, 1, 2, 3], 1) == [6]
     assert lookup.propose([9, 2], 3) == [] and lookup.propose([4], 3) == [] and lookup.propose([], 3) == []
 
 
