@@ -9,7 +9,15 @@ from pathlib import Path
 
 from clearhead.cli.main import wait_briefly
 
-BENCHMARKS = ("training.py", "generation.py", "decoding.py", "quantized.py", "loading.py", "shakespeare.py", "solving.py")
+BENCHMARKS = (
+    "training.py",
+    "generation.py",
+    "decoding.py",
+    "quantized.py",
+    "loading.py",
+    "shakespeare.py",
+    "solving.py",
+)
 
 if __name__ == "__main__":
     wait_briefly()

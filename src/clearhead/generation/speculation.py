@@ -11,9 +11,9 @@ from typing import Protocol
 
 SUFFIXES = (5, 4, 3)  # tokens at the end of a text that must have stood there before, the longest first
 LENGTHS = (0, 2, 3, 5, 7, 11)  # of a guess
-PRIOR = (3.2, 4.0)  # guessed tokens that came true, of so many, before any was seen
+PRIOR = (2.4, 4.0)  # guessed tokens that came true, of so many, before any was seen
 MEMORY = 0.95  # of what was seen, at each further guess
-FIRST_PAUSE, LONGEST_PAUSE = 32, 1024  # tokens without a guess, where guesses do not pay
+FIRST_PAUSE, LONGEST_PAUSE = 16, 1024  # tokens without a guess, where guesses do not pay
 
 
 class Draft(Protocol):

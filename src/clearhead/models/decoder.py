@@ -188,7 +188,9 @@ class Decoder(nn.Module):
         self.pos_embed = table(config.max_positions, config.d_model) if config.positions == "learned" else None
         self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
-        self.head: nn.Linear | QuantizedLinear | None = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
+        self.head: nn.Linear | QuantizedLinear | None = (
+            None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
+        )
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
             initialize(self, seed)
         # No buffers: a decoder in half precision still turns by whole frequencies.
