@@ -22,9 +22,11 @@ from clearhead.checkpoints.convert import convert
 from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.cli.display import Display
 from clearhead.generation.contiguous import ContiguousBackend
+from clearhead.generation.conversation import Conversation
 from clearhead.generation.engine import Engine
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
+from clearhead.generation.speculation import Lookup
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.kernels.quantized import best_kernel
 
@@ -77,10 +79,11 @@ def ids_of(count: int) -> list[int]:
     return torch.randint(10, 40_000, (count,), generator=torch.Generator().manual_seed(1)).tolist()
 
 
-def run(engine: Engine, prompt: list[int], new: int, n: int = 1, temperature: float = 0.0) -> None:
+def rate(engine: Engine, prompt: list[int], new: int, n: int = 1, temperature: float = 0.0) -> float:
+    """Tokens a second."""
     engine.add(Request(prompt, SamplingParams(temperature=temperature, max_tokens=new), n=n))
-    while engine.unfinished:
-        engine.step()
+    took, steps = seconds_of_rest(engine)
+    return steps / took
 
 
 def our_rates(loaded: LoadedModel, new: int) -> Callable[[list[int]], tuple[float, float]]:
@@ -141,10 +144,59 @@ def many_texts(file: Path, turns: int, new: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in engines}
     for turn in range(turns + 1):
         for name, engine in engines.items():
-            took = seconds(lambda engine=engine: run(engine, ids_of(PROMPT), new, TEXTS, 1.0))  # type: ignore[misc]
+            found = rate(engine, ids_of(PROMPT), new, TEXTS, 1.0)
             if turn:
-                rates[name].append(TEXTS * new / took)
+                rates[name].append(found)
     told(f"{TEXTS} texts at once", rates["auto"], rates["float"], "our float32")
+
+
+QUOTING = """Fix the spelling in this program and write it again, whole.
+
+def totals(rows):
+    result = {}
+    for row in rows:
+        name, amount = row["name"], row["amount"]
+        if name not in result:
+            result[name] = 0
+        result[name] = result[name] + amount
+    for name in sorted(result):
+        print(name, result[name])
+    return result
+
+The program again:
+
+def totals(rows):
+    result = {}
+"""
+CHAT = "Why is the sky blue, and why are sunsets red? Answer for a curious child, in a few paragraphs."
+
+
+def ahead(file: Path, turns: int, new: int) -> None:
+    """Reading ahead by lookup against one token at a time: a text that quotes its prompt, and a chat."""
+    loaded = load_model(str(file), torch.device("cpu"), weights="auto")
+    assert loaded.template is not None
+    for what in ("quoting the prompt", "chat"):
+        rates: dict[bool, list[float]] = {True: [], False: []}
+        for turn in range(turns + 1):
+            for reads_ahead in rates:
+                backend = ContiguousBackend(loaded.decoder, draft=Lookup() if reads_ahead else None)
+                engine = Engine(backend, loaded.tokenizer)
+                if what == "chat":
+                    made = chat_rate(Conversation(engine, loaded.template), new)
+                else:
+                    made = rate(engine, loaded.tokenizer.encode(QUOTING), new)
+                if turn:
+                    rates[reads_ahead].append(made)
+                if backend.speculation is not None:
+                    guessed = backend.speculation
+        more = f", {guessed.accepted} of {guessed.drafted} guessed tokens came true"
+        told(what, rates[True], rates[False], "one at a time", more)
+
+
+def chat_rate(chat: Conversation, new: int) -> float:
+    took = seconds(lambda: list(chat.say(CHAT, SamplingParams(temperature=0.0, max_tokens=new), 0)))
+    assert chat.last is not None
+    return len(chat.last.tokens) / took
 
 
 def processor() -> str:
@@ -158,6 +210,7 @@ def main() -> None:
     parser.add_argument("--weights", choices=list(FILES), action="append")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--ahead", action="store_true", help="Measure reading ahead by lookup, too.")
     parser.add_argument("--texts", action="store_true", help="Measure many texts at once, too.")
     options = parser.parse_args()
     memory = bandwidth()
@@ -167,6 +220,8 @@ def main() -> None:
             file = Path(folder) / f"{kind}.gguf"
             convert(options.model, file, FILES[kind], False, Display().progress)
             against_llama_cpp(kind, file, options.turns, options.tokens, memory)
+            if options.ahead:
+                ahead(file, options.turns, options.tokens)
             if options.texts:
                 many_texts(file, options.turns, options.tokens)
 

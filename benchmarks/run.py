@@ -10,7 +10,8 @@ from pathlib import Path
 from clearhead.cli.main import wait_briefly
 
 BENCHMARKS = (
-    "training.py", "generation.py", "decoding.py", "loading.py", "shakespeare.py", "solving.py", "embedding.py",
+    "training.py", "generation.py", "decoding.py", "quantized.py", "loading.py", "shakespeare.py", "solving.py",
+    "embedding.py",
 )  # fmt: skip
 
 if __name__ == "__main__":

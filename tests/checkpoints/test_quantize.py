@@ -15,6 +15,7 @@ from clearhead.checkpoints.load import load_model
 from clearhead.cli.main import main
 from clearhead.errors import UserError
 from clearhead.formats.gguf import BLOCKS, UNPACKED
+from clearhead.kernels.compiled import INSTRUCTIONS
 from clearhead.kernels.quantized import QuantizedLinear, QuantizedWeight, dequantize
 from clearhead.models.gguf import as_tensor
 from clearhead.text.training import train_tokenizer
@@ -128,6 +129,7 @@ def test_quantize_says_what_it_cost(
         (["quantize", "FOLDER", "x"], "let its name end in .gguf"),
         (["quantize", "FOLDER", "x.gguf", "--text", "bytes"], "cannot be read as text"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--dtype", "bfloat16"], "leave device and dtype out"),
+        (["generate", "http://localhost:1/v1", "the", "--weights", "int8"], "need a model that runs here"),
         (["generate", "FOLDER", "the", "--draft", "lookup"], "needs quantized weights"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--draft", "lookup", "--n", "2"], "one text"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--draft", "nowhere"], "nowhere does not exist"),
@@ -152,7 +154,7 @@ def test_generate_tells_what_came_of_guessing(folder: Path, capsys: pytest.Captu
         args = ["generate", str(folder), TEXT, "--weights", "int8", "--tokens", "20", "--draft", draft, "--json"]
         assert main(args) == 0
         told = json.loads(capsys.readouterr().out)
-        assert ("speculation" in told) == (draft != "none")
+        assert told["kernel"] in INSTRUCTIONS and ("speculation" in told) == (draft != "none")
         texts.append(told["texts"])
     assert texts[0] == texts[1] == texts[2]
 

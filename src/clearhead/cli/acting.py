@@ -113,7 +113,8 @@ class Ready(NamedTuple):
 
 def local_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Ready:
     """A checkpoint in our engine, in the style that fits it."""
-    loaded = load_model(header["model"], choose_device(settings["device"]), dtype_named(settings["dtype"]))
+    device, dtype = choose_device(settings["device"]), dtype_named(settings["dtype"])
+    loaded = load_model(header["model"], device, dtype, settings["weights"])
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
     sampling = of_model(checked(given, int(header["tokens"])), given, loaded)
     style = load_style(header["style"] or usual_style(loaded))

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, dtype_option, given, json_option, sampling_seed_option
+from clearhead.cli.options import (
+    device_option,
+    dtype_option,
+    given,
+    json_option,
+    sampling_seed_option,
+    weights_option,
+)
 from clearhead.cli.sampling import USUAL, checked, kv_memory_option, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
@@ -37,7 +44,7 @@ OPTIONS = (
         "--style", help="Words of the prompt: bare, react, chat, or a TOML file. Default: what fits the model."
     ),
     click.option("--unsafe", is_flag=True, help="Run Python even where the system has no walls to keep it in."),
-    sampling_options, sampling_seed_option, kv_memory_option, dtype_option, device_option,
+    sampling_options, sampling_seed_option, kv_memory_option, weights_option, dtype_option, device_option,
 )  # fmt: skip
 
 

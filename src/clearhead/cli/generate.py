@@ -97,6 +97,8 @@ def command(
     if is_address(model):
         if beams or probabilities:
             raise UserError("--beams and --probabilities need a model that runs here; leave them out")
+        if weights != "float" or draft is not None:
+            raise UserError("--weights and --draft need a model that runs here; leave them out")
         if len(stop) > 1:
             raise UserError("a model behind an address ends at one string; leave --stop out but once")
         show_remote(model, typed, sampling, n, seed, stop[0] if stop else None, constraint, as_json)
@@ -132,7 +134,7 @@ def command(
             settings["constraint"] = asdict(constraint)
         echo_json({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
-            "seconds": round(seconds, 3), **speculation(engine.backend),
+            "seconds": round(seconds, 3), **computed_by(loaded, engine.backend),
             "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
         })  # fmt: skip
         return
@@ -210,13 +212,19 @@ def backend_drafted(loaded: "LoadedModel", draft: str | None, texts: int, kv_mem
     return backend_for(loaded.model, texts, kv_memory, model, draft != "none")
 
 
-def speculation(backend: "Backend") -> dict[str, dict[str, int]]:
-    """What came of reading ahead, if that was done."""
+def computed_by(loaded: "LoadedModel", backend: "Backend") -> dict[str, Any]:
+    """The kernel that multiplied whole numbers, and what came of reading ahead, where there was either."""
     from clearhead.generation.contiguous import ContiguousBackend
+    from clearhead.kernels.quantized import best_kernel
+    from clearhead.models.decoder import Decoder
+    from clearhead.models.quantize import is_quantized
 
-    if not isinstance(backend, ContiguousBackend) or backend.speculation is None:
-        return {}
-    return {"speculation": {"drafted": backend.speculation.drafted, "accepted": backend.speculation.accepted}}
+    found: dict[str, Any] = {}
+    if isinstance(loaded.model, Decoder) and is_quantized(loaded.model):
+        found["kernel"] = best_kernel().name
+    if isinstance(backend, ContiguousBackend) and backend.speculation is not None:
+        found["speculation"] = {"drafted": backend.speculation.drafted, "accepted": backend.speculation.accepted}
+    return found
 
 
 def dtype_named(name: str) -> "torch.dtype | None":

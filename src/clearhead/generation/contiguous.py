@@ -65,6 +65,7 @@ class ContiguousBackend:
         self._ahead: tuple[int, int] | None = None  # the length of the text at the last read, and tokens beyond it
         self.tokens: list[int] = []  # computed, and among them what was read ahead
         self._text: list[int] = []  # of the sample that is written
+        self._counted = 0  # positions of it that somebody was charged for
         self._refcount = 0
         self._keys, self._values = [[self._empty(0) for _ in range(config.n_layers)] for _ in range(2)]
         self._hidden = torch.empty(0)  # of the last token of the text and of those read ahead
@@ -84,16 +85,16 @@ class ContiguousBackend:
         assert at is None
         del self.tokens[common(self.tokens, ids[:-1]) :]
         self._make_room(len(ids) + room)
-        self._text, self._refcount, self._ahead = list(ids), n, None
+        self._text, self._refcount, self._ahead, self._counted = list(ids), n, None, len(self.tokens)
         return 0
 
     def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
-        start, length = len(self.tokens), len(self._text)
+        length = len(self._text)
         while length - len(self.tokens) > READ_AT_ONCE:
             self._read(self._text[len(self.tokens) :][:READ_AT_ONCE])
         if len(self.tokens) < length:
             self._read_ahead()
-        n = len(self.tokens) - start
+        n, self._counted = length - self._counted, length  # what was read ahead counts when it is reached
         return Computed(np.zeros(n, np.int64), np.ones(n, bool))
 
     def _read_ahead(self) -> None:

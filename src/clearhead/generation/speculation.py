@@ -9,11 +9,11 @@ without a draft. Deliberately not here: reading ahead (contiguous.py).
 from collections.abc import Sequence
 from typing import Protocol
 
-SUFFIXES = (4, 3, 2)  # tokens at the end of a text that must have stood there before, the longest first
+SUFFIXES = (5, 4, 3)  # tokens at the end of a text that must have stood there before, the longest first
 LENGTHS = (0, 2, 3, 5, 7, 11)  # of a guess
-PRIOR = (2.0, 4.0)  # guessed tokens that came true, of so many, before any was seen
+PRIOR = (2.4, 4.0)  # guessed tokens that came true, of so many, before any was seen
 MEMORY = 0.95  # of what was seen, at each further guess
-FIRST_PAUSE, LONGEST_PAUSE = 32, 1024  # tokens without a guess, where guesses do not pay
+FIRST_PAUSE, LONGEST_PAUSE = 16, 1024  # tokens without a guess, where guesses do not pay
 
 
 class Draft(Protocol):
@@ -27,8 +27,8 @@ class Draft(Protocol):
 class Lookup:
     """What followed the last time when the text ended as it ends now. Saxena 2023, prompt lookup decoding.
 
-    >>> Lookup().propose([5, 6, 7, 8, 9, 5, 6], 2), Lookup().propose([1, 2, 3], 2)
-    ([7, 8], [])
+    >>> Lookup().propose([5, 6, 7, 8, 9, 5, 6, 7], 2), Lookup().propose([1, 2, 3], 2)
+    ([8, 9], [])
     """
 
     def __init__(self) -> None:

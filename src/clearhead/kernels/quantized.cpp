@@ -10,6 +10,7 @@
 namespace {
 
 constexpr int64_t PANEL = 16, GROUP = 32;
+constexpr int64_t AHEAD = 4096;  // bytes of W to ask for before they are needed: of one row, reading W is the work
 constexpr int PARTS = PANEL / LANES;  // vectors in the width of a panel
 
 enum Scales { OF_ROW, OF_GROUP, AFFINE };  // one for a row of W, one for a group of it, and what 0 stands for beside
@@ -154,6 +155,8 @@ void panel(const uint8_t* blocks, const float* row_scale, const float* bias, con
       for (int t = 0; t < ROWS; t++)
         for (int part = 0; part < COUNT; part++)
           sum[t][part] = all_whole(SCALES == AFFINE ? 0 : -ZERO * sum_of_x[t * x.groups]);
+      if (ROWS == 1)
+        for (int64_t i = 0; i < WIDTH + SCALES * 32; i += 64) __builtin_prefetch(block + AHEAD + i);  // harmless beyond the end
       dot<BITS, ROWS, COUNT>(block + part0 * 32, q, sum);
       block += WIDTH;
 #pragma GCC unroll 2
