@@ -256,6 +256,9 @@ class Watch:
         self.stats.add(x, view)
         self._point("nodes", len(nodes))
         self._outlived(nodes[0])
+        if "forward" not in self.facts:
+            names = {id(p): name for name, p in self.named.items()}
+            self.facts["forward"] = [names[id(p)] for p in graph.leaves(nodes) if id(p) in names]
         if view is not None and self.views < 3:
             self.views += 1
             self.facts["loss"] = {

@@ -149,7 +149,7 @@ FAULTS = (
     Fault("labels-shifted-twice", "targets are two tokens on", ("labels_shifted_twice",), {"decoder": (("    logits = model(inputs)\n", "    logits, targets = model(inputs)[:, :-1], targets[:, 1:]\n"),)}),
     Fault("no-causal-mask", "attention without its causal mask", ("future_leak",), {"decoder": (("        scores = scores.masked_fill(later, -math.inf)\n", ""),)}),
     Fault("mask-off-by-one", "the mask lets one later token through", ("future_leak",), {"decoder": ((".triu(1)", ".triu(2)"),)}),
-    Fault("no-positions", "no positions", ("no_positions",), {"decoder": ((" + self.position(torch.arange(tokens.shape[1]))", ""), ("for _ in range(layers)", "for _ in range(1)"))}),
+    Fault("no-positions", "no positions", ("no_positions",), {"decoder": ((" + self.position(torch.arange(tokens.shape[1]))", ""), ("        self.position = nn.Embedding(LONGEST, width)\n", ""), ("for _ in range(layers)", "for _ in range(1)"))}),
     Fault("past-not-seen", "the mask lets a token see itself alone", ("past_not_seen",), {"decoder": (("torch.ones(length, length, dtype=torch.bool).triu(1)", "~torch.eye(length, dtype=torch.bool)"),)}),
     Fault("loss-on-padding", "padding is learned", ("loss_on_padding",), {"decoder": (("    targets[targets == PAD] = IGNORED\n", ""),)}),
     Fault(
