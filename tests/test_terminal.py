@@ -108,6 +108,7 @@ convert BAD BAD.gguf;calc --BAD;calc params BAD;tokenize x --tokenizer BAD;token
 practice grade BAD;practice problems BAD;practice BAD;practice grade softmax --file BAD;study search BAD
 study --deck BAD;study check BAD;study import BAD;study export BAD;study restore BAD;study stats --deck BAD
 study interview --minutes BAD;study settings BAD;study write-back BAD;run demo --set BAD=1
+doctor BAD;doctor --log BAD;doctor --log BAD.csv;clinic BAD;clinic --answer BAD
 """.replace("\n", ";").strip(";").split(";")]  # fmt: skip
 
 
