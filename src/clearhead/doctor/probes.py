@@ -85,7 +85,7 @@ def past_is_seen(model: nn.Module, call: Call, vocabulary: int) -> float:
 
 
 def order_matters(model: nn.Module, call: Call) -> float:
-    """How far any later output changes when the first two tokens, where they differ, change places: 0 is no positions."""
+    """How far later outputs change when the first two tokens, where they differ, change places: 0 is no positions."""
     x = main_input(call)
     if x is None or x.ndim != 2 or x.shape[1] < 4 or not bool((x[:, 0] != x[:, 1]).any()):
         return math.nan

@@ -182,7 +182,7 @@ def _gradient_error(model: nn.Module, loss_fn: LossFn, batch: Any) -> float:
 
 
 def _slope(loss_fn: LossFn, model: nn.Module, batch: Any, weights: Any, direction: Any, step: float) -> float:
-    """(f(w + step d) - f(w - step d)) / 2 step; a loss that rounds to float32 needs a large step, a curved one a small."""
+    """(f(w + step d) - f(w - step d)) / 2 step: large for a loss that rounds to float32, small for a curved one."""
     ends = []
     for sign in (1, -2, 1):
         for p, d in zip(weights, direction, strict=True):
