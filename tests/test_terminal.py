@@ -109,6 +109,7 @@ practice grade BAD;practice problems BAD;practice BAD;practice grade softmax --f
 study --deck BAD;study check BAD;study import BAD;study export BAD;study restore BAD;study stats --deck BAD
 embed BAD notes.md;embed model BAD;vectors BAD;vectors BAD.vec;vectors BAD.bin --near BAD;graph BAD --labels BAD
 graph --depths BAD;study interview --minutes BAD;study settings BAD;study write-back BAD;run demo --set BAD=1
+doctor BAD;doctor --log BAD;doctor --log BAD.csv;clinic BAD;clinic --answer BAD
 """.replace("\n", ";").strip(";").split(";")]  # fmt: skip
 
 

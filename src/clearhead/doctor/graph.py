@@ -334,6 +334,11 @@ def dropout_rates(nodes: Sequence[Any]) -> list[float]:
     return rates
 
 
+def leaves(nodes: Sequence[Any]) -> list[Tensor]:
+    """The parameters behind a loss, those that the forward pass uses first at the beginning."""
+    return [node.variable for node in reversed(nodes) if plain(node) == "AccumulateGrad"]
+
+
 def first_broken(nodes: Sequence[Any]) -> Mapping[str, Any]:
     """The earliest operation with a result or an input that is not finite, and the range of its finite input."""
     for node in reversed(nodes):

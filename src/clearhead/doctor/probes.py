@@ -85,18 +85,14 @@ def past_is_seen(model: nn.Module, call: Call, vocabulary: int) -> float:
 
 
 def order_matters(model: nn.Module, call: Call) -> float:
-    """How far the last output changes when two earlier, different tokens change places: 0 means no positions."""
+    """How far later outputs change when the first two tokens, where they differ, change places: 0 is no positions."""
     x = main_input(call)
-    if x is None or x.ndim != 2 or x.shape[1] < 5:
-        return math.nan
-    i, j = 0, x.shape[1] // 2
-    rows = x[:, i] != x[:, j]
-    if not bool(rows.any()):
+    if x is None or x.ndim != 2 or x.shape[1] < 4 or not bool((x[:, 0] != x[:, 1]).any()):
         return math.nan
     other = x.clone()
-    other[:, i], other[:, j] = x[:, j], x[:, i]
+    other[:, 0], other[:, 1] = x[:, 1], x[:, 0]
     a, b = output(model, call), output(model, with_input(call, x, other))
-    return math.nan if a is None or b is None or a.ndim < 3 else relative(a[:, -1], b[:, -1])
+    return math.nan if a is None or b is None or a.ndim < 3 else relative(a[:, 2:], b[:, 2:])
 
 
 def padding_seen(model: nn.Module, call: Call, pad: int, left: bool) -> float:

@@ -39,6 +39,10 @@ MOST_WEIGHTS = 20_000_000  # numbers copied at a step to see how far an update g
 WITHOUT_STEP = 16  # backward passes after which a loop is taken for one that never updates
 OLD = 3  # steps after which nothing needs a graph any more
 SMALL = 3  # parameters that tell whether gradients were erased
+EVENTS = (  # of the loop, counted
+    "forwards", "backwards", "steps", "stale", "early", "erased", "compared", "eval_trained", "train_evaluated",
+    "evaluated", "aged", "outlived",
+)  # fmt: skip
 _OPEN: list[Watch] = []
 _backward = torch.autograd.backward
 
@@ -72,23 +76,7 @@ class Watch:
             "optimizer": inventory.settings(model, optimizer),
             "structure": inventory.structure(model),
         }
-        self.order = dict.fromkeys(
-            (
-                "forwards",
-                "backwards",
-                "steps",
-                "stale",
-                "early",
-                "erased",
-                "compared",
-                "eval_trained",
-                "train_evaluated",
-                "evaluated",
-                "aged",
-                "outlived",
-            ),
-            0,
-        )
+        self.order = dict.fromkeys(EVENTS, 0)
         self.per_step: list[int] = []
         self.stats = BatchStats()
         self.prints: list[int] = []
@@ -99,8 +87,8 @@ class Watch:
         self.step = 0
         self.sampling = False
         self.losses: list[float] = []
-        self.scaled = 0
         self.pending = False  # a forward pass that no backward pass has followed yet
+        self.trained_in_eval = False
         self.call: probes.Call | None = None
         self.views = 0
         self.before: dict[str, Tensor] = {}
@@ -190,7 +178,7 @@ class Watch:
             self._fingerprint()
         self.losses.append(value)
         self.order["backwards"] += 1
-        self.order["eval_trained"] += getattr(self, "trained_in_eval", False)
+        self.order["eval_trained"] += self.trained_in_eval
         self.pending = False
         broken = not math.isfinite(value)
         if loss.grad_fn is not None and ((self.sampling and first) or (broken and "non_finite" not in self.facts)):
@@ -256,6 +244,9 @@ class Watch:
         self.stats.add(x, view)
         self._point("nodes", len(nodes))
         self._outlived(nodes[0])
+        if "forward" not in self.facts:
+            names = {id(p): name for name, p in self.named.items()}
+            self.facts["forward"] = [names[id(p)] for p in graph.leaves(nodes) if id(p) in names]
         if view is not None and self.views < 3:
             self.views += 1
             self.facts["loss"] = {

@@ -86,7 +86,7 @@ PAD_LEARNED = Kind(
 PAD_SEEN = Kind(
     "padding_seen", "error", "outputs at real tokens depend on how much padding there is",
     "mask padding in attention, take the last real position, and count positions from the first real token",
-    "one column of padding less changes no output", "by cutting off a column of padding",
+    "one column of padding less changes no output", "by cutting off a column of padding", follows=("future_leak", "rows_mixed"),
 )  # fmt: skip
 PADDING = Kind(
     "much_padding", "note", "most of a batch is padding", "pack documents, or batch rows of like length",

@@ -21,7 +21,7 @@ VANISHING = Kind(
     "vanishing_gradient", "error", "gradients shrink on the way to the first layers until nothing is left to learn from",
     "use ReLU or GELU in place of sigmoid or tanh, residual connections, a norm in every layer, He or Xavier initialization",
     "the gradients of first and last layers are within a factor of 100", "Glorot and Bengio 2010; Pascanu et al. 2013",
-    follows=STEP_CAUSES,
+    follows=(*STEP_CAUSES, "dead_units", "saturated_units"),
 )  # fmt: skip
 EXPLODING = Kind(
     "exploding_gradient", "error", "gradients grow beyond what a step can use",
@@ -94,7 +94,7 @@ def flow(record: Record) -> Iterator[Finding]:
     """Root mean squares of gradients of matrices in their order: first third over last."""
     parameters = record.fact("parameters", default={})
     curves = {name: s for name, s in record.group("grad").items() if parameters.get(name, {}).get("matrix")}
-    names = [name for name in parameters if name in curves]
+    names = [name for name in record.fact("forward", default=list(parameters)) if name in curves]
     if len(names) >= 3:
         table = np.array(
             [[np.median(drop(curves[n].values)[-4:]) if len(drop(curves[n].values)) else 0.0] for n in names]

@@ -17,6 +17,7 @@ NO_VARIANCE = Kind(
 RUNAWAY = Kind(
     "kl_runaway", "error", "the policy is far from its reference, and moves further away",
     "raise beta, lower the rate, or set a target for the KL", "the KL levels off", "Ziegler et al. 2019; Gao et al. 2023",
+    follows=("reward_hacking", "entropy_collapse"),
 )  # fmt: skip
 NEGATIVE_KL = Kind(
     "kl_negative", "error", "the estimate of the KL is below 0 on average: its sign is wrong, or policy and reference differ in more than weights",
@@ -48,6 +49,7 @@ CUT_OFF = Kind(
 
 WINDOW = 5  # rounds
 EVEN, FAR, COLLAPSED, DROPPED, CUT = 0.9, 0.5, 0.1, 0.05, 0.5
+GROWS = 1.1  # times the KL of the window before
 NEGATIVE = -0.005  # nats a token, on average over a window
 OFF_ONE = 0.02
 DRIFT = 2.0  # times the length at the start
@@ -71,7 +73,7 @@ def rounds(record: Record) -> Iterator[Finding]:
     if "kl" in last:
         kl = record.get("kl").finite.values
         before = float((kl[-2 * WINDOW : -WINDOW] if len(kl) >= 2 * WINDOW else kl[:1]).mean())
-        if last["kl"] > FAR and last["kl"] > before:
+        if last["kl"] > FAR and last["kl"] > GROWS * before:
             yield RUNAWAY.found("the policy", "kl", kl=last["kl"], before=before)
         elif last["kl"] < NEGATIVE:
             yield NEGATIVE_KL.found("the KL term", "kl", kl=last["kl"])

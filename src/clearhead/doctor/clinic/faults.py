@@ -149,7 +149,7 @@ FAULTS = (
     Fault("labels-shifted-twice", "targets are two tokens on", ("labels_shifted_twice",), {"decoder": (("    logits = model(inputs)\n", "    logits, targets = model(inputs)[:, :-1], targets[:, 1:]\n"),)}),
     Fault("no-causal-mask", "attention without its causal mask", ("future_leak",), {"decoder": (("        scores = scores.masked_fill(later, -math.inf)\n", ""),)}),
     Fault("mask-off-by-one", "the mask lets one later token through", ("future_leak",), {"decoder": ((".triu(1)", ".triu(2)"),)}),
-    Fault("no-positions", "no positions", ("no_positions",), {"decoder": ((" + self.position(torch.arange(tokens.shape[1]))", ""), ("for _ in range(layers)", "for _ in range(1)"))}),
+    Fault("no-positions", "no positions", ("no_positions",), {"decoder": ((" + self.position(torch.arange(tokens.shape[1]))", ""), ("        self.position = nn.Embedding(LONGEST, width)\n", ""), ("for _ in range(layers)", "for _ in range(1)"))}),
     Fault("past-not-seen", "the mask lets a token see itself alone", ("past_not_seen",), {"decoder": (("torch.ones(length, length, dtype=torch.bool).triu(1)", "~torch.eye(length, dtype=torch.bool)"),)}),
     Fault("loss-on-padding", "padding is learned", ("loss_on_padding",), {"decoder": (("    targets[targets == PAD] = IGNORED\n", ""),)}),
     Fault(
@@ -190,7 +190,7 @@ FAULTS = (
     Fault("kl-estimate-sign", "the KL is measured with the wrong sign", ("kl_negative",), {"policy": (("watched.log(kl=(now - fixed)", "watched.log(kl=(fixed - now)"),)}),
     Fault("ratio-of-other-samples", "old probabilities at another temperature", ("ratio_not_one",), {"policy": (("old = log_prob(policy, prompts, answers)", "old = (policy(prompts) / 0.7).log_softmax(-1).gather(-1, answers[..., None]).squeeze(-1)"),)}),
     Fault("weak-reward", "a reward that pays for something else", ("reward_hacking",), {"policy": (("    return checked(prompts, answers)\n", "    return checked(prompts, answers) * 0.2 + (answers == LETTERS - 1).float().mean(1)\n"), ("    policy = Policy()\n", "    policy = Policy()\n    taught(policy)\n"), ("def train(", "def taught(policy: nn.Module) -> None:\n    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-2)\n    prompts = torch.arange(PROMPTS)\n    right = (prompts[:, None] + torch.arange(LENGTH)) % LETTERS\n    for _ in range(30):\n        optimizer.zero_grad()\n        (-log_prob(policy, prompts, right).mean()).backward()\n        optimizer.step()\n\n\ndef train("))}),
-    Fault("all-answers-alike", "a reward that is nearly always 0", ("no_variance",), {"policy": (("    return checked(prompts, answers)\n", "    return (checked(prompts, answers) == 1).float()\n"),)}),
-    Fault("entropy-gone", "a rate that makes the policy certain at once", ("entropy_collapse",), {"policy": (("lr=3e-3", "lr=0.3"), ("BETA, CLIP = 0.02, 0.2", "BETA, CLIP = 0.0, 9.0"))}),
+    Fault("all-answers-alike", "a reward for what no answer reaches", ("no_variance",), {"policy": (("    return checked(prompts, answers)\n", "    return (checked(prompts, answers) > 1).float()\n"),)}),
+    Fault("entropy-sign", "the entropy bonus has the wrong sign", ("entropy_collapse",), {"policy": (("loss = -gain + BETA * kl\n", "log_q = policy(prompts)\n                loss = -gain + BETA * kl - 0.5 * (log_q.exp() * log_q).sum(-1).mean()\n"),)}),
 )  # fmt: skip
 BY_NAME = {fault.name: fault for fault in FAULTS}
