@@ -67,9 +67,12 @@ def scores_section(data: Mapping[str, Any]) -> Html | None:
 def neighbors_section(data: Mapping[str, Any]) -> Html | None:
     if not data["neighbors"]:
         return None
-    rows = [(word, ", ".join(f"{name} {cosine:.2f}" for name, cosine in near)) for word, near in data["neighbors"]]
-    columns = [Column("Word", numeric=False), Column("Nearest, with their cosines", numeric=False)]
-    return section("neighbors", "Who is near whom", table("Neighbors", columns, rows, stacked=True))
+    rows = [
+        tag("div", tag("dt", word), tag("dd", ", ".join(f"{name} {cosine:.2f}" for name, cosine in near)))
+        for word, near in data["neighbors"]
+    ]
+    lead = "The nearest words, with their cosines."
+    return section("neighbors", "Who is near whom", tag("p", lead, cls="lead"), tag("dl", *rows, cls="samples prose"))
 
 
 def map_section(data: Mapping[str, Any]) -> Html | None:
