@@ -3,6 +3,9 @@
 // A step reads and writes a handful of rows, so the work is in fetching them: the negatives of a word are drawn once
 // and serve all of its window, whose rows then find them in the nearest cache (Ji et al. 2016, section III). T is float
 // for use and double for the tests that hold each step to its formula.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("tree-loop-vectorize")  // which torch's command for its own code, vectorized by hand, turns off
+#endif
 #include <algorithm>
 #include <cmath>
 #include <cstdint>

@@ -38,6 +38,11 @@ def _library() -> Any:
         raise UserError(f"word vectors need a C++ compiler (c++, g++ or clang++): {told}; install one") from None
 
 
+def compile_kernel() -> None:
+    """Now, so that no clock counts it later. UserError: there is no compiler."""
+    _library()
+
+
 def _call(name: str, sizes: _Sizes, dtype: np.dtype, *arrays: np.ndarray) -> None:
     assert all(array.flags.c_contiguous for array in arrays)
     pointers = (array.ctypes.data_as(ctypes.c_void_p) for array in arrays)

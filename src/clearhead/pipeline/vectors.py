@@ -12,6 +12,7 @@ import numpy as np
 
 from clearhead.errors import UserError
 from clearhead.formats import word2vec
+from clearhead.kernels.word_vectors import compile_kernel
 from clearhead.models.vector_space import VectorSpace, spearman
 from clearhead.models.word_vectors import Trained, VectorConfig, factorization, train, work
 from clearhead.text.corpus import documents, python_documentation
@@ -44,6 +45,8 @@ def make(files: Sequence[Path], field: str, min_count: int, config: VectorConfig
     texts = documents(files, field) if files else python_documentation()
     vocabulary, ids = read(texts, min_count, MOST_WORDS)
     keep, noise = vocabulary.keep(config.sample), vocabulary.noise()
+    if config.method != "ppmi":
+        compile_kernel()
     started = time.perf_counter()
     with watch(config.method, work(ids, config)) as advance:
         trained = train(ids, keep, noise, config, advance)

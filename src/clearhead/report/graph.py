@@ -125,7 +125,7 @@ def findings(rows: Sequence[Row]) -> list[tuple[str, str]]:
 def map_section(data: Mapping[str, Any]) -> Html | None:
     nodes = data["map"].get("nodes", [])
     points = [Point(node["name"], node["x"], node["y"], node["said"], _told(node, data["classes"])) for node in nodes]
-    drawing = point_map(points, [(a, b) for a, b in data["map"].get("edges", [])], 760, 520, "The graph")
+    drawing = point_map(points, [(a, b) for a, b in data["map"].get("edges", [])], 560, 420, "The graph")
     if drawing is None:
         return None
     wrong = [node["name"] for node in nodes if node["is"] >= 0 and node["said"] != node["is"]]

@@ -67,13 +67,16 @@ def scores_section(data: Mapping[str, Any]) -> Html | None:
 def neighbors_section(data: Mapping[str, Any]) -> Html | None:
     if not data["neighbors"]:
         return None
-    rows = [(word, ", ".join(f"{name} {cosine:.2f}" for name, cosine in near)) for word, near in data["neighbors"]]
-    columns = [Column("Word", numeric=False), Column("Nearest, with their cosines", numeric=False)]
-    return section("neighbors", "Who is near whom", table("Neighbors", columns, rows, stacked=True))
+    rows = [
+        tag("div", tag("dt", word), tag("dd", ", ".join(f"{name} {cosine:.2f}" for name, cosine in near)))
+        for word, near in data["neighbors"]
+    ]
+    lead = "The nearest words, with their cosines."
+    return section("neighbors", "Who is near whom", tag("p", lead, cls="lead"), tag("dl", *rows, cls="samples prose"))
 
 
 def map_section(data: Mapping[str, Any]) -> Html | None:
-    drawing = point_map([Point(*entry) for entry in data["map"]], [], 860, 620, "Map of words")
+    drawing = point_map([Point(*entry) for entry in data["map"]], [], 560, 460, "Map of words")
     if drawing is None:
         return None
     caption = (
@@ -94,7 +97,7 @@ def factorization_section(data: Mapping[str, Any]) -> Html | None:
         Series("skip-gram", x, [b["dot"] for b in bins], [b["low"] for b in bins], [b["high"] for b in bins]),
         Series("equal", [x[0], x[-1]], [x[0], x[-1]], quiet=True, marks=False),
     ]
-    drawing = line_chart(lines, Axis("shifted PMI"), Axis("dot product"), 760, 360, "Dot product by shifted PMI")
+    drawing = line_chart(lines, Axis("shifted PMI"), Axis("dot product"), 560, 320, "Dot product by shifted PMI")
     lead = (
         "Given dimensions enough, the dot product of a word's vector and another's context vector is the logarithm of"
         " how much oftener the two meet than by chance, less log k (Levy and Goldberg 2014): skip-gram factorizes a"
@@ -112,5 +115,5 @@ def learning_section(data: Mapping[str, Any]) -> Html | None:
     if len(data["curve"]) < 2:
         return None
     line = Series("loss", [x for x, _ in data["curve"]], [y for _, y in data["curve"]], marks=False)
-    drawing = line_chart([line], Axis("share of the training", form=percent), Axis("loss"), 760, 300, "Loss")
+    drawing = line_chart([line], Axis("share of the training", form=percent), Axis("loss"), 560, 280, "Loss")
     return section("learning", "Learning", figure(drawing, "The loss of the steps that were measured."))
