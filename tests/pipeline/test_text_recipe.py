@@ -6,7 +6,8 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.text_recipe import TextRecipe, parse, parse_any, to_plain
+from clearhead.pipeline.recipes import parse_any
+from clearhead.pipeline.text_recipe import TextRecipe, parse, to_plain
 
 GOOD = {"kind": "text", "model": {"max_positions": 256}}
 

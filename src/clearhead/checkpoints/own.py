@@ -63,14 +63,15 @@ def save(folder: Path, decoder: Decoder, tokenizer: Tokenizer) -> None:
 
 def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:
     """The configuration that a file of weights states."""
-    return build(DecoderConfig, _stated(file, described), f"{file}: model")
+    return build(DecoderConfig, stated(file, described), f"{file}: model")
 
 
-def _stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
-    stated = described.get("model")
-    if not isinstance(stated, dict):
+def stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """The settings of its model that a file of weights states; UserError where it states none."""
+    found = described.get("model")
+    if not isinstance(found, dict):
         raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
-    return renamed(stated)
+    return renamed(found)
 
 
 def load_decoder(folder: Path, device: torch.device) -> Decoder:
@@ -95,7 +96,7 @@ def load_recurrent(file: Path) -> Recurrent:
     """The recurrent model in a file of weights."""
     tensors, described = checkpoint.load(file)
     with torch.device("meta"):
-        model = Recurrent(build(RecurrentConfig, _stated(file, described), f"{file}: model"))
+        model = Recurrent(build(RecurrentConfig, stated(file, described), f"{file}: model"))
     fill(model, tensors, file)
     return model.eval()
 

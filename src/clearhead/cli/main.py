@@ -25,6 +25,7 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "generate": ("clearhead.cli.generate", "Complete a prompt with a language model."),
+    "translate": ("clearhead.cli.translate", "Translate sentences with all models of a run."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "agent": ("clearhead.cli.agent", "Let a model do a task with tools."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),

@@ -20,7 +20,8 @@ class Request:
     """n samples after one prompt, or with `beams` the n likeliest texts that beam search finds.
 
     `top_logprobs`: how many of the likeliest tokens are told at each position. With beams, nothing is drawn: only
-    `max_tokens` counts of the sampling. Every text is one that the `constraint` allows.
+    `max_tokens` counts of the sampling. Every text is one that the `constraint` allows. `coverage_penalty` is for beams
+    of an encoder-decoder, whose prompt is the source.
     """
 
     prompt_ids: Sequence[int]
@@ -32,6 +33,7 @@ class Request:
     beams: int = 0
     length_penalty: float = 0.0
     constraint: Constraint | None = None
+    coverage_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not len(self.prompt_ids):
@@ -42,6 +44,8 @@ class Request:
             raise UserError(
                 f"beams = {self.beams} must be at least 1, and length penalty = {self.length_penalty} at least 0"
             )
+        if not 0 <= self.coverage_penalty < float("inf") or (self.coverage_penalty and not self.beams):
+            raise UserError(f"coverage penalty = {self.coverage_penalty} must be at least 0, and needs beams")
         if self.beams and self.n > self.beams:
             raise UserError(f"n = {self.n} texts cannot come from {self.beams} beams; raise beams to {self.n} or more")
 

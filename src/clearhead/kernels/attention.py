@@ -42,7 +42,7 @@ def plain_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G D"],
-    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H T S"],
+    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H #T S"],
     softcap: float = 0.0,
 ) -> Float[Tensor, "B T H D"]:
     """softmax(cap(q kᵀ / √C) + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
@@ -56,7 +56,7 @@ def plain_attention(
 def attention_weights(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
-    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H T S"],
+    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H #T S"],
     softcap: float = 0.0,
 ) -> Float[Tensor, "B H T S"]:
     """The softmax of `plain_attention`: how much each query takes of each key, 1 in all."""
