@@ -134,13 +134,13 @@ def test_coverage_orders_the_texts_by_what_they_looked_at(kind: str) -> None:
 
 def test_what_cannot_be_is_told() -> None:
     sampling = SamplingParams(max_tokens=5)
-    with pytest.raises(UserError, match="coverage penalty = 0.2 is for a decoder that looks"):
+    with pytest.raises(UserError, match=r"coverage penalty = 0.2 is for a decoder that looks"):
         engine_of(model_of("none")).add(Request([2], sampling, beams=2, coverage_penalty=0.2))
     with pytest.raises(UserError, match="needs beams"):
         Request([2], sampling, coverage_penalty=0.2)
-    with pytest.raises(UserError, match="41 tokens long.*shorten the prompt by 1 tokens"):
+    with pytest.raises(UserError, match=r"41 tokens long.*shorten the prompt by 1 tokens"):
         engine_of(model_of("transformer")).add(Request([2] * 41, sampling))
-    with pytest.raises(UserError, match="at most 1.0 KiB"):
+    with pytest.raises(UserError, match=r"at most 1.0 KiB"):
         engine_of(model_of("transformer"), 1024).add(Request([2] * 40, sampling))
 
 

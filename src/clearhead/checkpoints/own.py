@@ -26,6 +26,7 @@ from clearhead.training import checkpoint
 
 TOKENIZER = "tokenizer.json"
 ALIGNED = "aligned.safetensors"
+TRANSLATORS = "models"  # the folder with those of a run that translates
 FILES = {"decoder": "policy.safetensors", "lstm": "lstm.safetensors", "rnn": "rnn.safetensors"}
 
 
@@ -74,9 +75,17 @@ def stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
     return renamed(found)
 
 
+def found_in(path: Path) -> dict[str, Path]:
+    """`models_in` for whoever needs a language model; UserError for a run that has other ones."""
+    found = models_in(path)
+    if not found and (path / TRANSLATORS).is_dir():
+        raise UserError(f"{path} is a run that translates; ask it with: clearhead translate {path} TEXT")
+    return found
+
+
 def load_decoder(folder: Path, device: torch.device) -> Decoder:
     """The folder's decoder; UserError where it has none."""
-    found = models_in(folder)
+    found = found_in(folder)
     if "decoder" not in found and found:
         raise UserError(f"{folder} has trained recurrent models alone; this needs a run whose model.kind has decoder")
     return load_file(found.get("decoder", folder / FILES["decoder"])).to(device)
@@ -84,7 +93,7 @@ def load_decoder(folder: Path, device: torch.device) -> Decoder:
 
 def load_model(path: Path, device: torch.device) -> Decoder | Recurrent:
     """The model of a folder: its decoder, or the recurrent one that is alone there; or that of one of its files."""
-    found = models_in(path)
+    found = found_in(path)
     if path.is_dir() and "decoder" not in found and len(found) > 1:
         files = ", ".join(str(file) for file in found.values())
         raise UserError(f"{path} has several recurrent models and no decoder; name one of the files: {files}")

@@ -19,7 +19,7 @@ from clearhead.errors import Ignored, UserError
 from clearhead.terminal import echo, one_line
 
 VERBS = {  # name: (module whose `command` it is, one line of help)
-    "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
+    "run": ("clearhead.cli.run", "Train, reason by search, write a report: a whole recipe."),
     "solve": ("clearhead.cli.solve", "Solve problems of your own with a trained run."),
     "eval": ("clearhead.cli.eval", "Compare strategies at equal compute."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),

@@ -73,16 +73,16 @@ def command(
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder; one
     of the kind "translate" trains models that translate, on pairs of texts.
 
-    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text,
-    translate, overoptimization. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text, translate,
+    overoptimization. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the
     recipe own-task.
 
     With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
     --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.
     """
     from clearhead.config import override
-    from clearhead.pipeline.rundir import create, free_path, reopen
     from clearhead.pipeline.recipes import parse_any
+    from clearhead.pipeline.rundir import create, free_path, reopen
 
     _check_together(recipe, resume, source, redo)
     old, data, where = _given(recipe, out, resume, source)

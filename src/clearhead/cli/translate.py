@@ -53,7 +53,9 @@ def command(
         raise UserError("standard input has no line with a text; give one a line")
     if not beams and (length_penalty is not None or coverage_penalty is not None):
         raise UserError("--length-penalty and --coverage-penalty are for beam search; add --beams 4")
-    search = Search(beams or 0, (length_penalty if length_penalty is not None else 0.6) if beams else 0.0, coverage_penalty or 0.0)
+    search = Search(
+        beams or 0, (length_penalty if length_penalty is not None else 0.6) if beams else 0.0, coverage_penalty or 0.0
+    )
     found = side_by_side(RunDir(directory), sentences, names, search, choose_device(device))
     if as_json:
         echo_json({"run": str(directory), "texts": sentences, "search": search._asdict(), "models": found})

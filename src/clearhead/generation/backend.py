@@ -1,6 +1,7 @@
 """What the engine needs of a model: the small protocol behind which keys and values, or states, are kept.
 
-Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.py, encoder_decoder.py) and drawing tokens (engine.py).
+Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.py, encoder_decoder.py) and drawing
+tokens (engine.py).
 """
 
 import os

@@ -81,7 +81,8 @@ def best(beams: Sequence[Candidates], count: int) -> list[tuple[int, int, float]
 def is_over(found: Sequence[Hypothesis], log_p: Sequence[float], beams: int, limit: int, alpha: float) -> bool:
     """Whether no text that has not ended can beat those found, which are sorted, best score first.
 
-    log p only falls, the coverage adds 0 at best, and no penalty divides it by more than the one at the limit. Sutskever et al. 2014, section 3.2.
+    log p only falls, the coverage adds 0 at best, and no penalty divides by more than the one at the limit. Sutskever
+    et al. 2014, section 3.2.
     """
     hope = max(log_p, default=float("-inf")) / length_penalty(limit, alpha)
     return not log_p or (len(found) == beams and found[-1].score >= hope)

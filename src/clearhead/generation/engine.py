@@ -77,6 +77,11 @@ class Engine:
         """Requests that wait or run."""
         return len(self._waiting) + len(self._running)
 
+    @property
+    def goes_on(self) -> bool:
+        """Whether what is written goes on the prompt's text, and is not a text of its own."""
+        return not isinstance(self.backend, EncoderDecoderBackend)
+
     def add(self, request: Request, *, at: int | None = None, account: int | None = None) -> int:
         """The number of a request, which begins at a step that has room for it. UserError if there can never be any.
 
@@ -348,7 +353,8 @@ class Engine:
 
     def text(self, ids: Sequence[int], finish: FinishReason | None, stop: tuple[str, ...]) -> str:
         """What a sample says: without the end, and up to a stop string."""
-        text = decoder_after(self.tokenizer)(ids[: len(ids) - (finish == "end")])
+        decode = decoder_after(self.tokenizer) if self.goes_on else self.tokenizer.decode
+        text = decode(ids[: len(ids) - (finish == "end")])
         return text[: self.rule(stop).find(text)] if finish == "stop" else text
 
     def grammar(self, constraint: Constraint) -> Grammar:

@@ -88,10 +88,14 @@ class EncoderDecoderConfig:
             raise UserError(f"sinusoidal positions need an even d_model, not {self.d_model}; choose learned positions")
         if not 0 <= self.start < self.vocab:
             raise UserError(f"start = {self.start} must be a token: 0 to {self.vocab - 1}")
-        if self.relative_buckets < 4 or self.relative_buckets % 4 or self.relative_distance <= self.relative_buckets:
+        if (
+            self.relative_buckets < 4
+            or self.relative_buckets % 4
+            or self.relative_distance <= self.relative_buckets // 2
+        ):
             raise UserError(
                 f"relative_buckets = {self.relative_buckets} must be a multiple of 4, and relative_distance = "
-                f"{self.relative_distance} above it"
+                f"{self.relative_distance} above half of it"
             )
 
     @property

@@ -164,8 +164,10 @@ class Seq2Seq(nn.Module):
 
 @torch.no_grad()
 def initialize(model: Seq2Seq, seed: int) -> None:
-    """As `models.recurrent`: uniform ±1/√fan_in for what reads, orthogonal from state to state, zero for the head and
-    the biases, one for the bias of the forget gate.
+    """Uniform ±1/√fan_in for what reads, orthogonal from state to state, zero for the biases, one for the bias of the
+    forget gate. The head is normal with a standard deviation of 1/√fan_in, and not zero as those above a norm are:
+    Adam's first steps would make all its columns alike, and from there such a network never learned more than how often
+    each token occurs.
     """
     generator = torch.Generator().manual_seed(seed)
     width = model.config.d_model
@@ -182,6 +184,6 @@ def initialize(model: Seq2Seq, seed: int) -> None:
         if linear is not None:
             bound = linear.in_features**-0.5
             linear.weight.uniform_(-bound, bound, generator=generator)
+    model.head.weight.normal_(std=width**-0.5, generator=generator)
     if model.v is not None:
         model.v.uniform_(-(width**-0.5), width**-0.5, generator=generator)
-    model.head.weight.zero_()

@@ -1,4 +1,4 @@
-"""Tensors of other people's files into our decoder and out of it, by a table that says where each of ours lies there.
+"""Tensors of other people's files into our models and out of them, by a table that says where each of ours lies there.
 
 Deliberately not here: the tables (huggingface, gguf), and the files (formats).
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from clearhead.errors import UserError
 from clearhead.models.decoder import Decoder
@@ -35,10 +35,10 @@ class MappedTensor:
 
 
 def check_shapes(
-    decoder: Decoder, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], where: str
+    model: nn.Module, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], where: str
 ) -> None:
-    """UserError if a tensor is missing, has another shape, or belongs nowhere. The decoder may be without memory."""
-    targets = {name: tuple(weight.shape) for name, weight in decoder.named_parameters()}
+    """UserError if a tensor is missing, has another shape, or belongs nowhere. The model may be without memory."""
+    targets = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
     assert targets.keys() == mapping.keys(), targets.keys() ^ mapping.keys()
     for ours, source in mapping.items():
         for name, rows in zip(source.names, source.rows, strict=True):
@@ -56,15 +56,15 @@ def check_shapes(
 
 
 def copy_in(
-    decoder: Decoder, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], read: ReadTensor, where: str
+    model: nn.Module, mapping: Mapping[str, MappedTensor], shapes: Mapping[str, Shape], read: ReadTensor, where: str
 ) -> None:
-    """Fill our decoder, one tensor at a time, so that no more than one is held twice.
+    """Fill our model, one tensor at a time, so that no more than one is held twice.
 
     UserError as `check_shapes`, before anything is copied, and when a tensor holds numbers that are not finite or no
     floats.
     """
-    check_shapes(decoder, mapping, shapes, where)
-    targets = dict(decoder.named_parameters())
+    check_shapes(model, mapping, shapes, where)
+    targets = dict(model.named_parameters())
     with torch.no_grad():
         for ours, source in mapping.items():
             for i, (name, part) in enumerate(zip(source.names, targets[ours].split(source.rows, 0), strict=True)):

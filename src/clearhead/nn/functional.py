@@ -112,9 +112,7 @@ def halves_sinusoidal(positions: Int[Tensor, "*B"], d_model: int) -> Float[Tenso
     return torch.cat((theta.sin(), theta.cos()), -1)
 
 
-def relative_bucket(
-    distance: Int[Tensor, "*B"], buckets: int, longest: int, both_ways: bool
-) -> Int[Tensor, "*B"]:
+def relative_bucket(distance: Int[Tensor, "*B"], buckets: int, longest: int, both_ways: bool) -> Int[Tensor, "*B"]:
     """Which of T5's buckets a key at `distance` (key minus query) is in. Raffel et al. 2020, section 2.1.
 
     Half of the buckets are of one distance each, the others grow with its logarithm up to `longest`; `both_ways`
@@ -131,9 +129,7 @@ def relative_bucket(
     else:
         distance = -distance.clamp(max=0)
     exact = buckets // 2
-    far = exact + (
-        (distance.clamp(min=1).float() / exact).log() / math.log(longest / exact) * (buckets - exact)
-    ).long()
+    far = exact + ((distance.clamp(min=1).float() / exact).log() / math.log(longest / exact) * (buckets - exact)).long()
     return offset + torch.where(distance < exact, distance, far.clamp(max=buckets - 1))
 
 

@@ -45,7 +45,9 @@ def read_pairs(paths: Sequence[Path], source: str, target: str, skip_bad: bool) 
         if not (pair.source and pair.target):
             if not skip_bad:
                 empty = "target" if pair.source else "source"
-                raise UserError(f"{where}: the {empty} is empty; fill it, or leave such pairs out: data.skip_bad = true")
+                raise UserError(
+                    f"{where}: the {empty} is empty; fill it, or leave such pairs out: data.skip_bad = true"
+                )
             bad += 1
         else:
             found[pair] = None
@@ -79,7 +81,7 @@ def _rows(path: Path, source: str, target: str) -> Iterator[tuple[str, str, str]
         raise UserError(f"{path} is none of {', '.join(SUFFIXES)}; save the pairs in one of these forms")
     if suffix in (".tsv", ".txt", ".text"):
         lines = _lines(path)
-        if lines and not {source, target} <= set(lines[0].rstrip("\r").split("\t")):
+        if not lines or not {source, target} <= set(lines[0].rstrip("\r").split("\t")):
             yield from _two_columns(path, lines)
             return
     records = read_records(path, "\t" if suffix in (".tsv", ".txt", ".text") else "")

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER
+from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER, TRANSLATORS
 from clearhead.config import build, load_toml, renamed, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
@@ -170,7 +170,7 @@ class RunDir:
 
     def translator(self, name: str) -> Path:
         """The weights of one of the models of a run that translates."""
-        return self.path / "models" / f"{name}.safetensors"
+        return self.path / TRANSLATORS / f"{name}.safetensors"
 
     @property
     def tokens(self) -> Path:

@@ -1,19 +1,20 @@
 """The evaluation of models that translate: how good on held-out pairs, by length and by position, and how fast.
 
-A loss is that of teacher forcing: every token is predicted after the true ones before it. A translation is free running:
-after the model's own. The difference by position is exposure bias (Ranzato et al. 2016).
+A loss is that of teacher forcing: every token is predicted after the true ones before it. A translation is free
+running: after the model's own. The difference by position is exposure bias (Ranzato et al. 2016).
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from clearhead.errors import UserError
 from clearhead.files import write_json
@@ -31,6 +32,7 @@ from clearhead.text.pairs import Pair
 from clearhead.text.protocol import Tokenizer
 from clearhead.training.step import hidden_states, to_tensors
 
+PACKAGE = "sacrebleu"
 SACREBLEU = "BLEU and chrF need sacrebleu, which is not installed: pip install 'clearhead[translate]'"
 LENGTHS = 6  # stretches of source lengths
 ROWS = 64
@@ -42,7 +44,7 @@ def evaluation_stage(context: Context) -> None:
     recipe, run, tokenizer = context.run.translate_recipe(), context.run, load_tokenizer(context.run)
     config = recipe.evaluation
     held = spread(load_pairs(run, "held"), config.pairs)
-    if find_spec("sacrebleu") is None:
+    if find_spec(PACKAGE) is None:
         context.say(SACREBLEU)
     for name in recipe.trained:
         path = run.evaluation / f"{name}.json"
@@ -100,7 +102,7 @@ def measure(
 
 
 class Forced(NamedTuple):
-    """Of each pair, for every token of the target and its end: the loss in nats, and whether the likeliest was wrong."""
+    """Of each pair, for every token of the target and its end: the loss in nats, and whether the argmax was wrong."""
 
     losses: list[Float[np.ndarray, "T"]]
     wrong: list[Bool[np.ndarray, "T"]]
@@ -144,8 +146,8 @@ def scores(texts: Sequence[str], references: Sequence[str]) -> dict[str, Any]:
     """
     exact = wilson(sum(a == b for a, b in zip(texts, references, strict=True)), len(texts))
     found: dict[str, Any] = {"exact": exact._asdict()}
-    if find_spec("sacrebleu"):
-        sacrebleu = import_module("sacrebleu")
+    if find_spec(PACKAGE):
+        sacrebleu = import_module(PACKAGE)
         for name, metric in (("bleu", sacrebleu.BLEU()), ("chrf", sacrebleu.CHRF())):
             found[name] = metric.corpus_score(list(texts), [list(references)]).score
             found[f"{name}_signature"] = str(metric.get_signature())
@@ -194,7 +196,7 @@ def by_position(
             sums[kind, : len(row)] += row
     bounds = sorted({min(longest, int(2 ** (i / 2))) for i in range(2 * longest.bit_length() + 2)} | {0})
     found = []
-    for low, high in zip(bounds, bounds[1:], strict=False):
+    for low, high in pairwise(bounds):
         n = int(counts[low:high].sum())
         shares = sums[:, low:high].sum(1) / n
         position = float((np.arange(low, high) + 1) @ counts[low:high]) / n
@@ -236,7 +238,7 @@ def alignment(
 def source_weights(
     model: Translator, source: Sequence[int], target: Sequence[int], end: int
 ) -> Float[np.ndarray, "T S"] | None:
-    """The model's own weights; of a decoder, its last layer's heads' mean on the part of the text that is the source."""
+    """The model's own weights; of a decoder, its last layer's heads' mean on the source's part of the text."""
     S, device = len(source), next(model.parameters()).device
     if isinstance(model, Decoder):
         layer = attention_weights(model, [*source, end, *target])[-1].mean(0)

@@ -36,7 +36,9 @@ def facts(recipe: TranslateRecipe, device: torch.device) -> dict[str, Any]:
     for name in recipe.trained:
         model = new_translator(models.base_name(name), shape, recipe.seed).to(device)
         stream = PairStream(pairs, recipe.train.batch_size, recipe.seed)
-        seconds = step_seconds(recipe, name, model, [models.batch_of(model, stream.batch(i), end) for i in range(TRIED)])
+        seconds = step_seconds(
+            recipe, name, model, [models.batch_of(model, stream.batch(i), end) for i in range(TRIED)]
+        )
         trained[name] = {"parameters": model.config.parameters, "seconds": seconds * recipe.train.steps}
     return {
         "pairs": len(kept), "held_out": len(held), "bad": found.bad, "duplicates": found.duplicates,

@@ -141,7 +141,9 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TranslateRecipe:
     memory_of(top.kv_memory)
     for key in GIVEN:
         if key in table(data, "train"):
-            raise UserError(f"train.{key} is not set here: it follows from the run's seed, data and models; leave it out")
+            raise UserError(
+                f"train.{key} is not set here: it follows from the run's seed, data and models; leave it out"
+            )
     sections: dict[str, Any] = {key: build(cls, table(data, key), key) for key, cls in SECTIONS.items()}
     rest = {key: value for key, value in asdict(top).items() if key != "kind"}
     found = TranslateRecipe(**rest, **sections)

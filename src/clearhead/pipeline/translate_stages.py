@@ -163,7 +163,9 @@ def train_one(context: Context, name: str, pairs: Sequence[Pair], held: Sequence
         )
         return {"sample": f"{tokenizer.decode(source)} -> {said.text}"}
 
-    watched = [models.batch_of(model, held[at : at + rows], end) for at in range(0, min(len(held), WATCHED * rows), rows)]
+    watched = [
+        models.batch_of(model, held[at : at + rows], end) for at in range(0, min(len(held), WATCHED * rows), rows)
+    ]
     with context.watch(name) as watch:
         train(
             recipe.train, model, batch, scheduled_loss if scheduled else language_model_loss,

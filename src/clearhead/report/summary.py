@@ -5,7 +5,16 @@ from __future__ import annotations
 import math
 
 from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
-from clearhead.report.data import Evaluation, ModelInfo, PointInfo, Report, RunInfo, StrategyInfo, TaskInfo
+from clearhead.report.data import (
+    Evaluation,
+    ModelInfo,
+    PointInfo,
+    Report,
+    RunInfo,
+    StrategyInfo,
+    TaskInfo,
+    TranslationInfo,
+)
 
 MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
 
@@ -50,6 +59,8 @@ def with_search(evaluation: Evaluation) -> tuple[StrategyInfo, PointInfo] | None
 
 def headline(report: Report) -> str:
     """The run in one sentence."""
+    if report.translation:
+        return translation_headline(report.translation)
     model = report.model or ModelInfo()
     size = f" of {big(model.parameters)} parameters" if known(model.parameters) else ""
     time = training_seconds(model)
@@ -72,6 +83,35 @@ def headline(report: Report) -> str:
         return f"{opening}."
     joint = "and" if search[1].accuracy > first[1].accuracy else "and no more than"
     return f"{opening} {joint} {percent(search[1].accuracy)} with {inside(search[0].title)}."
+
+
+TRANSLATORS = {  # how a sentence calls the models that translate
+    "lstm": "LSTM, no attention", "bahdanau": "Bahdanau", "luong-dot": "Luong dot", "luong-general": "Luong general",
+    "luong-concat": "Luong concat", "transformer": "transformer", "decoder-only": "decoder only",
+}  # fmt: skip
+
+
+def translator_title(name: str) -> str:
+    """What people call a model that translates.
+
+    >>> translator_title("bahdanau-scheduled")
+    'Bahdanau, scheduled'
+    """
+    base = name.removesuffix("-scheduled")
+    return TRANSLATORS.get(base, base) + ", scheduled" * (name != base)
+
+
+def translation_headline(found: TranslationInfo) -> str:
+    """The best and the worst of the models, by their exact translations."""
+    ordered = sorted(found.models, key=lambda m: (m.beam.exact.estimate, -m.loss))
+    if not ordered:
+        return "Models that translate: not tested yet."
+    worst, best = ordered[0], ordered[-1]
+    amount = f"{count(best.pairs)} unseen texts"
+    told = f"{translator_title(best.name)} translates {percent(best.beam.exact.estimate)} of {amount} exactly"
+    if best is worst:
+        return f"{told}."
+    return f"At equal size and steps, {told}, {translator_title(worst.name)} {percent(worst.beam.exact.estimate)}."
 
 
 def training_seconds(model: ModelInfo) -> float:

@@ -8,15 +8,15 @@ import random
 from collections.abc import Iterator
 
 ENGLISH = (
-    *("zero one two three four five six seven eight nine ten eleven twelve".split()),
-    *(f"{stem}teen" for stem in "thir four fif six seven eigh nine".split()),
+    *(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]),
+    *(f"{stem}teen" for stem in ["thir", "four", "fif", "six", "seven", "eigh", "nine"]),
 )
-ENGLISH_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+ENGLISH_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 GERMAN = (
-    *("null eins zwei drei vier fünf sechs sieben acht neun zehn elf zwölf".split()),
-    *(f"{stem}zehn" for stem in "drei vier fünf sech sieb acht neun".split()),
+    *(["null", "eins", "zwei", "drei", "vier", "fünf", "sechs", "sieben", "acht", "neun", "zehn", "elf", "zwölf"]),
+    *(f"{stem}zehn" for stem in ["drei", "vier", "fünf", "sech", "sieb", "acht", "neun"]),
 )
-GERMAN_TENS = "zwanzig dreißig vierzig fünfzig sechzig siebzig achtzig neunzig".split()
+GERMAN_TENS = ["zwanzig", "dreißig", "vierzig", "fünfzig", "sechzig", "siebzig", "achtzig", "neunzig"]
 LARGEST = 999_999
 
 

@@ -21,8 +21,8 @@ class Pair(NamedTuple):
 
 
 class PairBatch(NamedTuple):
-    """Position t reads tokens[t] and learns targets[t], the token after it. `sampled`: the share of read tokens that are
-    the model's own (training.scheduled_sampling).
+    """Position t reads tokens[t] and learns targets[t], the token after it. `sampled`: the share of read tokens that
+    are the model's own (training.scheduled_sampling).
 
     Pairs  a b c -> x y  and  d -> z  with the start S and the end E:
 

@@ -24,7 +24,7 @@ def scheduled_loss(model: Any, batch: Any) -> Tensor:
 def mixed(batch: Any, said: Tensor) -> Tensor:
     """The read tokens, some replaced by what was said a position before; never the start, never padding."""
     tokens = batch.tokens.clone()
-    after_target = batch.targets[:, :-1] != IGNORE_INDEX
-    own = after_target & (torch.rand(after_target.shape, device=tokens.device) < batch.sampled)
+    counts = batch.targets[:, 1:] != IGNORE_INDEX
+    own = counts & (torch.rand(counts.shape, device=tokens.device) < batch.sampled)
     tokens[:, 1:] = torch.where(own, said[:, :-1], tokens[:, 1:])
     return tokens
