@@ -109,7 +109,7 @@ def command(
     from clearhead.pipeline.context import Context
     from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
-    from clearhead.pipeline.translate_recipe import TranslateRecipe
+    from clearhead.pipeline.text_recipe import TextRecipe
 
     chosen = choose_device(device)
     parent = Path("runs")
@@ -125,8 +125,9 @@ def command(
     display = Display()
     display.say(f"run directory: {run.path}")
     resolved, context = run.any_recipe(), Context(run, chosen, display.watch, display.say, display.progress)
-    has_decoder = not isinstance(resolved, TranslateRecipe) and not (isinstance(resolved, Recipe) and resolved.base)
-    if has_decoder and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
+    made_here = isinstance(resolved, TextRecipe) or (isinstance(resolved, Recipe) and not resolved.base)
+    missing = missing_form(run.decoder(vocab=8)) if made_here else None
+    if missing:  # not after the training
         display.say(f"export: {missing}")
     try:
         pipeline.go(context, kind_of(resolved).stages)

@@ -119,7 +119,7 @@ class EncoderDecoderBackend:
 
     def _read(self, texts: Sequence[_Text]) -> None:
         """The unread tokens of texts whose shapes agree."""
-        full = [*texts, *texts[-1:] * (LEAST_ROWS - len(texts))]
+        full = [*texts, *[texts[-1]] * (LEAST_ROWS - len(texts))]
         sources = [text.source for text in full if text.source]
         tokens = torch.tensor([text.unread for text in full], device=self.device)
         state = _stacked([text.state for text in full])

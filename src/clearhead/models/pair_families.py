@@ -16,11 +16,11 @@ from clearhead.models.encoder_decoder import EncoderDecoder, EncoderDecoderConfi
 from clearhead.models.families import ARCHITECTURES, ENCODER_DECODERS, cannot, filled
 from clearhead.models.weight_map import MappedTensor, ReadTensor, Shape, check_shapes, copy_in
 
-BART_ACTIVATIONS = {
+BART_ACTIVATIONS: dict[str, Any] = {
     "gelu": "exact_gelu", "gelu_new": "gelu", "gelu_pytorch_tanh": "gelu", "relu": "relu", "silu": "silu",
     "swish": "silu",
 }  # fmt: skip
-T5_ACTIVATIONS = {
+T5_ACTIVATIONS: dict[str, Any] = {
     **BART_ACTIVATIONS, "gated-gelu": "geglu", "gated-gelu_new": "geglu", "gated-gelu_pytorch_tanh": "geglu",
     "gated-silu": "swiglu", "gated-swish": "swiglu", "gated-relu": "reglu",
 }  # fmt: skip

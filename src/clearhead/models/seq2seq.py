@@ -123,9 +123,10 @@ class Seq2Seq(nn.Module):
             y, context, weights, state = self._ask_first(x, state, memory, mask)
         else:
             y, state = run(self.decoder, x, state)
-            context, weights = self.attend(y, memory, mask) if memory else (None, None)
-        joined = y if context is None else torch.cat([context, y], -1)
-        return Reading(self._dropout(torch.tanh(self.combine(joined))), state, weights)
+            if not memory:
+                return Reading(self._dropout(torch.tanh(self.combine(y))), state, None)
+            context, weights = self.attend(y, memory, mask)
+        return Reading(self._dropout(torch.tanh(self.combine(torch.cat([context, y], -1)))), state, weights)
 
     def _ask_first(
         self, x: Tensor, state: tuple[Tensor, ...], memory: tuple[Tensor, ...], mask: Tensor

@@ -32,13 +32,13 @@ FORMS = {
 def parse_any(data: Mapping[str, Any], where: str = "recipe") -> AnyRecipe:
     """A recipe of the kind that it says, else of tasks."""
     if "kind" not in data:
-        return TASKS.parse(data, where)  # type: ignore[no-any-return]
+        return TASKS.parse(data, where)
     if data["kind"] not in FORMS:
         raise UserError(
             f"{where}: kind = {data['kind']!r:.60} is none of {', '.join(FORMS)}{nearest(str(data['kind']), FORMS)}; "
             "a recipe of tasks has none"
         )
-    return FORMS[data["kind"]].parse(data, where)  # type: ignore[no-any-return]
+    return FORMS[data["kind"]].parse(data, where)
 
 
 def plain(recipe: AnyRecipe) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def load(path: Path, device: torch.device) -> Translator:
     if described.get("kind") not in kinds:
         raise UserError(f"{path} does not say which model it holds; restore the file that the run wrote")
     config, make = kinds[described["kind"]]
-    built = build(config, stated(path, described), f"{path}: model")
+    built: Any = build(config, stated(path, described), f"{path}: model")
     with torch.device("meta"):
         model: Translator = make(built)
     fill(model, tensors, path)

@@ -148,7 +148,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TranslateRecipe:
     rest = {key: value for key, value in asdict(top).items() if key != "kind"}
     found = TranslateRecipe(**rest, **sections)
     _check_models(found)
-    given = {"seed": top.seed, "seq_len": found.data.max_tokens, "compile": "off", "dtype": "float32"}
+    given: dict[str, Any] = {"seed": top.seed, "seq_len": found.data.max_tokens, "compile": "off", "dtype": "float32"}
     return replace(found, train=replace(found.train, **given))
 
 
