@@ -62,11 +62,6 @@ class EncoderDecoderBackend:
         self._texts: dict[int, _Text] = {}
         self._opened = 0
 
-    @property
-    def attends(self) -> bool:
-        """Whether its decoder looks at the source, rather than at one vector that stands for it."""
-        return not isinstance(self.model, Seq2Seq) or self.model.config.attention != "none"
-
     def room(self, prompt: int) -> int:
         return self.max_positions if prompt <= self.max_positions else self.max_positions - prompt + 1
 

@@ -40,6 +40,7 @@ from clearhead.models.decoder import Decoder
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.recurrent import Recurrent
 from clearhead.models.seq2seq import Seq2Seq
+from clearhead.models.translator import attends
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -106,7 +107,9 @@ class Engine:
                 f"the prompt is {length} tokens long, but the model's context is {self.backend.max_positions}, and "
                 f"what it writes must fit too; shorten the prompt by {1 - room} tokens or more"
             )
-        if request.coverage_penalty and not (isinstance(self.backend, EncoderDecoderBackend) and self.backend.attends):
+        if request.coverage_penalty and not (
+            isinstance(self.backend, EncoderDecoderBackend) and attends(self.backend.model)
+        ):
             raise UserError(
                 f"coverage penalty = {request.coverage_penalty} is for a decoder that looks at a source, and this "
                 "model's does not; leave it out"

@@ -40,3 +40,8 @@ def concatenating(shape: EncoderDecoderConfig) -> DecoderConfig:
     if room < per_unit:
         raise UserError(f"d_ff = {shape.d_ff} is too small for a decoder of the same size; raise it")
     return replace(config, d_ff=round(room / per_unit))
+
+
+def attends(model: Translator) -> bool:
+    """Whether its decoder looks at a source that stands apart from what it writes."""
+    return isinstance(model, EncoderDecoder) or (isinstance(model, Seq2Seq) and model.config.attention != "none")

@@ -8,7 +8,7 @@ import torch
 
 from clearhead.config import nearest
 from clearhead.errors import UserError
-from clearhead.models.decoder import Decoder
+from clearhead.models.translator import attends
 from clearhead.pipeline import translate_models as models
 from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.rundir import RunDir
@@ -38,9 +38,7 @@ def side_by_side(
     found = {}
     for name in names or there:
         model = models.load(run.translator(name), device)
-        how = search
-        if search.coverage_penalty and (isinstance(model, Decoder) or not looks(model)):
-            how = search._replace(coverage_penalty=0.0)
+        how = search if attends(model) else search._replace(coverage_penalty=0.0)
         started = time.perf_counter()
         said = models.translate(model, tokenizer, sources, how, most_tokens, memory_of(recipe.kv_memory))
         found[name] = {
@@ -50,8 +48,3 @@ def side_by_side(
             "coverage_penalty": how.coverage_penalty, "seconds": time.perf_counter() - started,
         }  # fmt: skip
     return found
-
-
-def looks(model: models.Translator) -> bool:
-    """Whether its decoder attends to a source that is apart from what it writes."""
-    return not isinstance(model, Decoder) and getattr(model.config, "attention", "") != "none"

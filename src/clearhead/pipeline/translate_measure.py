@@ -20,7 +20,7 @@ from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.models.attention_weights import attention_weights
 from clearhead.models.decoder import Decoder
-from clearhead.models.translator import Translator
+from clearhead.models.translator import Translator, attends
 from clearhead.pipeline import translate_models as models
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import memory_of
@@ -51,8 +51,8 @@ def evaluation_stage(context: Context) -> None:
         if path.is_file():
             continue
         model = models.load(run.translator(name), context.device)
-        attends = not isinstance(model, Decoder) and getattr(model.config, "attention", "") != "none"
-        search = models.Search(config.beams, config.length_penalty, config.coverage_penalty if attends else 0.0)
+        coverage = config.coverage_penalty if attends(model) else 0.0
+        search = models.Search(config.beams, config.length_penalty, coverage)
         with context.progress(f"evaluation: {name}", 2 * len(held)) as advance:
             found = measure(model, tokenizer, held, search, memory_of(recipe.kv_memory), advance)
         found["examples"] = examples(model, tokenizer, held, config.examples, memory_of(recipe.kv_memory))
@@ -228,6 +228,7 @@ def alignment(
     model: Translator, tokenizer: Tokenizer, source: Sequence[int], target: Sequence[int]
 ) -> dict[str, Any] | None:
     """How each written token, and the end, looked at the source: the weights of the attention between the two."""
+    target = target[: 2 * READABLE]
     weights = source_weights(model, source, target, models.end_of(tokenizer))
     if weights is None:
         return None

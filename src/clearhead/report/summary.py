@@ -14,6 +14,7 @@ from clearhead.report.data import (
     StrategyInfo,
     TaskInfo,
     TranslationInfo,
+    TranslatorInfo,
 )
 
 MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
@@ -85,6 +86,7 @@ def headline(report: Report) -> str:
     return f"{opening} {joint} {percent(search[1].accuracy)} with {inside(search[0].title)}."
 
 
+FEW_EXACT = 0.1  # below it a share of exact translations says little
 TRANSLATORS = {  # how a sentence calls the models that translate
     "lstm": "LSTM, no attention", "bahdanau": "Bahdanau", "luong-dot": "Luong dot", "luong-general": "Luong general",
     "luong-concat": "Luong concat", "transformer": "transformer", "decoder-only": "decoder only",
@@ -102,16 +104,27 @@ def translator_title(name: str) -> str:
 
 
 def translation_headline(found: TranslationInfo) -> str:
-    """The best and the worst of the models, by their exact translations."""
-    ordered = sorted(found.models, key=lambda m: (m.beam.exact.estimate, -m.loss))
-    if not ordered:
+    """The best and the worst of the models, by exact translations, or by BLEU where hardly any is."""
+    models = found.models
+    if not models:
         return "Models that translate: not tested yet."
+    by_exact = any(m.beam.exact.estimate >= FEW_EXACT for m in models) or not all(known(m.beam.bleu) for m in models)
+
+    def score(m: TranslatorInfo) -> float:
+        return m.beam.exact.estimate if by_exact else m.beam.bleu
+
+    def told(m: TranslatorInfo) -> str:
+        return percent(score(m)) if by_exact else f"BLEU {score(m):.1f}"
+
+    ordered = sorted(models, key=lambda m: (score(m), -m.loss))
     worst, best = ordered[0], ordered[-1]
     amount = f"{count(best.pairs)} unseen texts"
-    told = f"{translator_title(best.name)} translates {percent(best.beam.exact.estimate)} of {amount} exactly"
+    verb = f"translates {told(best)} of {amount} exactly" if by_exact else f"reaches {told(best)} on {amount}"
     if best is worst:
-        return f"{told}."
-    return f"At equal size and steps, {told}, {translator_title(worst.name)} {percent(worst.beam.exact.estimate)}."
+        return f"{translator_title(best.name)} {verb}."
+    return (
+        f"At equal size and steps, {translator_title(best.name)} {verb}, {translator_title(worst.name)} {told(worst)}."
+    )
 
 
 def training_seconds(model: ModelInfo) -> float:

@@ -11,10 +11,9 @@ from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, duration, known, listing, number, percent
 from clearhead.report.data import LengthScore, TranslationInfo, TranslatorInfo
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, table
-from clearhead.report.summary import translator_title
+from clearhead.report.summary import FEW_EXACT, translator_title
 
 SIZE = (380.0, 280.0)
-MEANT = 0.1  # of exact translations: a smaller gap between short and long sources is not told
 
 
 def translation_section(found: TranslationInfo | None) -> Html | None:
@@ -52,7 +51,7 @@ def _facts(found: TranslationInfo) -> Html:
 def _scores(found: TranslationInfo) -> Html | None:
     if not found.models:
         return None
-    names = ("parameters", "nats per token", "exact", "BLEU", "chrF", "greedy: exact", "BLEU", "chrF")
+    names = ("parameters", "nats per token", "exact", "BLEU", "chrF", "greedy: exact", "greedy: BLEU", "greedy: chrF")
     rows = [
         [
             translator_title(m.name), count(m.parameters), number(m.loss, 4),
@@ -64,7 +63,8 @@ def _scores(found: TranslationInfo) -> Html | None:
     ]  # fmt: skip
     whole = table("held-out pairs", [Column("model", numeric=False), *map(Column, names)], rows, stacked=True)
     best = found.models[0].beam
-    how = " ".join(f"{s}." for s in (best.bleu_signature, best.chrf_signature) if s)
+    signatures = [s.replace("|", "|\u200b") for s in (best.bleu_signature, best.chrf_signature) if s]  # may be broken
+    how = ", ".join(signatures)
     told = (
         f"{count(found.models[0].pairs)} held-out pairs, by beam search with {count(found.beams)} beams; greedy beside"
         " it. Exact is the share that equals the reference, with its 95 % interval; the loss is that after the true"
@@ -83,7 +83,7 @@ def findings(models: Sequence[TranslatorInfo]) -> list[tuple[str, str]]:
     for m in models:
         if len(m.by_length) > 1 and known(m.by_length[0].exact.estimate):
             first, last = m.by_length[0], m.by_length[-1]
-            if first.exact.estimate - last.exact.estimate >= MEANT:
+            if first.exact.estimate - last.exact.estimate >= FEW_EXACT:
                 told.append(f"{translator_title(m.name)} from {_of(first)} to {_of(last)}")
     found = [("plain", f"Exact translations fall with length: {listing(told)}.")] if told else []
     worse = {translator_title(m.name): _exposure_gap(m) for m in models if m.by_position}
@@ -107,7 +107,7 @@ def _exposure_gap(model: TranslatorInfo) -> float:
 
 def _score_of(models: Sequence[TranslatorInfo]) -> str:
     """What to draw by length: the exact share where it says something, else chrF."""
-    says = any(m.beam.exact.estimate >= MEANT for m in models)
+    says = any(m.beam.exact.estimate >= FEW_EXACT for m in models)
     return "exact" if says or not any(known(m.beam.chrf) for m in models) else "chrf"
 
 
