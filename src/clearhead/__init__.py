@@ -12,6 +12,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from clearhead import doctor
     from clearhead.api import Model, Tokenizer, load, train
     from clearhead.errors import UserError
     from clearhead.models.decoder import Decoder, DecoderConfig
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = (
     "Decoder", "DecoderConfig", "LoraConfig", "Model", "Proposal", "Tokenizer", "UserError",
-    "add_lora", "load", "search", "train",
+    "add_lora", "doctor", "load", "search", "train",
 )  # fmt: skip
 
 _HOME = {
@@ -36,6 +37,8 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "doctor":
+        return importlib.import_module("clearhead.doctor")
     if name not in _HOME:
         raise AttributeError(f"module 'clearhead' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)

@@ -117,7 +117,7 @@ def test_beginning_again(chat: Conversation, decoder: Decoder, template: ChatTem
     assert chat.messages == plain.messages
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize("cell", ["lstm", "rnn", "conv"])
 def test_a_recurrent_model_chats_too(template: ChatTemplate, cell: Cell) -> None:
     """Every turn is what the model makes of the whole chat, however much of it there is: no context ends it."""
     model = Recurrent(RecurrentConfig(LETTERS.vocab_size, cell, 16)).requires_grad_(False)

@@ -80,7 +80,7 @@ def told(found: list[TokenEvent]) -> list[tuple[object, ...]]:
 # --- a text does not depend on its company ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["trie", "lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["trie", "lstm", "rnn", "conv"])
 def test_requests_that_come_and_go_are_as_alone(
     make_backend: Callable[..., Backend], tokenizer: CharTokenizer, rng: np.random.Generator, kind: str
 ) -> None:
@@ -122,7 +122,7 @@ def test_samples_share_what_they_agree_on(make_backend: Callable[..., Backend], 
     assert usage.generated <= 6
 
 
-@pytest.mark.parametrize("kind", ["trie", "contiguous", "lstm"])
+@pytest.mark.parametrize("kind", ["trie", "contiguous", "lstm", "conv"])
 def test_a_step_that_fails_can_be_taken_again(
     make_backend: Callable[..., Backend], tokenizer: CharTokenizer, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

@@ -7,9 +7,9 @@ from clearhead.errors import UserError
 from clearhead.models.decoder import PRESETS, DecoderConfig
 from clearhead.models.recurrent import Recurrent, RecurrentConfig, matched
 from clearhead.nn.functional import rms_norm
-from clearhead.nn.recurrent import run_by_definition
+from clearhead.nn.recurrent import run, run_by_definition
 
-TINY = [RecurrentConfig(11, cell, 6, 2) for cell in ("lstm", "rnn")]
+TINY = [RecurrentConfig(11, cell, 6, 3 if cell == "conv" else 2) for cell in ("lstm", "rnn", "conv")]
 
 
 @pytest.mark.parametrize("config", TINY, ids=lambda config: config.cell)
@@ -17,14 +17,34 @@ def test_parameters_are_counted(config: RecurrentConfig) -> None:
     assert sum(p.numel() for p in Recurrent(config).parameters()) == config.parameters
 
 
-@pytest.mark.parametrize("cell", ["lstm", "rnn"])
+@pytest.mark.parametrize(("cell", "layers"), [("lstm", 2), ("rnn", 2), ("conv", 8)])
 @pytest.mark.parametrize("preset", ["demo", "small", "medium"])
 @pytest.mark.parametrize("vocab", [65, 2048, 50257])
-def test_as_many_parameters_as_the_decoder(cell: str, preset: str, vocab: int) -> None:
+def test_as_many_parameters_as_the_decoder(cell: str, layers: int, preset: str, vocab: int) -> None:
     wanted = DecoderConfig(vocab=vocab, **PRESETS[preset]).parameters
-    assert abs(matched(cell, vocab, wanted).parameters / wanted - 1) < 0.01
-    wider = matched(cell, vocab, wanted).d_model + 1
-    assert RecurrentConfig(vocab, cell, wider).parameters > wanted * 0.999
+    found = matched(cell, vocab, wanted, layers)
+    assert abs(found.parameters / wanted - 1) < 0.01 and found.n_layers == layers
+    assert RecurrentConfig(vocab, cell, found.d_model + 1, layers).parameters > wanted * 0.999
+
+
+def test_convolutions_see_twice_as_far_with_every_layer() -> None:
+    config = RecurrentConfig(11, "conv", 6, 3)
+    model, tokens = woken(config), torch.zeros(1, 12, dtype=torch.long)
+    other = tokens.clone()
+    other[0, 1] = 7
+    differs = (model(tokens) != model(other)).any(-1)[0].tolist()
+    assert differs == [False] + [True] * 8 + [False] * 3  # 2³ tokens, itself included
+    _, states = model.read(tokens, None)
+    assert sum(part[0].numel() for state in states for part in state) == config.state_numbers == (1 + 2 + 4) * 6
+    for cell in ("lstm", "rnn"):
+        one = RecurrentConfig(11, cell, 6, 3)
+        _, states = woken(one).read(tokens, None)
+        assert sum(part[0].numel() for state in states for part in state) == one.state_numbers
+
+
+def test_too_deep_a_convolution_is_told() -> None:
+    with pytest.raises(UserError, match="n_layers = 21 must be at most 20"):
+        RecurrentConfig(11, "conv", 6, 21)
 
 
 @pytest.mark.parametrize("config", TINY, ids=lambda config: config.cell)
@@ -32,7 +52,8 @@ def test_it_is_a_stream_of_cells(config: RecurrentConfig) -> None:
     model, tokens = woken(config), torch.randint(11, (2, 9), generator=torch.Generator().manual_seed(0))
     x = model.embed.weight[tokens]
     for layer in model.cells:
-        x = x + run_by_definition(layer, rms_norm(x, None, 1e-6), None)[0]
+        by_definition = run if config.cell == "conv" else run_by_definition
+        x = x + by_definition(layer, rms_norm(x, None, 1e-6), None)[0]
     torch.testing.assert_close(model(tokens), rms_norm(x, None, 1e-6))
     torch.testing.assert_close(model.logits(model(tokens)), rms_norm(x, None, 1e-6) @ model.head.weight.mT)
 

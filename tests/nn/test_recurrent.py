@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from clearhead.nn.recurrent import GATES, layer_of, lstm, rnn, run, run_by_definition
+from clearhead.nn.recurrent import GATES, convolution, layer_of, lstm, rnn, run, run_by_definition
+from clearhead.reference import convolution as convolution_reference
 from clearhead.reference import recurrent as reference
 
 B, T, D, F = 2, 7, 3, 5
@@ -56,4 +57,33 @@ def test_a_text_in_two_parts_is_the_text(cell: str, way: object) -> None:
     whole, _ = way(layer, x, None)
     first, state = way(layer, x[:, :3], None)
     second, _ = way(layer, x[:, 3:], state)
+    torch.testing.assert_close(torch.cat((first, second), 1), whole)
+
+
+@pytest.mark.parametrize("apart", [1, 3, 9])
+def test_the_convolution_is_the_reference_and_torchs_with_its_gradients(apart: int) -> None:
+    x, w, u, b, dy = drawn(B, T, D), drawn(2 * F, D), drawn(2 * F, D), drawn(2 * F), drawn(B, T, F)
+    tensors = [torch.from_numpy(a).requires_grad_() for a in (x, w, u, b)]
+    y = convolution(tensors[0], torch.zeros(B, apart, D, dtype=torch.float64), *tensors[1:])
+    found = torch.autograd.grad(y, tensors, torch.from_numpy(dy))
+    np.testing.assert_allclose(
+        y.detach(), convolution_reference.gated_convolution(x, w.T, u.T, b, apart), rtol=1e-10, atol=1e-13
+    )
+    dx, dw, du, db = convolution_reference.gated_convolution_vjp(x, w.T, u.T, b, apart, dy)
+    for ours, theirs in zip(found, (dx, dw.T, du.T, db), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-13)
+    kernel = torch.stack((tensors[2], tensors[1]), -1)  # the earlier tap first
+    padded = torch.nn.functional.pad(tensors[0].mT, (apart, 0))
+    z = torch.nn.functional.conv1d(padded, kernel, tensors[3], dilation=apart).mT
+    torch.testing.assert_close(torch.nn.functional.glu(z, -1), y)
+
+
+@pytest.mark.parametrize("cut", [1, 3, 6])
+def test_a_convolution_goes_on_from_its_last_inputs(cut: int) -> None:
+    layer, x = layer_of("conv", F, 2).double(), torch.from_numpy(drawn(B, T, F))
+    for weight in layer.parameters():
+        torch.nn.init.normal_(weight, generator=torch.Generator().manual_seed(3))
+    whole, _ = run(layer, x, None)
+    first, state = run(layer, x[:, :cut], None)
+    second, _ = run(layer, x[:, cut:], state)
     torch.testing.assert_close(torch.cat((first, second), 1), whole)

@@ -16,10 +16,10 @@ from interrupted import Killed, at_step, context_of, kill, timeless
 from tiny import SOURCE
 
 from clearhead.alignment.answers import Answer, Prompt
-from clearhead.alignment.health import findings
 from clearhead.alignment.reward import PROCESS
 from clearhead.alignment.scorer import LocalScorer
 from clearhead.checkpoints import own
+from clearhead.doctor.checkup import round_lines
 from clearhead.errors import UserError
 from clearhead.pipeline import layout
 from clearhead.pipeline.align import align_stage
@@ -254,7 +254,7 @@ def healthy(n: int = 12) -> list[dict[str, Any]]:
 
 
 def test_a_healthy_run_is_told_nothing() -> None:
-    assert findings(healthy()) == []
+    assert round_lines(healthy()) == {}
 
 
 @pytest.mark.parametrize(
@@ -263,12 +263,12 @@ def test_a_healthy_run_is_told_nothing() -> None:
         ({"without_variance": lambda i: 1.0, "reward": lambda i: 0.0, "truth": lambda i: 0.0}, "all wrong"),
         ({"without_variance": lambda i: 0.95, "reward": lambda i: 0.99, "truth": lambda i: 0.99}, "all right"),
         ({"kl_token": lambda i: 0.1 * i}, "moves further away"),
-        ({"entropy": lambda i: 1.0 if i < 5 else 0.01}, "alike"),
-        ({"truth": lambda i: 0.6 - 0.04 * i}, "please the reward model"), ({"cut": lambda i: 0.7}, "cut off"),
+        ({"entropy": lambda i: 1.0 if i < 5 else 0.01}, "tries nothing new"),
+        ({"truth": lambda i: 0.6 - 0.04 * i}, "what is really right falls"), ({"cut": lambda i: 0.7}, "cut off"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named(sick: dict[str, Callable[[int], float]], told: str) -> None:
     rounds = [event | {key: value(i) for key, value in sick.items()} for i, event in enumerate(healthy())]
-    lines = findings(rounds)
+    lines = list(round_lines(rounds).values())
     assert len(lines) == 1 and told in lines[0]
-    assert findings(rounds[:4]) == [], "too few to say"
+    assert not round_lines(rounds[:4]), "too few to say"

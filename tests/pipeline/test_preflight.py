@@ -8,7 +8,7 @@ import torch
 
 from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
-from clearhead.pipeline.preflight import FEW, MANY_TIMES, expectation, facts, lines, survey, times_seen
+from clearhead.pipeline.preflight import FEW, MANY_TIMES, expectation, facts, lines, plan, survey, times_seen
 from clearhead.pipeline.recipe import Recipe, parse, to_plain
 
 TINY = {"model": {"preset": "tiny"}, "pretrain": {"steps": 100}}
@@ -16,7 +16,7 @@ TINY = {"model": {"preset": "tiny"}, "pretrain": {"steps": 100}}
 
 def told(recipe: Recipe) -> dict:
     tasks = load_tasks(recipe)
-    return json.loads(json.dumps(facts(survey(recipe, tasks), tasks, torch.device("cpu"))))
+    return json.loads(json.dumps(facts(plan(survey(recipe, tasks), tasks, torch.device("cpu")), tasks)))
 
 
 def from_file(folder: Path, rows: list[dict]) -> Recipe:

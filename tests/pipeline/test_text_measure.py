@@ -85,7 +85,7 @@ def test_bytes_of_tokens_are_the_bytes_of_the_text(text_run: Path) -> None:
     assert token_bytes(tokenizer)[:2].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("kind", ["decoder", "lstm", "rnn"])
+@pytest.mark.parametrize("kind", ["decoder", "lstm", "rnn", "conv"])
 def test_the_gradient_at_an_embedding_by_differences(text_run: Path, kind: str) -> None:
     """Nudge the embedding of a token that occurs once in its row, and see the loss of the last place change."""
     run, cpu = RunDir(text_run), torch.device("cpu")

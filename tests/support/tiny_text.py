@@ -17,7 +17,7 @@ vocab = 300
 
 [model]
 preset = "tiny"
-kind = ["decoder", "lstm", "rnn"]
+kind = ["decoder", "lstm", "rnn", "conv"]
 max_positions = 64
 
 [pretrain]
@@ -29,6 +29,16 @@ eval_every = 20
 save_every = 10
 compile = "off"
 dtype = "float32"
+
+[recall]
+steps = 30
+pairs = 4
+symbols = 6
+d_model = 32
+asked = 40
+
+[cost]
+lengths = [8, 16]
 
 [evaluation]
 prompts = ["", "the "]

@@ -2,7 +2,7 @@
 
 policy.safetensors    a decoder, of which this is the name in every run
 aligned.safetensors   what it became by learning from its own answers, where it did: then this is the run's model
-lstm.safetensors      a recurrent model, beside it or alone; rnn.safetensors the same
+lstm.safetensors      a recurrent model, beside it or alone; rnn.safetensors and conv.safetensors the same
 tokenizer.json        what all of them read
 """
 
@@ -27,7 +27,12 @@ from clearhead.training import checkpoint
 TOKENIZER = "tokenizer.json"
 ALIGNED = "aligned.safetensors"
 TRANSLATORS = "models"  # the folder with those of a run that translates
-FILES = {"decoder": "policy.safetensors", "lstm": "lstm.safetensors", "rnn": "rnn.safetensors"}
+FILES = {
+    "decoder": "policy.safetensors",
+    "lstm": "lstm.safetensors",
+    "rnn": "rnn.safetensors",
+    "conv": "conv.safetensors",
+}
 
 
 def models_in(folder: Path) -> dict[str, Path]:

@@ -30,6 +30,8 @@ VERBS = {  # name: (module whose `command` it is, one line of help)
     "agent": ("clearhead.cli.agent", "Let a model do a task with tools."),
     "tune": ("clearhead.cli.tune", "Tune a model on chats, with LoRA or in full."),
     "align": ("clearhead.cli.align", "Align a model by pairs of answers, or by a reward."),
+    "doctor": ("clearhead.cli.doctor", "Find out what is wrong with a training run."),
+    "clinic": ("clearhead.cli.clinic", "Find the fault in a small broken run."),
     "inspect": ("clearhead.cli.inspect", "Say what a model is, without loading it."),
     "convert": ("clearhead.cli.convert", "Write a model in another form: Hugging Face, GGUF."),
     "diff": ("clearhead.cli.diff", "Find where two models part."),

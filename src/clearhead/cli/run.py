@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ("clearhead run translate", "from recurrent networks to transformers: the same pairs, side by side"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run my.csv --columns problem=question,answer=label", "your own problems; columns by their names"),
+        ("clearhead run my.csv --minutes 15", "as much as this machine can do in that time"),
         ("clearhead run my-task.toml --dry-run", "what the data are and about how long it takes, without a run"),
         ("clearhead run --resume runs/demo", "go on where a stopped run was"),
         ("clearhead run --from runs/demo --redo reward --set reward.steps=900", "a new run from an old one's stages"),
@@ -52,6 +53,10 @@ if TYPE_CHECKING:
     "--holdout", "holdouts", multiple=True, metavar="[TASK=]FILE",
     help="Problems, one a line, to keep out of training and test on.",
 )  # fmt: skip
+@click.option(
+    "--minutes", type=float,
+    help="End within about so many on this machine, and for that train and measure less.",
+)  # fmt: skip
 @click.option("--columns", metavar="KEY=COLUMN,...", help="What the file calls problem, answer, steps and split.")
 @skip_bad_option
 @click.option(
@@ -65,17 +70,17 @@ if TYPE_CHECKING:
 @json_option
 def command(
     recipe: str | None, out: Path | None, seed: int | None, settings: tuple[str, ...], holdouts: tuple[str, ...],
-    columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None, redo: str | None,
-    device: str, trust: bool, as_json: bool,
+    minutes: float | None, columns: str | None, skip_bad: bool, dry_run: bool, resume: bool, source: Path | None,
+    redo: str | None, device: str, trust: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare strategies, and write a report.
 
     A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder; one
     of the kind "translate" trains models that translate, on pairs of texts.
 
-    RECIPE is a TOML file, or the name of one that comes with Clearhead: demo, game24, own-task, text, translate,
-    overoptimization. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that draws them, is run by the
-    recipe own-task.
+    RECIPE is a TOML file, or the name of one that comes with Clearhead: agent, blocksworld, countdown, demo, game24,
+    history, overoptimization, own-task, text, translate. A file of problems (JSONL, JSON, CSV, Parquet), or a Python
+    file that draws them, is run by the recipe own-task.
 
     With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
     --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.
@@ -91,6 +96,8 @@ def command(
     data = override(data, settings)
     if seed is not None:
         data["seed"] = seed
+    if minutes is not None:
+        data["minutes"] = minutes
     for holdout in holdouts:
         _hold_out(data, holdout)
     put_columns(data, columns, skip_bad)
@@ -162,7 +169,9 @@ def _check_together(recipe: str | None, resume: bool, source: Path | None, redo:
     if (source is None) != (redo is None):
         raise UserError("--from RUN and --redo STAGE go together: which run, and from which stage on anew")
     if not (recipe or resume or source):
-        raise UserError("name a RECIPE: demo, game24, own-task, text, translate, overoptimization, or a TOML file")
+        raise UserError(
+            "name a RECIPE: demo, game24, own-task, text or another that `clearhead run --help` lists, or a TOML file"
+        )
 
 
 def _given(

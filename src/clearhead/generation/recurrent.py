@@ -31,8 +31,7 @@ class RecurrentBackend:
         config, weight = model.config, model.head.weight
         self.model = model
         self.vocab, self.max_positions, self.device = config.vocab, UNLIMITED, weight.device
-        states = {"lstm": 2, "rnn": 1}[config.cell] * config.n_layers
-        self._text_bytes = (states + 1) * config.d_model * weight.itemsize
+        self._text_bytes = (config.state_numbers + config.d_model) * weight.itemsize
         self.limit = memory_limit(self.device, kv_memory)
         self._texts: dict[int, _Text] = {}
         self._opened = 0

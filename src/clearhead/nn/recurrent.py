@@ -1,19 +1,22 @@
 """Recurrent layers: the plain cell and the LSTM by definition, step by step, and torch's fused layers that do the same.
 
-A layer is torch's, with its names and its two biases, so that its weights are anybody's. Deliberately not here: GRU,
-whose plain definition is in `reference`, and stacks (models.recurrent).
+A layer is torch's, with its names and its two biases, so that its weights are anybody's. A causal convolution is here
+as well: it is a recurrence whose state is the last few inputs. Deliberately not here: GRU, whose plain definition is in
+`reference`, and stacks (models.recurrent).
 """
 
 from typing import Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Cell = Literal["lstm", "rnn"]
-GATES: dict[Cell, int] = {"lstm": 4, "rnn": 1}
+Cell = Literal["lstm", "rnn", "conv"]
+GATES: dict[Cell, int] = {"lstm": 4, "rnn": 1, "conv": 2}
 RecurrentState = tuple[Tensor, ...]
-"""(h "B F") of the plain cell, (h "B F", c "B F") of the LSTM: all that a text leaves behind."""
+"""All that a text leaves behind: (h "B F") of the plain cell, (h "B F", c "B F") of the LSTM, (the last inputs "B S D")
+of a convolution whose taps are S apart."""
 
 
 def rnn(
@@ -58,6 +61,35 @@ def lstm(
     return torch.stack(states, 1), h, c
 
 
+def convolution(
+    x: Float[Tensor, "B T D"],
+    before: Float[Tensor, "B S D"],
+    w: Float[Tensor, "twice_F D"],
+    u: Float[Tensor, "twice_F D"],
+    b: Float[Tensor, "twice_F"],
+) -> Float[Tensor, "B T F"]:
+    """y_t = a σ(g), with a and g one below the other in W x_t + U x_{t-S} + b; `before` are the inputs before the row.
+
+    O(4 T D F) a row. Dauphin et al. 2017, equation 1; the taps apart of van den Oord et al. 2016, section 2.1.
+    """
+    earlier = torch.cat((before, x), 1)[:, : x.shape[1]]
+    return F.glu(F.linear(x, w, b) + F.linear(earlier, u), -1)
+
+
+class GatedConvolution(nn.Module):
+    """The weights of a `convolution` whose input and output are equally wide."""
+
+    def __init__(self, width: int, apart: int) -> None:
+        super().__init__()
+        self.apart = apart
+        self.w = nn.Parameter(torch.empty(2 * width, width))
+        self.u = nn.Parameter(torch.empty(2 * width, width))
+        self.b = nn.Parameter(torch.zeros(2 * width))
+
+
+Layer = nn.RNNBase | GatedConvolution
+
+
 class Weights(NamedTuple):
     """Of a fused layer: from the input, from the last state, and a bias for each; M gates times F one below another."""
 
@@ -71,15 +103,20 @@ def weights_of(layer: nn.RNNBase) -> Weights:
     return Weights(*layer.all_weights[0])
 
 
-def layer_of(cell: Cell, width: int) -> nn.RNNBase:
-    """One fused layer whose input and state are equally wide."""
+def layer_of(cell: Cell, width: int, depth: int = 0) -> Layer:
+    """One layer whose input and state are equally wide; at each depth a convolution sees twice as far."""
+    if cell == "conv":
+        return GatedConvolution(width, 2**depth)
     return {"lstm": nn.LSTM, "rnn": nn.RNN}[cell](width, width, batch_first=True)
 
 
 def run(
-    layer: nn.RNNBase, x: Float[Tensor, "B T D"], state: RecurrentState | None
+    layer: Layer, x: Float[Tensor, "B T D"], state: RecurrentState | None
 ) -> tuple[Float[Tensor, "B T F"], RecurrentState]:
-    """Every state of a fused layer, and what it would go on from; no state means zeros."""
+    """Every output of a layer, and the state that it would go on from; no state means zeros."""
+    if isinstance(layer, GatedConvolution):
+        before = state[0] if state else x.new_zeros(len(x), layer.apart, x.shape[-1])
+        return convolution(x, before, layer.w, layer.u, layer.b), (torch.cat((before, x), 1)[:, -layer.apart :],)
     if isinstance(layer, nn.LSTM):
         y, (h, c) = layer(x, None if state is None else tuple(part[None] for part in state))
         return y, (h[0], c[0])

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from clearhead.alignment.answers import Answer
-from clearhead.alignment.health import findings
 from clearhead.checkpoints import own
+from clearhead.doctor.checkup import round_lines
 from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
@@ -49,7 +49,9 @@ def align_stage(context: Context) -> None:
             JsonlLog(run.log("align")),
         )
     found = compared(recipe, tasks, tokenizer, reference, decoder)
-    write_json(run.alignment, {"method": config.method, "tasks": found, "health": findings(rounds_of(log))})
+    write_json(
+        run.alignment, {"method": config.method, "tasks": found, "health": list(round_lines(rounds_of(log)).values())}
+    )
     checkpoint.save(run.aligned, decoder.state_dict(), {"model": asdict(decoder.config)})
     for name, each in found.items():
         context.say(compared_line(name, each))

@@ -29,7 +29,6 @@ import torch
 from clearhead.alignment.answers import Answer, Prompt, draw
 from clearhead.alignment.dpo import DpoLoss, Pair, count_pairs, pair_batch, reference_logprobs
 from clearhead.alignment.environment import Environment, Rewards, rewarded
-from clearhead.alignment.health import findings
 from clearhead.alignment.methods import AlignConfig, in_parts
 from clearhead.alignment.policy_gradient import ActorCritic, policy_of
 from clearhead.alignment.preference_model import PreferenceModel, batch_of, preference_loss, rewards, share_preferred
@@ -37,6 +36,7 @@ from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.checkpoints import export
 from clearhead.checkpoints.load import LoadedModel, is_adapter
 from clearhead.config import to_dict
+from clearhead.doctor.checkup import round_lines
 from clearhead.errors import UserError
 from clearhead.files import write_json
 from clearhead.generation.language_model import SamplingParams
@@ -315,7 +315,7 @@ def align(prepared: AlignRun, context: Context) -> dict[str, Any]:
         "rows": len(prepared.pairs if config.of_pairs else prepared.prompts),
         "held_out_rows": len(prepared.held_pairs if config.of_pairs else prepared.held_prompts),
         "seconds": time.perf_counter() - started, "settings": _plain(config),
-        "figures": compared(before, after), "health": findings(rounds_of(log)),
+        "figures": compared(before, after), "health": list(round_lines(rounds_of(log)).values()),
         "answers": [
             {"question": prompt.problem, "prompt": prompt.text, "before": old, "after": new, "answer": ""}
             for prompt, old, new in zip(prepared.held_prompts, before["answers"], after["answers"], strict=False)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from clearhead.checkpoints.own import FILES
 from clearhead.errors import UserError
 from clearhead.pipeline import (
     preflight,
@@ -45,7 +46,8 @@ class Stage:
 
 TASK_STAGES: tuple[Stage, ...] = (
     Stage(
-        "tokenizer", stages.tokenizer_stage, ("seed", "tasks", "data.tokens", "data.max_length", "model.from"),
+        "tokenizer", stages.tokenizer_stage,
+        ("seed", "minutes", "tasks", "data.tokens", "data.max_length", "model.from"),
         ("tokenizer*.json", "sizes.json", "base.json", "preflight.json", "drawn"),
     ),
     Stage(
@@ -68,8 +70,9 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("shards", text_stages.shards_stage, (), ("tokens",)),
     Stage(
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", "policy.safetensors", "lstm.safetensors", "rnn.safetensors"),
+        ("pretrain*", *FILES.values()),
     ),
+    Stage("comparison", text_stages.comparison_stage, ("recall", "cost"), ("comparison", "recall-*")),
     Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 
@@ -107,7 +110,7 @@ class RunKind:
 
 def _task_dry_run(recipe: Recipe, device: Any) -> Mapping[str, Any]:
     tasks = load_tasks(recipe)
-    return preflight.facts(preflight.survey(recipe, tasks), tasks, device)
+    return preflight.facts(preflight.plan(preflight.survey(recipe, tasks), tasks, device), tasks)
 
 
 def _text_dry_run(recipe: TextRecipe, device: Any) -> Mapping[str, Any]:

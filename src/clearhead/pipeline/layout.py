@@ -6,6 +6,7 @@ A key that older runs lack has a "?".
 from typing import Any
 
 from clearhead.pipeline.sizes import FIELDS, LATER_FIELDS
+from clearhead.pipeline.time_limit import LEAST
 from clearhead.plain import mismatch
 from clearhead.reasoning.strategies import STRATEGIES, family
 
@@ -38,6 +39,7 @@ SIZES = {
     **{name: int for name in FIELDS if name not in LATER_FIELDS},
     **{f"{name}?": int for name in LATER_FIELDS},
     "rows?": int,
+    "limits?": {f"{key}?": int for key in LEAST},
 }
 BASE = {"name": str, "model": {str: object}}
 BEFORE = {str: {"right": int, "asked": int, "tokens": float, "seconds": float, "cut": int, "sample": str}}

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from clearhead.alignment.health import findings
 from clearhead.alignment.methods import AlignConfig, in_parts
 from clearhead.alignment.policy_gradient import ActorCritic, policy_of
 from clearhead.alignment.rounds import Rounds, loss_of
 from clearhead.checkpoints import own
+from clearhead.doctor.checkup import round_lines
 from clearhead.models.decoder import Decoder
 from clearhead.nn.lora import merge
 from clearhead.pipeline import pretrained
@@ -56,9 +56,10 @@ def learn(
         told = rounds_of(log)
         if told:
             context.say(round_line(told[-1], found["first_try"]))
-        for line in set(findings(told)) - warned:
-            context.say(f"align: {line}")
-            warned.add(line)
+        for name, line in round_lines(told).items():
+            if name not in warned:
+                context.say(f"align: {line}")
+                warned.add(name)
         return found
 
     def note(event: Event) -> None:

@@ -8,7 +8,7 @@ file cannot be used (tasks/rows.py).
 import copy
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -20,7 +20,7 @@ from clearhead.generation.cache import slot_bytes
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.local import LocalEngine
 from clearhead.models.decoder import Decoder, DecoderConfig
-from clearhead.pipeline import few_rows, pretrained, sizes, unseen
+from clearhead.pipeline import few_rows, pretrained, sizes, time_limit, unseen
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.sizes import SAMPLE, Lengths, Sizes
 from clearhead.pipeline.tokens import train_tokenizer
@@ -48,6 +48,7 @@ from clearhead.training.step import (
 
 FEW = 1_000  # training problems below which a rule is seldom learned from scratch
 MANY_TIMES = 30  # a problem seen so often is memorized
+LONG = 1_800  # seconds from which on a run says how it can be shorter
 TIMED_TOKENS = 1_024  # of a training step that is timed; longer ones take longer in proportion
 TIMED_STEPS = 2  # after one that is not timed
 TIMED_PROMPTS, TIMED_SAMPLES, TIMED_NEW = 32, 8, 16  # prompts continued at once, how often, and by how many tokens
@@ -74,6 +75,24 @@ class Survey:
     base: LoadedModel | None = None
 
 
+@dataclass(frozen=True)
+class Speed:
+    """Seconds on this machine: of a training step, and of a token that is generated among many texts at once."""
+
+    step: float
+    token: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A survey of the recipe that ends within its minutes, what each part takes, and what is less than was asked."""
+
+    found: Survey
+    asked: Recipe
+    seconds: Mapping[str, float]
+    limits: Mapping[str, int]
+
+
 def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     """UserError where a size that the recipe gives cannot work."""
     base, most = pretrained.load(recipe.base) if recipe.base else None, recipe.data.max_length
@@ -85,14 +104,27 @@ def survey(recipe: Recipe, tasks: dict[str, Task]) -> Survey:
     return Survey(tokenizer, lengths, found, full, rows, base)
 
 
-def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, Any]:
-    """Everything as plain data. Training steps and generation are timed for a moment on the device.
+def plan(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> Plan:
+    """Training steps and generation are timed for a moment on the device.
 
-    UserError where the recipe leaves keys and values too little memory for its longest texts.
+    UserError where the recipe leaves keys and values too little memory for its longest texts, or itself too few
+    minutes.
     """
+    _check_memory(found.recipe, found.recipe.decoder(found.tokenizer.vocab_size), device)
+    speed = measured(found, tasks, device)
+
+    def parts(recipe: Recipe) -> dict[str, float]:
+        return estimate(replace(found, recipe=recipe), tasks, device, speed)
+
+    limits = time_limit.limits(found.recipe, lambda recipe: sum(parts(recipe).values()))
+    recipe = time_limit.limited(found.recipe, limits)
+    return Plan(replace(found, recipe=recipe), found.recipe, parts(recipe), limits)
+
+
+def facts(made: Plan, tasks: Mapping[str, Task]) -> dict[str, Any]:
+    """Everything as plain data."""
+    found, seconds = made.found, made.seconds
     recipe, vocab = found.recipe, found.tokenizer.vocab_size
-    _check_memory(recipe, recipe.decoder(vocab), device)
-    seconds = estimate(found, tasks, device)
     return {
         "tasks": {name: task_facts(found, name, task) for name, task in tasks.items()},
         "model": {
@@ -102,8 +134,11 @@ def facts(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dic
         },
         "ends_early": bool(recipe.pretrain.patience or recipe.pretrain.goal),
         "budgets": list(recipe.evaluation.budgets),
-        "seconds": seconds | {"all": sum(seconds.values())},
-        "warnings": [*_few(found, tasks), *sizes.too_tight(recipe, found.sizes)],
+        "seconds": {**seconds, "all": sum(seconds.values())},
+        "minutes": recipe.minutes, "limits": dict(made.limits),
+        "warnings": [
+            *time_limit.told(made.asked, made.limits), *_few(found, tasks), *sizes.too_tight(recipe, found.sizes),
+        ],
     }  # fmt: skip
 
 
@@ -188,6 +223,7 @@ def lines(told: Mapping[str, Any]) -> list[str]:
         + (f"search in one text {_minutes(seconds['in_context'])}, " if seconds["in_context"] else "")
         + f"reward model {_minutes(seconds['reward'])}, rollouts and evaluation {_minutes(seconds['answers'])})"
         + "; language models end sooner where they learn sooner" * told["ends_early"]
+        + "; --minutes N does as much of it as fits" * (seconds["all"] > LONG and not told["minutes"])
     )
     return found + list(told["warnings"])
 
@@ -220,8 +256,8 @@ def _minutes(seconds: float) -> str:
     return f"about {seconds / 60:.0f} minutes" if seconds < 5400 else f"about {seconds / 3600:.1f} hours"
 
 
-def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> dict[str, float]:
-    """About the seconds of each part, from steps and tokens that an untrained model of the size takes now."""
+def measured(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> Speed:
+    """What an untrained model of the size takes now."""
     recipe = found.recipe
     if found.base:
         decoder = copy.deepcopy(found.base.decoder).to(device)
@@ -231,11 +267,16 @@ def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device) -> 
     a_step = step_seconds(
         recipe.pretrain, decoder, max(lengths.median for lengths in found.lengths.values()), pretrained.loss_of(recipe)
     )
+    return Speed(a_step, token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe))
+
+
+def estimate(found: Survey, tasks: Mapping[str, Task], device: torch.device, speed: Speed) -> dict[str, float]:
+    """About the seconds of each part of the recipe."""
+    recipe, a_step, a_token = found.recipe, speed.step, speed.token
     policy = recipe.pretrain.steps * a_step
     curve = few_rows.curve(recipe, found.rows, recipe.pretrain.steps) * sum(few_rows.SHARES)
     others = few_rows.own_reader(recipe, found.rows) + curve
     reward = policy * few_rows.trained_tokens(recipe.reward) / few_rows.trained_tokens(recipe.pretrain)
-    a_token = token_seconds(LocalEngine(decoder, found.tokenizer, kv_memory=recipe.kv_bytes), tasks, recipe)
     drawn = rollout_tokens(found) + calibration_tokens(recipe, tasks) + evaluation_tokens(recipe, tasks)
     read = a_step / (recipe.pretrain.batch_size * recipe.pretrain.seq_len * recipe.pretrain.accumulate)
     return {

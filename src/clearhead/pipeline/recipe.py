@@ -4,8 +4,9 @@ Each section is one flat dataclass that belongs to the layer it configures; here
 keep their defaults, unknown keys are refused.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -93,7 +94,10 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a file says, all sections checked. Sizes that are 0 follow from the data: `sizes.filled` puts them in."""
+    """What a file says, all sections checked. Sizes that are 0 follow from the data: `sizes.filled` puts them in.
+
+    `minutes`: the run does less of what takes time until it should end within so many (time_limit.py); 0: no limit.
+    """
 
     name: str
     seed: int
@@ -111,6 +115,7 @@ class Recipe:
     evaluation: EvaluationConfig
     report: ReportConfig
     kv_memory: str = ""
+    minutes: float = 0.0
 
     def kv_part(self, parts: int) -> int | None:
         """What each of so many, who hold keys and values at the same time, may have of them."""
@@ -225,13 +230,16 @@ BASE_STEPS = 200  # instead of the steps of UNTIL_LEARNED
 
 def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
-    known = {"name", "seed", "kv_memory", "tasks", "model", *SECTIONS}
+    outside = [field.name for field in fields(_TopLevel)]
+    known = {*outside, "tasks", "model", *SECTIONS}
     for key in data:
         if key not in known:
             raise UserError(f"{where}: {key} is not a setting{nearest(key, known)}")
-    top = build(_TopLevel, {key: data[key] for key in ("name", "seed", "kv_memory") if key in data}, where)
+    top = build(_TopLevel, {key: data[key] for key in outside if key in data}, where)
     check_file_name(top.name, f"{where}: name")
     memory_of(top.kv_memory)
+    if not 0 <= top.minutes < math.inf:
+        raise UserError(f"minutes = {top.minutes} must be positive, or 0 for no limit")
     tasks = tuple(_task(name, section) for name, section in table(data, "tasks").items())
     if not tasks:
         raise UserError(f"{where} names no task; add a section such as [tasks.game24]")
@@ -255,7 +263,7 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> Recipe:
     evaluation: EvaluationConfig = sections["evaluation"]
     if sections["in_context"].steps and SEARCHER not in evaluation.strategies:
         sections["evaluation"] = replace(evaluation, strategies=(*evaluation.strategies, SEARCHER))
-    recipe = Recipe(name=top.name, seed=top.seed, tasks=tasks, model=model, kv_memory=top.kv_memory, **sections)
+    recipe = Recipe(**to_dict(top), tasks=tasks, model=model, **sections)
     if not based:
         recipe.decoder(vocab=8)  # a wrong model section must be told now, not after the data is made
     return replace(recipe, **{key: replace(sections[key], seed=top.seed) for key in ("pretrain", "reward")})
@@ -281,8 +289,7 @@ def _check_in_context(sections: Mapping[str, Any]) -> None:
 def to_plain(recipe: Recipe) -> dict[str, Any]:
     """The recipe as it was resolved, defaults included; `parse` of it gives the same recipe."""
     plain: dict[str, Any] = {"name": recipe.name, "seed": recipe.seed}
-    if recipe.kv_memory:
-        plain["kv_memory"] = recipe.kv_memory
+    plain |= {key: value for key in ("kv_memory", "minutes") if (value := getattr(recipe, key))}
     plain["tasks"] = {task.name: {**{key: getattr(task, key) for key in OWN}, **task.options} for task in recipe.tasks}
     plain["model"] = dict(recipe.model)
     plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
@@ -307,6 +314,7 @@ class _TopLevel:
     name: str = "run"
     seed: int = 0
     kv_memory: str = ""
+    minutes: float = 0.0
 
 
 def memory_of(kv_memory: str) -> int | None:

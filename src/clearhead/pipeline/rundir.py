@@ -15,8 +15,8 @@ A kill at any moment loses at most a stage's last unsaved piece.
     auto.json              what "auto" goes by
     report.json            the data of the report       report.html
 
-A run on text has no rollouts and no reward model, but corpus.json and a folder `tokens`; one that translates has
-pairs.json and pairs.safetensors, and its models in a folder `models`.
+A run on text has no rollouts and no reward model, but corpus.json, a folder `tokens`, and in comparison/ what tells
+its kinds of models apart. One that translates has pairs.json and pairs.safetensors, and its models in models/.
 """
 
 import json
@@ -39,6 +39,7 @@ from clearhead.pipeline.recipe import Recipe, with_old_default
 from clearhead.pipeline.recipes import AnyRecipe, parse_any, plain
 from clearhead.pipeline.sizes import Sizes, filled, read_sizes
 from clearhead.pipeline.text_recipe import TextRecipe
+from clearhead.pipeline.time_limit import limited
 from clearhead.pipeline.translate_recipe import TranslateRecipe
 from clearhead.plain import mismatch
 
@@ -173,6 +174,11 @@ class RunDir:
         return self.path / TRANSLATORS / f"{name}.safetensors"
 
     @property
+    def comparison(self) -> Path:
+        """What tells kinds of models apart, a file each."""
+        return self.path / "comparison"
+
+    @property
     def tokens(self) -> Path:
         """The shards of a run on text."""
         return self.path / "tokens"
@@ -237,7 +243,8 @@ class RunDir:
         base = None
         if recipe.base:
             base = build(DecoderConfig, renamed(read_json(self.base, layout.BASE)["model"]), str(self.base))
-        return followed(filled(recipe, found, base), read_json(self.sizes, layout.SIZES).get("rows", 0))
+        noted = read_json(self.sizes, layout.SIZES)
+        return limited(followed(filled(recipe, found, base), noted.get("rows", 0)), noted.get("limits", {}))
 
     def read_state(self) -> dict[str, Any]:
         return read_json(self.state, layout.STATE) if self.state.is_file() else {"stages": []}

@@ -84,12 +84,14 @@ def tokenizer_stage(context: Context) -> None:
     """Learn the tokens and measure how long the tasks' texts are in them, which every later size follows from."""
     tasks, recipe = context.tasks(), context.recipe
     found = preflight.survey(recipe, tasks)  # sizes that cannot work are an error here
-    facts = preflight.facts(found, tasks, context.device)
+    plan = preflight.plan(found, tasks, context.device)
+    facts = preflight.facts(plan, tasks)
     own.save_tokenizer(context.run.path, found.tokenizer)
     if found.base:
         described = {"name": recipe.base, "model": asdict(found.base.decoder.config)}
         write_json(context.run.base, described)
-    write_json(context.run.sizes, sizes.to_plain(found.sizes, found.lengths) | {"rows": found.rows})
+    noted = sizes.to_plain(found.sizes, found.lengths) | {"rows": found.rows, "limits": dict(plan.limits)}
+    write_json(context.run.sizes, noted)
     write_json(context.run.preflight, facts)
     context.say(tokens.told(found.tokenizer, tasks, recipe.seed))
     for line in preflight.lines(facts):

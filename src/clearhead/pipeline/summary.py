@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clearhead.alignment.health import findings
 from clearhead.alignment.labels import share_positive
 from clearhead.alignment.methods import METHODS, AlignConfig
+from clearhead.doctor.checkup import round_lines, run_health
 from clearhead.models.decoder import DecoderConfig
 from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
@@ -39,6 +39,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
         "tasks": [task_info(name, task, recipe) for name, task in tasks.items()],
         "preflight": _preflight(_if_there(run.preflight, layout.PREFLIGHT)),
         "rows_curve": _rows_curve(_if_there(run.rows_curve, layout.ROWS_CURVE)),
+        "health": run_health(run.path),
     }
     if pretrain:
         config = recipe.decoder(load_tokenizer(run).vocab_size)
@@ -91,7 +92,7 @@ def alignment(config: AlignConfig, rounds: Sequence[Mapping[str, Any]]) -> dict[
         "reward": config.reward,
         "rounds": [{name: event.get(keys.get(name, name)) for name in names} for event in rounds],
         "samples": [{"step": event["round"] + 1, "text": event["sample"]} for event in rounds],
-        "health": findings(rounds),
+        "health": list(round_lines(rounds).values()),
     }
 
 

@@ -3,12 +3,15 @@
 Deliberately not here: training them (text_stages), loading them (checkpoints.own) and measuring them (text_measure).
 """
 
+from typing import get_args
+
 from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
 from clearhead.models.decoder import Decoder
 from clearhead.models.recurrent import Recurrent
+from clearhead.nn.recurrent import Cell
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
@@ -19,8 +22,20 @@ TextModel = Decoder | Recurrent
 def new_model(recipe: TextRecipe, kind: str, vocab: int) -> TextModel:
     if kind == "decoder":
         return Decoder(recipe.decoder(vocab), seed=recipe.seed)
-    assert kind in ("lstm", "rnn")
-    return Recurrent(recipe.recurrent("lstm" if kind == "lstm" else "rnn", vocab), seed=recipe.seed)
+    return Recurrent(recipe.recurrent(cell_of(kind), vocab), seed=recipe.seed)
+
+
+def new_recall_model(recipe: TextRecipe, kind: str) -> TextModel:
+    """For the test of memory."""
+    config = recipe.recall
+    if kind == "decoder":
+        return Decoder(config.decoder(), seed=recipe.seed)
+    return Recurrent(config.recurrent(cell_of(kind)), seed=recipe.seed)
+
+
+def cell_of(kind: str) -> Cell:
+    cells: tuple[Cell, ...] = get_args(Cell)
+    return next(cell for cell in cells if cell == kind)
 
 
 def log_name(kind: str) -> str:

@@ -18,7 +18,8 @@ from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
-MODELS = ("decoder", "lstm", "rnn")
+MODELS = ("decoder", "lstm", "rnn", "conv")
+RECALL_HEAD = 32  # channels of a head
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,63 @@ class TextTokenizerConfig:
 
 
 @dataclass(frozen=True)
+class RecallConfig:
+    """A test of memory (recall.py): at most `pairs` in a row, of `symbols` first ones and as many second ones; with 0
+    `steps` there is none.
+
+    `d_model` and `n_layers` are the decoder's, whose size the other models match. `asked`: answers that are measured
+    for each number of pairs.
+    """
+
+    steps: int = 0
+    pairs: int = 32
+    symbols: int = 64
+    batch_size: int = 32
+    d_model: int = 64
+    n_layers: int = 2
+    asked: int = 2000
+
+    def __post_init__(self) -> None:
+        for name, least in (("steps", 0), ("pairs", 2), ("batch_size", 1), ("n_layers", 1), ("asked", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"recall.{name} = {getattr(self, name)} must be at least {least}")
+        if self.symbols < self.pairs:
+            raise UserError(f"recall.symbols = {self.symbols} must be at least recall.pairs = {self.pairs}")
+        if self.d_model < RECALL_HEAD or self.d_model % RECALL_HEAD:
+            raise UserError(f"recall.d_model = {self.d_model} must be a multiple of {RECALL_HEAD}")
+
+    @property
+    def vocab(self) -> int:
+        return 2 * self.symbols
+
+    @property
+    def tokens(self) -> int:
+        """Of the longest row."""
+        return 4 * self.pairs
+
+    def decoder(self) -> DecoderConfig:
+        heads = self.d_model // RECALL_HEAD
+        return DecoderConfig(
+            self.vocab, d_model=self.d_model, n_layers=self.n_layers, n_heads=heads, n_kv_heads=heads,
+            d_ff=2 * self.d_model, max_positions=self.tokens,
+        )  # fmt: skip
+
+    def recurrent(self, kind: Cell) -> RecurrentConfig:
+        return as_large(kind, self.vocab, self.decoder().parameters, self.tokens)
+
+
+@dataclass(frozen=True)
+class CostConfig:
+    """The `lengths` of text at which a token's cost is measured (cost_by_length.py); none: it is not."""
+
+    lengths: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if any(length < 1 for length in self.lengths) or list(self.lengths) != sorted(set(self.lengths)):
+            raise UserError(f"cost.lengths = {list(self.lengths)} must be positive and grow")
+
+
+@dataclass(frozen=True)
 class TextEvaluationConfig:
     """At most `tokens` of the held-out text are measured, spread over all of it; each prompt is continued."""
 
@@ -79,12 +137,14 @@ class TextRecipe:
     tokenizer: TextTokenizerConfig
     model: Mapping[str, Any]
     pretrain: TrainConfig
+    recall: RecallConfig
+    cost: CostConfig
     evaluation: TextEvaluationConfig
     kv_memory: str = ""
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The models to train on the same text: decoder, lstm, rnn."""
+        """The models to train on the same text, of `MODELS`."""
         kind = self.model.get("kind", "decoder")
         return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
 
@@ -93,13 +153,25 @@ class TextRecipe:
 
     def recurrent(self, kind: Cell, vocab: int) -> RecurrentConfig:
         """As large as the decoder."""
-        return matched(kind, vocab, self.decoder(vocab).parameters)
+        return as_large(kind, vocab, self.decoder(vocab).parameters, self.pretrain.seq_len)
+
+
+def as_large(kind: Cell, vocab: int, parameters: int, length: int) -> RecurrentConfig:
+    """Of so many parameters; convolutions in as many layers as see rows of that length whole.
+
+    >>> as_large("conv", 99, 100_000, 256).n_layers, as_large("lstm", 99, 100_000, 256).n_layers
+    (8, 2)
+    """
+    layers = max(1, (length - 1).bit_length()) if kind == "conv" else RecurrentConfig.n_layers
+    return matched(kind, vocab, parameters, layers)
 
 
 SECTIONS = {
     "data": TextDataConfig,
     "tokenizer": TextTokenizerConfig,
     "pretrain": TrainConfig,
+    "recall": RecallConfig,
+    "cost": CostConfig,
     "evaluation": TextEvaluationConfig,
 }
 
@@ -141,7 +213,9 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
             f"pretrain.seq_len = {found.pretrain.seq_len} is more than the model's context; "
             f"lower it, or raise model.max_positions = {context}"
         )
-    return found
+    if found.recall == replace(RecallConfig(), steps=found.recall.steps) or found.recall.steps:
+        return found
+    raise UserError("[recall] would change nothing without steps; set recall.steps, such as 400")
 
 
 def to_plain(recipe: TextRecipe) -> dict[str, Any]:

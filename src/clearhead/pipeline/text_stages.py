@@ -15,11 +15,12 @@ from typing import Any
 from clearhead.checkpoints import own
 from clearhead.errors import UserError
 from clearhead.files import write_json
+from clearhead.pipeline import cost_by_length, recall
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.rundir import read_json
 from clearhead.pipeline.stages import load_tokenizer
-from clearhead.pipeline.text_models import continuations, log_name, new_model
+from clearhead.pipeline.text_models import continuations, log_name, new_model, new_recall_model
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
 from clearhead.text.corpus import documents, files_of, hash_share, held_out, python_documentation
@@ -30,7 +31,7 @@ from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 from clearhead.text.training import interruptible, train_tokenizer
 from clearhead.training import checkpoint
-from clearhead.training.jsonl_log import JsonlLog
+from clearhead.training.jsonl_log import JsonlLog, read
 from clearhead.training.loop import TrainConfig, train
 
 TOKENIZER_CHARACTERS = 50_000_000  # that a tokenizer is learned from, spread over all of the text
@@ -162,7 +163,7 @@ def pretrain(context: Context, kind: str) -> None:
         load_tokenizer(context.run),
         Shards(context.run.tokens),
     )
-    config = recipe.pretrain if kind == "decoder" else recurrent_config(recipe.pretrain, kind)
+    config = recurrent_config(recipe.pretrain, kind) if kind in RATES else recipe.pretrain
     model = new_model(recipe, kind, tokenizer.vocab_size).to(context.device)
     name = log_name(kind)
 
@@ -181,6 +182,50 @@ def pretrain(context: Context, kind: str) -> None:
             held_out=held_batches(shards, config.batch_size, config.seq_len, WATCHED), on_eval=on_eval,
         )  # fmt: skip
     checkpoint.save(run.model(kind), model.state_dict(), {"model": asdict(model.config)})
+
+
+def comparison_stage(context: Context) -> None:
+    """What tells kinds of models apart beside text: what each can hold in mind, and what a token costs by length."""
+    recipe, run = context.run.text_recipe(), context.run
+    for kind in recipe.kinds:
+        path = run.comparison / f"{kind}.json"
+        if path.is_file() or not (recipe.recall.steps or recipe.cost.lengths):
+            continue
+        found: dict[str, Any] = {}
+        if recipe.recall.steps:
+            found["recall"] = train_to_recall(context, kind)
+        if recipe.cost.lengths:
+            longest = max(recipe.cost.lengths) + cost_by_length.WRITTEN + 1
+            longer = replace(recipe, model={**recipe.model, "max_positions": longest})
+            model = new_model(longer, kind, load_tokenizer(run).vocab_size).to(context.device)
+            with context.progress(f"cost of a token: {kind}", len(recipe.cost.lengths)) as advance:
+                found["cost"] = []
+                for length in recipe.cost.lengths:
+                    found["cost"].append(cost_by_length.measure(model, length))
+                    advance(1)
+        write_json(path, found)
+
+
+def train_to_recall(context: Context, kind: str) -> dict[str, Any]:
+    """Learn to recall, and the share of right answers by the number of pairs."""
+    recipe, run = context.run.text_recipe(), context.run
+    config, name = recipe.recall, f"recall-{kind}"
+    model = new_recall_model(recipe, kind).to(context.device)
+    training = TrainConfig(
+        config.steps, config.batch_size, config.tokens, warmup=min(20, config.steps - 1), weight_decay=0.0,
+        save_every=100, compile="off", dtype="float32", seed=recipe.seed,
+    )  # fmt: skip
+    training = recurrent_config(training, kind) if kind in RATES else training
+    with context.watch(f"recall: {kind}") as watch:
+        train(
+            training, model, lambda step: recall.batch(config, recipe.seed, step), checkpoint=run.checkpoint(name),
+            log=JsonlLog(run.log(name)), callbacks=[watch],
+        )  # fmt: skip
+    steps = [event for event in read(run.log(name)) if event["kind"] == "step"]
+    return {
+        "parameters": model.config.parameters, "seconds": sum(event["seconds"] for event in steps),
+        "by_pairs": recall.measure(config, model.eval(), context.device, recipe.seed),
+    }  # fmt: skip
 
 
 def recurrent_config(config: TrainConfig, kind: str) -> TrainConfig:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from clearhead.doctor.checkup import run_health
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.summary import about, curve, events, model_info, samples
@@ -18,6 +19,7 @@ def report_data(run: RunDir) -> dict[str, Any]:
     data: dict[str, Any] = {
         "run": about(run, to_plain(recipe)),
         "text": {"corpus": corpus(run, recipe), "models": models(run, recipe)},
+        "health": run_health(run.path),
     }
     if recorded:
         config = new_model(recipe, recipe.kinds[0], load_tokenizer(run).vocab_size).config
@@ -50,7 +52,8 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
         if path.is_file():
             measured = read_json(path, dict.fromkeys(keys, object))
             progress = held_out_curve(events(run, log_name(kind)))
-            found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress})
+            apart = read_json(file, {}) if (file := run.comparison / f"{kind}.json").is_file() else {}
+            found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress, **apart})
     return found
 
 

@@ -14,6 +14,7 @@ from clearhead.charts.svg import Axis
 from clearhead.charts.wording import count, number
 from clearhead.report.alignment import alignment_section
 from clearhead.report.data import read
+from clearhead.report.health import training_health
 from clearhead.report.learning import bucketed
 from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, notes, section, table
@@ -24,7 +25,7 @@ def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> st
     """The page as one HTML text."""
     body = [
         opening(result, headline(result), "rows"), gains_section(result), learning_section(result, events),
-        answers_section(result), settings_section(result),
+        training_health("align", events), answers_section(result), settings_section(result),
     ]  # fmt: skip
     return document(f"{result['model']}, aligned", headline(result), *(part for part in body if part))
 

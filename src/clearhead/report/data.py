@@ -428,6 +428,34 @@ class WrittenInfo:
 
 
 @dataclass(frozen=True)
+class RecallPoint:
+    """Of so many pairs of symbols in mind, the share that is recalled, with its interval."""
+
+    pairs: float
+    accuracy: float
+    low: float = NAN
+    high: float = NAN
+    asked: float = NAN
+
+
+@dataclass(frozen=True)
+class RecallInfo:
+    parameters: float = NAN
+    seconds: float = NAN
+    by_pairs: list[RecallPoint] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LengthCost:
+    """After so many tokens: seconds to learn from the next and to write it, and bytes kept of those before."""
+
+    length: float
+    read: float
+    write: float
+    kept: float
+
+
+@dataclass(frozen=True)
 class LanguageModelInfo:
     """What one model makes of held-out text; `loss` is in nats a token, `tokens` and `bytes` are what was measured."""
 
@@ -442,6 +470,8 @@ class LanguageModelInfo:
     curve: list[HeldOutPoint] = field(default_factory=list)
     reach: list[Reach] = field(default_factory=list)
     samples: list[WrittenInfo] = field(default_factory=list)
+    recall: RecallInfo | None = None
+    cost: list[LengthCost] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -652,6 +682,34 @@ class Alignment:
 
 
 @dataclass(frozen=True)
+class Flaw:
+    """A finding of the doctor: error, warning or note; `because` names the finding that explains it."""
+
+    name: str = ""
+    severity: str = ""
+    told: str = ""
+    where: str = ""
+    evidence: str = ""
+    change: str = ""
+    proof: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the doctor says of one training; `judged` is what of its record there was to judge."""
+
+    log: str = ""
+    summary: str = ""
+    well: bool = True
+    steps: float = NAN
+    first: float = NAN
+    last: float = NAN
+    judged: list[str] = field(default_factory=list)
+    findings: list[Flaw] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Report:
     """`evaluation` and `examples` map a task's name to its part; the first task of `evaluation` is the headline's."""
 
@@ -671,6 +729,7 @@ class Report:
     attention: AttentionInfo | None = None
     text: TextInfo | None = None
     translation: TranslationInfo | None = None
+    health: list[Checked] = field(default_factory=list)
 
 
 def read(report_data: Mapping[str, Any]) -> Report:

@@ -18,7 +18,7 @@ from clearhead.report.parts import Column, facts, figure, notes, section, table
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
 FAINT = 1e-6  # a gradient that is smaller is drawn at the edge
 SIZE = (380.0, 280.0)
-TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN"}
+TITLES = {"decoder": "decoder", "lstm": "LSTM", "rnn": "plain RNN", "conv": "convolution"}
 
 
 def text_section(text: TextInfo | None) -> Html | None:
@@ -91,7 +91,7 @@ def findings(models: list[LanguageModelInfo]) -> list[tuple[str, str]]:
         found.append(("plain", f"Beyond {FAR} tokens of earlier text the loss falls on: {told}."))
     far = {title(m): m.reach[-1] for m in models if m.reach}
     if len(far) == len(models):
-        told = listing([f"in the {name} {_share(place.share)}" for name, place in far.items()])
+        told = listing([f"in the {name} {share(place.share)}" for name, place in far.items()])
         distance = count(next(iter(far.values())).distance)
         found.append(("plain", f"Of a loss's gradient, {distance} tokens back there arrives {told}."))
     return found
@@ -107,8 +107,8 @@ def _fall(nats: float) -> str:
     return f"by {nats:.2f} nats" if nats >= 0.005 else "not at all"
 
 
-def _share(share: float) -> str:
-    return percent(share) if share >= 0.001 else number(share, 2)
+def share(part: float) -> str:
+    return percent(part) if part >= 0.001 else number(part, 2)
 
 
 def _loss_figure(models: list[LanguageModelInfo], along: str) -> Html | None:
@@ -161,7 +161,7 @@ def _reach_figure(models: list[LanguageModelInfo]) -> Html | None:
     series = []
     for i, model in enumerate(models):
         shown = [(p.distance + 1, p.share) for p in model.reach]
-        tips = [f"{title(model)}: {_share(y)} arrives {number(x - 1)} tokens back" for x, y in shown]
+        tips = [f"{title(model)}: {share(y)} arrives {number(x - 1)} tokens back" for x, y in shown]
         series.append(Series(title(model), [x for x, _ in shown], [y for _, y in shown], tips=tips, color=i))
     axes = Axis("tokens back, the last one being 1", log=True), Axis("share of the gradient", log=True, low=FAINT)
     svg = line_chart(series, *axes, *SIZE, "Gradient reach")
@@ -174,7 +174,7 @@ def _reach_figure(models: list[LanguageModelInfo]) -> Html | None:
     )
     columns = [Column("tokens back"), *(Column(title(m)) for m in models)]
     rows = [
-        [number(places[0].distance), *(_share(p.share) for p in places)]
+        [number(places[0].distance), *(share(p.share) for p in places)]
         for places in zip(*(m.reach for m in models), strict=False)
     ]
     return figure(svg, caption, table("gradient reach", columns, rows))

@@ -19,7 +19,9 @@ from clearhead.report.account import compute_section, reproduce_section
 from clearhead.report.alignment import alignment_section
 from clearhead.report.answers import answers_section
 from clearhead.report.attention import attention_section
+from clearhead.report.comparison import comparison_section
 from clearhead.report.data import Report, read
+from clearhead.report.health import health_section
 from clearhead.report.in_context import in_context_section
 from clearhead.report.language import text_section
 from clearhead.report.learning import curves_section, trained_section
@@ -36,10 +38,12 @@ CONTENTS = {
     "data": "Data",
     "trained": "Model",
     "learning": "Learning",
+    "health": "Health",
     "alignment": "Its own answers",
     "in-context": "Search in one text",
     "text": "Held-out text",
     "translation": "Translation",
+    "comparison": "Why attention won",
     "search": "Search",
     "answers": "Answers",
     "tree": "One thought",
@@ -68,10 +72,12 @@ def build_page(report: Report) -> str:
         "data": data_section(report),
         "trained": trained_section(report),
         "learning": curves_section(report.training, report),
+        "health": health_section(report.health),
         "alignment": alignment_section(report),
         "in-context": in_context_section(report),
         "text": text_section(report.text),
         "translation": translation_section(report.translation),
+        "comparison": comparison_section(report.text),
         "search": evaluation_section(report),
         "answers": answers_section(report),
         "tree": tree_section(report.trees),

@@ -17,7 +17,8 @@ from clearhead.report.data import (
     TranslatorInfo,
 )
 
-MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network"}  # by their cells; all others are transformers
+# By their cells; all others are transformers.
+MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network", "conv": "A convolutional network"}
 
 
 def task_info(report: Report, name: str) -> TaskInfo:

@@ -12,6 +12,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import big, count, duration, memory, number, percent
+from clearhead.report.health import training_health
 from clearhead.report.learning import bucketed
 from clearhead.report.page import document
 from clearhead.report.parts import Column, facts, figure, fold, section, table
@@ -27,6 +28,7 @@ def render(result: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> st
         opening(result, headline(result), "examples"),
         answers_section(result),
         learning_section(result, events),
+        training_health("tune", events),
         settings_section(result),
     ]
     return document(title, headline(result), *(part for part in body if part))

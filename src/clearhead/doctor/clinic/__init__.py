@@ -1,0 +1,1 @@
+"""Broken runs to learn from, and to measure the doctor on."""
