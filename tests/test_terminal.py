@@ -107,7 +107,8 @@ generate BAD x;chat BAD --message x;tune BAD --data rows.jsonl;tune BAD --data B
 convert BAD BAD.gguf;calc --BAD;calc params BAD;tokenize x --tokenizer BAD;tokenize BAD --tokenizer model
 practice grade BAD;practice problems BAD;practice BAD;practice grade softmax --file BAD;study search BAD
 study --deck BAD;study check BAD;study import BAD;study export BAD;study restore BAD;study stats --deck BAD
-study interview --minutes BAD;study settings BAD;study write-back BAD;run demo --set BAD=1
+embed BAD notes.md;embed model BAD;vectors BAD;vectors BAD.vec;vectors BAD.bin --near BAD;graph BAD --labels BAD
+graph --depths BAD;study interview --minutes BAD;study settings BAD;study write-back BAD;run demo --set BAD=1
 """.replace("\n", ";").strip(";").split(";")]  # fmt: skip
 
 

@@ -34,15 +34,16 @@ _HOME = {
     "UserError": "clearhead.errors",
     "search": "clearhead.reasoning.single",
 }
+_MODULES = ("doctor",)
 
 
 def __getattr__(name: str) -> Any:
-    if name == "doctor":
-        return importlib.import_module("clearhead.doctor")
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'clearhead' has no attribute {name!r}; it has {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOME])
+    return sorted({*globals(), *_HOME, *_MODULES})

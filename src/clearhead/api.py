@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from clearhead.checkpoints import own
+from clearhead.checkpoints.embedder import Embedder, is_encoder, load_embedder
 from clearhead.checkpoints.export import write_folder, write_model
-from clearhead.checkpoints.load import LoadedModel, load_model
+from clearhead.checkpoints.load import LoadedModel, load_model, locate
 from clearhead.config import build
 from clearhead.errors import UserError
 from clearhead.generation.conversation import Conversation
@@ -32,6 +33,7 @@ from clearhead.kernels.machine import choose_device
 from clearhead.models.attention_weights import attention_weights
 from clearhead.models.decoder import Decoder
 from clearhead.models.encoder_decoder import EncoderDecoder
+from clearhead.models.quantize import is_quantized
 from clearhead.text import load as text_files
 from clearhead.text.begin import prompt_tokens, source_tokens
 from clearhead.text.packing import Batch
@@ -48,13 +50,22 @@ TextOrIds = str | Sequence[int]
 """A text, or the ids of its tokens."""
 
 
-def load(name: str | Path, device: str = "auto", dtype: torch.dtype | None = None) -> "Model":
-    """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, or smollm2.
+def load(
+    name: str | Path, device: str = "auto", dtype: torch.dtype | None = None, weights: str = "float"
+) -> "Model | Embedder":
+    """The model that a name means: a run's directory, a checkpoint's folder, a GGUF file, a hub id, smollm2 or minilm.
 
-    dtype None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
-    what is missing or cannot be honored.
+    An encoder comes as an `Embedder`, whose `embed` makes vectors of texts.
+
+    dtype None: as it is stored, but float32 where the processor does not multiply that type itself. weights: "int8" or
+    "int4" for matrices in whole numbers, which are faster and smaller and cannot be trained; "auto" for those that the
+    file has so. UserError says what is missing or cannot be honored.
     """
-    return Model(load_model(str(name), choose_device(device), dtype))
+    if is_encoder(locate(str(name))):
+        if weights not in ("float", "auto"):
+            raise UserError(f"{name} is an encoder, whose weights stay as they are; leave weights = {weights!r} out")
+        return load_embedder(str(name), choose_device(device), dtype)
+    return Model(load_model(str(name), choose_device(device), dtype, weights))
 
 
 class Model:
@@ -155,6 +166,8 @@ class Model:
         A decoder of one's own becomes a folder for `load`; `clearhead convert` makes others of it.
         """
         folder = Path(folder)
+        if isinstance(self.loaded.model, Decoder) and is_quantized(self.decoder):
+            raise UserError("a model in whole numbers is not saved; load it without weights, or use clearhead quantize")
         if folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty; name a new folder")
         if self.loaded.path == IN_MEMORY:
@@ -240,6 +253,8 @@ def train(model: Any, data: Any, *, callbacks: Sequence[Callback] | None = None,
     usual = {"warmup": min(loop.TrainConfig.warmup, steps // 10), "seed": seed}
     config = build(loop.TrainConfig, {**usual, **settings})
     bar = TrainingProgress() if callbacks is None else nullcontext()
+    if isinstance(model, Decoder) and is_quantized(model):
+        raise UserError("weights in whole numbers cannot be trained; load the model without weights")
     with bar as shown:
         loop.train(
             config, model, _batches(data, config, model), checkpoint=None if checkpoint is None else Path(checkpoint),

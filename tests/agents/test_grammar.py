@@ -15,6 +15,7 @@ from clearhead.agents.steps import Action, Answer, Observation, Step, Task, Thou
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 from clearhead.generation.language_model import Continuation, SamplingParams
+from clearhead.generation.request import Request
 
 BARE = load_style("bare")
 
@@ -52,16 +53,20 @@ def check(decision: Decision, offered: Mapping[str, Tool]) -> int:
 
 
 def test_calls_over_fifty_schemas_are_valid_by_construction() -> None:
-    """Of random weights, each tool alone."""
-    engine, valid = random_engine(), 0
+    """Of random weights, each tool alone, all at once."""
+    engine = random_engine().engine
+    asked, texts = dict[int, dict[str, Tool]](), dict[int, list[int]]()
     for seed in range(10):
-        offered = tools(seed)
-        policy = ModelPolicy(engine, offered, BARE, count, 510, SamplingParams(max_tokens=250), seed)
+        offered, prompt = tools(seed), ASCII.encode(f"Task: task {seed}\n")
         for name in offered:
-            policy.grammar = step_grammar(offered, only=name)
-            valid += sum(check(made, offered) for made in policy([[Task(f"task {i}")] for i in range(1)]))
-        policy.close()
-    assert valid == 50  # benchmarks/tool_calls.py draws ten thousand
+            only = step_grammar(offered, only=name)
+            asked[engine.add(Request(prompt, SamplingParams(max_tokens=110), seed, constraint=only))] = offered
+    while engine.unfinished:
+        for event in engine.step():
+            texts.setdefault(event.request, []).append(event.token.id)
+    made = {number: read_step(ASCII.decode(ids), 1) for number, ids in texts.items()}
+    assert sum(check(Decision(tuple(made[number])), offered) for number, offered in asked.items()) == 50
+    assert len({(step.tool, str(step.arguments)) for steps in made.values() for step in steps}) > 40
 
 
 def test_thoughts_calls_and_answers_of_the_whole_grammar_are_valid() -> None:

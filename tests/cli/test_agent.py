@@ -36,7 +36,13 @@ def model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Answerin
 
     def use(answer: Answering) -> None:
         def local(header: Any, settings: Any) -> acting.Ready:
-            return acting.Ready(FunctionModel(answer), load_style("react"), len, 6000, SamplingParams(max_tokens=400))
+            return acting.Ready(
+                FunctionModel(answer, lambda text, more: 0.0),
+                load_style("react"),
+                len,
+                6000,
+                SamplingParams(max_tokens=400),
+            )
 
         monkeypatch.setattr(acting, "local_model", local)
 
@@ -83,6 +89,20 @@ def test_a_plan_is_carried_out_part_by_part(model: Any, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert out == "It is 408.\n" and "  1. first\n  2. second (after 1)" in err and "  [1] Thought: I calculate." in err
     assert "✓ 1. first" in page.read_text() and main(["agent", "--replay", str(trace)]) == 0
+
+
+def test_with_a_world_model_what_is_expected_stands_before_a_call(
+    model: Any, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    model(lambda text, seed: " 400" if text.endswith("Observation:") else sums(text, seed))
+    trace, page = tmp_path / "t.jsonl", tmp_path / "p.html"
+    args = ["agent", "m", "What is 17 * 24?", "--tools", "calculator", "--world-model", "--trace", str(trace)]
+    assert main([*args, "--report", str(page)]) == 0
+    out, err = capsys.readouterr()
+    assert out == "It is 408.\n"
+    kinds = [line.split(":")[0] for line in err.splitlines()]
+    assert kinds == ["Task", "Thought", "Expected", "Action", "Observation", "Answer"] and "Expected: 400" in err
+    assert "Expected of call 1" in page.read_text() and main(["agent", "--replay", str(trace)]) == 0
 
 
 def test_ctrl_c_loses_no_step_and_resume_goes_on(

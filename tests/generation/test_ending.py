@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import warnings
 from collections.abc import Callable
 
 import jsonschema
@@ -14,6 +15,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from clearhead.errors import UserError
 from clearhead.generation.constraint import Grammar
+from clearhead.generation.ending import example
 from clearhead.generation.language_model import Constraint, choices, json_schema
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
@@ -66,6 +68,10 @@ LEAF = {
         (json_schema({"type": "integer", "minimum": 100, "multipleOf": 7}), 4),
         (json_schema({"type": "string", "format": "email"}), 40),
         (json_schema({"type": "string", "pattern": "[^}]+!$"}), 10),
+        (json_schema({"type": "string", "pattern": "-42%$"}), 6),
+        (json_schema({"type": "string", "pattern": "(foo|ba+r)\\.$"}), 6),
+        (json_schema({"type": "string", "pattern": "\\d\\d-\\d\\d$"}), 7),
+        (Constraint("regex", r"[^x]*-\$%"), 10),
         (Constraint("regex", "(?s).*ab"), 10),
         (Constraint("regex", r"https?://[a-z.]+/[^ ]*end"), 60),
         (Constraint("lark", 'start: e\ne: "add(" e "," e ")" | "mul(" e "," e ")" | "leaf"'), 5),
@@ -76,10 +82,32 @@ def test_hard_endings_are_found(constraint: Constraint, most: int) -> None:
     assert shortest is not None and shortest <= most
 
 
+@pytest.mark.parametrize("of", [{}, {"additionalProperties": {"type": "integer"}}])
+def test_a_key_of_one_s_own_stands_once(of: dict[str, object]) -> None:
+    schema = {"type": "object", "minProperties": 4, **of}
+    grammar = Grammar(json_schema(schema), ASCII)
+    found = grammar.ending(grammar.start, 100)
+    assert found is not None
+    jsonschema.validate(json.loads(ASCII.decode(found)), schema)
+
+
 def test_where_no_ending_is_known_texts_are_drawn_all_the_same() -> None:
-    grammar = Grammar(Constraint("regex", '[^"]{3,}x[0-9]{10}'), ASCII)
+    grammar = Grammar(Constraint("regex", r'[^"]{3,}\p{Lu}[0-9]{10}'), ASCII)
     assert grammar.shortest is None
     assert len(walk(grammar, 20, 0)[0]) == 20
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"^\S+@\w+\.com$", "[^a-z]{3}x?", "(ab|c){2}[-+]+", "(?s).*=>", "a[[b]", "[^\\d!]y"]
+)
+def test_an_example_is_a_text_of_its_expression(pattern: str) -> None:
+    with warnings.catch_warnings(action="ignore"):
+        assert example(pattern) and re.search(pattern, example(pattern))
+
+
+@pytest.mark.parametrize("pattern", ["(?=x)a", "[a", r"(a)\1", "((a{999}){999}){999}", r"\p{L}", "(" * 5000])
+def test_an_expression_that_is_hard_to_read_has_none(pattern: str) -> None:
+    assert example(pattern) == ""
 
 
 def byte_level() -> SubwordTokenizer:

@@ -15,7 +15,7 @@ GOOD = {"kind": "text", "model": {"max_positions": 256}}
 def test_the_kind_decides() -> None:
     assert isinstance(parse_any(GOOD), TextRecipe)
     assert isinstance(parse_any({"tasks": {"game24": {}}}), Recipe)
-    with pytest.raises(UserError, match="kind is 'txt'; expected 'text'"):
+    with pytest.raises(UserError, match="kind = 'txt' is none of text, translate; did you mean 'text'"):
         parse_any({"kind": "txt"})
 
 
@@ -58,6 +58,8 @@ def test_one_file_or_several(files: object, paths: list[str] | None) -> None:
         ({"model": {"kind": 3, "max_positions": 256}}, "model.kind = 3"),
         ({"pretrain": {"seq_len": 512}}, "pretrain.seq_len = 512 is more than the model's context"),
         ({"pretrain": {"seed": 3}}, "pretrain.seed"),
+        ({"recall": {"pairs": 8}}, "would change nothing without steps"),
+        ({"recall": {"steps": 5}, "model": {"kind": "encoder", "max_positions": 256}}, "predict the next token"),
         ({"evaluation": {"tokens": 0}}, "evaluation.tokens = 0"),
         ({"evaluation": {"temperature": -1.0}}, "evaluation.temperature"),
     ],

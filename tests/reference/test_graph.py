@@ -3,11 +3,14 @@
 import networkx
 import numpy as np
 import pytest
+import torch
 from against import check_vjp, close
 
 from clearhead.reference.graph import (
     averaged,
     averaged_vjp,
+    graph_attention,
+    graph_attention_vjp,
     graph_convolution,
     graph_convolution_vjp,
     largest,
@@ -15,6 +18,10 @@ from clearhead.reference.graph import (
     message_passing,
     message_passing_vjp,
     normalized_adjacency,
+    pair_norm,
+    pair_norm_vjp,
+    sage,
+    sage_vjp,
     smoothing,
     spread,
     summed,
@@ -165,3 +172,43 @@ def test_spread_is_the_energy() -> None:
 def test_bad_input_is_named(call, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_sage_is_message_passing_with_the_mean() -> None:
+    w, u = RNG.normal(size=(2, 3, 2))
+    passed = message_passing(A, X, lambda x, y: y @ u, lambda x, m: x @ w + m, averaged)
+    close(sage(A, X, w, u), passed)
+    mean = torch.from_numpy(A / A.sum(1, keepdims=True))
+    check_vjp(
+        lambda *given: sage(A, *given), lambda *given: sage_vjp(A, *given), X, w, u,
+        peer=lambda x, w, u: x @ w + mean @ x @ u,
+    )  # fmt: skip
+    close(sage(np.zeros((2, 2)), X[:2], w, u), X[:2] @ w)
+
+
+def test_graph_attention_against_torch() -> None:
+    w, left, right = RNG.normal(size=(3, 4)), RNG.normal(size=4), RNG.normal(size=4)
+    seen = torch.from_numpy((A + np.eye(34)) > 0)
+
+    def peer(x: torch.Tensor, w: torch.Tensor, left: torch.Tensor, right: torch.Tensor, _: float = 0.2) -> torch.Tensor:
+        z = x @ w
+        scores = torch.nn.functional.leaky_relu((z @ left)[:, None] + (z @ right)[None], 0.2)
+        return scores.masked_fill(~seen, -torch.inf).softmax(1) @ z
+
+    check_vjp(
+        lambda *given: graph_attention(A, *given), lambda *given: graph_attention_vjp(A, *given), X, w, left, right,
+        0.2, peer=peer,
+    )  # fmt: skip
+    far = graph_attention(A, X * 1e3, w, left, right)
+    assert np.isfinite(far).all(), "scores of any size"
+
+
+def test_pair_norm_keeps_the_mean_square_distance() -> None:
+    def peer(x: torch.Tensor, scale: float, eps: float) -> torch.Tensor:
+        centered = x - x.mean(0)
+        return scale * centered / (centered.square().sum(1).mean() + eps).sqrt()
+
+    check_vjp(pair_norm, pair_norm_vjp, X, 2.0, 1e-6, peer=peer)
+    normed = pair_norm(X * 1e3 + 5, 1.5)
+    apart = ((normed[:, None] - normed) ** 2).sum(-1).mean()
+    close(apart, 2 * 1.5**2, 1e-9)

@@ -34,9 +34,13 @@ TOOLS: dict[str, Tool] = {"add": tool(add), "look": tool(look)}
 
 @dataclass
 class FunctionModel:
-    """`LanguageModel` whose next text is a function of the text so far and the seed; a token is a character."""
+    """`LanguageModel` whose next text is a function of the text so far and the seed; a token is a character.
+
+    Sample i has the seed behind it by i. `likelihood` is log p(text | text so far).
+    """
 
     answer: Callable[[str, int], str]
+    likelihood: Callable[[str, str], float] | None = None
     texts: dict[int, str] = field(default_factory=dict)
     spent: Usage = field(default_factory=Usage)
     asked: list[str] = field(default_factory=list)
@@ -62,16 +66,19 @@ class FunctionModel:
     ) -> list[list[Continuation]]:
         made = []
         for node, seed in zip(nodes, seeds, strict=True):
-            text = self.answer(self.texts[node], seed)
-            self.spent += Usage(len(text), len(text), len(text), 0)
-            made.append([Continuation(node, text, 0.0, len(text), True)])
+            texts = [self.answer(self.texts[node], seed + i) for i in range(n)]
+            total = sum(map(len, texts))
+            self.spent += Usage(total, total, total, 0)
+            made.append([Continuation(node, text, 0.0, len(text), True) for text in texts])
         return made
 
     def fork(self, node: int) -> int:
         return node
 
     def score(self, nodes: Sequence[int], texts: Sequence[str]) -> list[float]:
-        raise NotImplementedError
+        if self.likelihood is None:
+            raise NotImplementedError
+        return [self.likelihood(self.texts[node], text) for node, text in zip(nodes, texts, strict=True)]
 
     def release(self, nodes: Sequence[int]) -> None: ...
 

@@ -42,12 +42,12 @@ def tokenizer_json() -> str:
     return backend.to_str()
 
 
-def write_model(folder: Path, chats: bool = True) -> Path:
+def write_model(folder: Path, chats: bool = True, context: int = 128) -> Path:
     """A Llama of 0.03 million random weights."""
     folder.mkdir(parents=True, exist_ok=True)
     vocab = Tokenizer.from_str(tokenizer_json()).get_vocab_size()
     config = DecoderConfig(
-        vocab=vocab, d_model=32, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=48, max_positions=128, mlp="swiglu",
+        vocab=vocab, d_model=32, n_layers=2, n_heads=4, n_kv_heads=2, d_ff=48, max_positions=context, mlp="swiglu",
         qk_norm=False, norm_weight="plain", rope_theta=10_000.0, tied=True,
     )  # fmt: skip
     decoder = Decoder(config, seed=1)

@@ -33,14 +33,14 @@ class Server:
 
 
 @contextmanager
-def served(answer: Answer) -> Iterator[Server]:
+def served(answer: Answer, models: Reply | None = None) -> Iterator[Server]:
     told = Server("")
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            self._send(Reply(MODELS) if self.path == "/v1/models" else answer(self.path, {}))
+            self._send((models or Reply(MODELS)) if self.path == "/v1/models" else answer(self.path, {}))
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

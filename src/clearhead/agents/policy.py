@@ -5,13 +5,14 @@ ReAct is the loop with `ModelPolicy`; plan-and-solve is the same loop with the p
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from clearhead.agents.grammar import called, inline_grammar, next_id, read_inline, read_step, step_grammar
 from clearhead.agents.memory import Memory, extracted, leaving, room_of_summary, told
 from clearhead.agents.prompt import Count, Prompt, Style, begin, fill, render, shortened
-from clearhead.agents.steps import Step, Summary
+from clearhead.agents.steps import Step, Stuck, Summary
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 from clearhead.generation.language_model import Constraint, Continuation, LanguageModel, SamplingParams
@@ -85,14 +86,34 @@ class ModelPolicy:
         return render(steps, self.tools, self.style, self.budget, self.count, recalled)
 
     def __call__(self, episodes: Sequence[Sequence[Step]]) -> list[Decision]:
-        prompts = [self.prompt(steps) for steps in episodes]
-        found = [
-            self._summary(steps, prompt) if prompt.first > begin(steps) else None
-            for steps, prompt in zip(episodes, prompts, strict=True)
-        ]
-        asked = [i for i, decision in enumerate(found) if decision is None]
-        drawn = iter(self._draw([episodes[i] for i in asked], [prompts[i] for i in asked]) if asked else ())
-        return [decision or next(drawn) for decision in found]
+        return unless_summarized(self, episodes, self._decide)
+
+    def opened(self, prompts: Sequence[Prompt]) -> list[int]:
+        """Nodes of prompts."""
+        return self.open(prompts) if self.open else self.model.open([prompt.text for prompt in prompts])
+
+    def request(self, text: str) -> Prompt:
+        """A prompt of its own, without tools."""
+        short = shortened(text, self.budget, self.count)
+        return Prompt("", short, "", 0, self.count(short))
+
+    def proposals(
+        self, episodes: Sequence[Sequence[Step]], n: int, sampling: SamplingParams, seeds: Sequence[int]
+    ) -> list[list[tuple[Step, ...]]]:
+        """Of n next steps of each episode those that can be read, as often as they were drawn."""
+        nodes = self.opened([self.prompt(steps) for steps in episodes])
+        try:
+            rows = self.model.extend(nodes, n, sampling, seeds, None, self.grammar)
+        finally:
+            self.model.close(nodes)
+        found = list[list[tuple[Step, ...]]]()
+        for steps, row in zip(episodes, rows, strict=True):
+            found.append([])
+            for text in row:
+                with suppress(UserError):
+                    if not text.truncated:
+                        found[-1].append(tuple(self._steps_of(text.text, next_id(steps))))
+        return found
 
     def close(self) -> None:
         """Let go of all texts."""
@@ -100,9 +121,9 @@ class ModelPolicy:
         if held:
             self.model.close(held)
 
-    def _draw(self, episodes: Sequence[Sequence[Step]], prompts: Sequence[Prompt]) -> list[Decision]:
+    def _decide(self, episodes: Sequence[Sequence[Step]], prompts: Sequence[Prompt]) -> list[Decision]:
         started, before = time.perf_counter(), self.model.usage()
-        opened = self.open(prompts) if self.open else self.model.open([prompt.text for prompt in prompts])
+        opened = self.opened(prompts)
         self.close()
         self._held = list(opened)
         seeds = [self.seed * STRIDE + len(steps) for steps in episodes]
@@ -132,15 +153,15 @@ class ModelPolicy:
             only = called(text.text, self.tools)
             grammar = self._grammar_of(self.tools, self.style.answer, only) if only else self.grammar
             text = self.model.extend([node], 1, self.sampling, [seed + i * 7919], None, grammar)[0][0]
-        raise UserError(why)
+        raise Stuck(why)
 
-    def _summary(self, steps: Sequence[Step], prompt: Prompt) -> Decision:
-        """The oldest steps leave the prompt, and a summary stands in for them."""
+    def summary(self, steps: Sequence[Step], prompt: Prompt) -> Decision:
+        """Where a prompt has no room for all steps: the oldest leave it, and a summary stands in for them."""
         started, before = time.perf_counter(), self.model.usage()
         last, room = leaving(steps, prompt, self.count), room_of_summary(self.budget)
         if self.style.summarize:
             asked = fill(self.style.summarize, steps=told(steps, last))
-            text = self.write(shortened(asked, self.budget, self.count), Constraint("regex", ONE_LINE)).strip()
+            text = self.write(asked, Constraint("regex", ONE_LINE)).strip()
             text = shortened(text, room, self.count)
         else:
             text = extracted(steps, last, room, self.count)
@@ -150,12 +171,27 @@ class ModelPolicy:
 
     def write(self, request: str, constraint: Constraint, seed: int = 0) -> str:
         """What the model answers to a request of its own, without tools."""
-        prompt = Prompt("", request, "", 0, self.count(request))
-        opened = self.open([prompt]) if self.open else self.model.open([prompt.text])
+        opened = self.opened([self.request(request)])
         try:
             text = self.model.extend(opened, 1, self.sampling, [self.seed * STRIDE + seed], None, constraint)[0][0]
         finally:
             self.model.close(opened)
         if text.truncated:
-            raise UserError(f"the model wrote {self.sampling.max_tokens} tokens and had not ended; raise --tokens")
+            raise Stuck(f"the model wrote {self.sampling.max_tokens} tokens and had not ended; raise --tokens")
         return text.text
+
+
+def unless_summarized(
+    policy: ModelPolicy,
+    episodes: Sequence[Sequence[Step]],
+    decide: Callable[[Sequence[Sequence[Step]], Sequence[Prompt]], list[Decision]],
+) -> list[Decision]:
+    """A summary for each episode whose prompt shows too little; what is decided for the others, all at once."""
+    prompts = [policy.prompt(steps) for steps in episodes]
+    found = [
+        policy.summary(steps, prompt) if prompt.first > begin(steps) else None
+        for steps, prompt in zip(episodes, prompts, strict=True)
+    ]
+    asked = [i for i, summary in enumerate(found) if summary is None]
+    decided = iter(decide([episodes[i] for i in asked], [prompts[i] for i in asked]) if asked else ())
+    return [summary or next(decided) for summary in found]

@@ -13,7 +13,7 @@ from string import Template
 from typing import Any, Literal, NamedTuple
 
 from clearhead.agents.scratchpad import scratchpad
-from clearhead.agents.steps import Action, Answer, Observation, Step, Summary, Task, Thought
+from clearhead.agents.steps import Action, Answer, Observation, Step, Stuck, Summary, Task, Thought
 from clearhead.agents.tools import Tool
 from clearhead.errors import UserError
 from clearhead.tasks.task import CALL_END
@@ -45,6 +45,7 @@ class Style:
     summarize: str = ""
     decompose: str = ""
     check: str = ""
+    judge: str = ""
     answer: Literal["line", "text"] = "line"
     steps: Literal["lines", "inline"] = "lines"
     chat: bool = False
@@ -102,7 +103,7 @@ def render(
     task = fill(style.request, task=indented(next((step.text for step in steps if isinstance(step, Task)), "")))
     head = count(instructions) + count(task)
     if head >= budget:
-        raise UserError(
+        raise (UserError if count(instructions) >= budget else Stuck)(
             f"the list of {len(tools)} tools takes {count(instructions):,} tokens and the task {count(task):,}, but "
             f"the model's context leaves {budget:,} for a prompt; give fewer tools, a shorter task or a longer context"
         )

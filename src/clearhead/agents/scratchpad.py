@@ -1,9 +1,13 @@
-"""The scratchpad: facts noted, the plan that holds, and what of it is done. A pure function of the steps."""
+"""The scratchpad: facts noted, the plan that holds, and what of it is done. A pure function of the steps.
 
+What came back from a call in place of what was expected is a fact as well.
+"""
+
+import json
 from collections.abc import Sequence
 from typing import Annotated, NamedTuple
 
-from clearhead.agents.steps import Action, Observation, Plan, Step, Subtask
+from clearhead.agents.steps import Action, Expectation, Observation, Plan, Step, Subtask
 from clearhead.agents.tools import Tool, ToolError, tool
 
 FACTS, FACT = 20, 200  # how many are kept, the newest, and the characters of one
@@ -42,12 +46,17 @@ def scratchpad(steps: Sequence[Step]) -> Scratchpad:
     plan: tuple[Subtask, ...] = ()
     done, failed = dict[int, str](), dict[int, int]()
     calls: dict[int, Action] = {}
+    expected: dict[int, str] = {}
     for step in steps:
         if isinstance(step, Plan):
             plan, done, failed, calls = step.subtasks, {}, {}, {}
         elif isinstance(step, Action):
             calls[step.id] = step
+        elif isinstance(step, Expectation):
+            expected[step.id] = step.text
         elif isinstance(step, Observation) and (call := calls.pop(step.id, None)):
+            if told := surprise(call, expected.pop(step.id, None), step):
+                facts[told] = None
             if call.tool == NOTE and step.ok:
                 fact = shown(str(call.arguments.get("fact", "")))
                 facts.pop(fact, None)  # noted again is noted last
@@ -58,6 +67,18 @@ def scratchpad(steps: Sequence[Step]) -> Scratchpad:
                 number = int(call.arguments["number"])
                 failed[number] = failed.get(number, 0) + 1
     return Scratchpad(tuple(facts)[-FACTS:], plan, done, failed)
+
+
+def surprise(call: Action, expected: str | None, seen: Observation) -> str:
+    """What came back, where that is not what was expected; "" where it is, or nothing was.
+
+    >>> surprise(Action("look", {"name": "figs"}), "7", Observation("4"))
+    'look {"name": "figs"} gave 4, not 7'
+    """
+    if expected is None or " ".join(expected.split()) == " ".join(seen.text.split()):
+        return ""
+    spelled = json.dumps(call.arguments, ensure_ascii=False)
+    return shown(f"{call.tool} {spelled} gave {shown(seen.text)}, not {shown(expected)}")
 
 
 def shown(text: str) -> str:

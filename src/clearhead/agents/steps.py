@@ -43,6 +43,14 @@ class Action:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """What a world model thinks will come back from the call `id`, told before it is made."""
+
+    text: str
+    id: int = 0
+
+
+@dataclass(frozen=True)
 class Observation:
     """What came back from the call `id`: a result as text, or where `ok` is false why there is none."""
 
@@ -65,9 +73,13 @@ class Answer:
     text: str
 
 
-Step = Task | Plan | Thought | Action | Observation | Summary | Answer
+class Stuck(UserError):
+    """This episode cannot go on; with another task, or another seed, it might have."""
+
+
+Step = Task | Plan | Thought | Expectation | Action | Observation | Summary | Answer
 KINDS: Mapping[str, type[Step]] = {
-    kind.__name__.lower(): kind for kind in (Task, Plan, Thought, Action, Observation, Summary, Answer)
+    kind.__name__.lower(): kind for kind in (Task, Plan, Thought, Expectation, Action, Observation, Summary, Answer)
 }
 
 

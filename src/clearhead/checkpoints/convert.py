@@ -23,7 +23,7 @@ from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import family_of
 
 TYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-IN_GGUF = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0"}
+IN_GGUF = {"f32": "F32", "f16": "F16", "bf16": "BF16", "q8_0": "Q8_0", "q4_0": "Q4_0", "q4_1": "Q4_1"}
 OURS = (
     "config.json",
     "*.safetensors",

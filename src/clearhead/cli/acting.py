@@ -1,8 +1,7 @@
 """An agent made of what the command line says: its model, tools, memory and planner; and what a person sees of it."""
 
-import importlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,18 +10,19 @@ from typing import Any, NamedTuple
 from rich.text import Text
 
 from clearhead.agents import transcript
-from clearhead.agents.calls import allow
-from clearhead.agents.loop import Limits, Outcome, interrupted, run
+from clearhead.agents.calls import Approve, allow
+from clearhead.agents.loop import Emit, Limits, Outcome, interrupted, run, run_together
 from clearhead.agents.memory import Memory
 from clearhead.agents.opening import ChatOpener, counter, spelled
 from clearhead.agents.planner import ModelPlanner, Parts, PlanPolicy
 from clearhead.agents.policy import ModelPolicy, Open, Policy
 from clearhead.agents.prompt import Count, Prompt, Style, load_style
 from clearhead.agents.scratchpad import NOTE, note_tool
-from clearhead.agents.steps import Action, Answer, Observation, Plan, Step, Summary, Task, Thought
+from clearhead.agents.steps import Action, Answer, Expectation, Observation, Plan, Step, Summary, Task, Thought
 from clearhead.agents.toolbox.spec import make_tools
 from clearhead.agents.tools import Tool
 from clearhead.agents.transcript import Entry
+from clearhead.agents.world_model import WorldModelPolicy
 from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.cli.generate import dtype_named
 from clearhead.cli.sampling import USUAL, checked, of_model
@@ -30,18 +30,19 @@ from clearhead.console import SafeConsole
 from clearhead.errors import UserError
 from clearhead.generation.language_model import LanguageModel, SamplingParams
 from clearhead.generation.local import LocalEngine
+from clearhead.generation.remote import RemoteModel, is_address
 from clearhead.kernels.machine import choose_device
 from clearhead.tasks.task import CALL_END
 from clearhead.text.subword import SubwordTokenizer
 from clearhead.text.tokenizer import CharTokenizer
 
-REMOTE = ("http://", "https://")
-REMOTE_CONTEXT = 8192  # tokens, where nothing is said
+REMOTE_CONTEXT = 8192  # tokens, where neither person nor server says
 BYTES_OF_TOKEN = 3  # of an endpoint, whose tokens have more in most languages: counts are on the safe side
 SHOWN = 600  # characters of a step at the terminal
 STYLES: Mapping[type[Step], tuple[str, str]] = {
     Task: ("Task", "bold"), Plan: ("Plan", "bold cyan"), Thought: ("Thought", "italic"), Action: ("Action", "cyan"),
-    Observation: ("Observation", "dim"), Summary: ("Summary", "magenta"), Answer: ("Answer", "bold green"),
+    Expectation: ("Expected", "dim cyan"), Observation: ("Observation", "dim"), Summary: ("Summary", "magenta"),
+    Answer: ("Answer", "bold green"),
 }  # fmt: skip
 
 
@@ -148,9 +149,10 @@ def usual_style(loaded: LoadedModel) -> str:
 def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Ready:
     """An endpoint, whose tokens are only estimated."""
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
-    remote = importlib.import_module("clearhead.generation.remote")
-    address, _, name = header["model"].partition("#")
-    model: LanguageModel = remote.RemoteModel(address, name or None)
+    model = RemoteModel.at(header["model"])
+    asked, most = int(header["context"]), model.context
+    if most is not None and asked > most:
+        raise UserError(f"--context {asked} is more than the server's {most}; leave it out, or give at most {most}")
 
     def count(text: str) -> int:
         return -(-len(text.encode()) // BYTES_OF_TOKEN)
@@ -158,7 +160,7 @@ def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Read
     style = load_style(header["style"] or "react")
     if style.chat:
         raise UserError("--style chat is for models here, whose template is known; leave --style out")
-    return Ready(model, style, count, int(header["context"]) or REMOTE_CONTEXT, checked(given, int(header["tokens"])))
+    return Ready(model, style, count, asked or most or REMOTE_CONTEXT, checked(given, int(header["tokens"])))
 
 
 @dataclass
@@ -170,16 +172,20 @@ class Acting:
     yes: bool
     unsafe: bool
     quiet: bool
+    given: Mapping[str, Tool] | None = None  # in place of the tools that the header names
 
     def __post_init__(self) -> None:
         header = self.header
-        self.tools = make_tools(",".join(header["tools"]), unsafe=self.unsafe) if header["tools"] else {}
+        named = make_tools(",".join(header["tools"]), unsafe=self.unsafe) if header["tools"] else {}
+        self.tools = named if self.given is None else dict(self.given)
         self.memory = Memory(Path(header["memory"])) if header["memory"] else None
         if self.memory:
             self.tools.setdefault(NOTE, note_tool())
-        ready = remote_model if header["model"].startswith(REMOTE) else local_model
+        ready = remote_model if is_address(header["model"]) else local_model
         self.model = ready(header, self.settings)
         self.policy, self.show = self._policy(self.memory), Shown()
+        self.decide = self._decide(self.policy)
+        self.approve: Approve = allow if self.yes else self.show.approve
 
     def __enter__(self) -> "Acting":
         return self
@@ -204,7 +210,7 @@ class Acting:
             steps += [entry.step for entry in lost]
         self.show.waiting(not self.quiet)
         try:
-            made = self._go(steps, emit)
+            made = self.go({"": steps}, emit)[""]
         except UserError as error:
             raise UserError(f"{error} (the steps so far are in {path}; --resume goes on)") from None
         except KeyboardInterrupt:
@@ -217,7 +223,7 @@ class Acting:
             self.memory.keep(made.steps)
         return made
 
-    def _emit(self, path: Path) -> Callable[[Sequence[Entry]], None]:
+    def _emit(self, path: Path) -> Emit:
         def emit(entries: Sequence[Entry]) -> None:
             transcript.append(path, entries)
             if not self.quiet:
@@ -225,14 +231,19 @@ class Acting:
 
         return emit
 
-    def _go(self, steps: list[Step], emit: Callable[[Sequence[Entry]], None]) -> Outcome:
-        limits, approve = Limits(int(self.header["max_steps"])), allow if self.yes else self.show.approve
+    def go(self, episodes: Mapping[str, Sequence[Step]], emit: Emit) -> dict[str, Outcome]:
+        """Bring episodes to their ends, all at once; with a plan, a single one."""
+        limits = Limits(int(self.header["max_steps"]))
         if not self.header["plan"]:
-            return run(steps, self.policy, self.tools, limits, approve, emit)
+            return run_together(episodes, self.decide, self.tools, limits, self.approve, emit)
+        [(name, steps)] = episodes.items()
         planner, crew = ModelPlanner(self.policy), self._policy()
-        parts = Parts(crew, self.tools, limits, planner.check, emit, list(steps))
-        policy: Policy = PlanPolicy(planner.decompose, self.policy)
-        return run(steps, policy, self.tools, limits, approve, parts.watch, parts.act)
+        parts = Parts(self._decide(crew), self.tools, limits, planner.check, emit, list(steps))
+        policy: Policy = PlanPolicy(planner.decompose, self.decide)
+        return {name: run(steps, policy, self.tools, limits, self.approve, parts.watch, parts.act)}
+
+    def _decide(self, policy: ModelPolicy) -> Policy:
+        return WorldModelPolicy(policy) if self.header.get("world_model") else policy
 
     def _policy(self, memory: Memory | None = None) -> ModelPolicy:
         ready, seed = self.model, int(self.header["seed"])

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,36 @@ if TYPE_CHECKING:
     from clearhead.agents.transcript import Transcript
 
 
+OPTIONS = (
+    click.option(
+        "--tools", "spec", help="A list: calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND."
+    ),
+    click.option("--plan", is_flag=True, help="Divide the task into parts, and have each done by an agent of its own."),
+    click.option("--world-model", is_flag=True, help="Look ahead: imagine what calls would give, and take the best."),
+    click.option(
+        "--max-steps", type=click.IntRange(min=1), help="Steps with calls or an answer at most. Default: 20."
+    ),
+    click.option(
+        "--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of a step at most."
+    ),
+    click.option(
+        "--context", type=click.IntRange(min=64), help="Tokens of prompt and step. Default: the model's."
+    ),
+    click.option(
+        "--style", help="Words of the prompt: bare, react, chat, or a TOML file. Default: what fits the model."
+    ),
+    click.option("--unsafe", is_flag=True, help="Run Python even where the system has no walls to keep it in."),
+    sampling_options, sampling_seed_option, kv_memory_option, dtype_option, device_option,
+)  # fmt: skip
+
+
+def agent_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """What an agent is made of, for every verb that makes one."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command(
     epilog=examples(
         ('clearhead agent smollm2 "What is 17 * 24?" --tools calculator', "thoughts, calls and an answer"),
@@ -32,30 +62,17 @@ if TYPE_CHECKING:
 )
 @click.argument("model", required=False)
 @click.argument("task", required=False)
-@click.option(
-    "--tools", "spec", help="A list: calculator, python, clock, table:FILE, docs:FOLDER, files:FOLDER, mcp:COMMAND."
-)
-@click.option("--plan", is_flag=True, help="Divide the task into parts, and have each done by an agent of its own.")
+@agent_options
 @click.option("--memory", type=click.Path(path_type=Path), help="Keep facts and results here for other tasks.")
-@click.option("--max-steps", type=click.IntRange(min=1), help="Steps with calls or an answer at most. Default: 20.")
-@click.option("--tokens", type=click.IntRange(min=1), default=512, show_default=True, help="Tokens of a step at most.")
-@click.option("--context", type=click.IntRange(min=64), help="Tokens of prompt and step. Default: the model's.")
-@click.option("--style", help="Words of the prompt: bare, react, chat, or a TOML file. Default: what fits the model.")
 @click.option(
     "--trace", type=click.Path(path_type=Path), help="The transcript. Default: one of your data, written over."
 )
 @click.option("--report", type=click.Path(path_type=Path), help="Write the episode as one HTML page.")
 @click.option("--yes", is_flag=True, help="Allow every call that changes something, without asking.")
-@click.option("--unsafe", is_flag=True, help="Run Python even where the system has no walls to keep it in.")
 @click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 @click.option("--replay", type=click.Path(path_type=Path), help="Show a transcript again.")
 @click.option("--mcp", is_flag=True, help="Serve the tools over standard input and output, or over HTTP at --port.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Of --mcp; 0: any that is free.")
-@sampling_options
-@sampling_seed_option
-@kv_memory_option
-@dtype_option
-@device_option
 @json_option
 def command(
     model: str | None, task: str | None, spec: str | None, trace: Path | None, report: Path | None, yes: bool,
@@ -134,10 +151,11 @@ def begun(model: str, spec: str, settings: Mapping[str, Any]) -> dict[str, Any]:
 
     sampling = {name: settings[name] for name in USUAL if settings[name] is not None}
     checked({name: settings[name] for name in USUAL}, settings["tokens"])
-    memory = settings["memory"]
+    memory = settings.get("memory")
     return {
         "model": model, "tools": entries(spec) if spec else [], "style": settings["style"] or "",
         "seed": settings["seed"], "max_steps": settings["max_steps"] or 20, "plan": settings["plan"],
+        "world_model": settings["world_model"],
         "tokens": settings["tokens"], "context": settings["context"] or 0, "sampling": sampling,
         "memory": str(memory.resolve()) if memory else "",
     }  # fmt: skip

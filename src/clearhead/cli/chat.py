@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from clearhead.cli.examples import examples
-from clearhead.cli.generate import dtype_named, printable
+from clearhead.cli.generate import backend_drafted, dtype_named, printable
 from clearhead.cli.options import (
     control_tokens_option,
     device_option,
+    draft_option,
     dtype_option,
     json_option,
     sampling_seed_option,
     stop_option,
+    weights_option,
 )
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
@@ -65,12 +67,15 @@ CUT = {  # why an answer is not whole, when it is not
 @sampling_seed_option
 @control_tokens_option
 @kv_memory_option
+@weights_option
+@draft_option
 @dtype_option
 @device_option
 @json_option
 def command(
     model: str, messages: tuple[str, ...], system: str | None, tokens: int, stop: tuple[str, ...], seed: int,
-    control_tokens: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool, **given: float | None,
+    control_tokens: bool, kv_memory: int | None, weights: str, draft: str | None, dtype: str, device: str,
+    as_json: bool, **given: float | None,
 ) -> None:  # fmt: skip
     """Talk to MODEL: a folder with a checkpoint, a GGUF file, a hub id, a tuned run, or smollm2.
 
@@ -83,7 +88,7 @@ def command(
     """
     from clearhead.checkpoints.load import load_model
     from clearhead.generation.conversation import Conversation
-    from clearhead.generation.engine import Engine, backend_for
+    from clearhead.generation.engine import Engine
     from clearhead.kernels.machine import choose_device
 
     sampling = checked(given, tokens)
@@ -94,14 +99,14 @@ def command(
     at_terminal = not messages and sys.stdin.isatty()
     if at_terminal and as_json:
         raise UserError("--json is for programs; give the turns by --message or on standard input")
-    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    loaded = load_model(model, choose_device(device), dtype_named(dtype), weights)
     if loaded.template is None:
         raise UserError(
             f"{model} has no chat template: it was never taught to take turns; use `clearhead generate {model}` to "
             "complete a prompt, or `clearhead solve` for the problems of a run"
         )
     sampling = of_model(sampling, given, loaded)
-    engine = Engine(backend_for(loaded.model, kv_memory=kv_memory), loaded.tokenizer)
+    engine = Engine(backend_drafted(loaded, draft, 1, kv_memory), loaded.tokenizer)
     chat = Conversation(engine, loaded.template, system, control_tokens)
     if at_terminal:
         talk(chat, model, sampling, seed, stop)

@@ -18,7 +18,7 @@ from clearhead.terminal import echo, echo_json
 )
 @click.argument("source", metavar="SRC")
 @click.argument("target", metavar="DST", type=click.Path(path_type=Path))
-@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16", "q8_0"]),
+@click.option("--dtype", type=click.Choice(["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1"]),
               help="Type of the weights. Default: as they are; f32 where they are quantized or mixed.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace what is at DST.")
 @json_option

@@ -12,7 +12,15 @@ from click.core import ParameterSource
 
 from clearhead.cli.constraint import constraint_of, constraint_options
 from clearhead.cli.examples import examples
-from clearhead.cli.options import device_option, dtype_option, json_option, sampling_seed_option, stop_option
+from clearhead.cli.options import (
+    device_option,
+    draft_option,
+    dtype_option,
+    json_option,
+    sampling_seed_option,
+    stop_option,
+    weights_option,
+)
 from clearhead.cli.sampling import checked, kv_memory_option, of_model, sampling_options
 from clearhead.errors import UserError
 from clearhead.terminal import Shown, echo, echo_json, joined, spelled
@@ -20,6 +28,8 @@ from clearhead.terminal import Shown, echo, echo_json, joined, spelled
 if TYPE_CHECKING:
     import torch
 
+    from clearhead.checkpoints.load import LoadedModel
+    from clearhead.generation.backend import Backend
     from clearhead.generation.language_model import Constraint, Continuation, SamplingParams
     from clearhead.generation.sampling import Token
     from clearhead.generation.text_stream import Text
@@ -52,13 +62,15 @@ SHOWN = 4  # of the likeliest tokens at each place
 @constraint_options
 @click.option("--probabilities", is_flag=True, help="Every token's probability and what was likeliest in its place.")
 @kv_memory_option
+@weights_option
+@draft_option
 @dtype_option
 @device_option
 @json_option
 def command(
     model: str, prompt: str | None, tokens: int, stop: tuple[str, ...], seed: int, n: int, beams: int | None,
-    length_penalty: float | None, probabilities: bool, kv_memory: int | None, dtype: str, device: str, as_json: bool,
-    **given: Any,
+    length_penalty: float | None, probabilities: bool, kv_memory: int | None, weights: str, draft: str | None,
+    dtype: str, device: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
     """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`. An encoder-decoder (T5, BART,
     Marian) reads it as its source and writes the target.
@@ -69,7 +81,7 @@ def command(
     OPENAI_API_KEY.
     """
     from clearhead.checkpoints.load import load_model
-    from clearhead.generation.engine import Engine, backend_for
+    from clearhead.generation.engine import Engine
     from clearhead.generation.remote import is_address
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
@@ -91,7 +103,7 @@ def command(
             raise UserError("a model behind an address ends at one string; leave --stop out but once")
         show_remote(model, typed, sampling, n, seed, stop[0] if stop else None, constraint, as_json)
         return
-    loaded = load_model(model, choose_device(device), dtype_named(dtype))
+    loaded = load_model(model, choose_device(device), dtype_named(dtype), weights)
     sampling = of_model(sampling, given, loaded)
     read = source_tokens if isinstance(loaded.model, EncoderDecoder) else prompt_tokens
     ids = read(loaded.tokenizer, typed)
@@ -99,7 +111,7 @@ def command(
     started = time.perf_counter()
     alpha = LENGTH_PENALTY if length_penalty is None else length_penalty
     request = Request(ids, sampling, seed, stop, n, show, beams or 0, alpha, constraint)
-    engine = Engine(backend_for(loaded.model, beams or n, kv_memory), loaded.tokenizer)
+    engine = Engine(backend_drafted(loaded, draft, beams or n, kv_memory), loaded.tokenizer)
     if beams is None and n == 1:
         stream = TextStream(engine, request)
         for piece in stream:
@@ -123,7 +135,8 @@ def command(
             settings["constraint"] = asdict(constraint)
         echo_json({
             "model": model, "prompt": typed, "prompt_tokens": len(ids), "settings": settings,
-            "seconds": round(seconds, 3), "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
+            "seconds": round(seconds, 3), **speculation(engine.backend),
+            "texts": [plain(text, loaded.tokenizer, probabilities) for text in texts],
         })  # fmt: skip
         return
     for i, text in enumerate(texts, start=1):
@@ -181,6 +194,32 @@ def refuse_together(beams: int | None, length_penalty: float | None, n: int) -> 
             raise UserError(f"--{name.replace('_', '-')} is for sampling, and beam search draws nothing; leave one out")
     if n > beams:
         raise UserError(f"--n {n} texts cannot come from --beams {beams}; raise --beams to {n} or more")
+
+
+def backend_drafted(loaded: "LoadedModel", draft: str | None, texts: int, kv_memory: int | None) -> "Backend":
+    """The backend of a verb, read ahead as --draft says."""
+    from clearhead.checkpoints.load import load_model
+    from clearhead.generation.draft_model import ModelDraft, check_tokens
+    from clearhead.generation.engine import backend_for
+    from clearhead.generation.speculation import Draft, Lookup
+
+    model: Draft | None = None
+    if draft == "lookup":
+        model = Lookup()
+    elif draft not in (None, "none"):
+        smaller = load_model(draft, loaded.model.embed.weight.device, weights="auto")
+        check_tokens(loaded.tokenizer, smaller.tokenizer)
+        model = ModelDraft(smaller.decoder, kv_memory)
+    return backend_for(loaded.model, texts, kv_memory, model, draft != "none")
+
+
+def speculation(backend: "Backend") -> dict[str, dict[str, int]]:
+    """What came of reading ahead, if that was done."""
+    from clearhead.generation.contiguous import ContiguousBackend
+
+    if not isinstance(backend, ContiguousBackend) or backend.speculation is None:
+        return {}
+    return {"speculation": {"drafted": backend.speculation.drafted, "accepted": backend.speculation.accepted}}
 
 
 def dtype_named(name: str) -> "torch.dtype | None":

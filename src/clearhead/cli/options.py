@@ -4,10 +4,12 @@ Deliberately not here: the options of sampling (`sampling`) and of a run's Pytho
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
+
+from clearhead.errors import UserError
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 device_option = click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
@@ -15,9 +17,15 @@ dtype_option = click.option(
     "--dtype", type=click.Choice(["auto", "float32", "bfloat16"]), default="auto", show_default=True,
     help="Type of the weights; auto: as they are, if this processor is fast at it.",
 )  # fmt: skip
-run_option = click.option(
-    "--run", "directory", type=click.Path(path_type=Path), required=True, help="A finished run's directory."
-)
+weights_option = click.option(
+    "--weights", type=click.Choice(["float", "auto", "int8", "int4"]), default="float", show_default=True,
+    help="How matrices are multiplied: int8 and int4 are faster and smaller; auto: as the file has them.",
+)  # fmt: skip
+draft_option = click.option(
+    "--draft", help="What guesses ahead, changing no text: lookup (in the text itself), none, or a smaller model. "
+    "Default: lookup, with quantized weights.",
+)  # fmt: skip
+run_option = click.option("--run", "directory", help="A finished run's directory, or the address of an endpoint.")
 resume_option = click.option("--resume", is_flag=True, help="Go on with a run that was stopped.")
 skip_bad_option = click.option("--skip-bad", is_flag=True, help="Leave out rows that cannot be used.")
 stop_option = click.option("--stop", multiple=True, help="End before this string; may be given several times.")
@@ -40,3 +48,21 @@ def set_option(key: str = "KEY") -> Callable[..., Any]:
     """--set KEY=VALUE, where the settings have such keys."""
     told = "Change one setting; may be given several times."
     return click.option("--set", "settings", multiple=True, metavar=f"{key}=VALUE", help=told)
+
+
+def refuse_before(ctx: click.Context) -> None:
+    """UserError for an option of a verb that stands before one of its commands, which has options of its own."""
+    sources = {param: ctx.get_parameter_source(param.name or "") for param in ctx.command.params}
+    given = [param for param, source in sources.items() if source not in (None, ParameterSource.DEFAULT)]
+    if given:
+        raise UserError(
+            f"{given[0].opts[0]} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it"
+        )
+
+
+def local_only(*names: str) -> None:
+    """UserError where one of these options was given, though the model is behind an address."""
+    ctx = click.get_current_context()
+    for name in names:
+        if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise UserError(f"--{name.replace('_', '-')} is for models here, and this one is behind an address")

@@ -10,14 +10,20 @@ import click
 
 from clearhead.cli.examples import examples
 from clearhead.cli.intake import allow, trust_option
-from clearhead.cli.options import device_option, json_option, run_option, sampling_seed_option, set_option
+from clearhead.cli.options import (
+    device_option,
+    json_option,
+    local_only,
+    run_option,
+    sampling_seed_option,
+    set_option,
+)
 from clearhead.cli.sampling import kv_memory_option
 from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from clearhead.pipeline.answer import Solver, SolveResult
-    from clearhead.pipeline.rundir import RunDir
     from clearhead.tasks.rows import Typed
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".txt")  # of what is meant as a file, though it is not there
@@ -31,6 +37,7 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
         ('clearhead solve "4 5 6 10" --run runs/demo --task game24 --budget 300 --json', "for a program"),
         ("clearhead solve problems.txt --run runs/demo --out predictions.jsonl", "a file of problems, one a line"),
         ("clearhead solve rows.csv --run runs/own-task --set search.samples=8", "its column `problem`, to the screen"),
+        ("clearhead solve problems.txt --run http://localhost:8000/v1 --task game24", "by a model behind an address"),
         ("generate | clearhead solve - --run runs/demo > predictions.jsonl", "problems from a pipe"),
     )
 )
@@ -55,23 +62,30 @@ UNREAD = 1  # the exit code where a problem of a file could not be read
 @trust_option
 @json_option
 def command(
-    problem: str, directory: Path, task_name: str | None, strategy: str | None, budget: int, seed: int,
+    problem: str, directory: str | None, task_name: str | None, strategy: str | None, budget: int, seed: int,
     settings: tuple[str, ...], columns: str | None, out: Path | None, show_tree: bool, kv_memory: int | None,
     device: str, trust: bool, as_json: bool,
 ) -> int:  # fmt: skip
     """Solve PROBLEM, typed as you like ("What is 17 × 24?", "4 5 6 10"), with the models of a run.
+
+    A model behind an OpenAI-compatible endpoint, such as a run that was exported and is served by vLLM, solves them as
+    well: name its --task, and a strategy that needs no reward model.
 
     Where PROBLEM is the name of a file, or - for standard input, every problem in it is solved: a text of one problem a
     line, or a file of rows (JSONL, JSON, CSV, Parquet) with a column `problem`. The predictions are one JSON object a
     line, in the order of the problems; where a row has an answer as well, it is what was expected. With --out this may
     be stopped at any time: the same command goes on; and --json tells how many were right.
     """
+    from clearhead.generation.remote import is_address
     from clearhead.kernels.machine import choose_device
-    from clearhead.pipeline.answer import solver
+    from clearhead.pipeline.answer import endpoint_solver, solver
     from clearhead.pipeline.rundir import RunDir
 
-    run, many = RunDir(directory), problem == "-" or _is_file(problem)
-    allow(run, trust)
+    if directory is None:
+        raise UserError("name who is to solve it: --run DIR, a finished run, or --run http://HOST:PORT/v1#MODEL")
+    many = problem == "-" or _is_file(problem)
+    if not is_address(directory):
+        allow(RunDir(Path(directory)), trust)
     if (out or columns) and not many:
         flag = "--out" if out else "--columns"
         raise UserError(f"{flag} is for a file of problems, and there is no file {problem[:60]!r}; leave out {flag}")
@@ -82,9 +96,13 @@ def command(
     if not many and problem.endswith(ENDINGS) and " " not in problem:
         raise UserError(f"there is no file {problem[:60]}; name a file of problems, or type a problem")
     typed = read_typed(problem, columns) if many else []
-    ready = solver(run, strategy, budget, seed, settings, choose_device(device), kv_memory)
+    if is_address(directory):
+        local_only("device", "kv_memory", "trust")
+        ready = endpoint_solver(directory, task_name, strategy, budget, seed, settings)
+    else:
+        ready = solver(RunDir(Path(directory)), strategy, budget, seed, settings, choose_device(device), kv_memory)
     if many:
-        return _solve_many(run, ready, typed, task_name, out, as_json)
+        return _solve_many(ready, typed, task_name, out, as_json)
     _solve_one(ready, problem, task_name, show_tree, as_json)
     return 0
 
@@ -119,16 +137,14 @@ def read_typed(name: str, columns: str | None) -> "list[Typed]":
     return typed
 
 
-def _solve_many(
-    run: "RunDir", ready: "Solver", typed: "list[Typed]", task_name: str | None, out: Path | None, as_json: bool
-) -> int:
+def _solve_many(ready: "Solver", typed: "list[Typed]", task_name: str | None, out: Path | None, as_json: bool) -> int:
     """Predictions to standard output, or to a file that a second call completes."""
     from clearhead.cli.display import Display
     from clearhead.pipeline.answer import about, predictions, tally
     from clearhead.pipeline.journal import Journal, line
 
     display, counts = Display(), Counter[str]()
-    journal = Journal(out, about(run, ready, typed, task_name)) if out else None
+    journal = Journal(out, about(ready, typed, task_name)) if out else None
     before = [json.loads(text) for text in journal.begin()] if journal else []
     counts.update(tally(before))
     if before:

@@ -148,8 +148,8 @@ def number_of(value: Any) -> float | None:
 class Points:
     """A series that grows: from KEPT points on, each is the mean of `stride` lines."""
 
-    steps: array[float] = field(default_factory=lambda: array("d"))
-    values: array[float] = field(default_factory=lambda: array("d"))
+    steps: array = field(default_factory=lambda: array("d"))
+    values: array = field(default_factory=lambda: array("d"))
     stride: int = 1
     waiting: list[tuple[float, float]] = field(default_factory=list)
 
@@ -190,7 +190,7 @@ class Reading:
         self.last = self.epoch = -math.inf
         self.offset = 0.0
 
-    def take(self, row: Mapping[str, Any], line: int) -> None:
+    def take(self, row: Mapping[Any, Any], line: int) -> None:
         self.row += 1
         found: dict[str, float] = {}
         prefix = dict.fromkeys(HELD_OUT, "val_").get(str(_split(row)), "")

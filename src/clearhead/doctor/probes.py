@@ -151,7 +151,7 @@ def attempt(probe: Callable[..., float], *args: Any) -> float:
     """NaN where a model does not take what a probe gives it."""
     try:
         return probe(*args)
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError):
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, KeyError, AttributeError):
         return math.nan
 
 

@@ -174,13 +174,13 @@ def _gradient_error(model: nn.Module, loss_fn: LossFn, batch: Any) -> float:
     batch = _mapped(_rows(batch, 2), lambda t: t.double() if t.is_floating_point() else t)
     weights = [p for p in copy.parameters() if p.requires_grad]
     loss_fn(copy, batch).backward()
-    direction = [torch.randn_like(p) * (p.detach().std() if p.numel() > 1 else 1.0).clamp(min=1e-3) for p in weights]
+    direction = [torch.randn_like(p) * max(1e-3, float(p.detach().abs().mean())) for p in weights]
     slope = sum(float((p.grad * d).sum()) for p, d in zip(weights, direction, strict=True) if p.grad is not None)
     step, ends = 1e-5, []
     with torch.no_grad():
         for sign in (1, -2):
             for p, d in zip(weights, direction, strict=True):
-                p += sign * step * d
+                p.add_(d, alpha=sign * step)
             ends.append(float(loss_fn(copy, batch)))
     measured = (ends[0] - ends[1]) / (2 * step)
     return abs(measured - slope) / max(abs(measured), abs(slope), 1e-8)
@@ -252,7 +252,7 @@ def _adapter_effect(model: nn.Module, loss_fn: LossFn, batch: Any) -> float:
     with torch.no_grad():
         before = float(loss_fn(copy, batch))
         for p in adapters:
-            p += torch.randn_like(p)
+            p.add_(torch.randn_like(p))
         return abs(float(loss_fn(copy, batch)) - before) / max(abs(before), 1e-9)
 
 

@@ -472,8 +472,8 @@ def _close(watching: Watch) -> None:
 
 def _watched_backward(tensors: Any, *args: Any, **kwargs: Any) -> None:
     """torch.autograd.backward, before and after which open watches look."""
-    loss = next(tensors_in(tensors), None)
-    looking = [w for w in _OPEN if loss is not None and loss.numel() == 1]
+    loss = next(tensors_in(tensors))
+    looking = list(_OPEN) if loss.numel() == 1 else []
     for watching in looking:
         watching._see_loss(loss)
     _backward(tensors, *args, **kwargs)

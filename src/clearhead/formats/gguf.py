@@ -10,7 +10,7 @@ import math
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -39,7 +39,9 @@ BLOCKS = {
     12: ("Q4_K", 256, 144), 13: ("Q5_K", 256, 176), 14: ("Q6_K", 256, 210),
 }  # fmt: skip
 PACKAGE = "gguf"
-WRITTEN = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7}  # and what general.file_type calls a file of them
+# And what general.file_type calls a file of them.
+WRITTEN = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q4_0": 2, "Q4_1": 3}
+TABLES = ("token_embd.weight", "output.weight")  # which are written in 8 bits where the rest is in 4
 AT_ONCE = 1 << 20  # weights of a tensor that are unpacked together: the package's steps each make a copy
 
 
@@ -52,8 +54,22 @@ class TensorInfo(NamedTuple):
     nbytes: int
 
     @property
+    def is_plain(self) -> bool:
+        """Whether it is in floats."""
+        return self.kind in PLAIN
+
+    @property
     def dtype(self) -> str:
         return PLAIN[self.kind][0] if self.kind in PLAIN else BLOCKS[self.kind][0]
+
+
+class Blocks(NamedTuple):
+    """A matrix in whole numbers: w = scale (q - 2^(bits-1)), or scale q + least; a scale for each 32 of a row."""
+
+    bits: int
+    q: np.ndarray  # rows, inputs
+    scale: np.ndarray  # rows, groups; float16
+    least: np.ndarray | None = None
 
 
 class Truncated(Exception):
@@ -148,6 +164,52 @@ class GGUF:
             found[first * weights : first * weights + part.size] = part.reshape(-1)
         return found.reshape(info.shape)
 
+    def blocks(self, name: str) -> Blocks | None:
+        """A matrix of Q8_0, Q4_0, Q4_1 or Q4_K as its whole numbers; None for another type."""
+        info = self.tensors[name]
+        if info.dtype not in UNPACKED or len(info.shape) != 2:
+            return None
+        _, _, size = BLOCKS[info.kind]
+        data = np.frombuffer(self._data, np.uint8, info.nbytes, info.start).reshape(-1, size)
+        bits, q, scale, least = UNPACKED[info.dtype](data)
+        rows = info.shape[0]
+        return Blocks(
+            bits, q.reshape(info.shape), scale.reshape(rows, -1), None if least is None else least.reshape(rows, -1)
+        )
+
+
+def _halves(data: np.ndarray, first: int) -> np.ndarray:
+    """A float16 of each block."""
+    return data[:, first : first + 2].copy().view("<f2")
+
+
+def _nibbles(data: np.ndarray) -> np.ndarray:
+    """The lower four bits of some bytes and, behind them, the upper four."""
+    return np.concatenate((data & 15, data >> 4), -1)
+
+
+def _q4_k(data: np.ndarray) -> Blocks:
+    """8 groups of 32 with scales and minima of 6 bits, of which the last 4 groups' are cut in two."""
+    packed = data[:, 4:16].reshape(-1, 3, 4)
+    first, second, rest = packed[:, 0], packed[:, 1], packed[:, 2]
+    scale = np.concatenate((first & 63, rest & 15 | first >> 6 << 4), -1)
+    least = np.concatenate((second & 63, rest >> 4 | second >> 6 << 4), -1)
+    with np.errstate(over="ignore"):  # a damaged factor
+        scale, least = (
+            (factor.astype(np.float32) * x).astype(np.float16)
+            for factor, x in ((_halves(data, 0), scale), (-_halves(data, 2), least))
+        )
+    return Blocks(4, _nibbles(data[:, 16:].reshape(-1, 4, 32)), scale, least)
+
+
+# In the order of ggml-common.h; a scale of Q4_K is rounded to float16, all else is as it lies there.
+UNPACKED: dict[str, Callable[[np.ndarray], Blocks]] = {
+    "Q8_0": lambda data: Blocks(8, data[:, 2:] ^ 128, _halves(data, 0)),
+    "Q4_0": lambda data: Blocks(4, _nibbles(data[:, 2:]), _halves(data, 0)),
+    "Q4_1": lambda data: Blocks(4, _nibbles(data[:, 4:]), _halves(data, 0), _halves(data, 2)),
+    "Q4_K": _q4_k,
+}
+
 
 def read_metadata(path: Path) -> dict[str, Any]:
     """Every name and value."""
@@ -168,27 +230,28 @@ def write(path: Path, metadata: Mapping[str, Any], tensors: Mapping[str, np.ndar
     if kind not in WRITTEN:
         raise UserError(f"the type {kind!r} cannot be written; choose one of {', '.join(WRITTEN)}")
     package = _package()
-    stored = package.GGMLQuantizationType[kind]
+    in_blocks = {block[0] for block in BLOCKS.values()}
     for name, tensor in tensors.items():
-        if kind == "Q8_0" and tensor.ndim > 1 and tensor.shape[-1] % 32:
+        if kind in in_blocks and tensor.ndim > 1 and tensor.shape[-1] % 32:
             raise UserError(f"{name} has rows of {tensor.shape[-1]} weights, not whole blocks of 32; write F16 instead")
     try:
         with whole(path) as part:
             writer = package.GGUFWriter(part, metadata["general.architecture"])
             writer.add_file_type(WRITTEN[kind])
-            if kind == "Q8_0":
+            if kind in in_blocks:
                 writer.add_quantization_version(package.GGML_QUANT_VERSION)
             for key, value in metadata.items():
                 if key not in ("general.architecture", "general.file_type", "general.quantization_version"):
                     writer.add_key_value(key, value, *_value_type(package, value))
             for name, tensor in tensors.items():
-                as_kind = stored if tensor.ndim > 1 else package.GGMLQuantizationType.F32
+                small = kind in ("Q4_0", "Q4_1") and name in TABLES
+                as_kind = package.GGMLQuantizationType["F32" if tensor.ndim < 2 else "Q8_0" if small else kind]
                 plain = {"F32": np.float32, "F16": np.float16}.get(as_kind.name)
                 if plain is not None:
                     writer.add_tensor(name, np.ascontiguousarray(tensor, plain))
                 else:
                     writer.add_tensor(
-                        name, package.quants.quantize(tensor.astype(np.float32), stored), raw_dtype=stored
+                        name, package.quants.quantize(tensor.astype(np.float32), as_kind), raw_dtype=as_kind
                     )
             writer.write_header_to_file()
             writer.write_kv_data_to_file()

@@ -21,7 +21,11 @@ from clearhead.generation.trie import ROOT, SlotFlags, TokenTrie
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped
 from clearhead.kernels.linear import MANY, PackedLinear, pack_linears
 from clearhead.kernels.machine import bfloat16_is_fast
+from clearhead.kernels.quantized import QuantizedLinear
+from clearhead.kernels.step import Blocks
 from clearhead.models.decoder import Decoder, DecoderConfig, packed_head
+from clearhead.models.quantize import is_quantized
+from clearhead.models.step import blocks_of
 
 REACH = 16  # a path is read in steps of so many keys, so that a row's arithmetic depends on its own length alone
 GATHER_BYTES = {"cpu": 2 << 20}  # keys gathered at once: what stays in a core's cache
@@ -34,6 +38,8 @@ def frozen_copy(decoder: Decoder, dtype: torch.dtype | None = None) -> Decoder:
     A copy, since a cache is only right for the weights that filled it.
     """
     frozen = copy.deepcopy(decoder).eval().requires_grad_(False)
+    if is_quantized(decoder):
+        dtype = torch.float32
     if dtype is None:
         dtype = torch.bfloat16 if bfloat16_is_fast(decoder.embed.weight.device) else torch.float32
     frozen.blocks.to(dtype)
@@ -78,6 +84,7 @@ class KVCache:
         self._keys = [self._empty(*shape) for _ in range(config.n_layers)]
         self._values = [self._empty(*shape) for _ in range(config.n_layers)]
         self._hidden = self._empty(trie.slots, config.d_model)
+        self._blocks = blocks_of(decoder)
         self._windows = {config.pattern(layer).window for layer in range(config.n_layers)}
         self._known = SlotFlags(trie)
         self._known.set(np.array([ROOT]))
@@ -99,7 +106,7 @@ class KVCache:
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     @cached_property
-    def _head(self) -> PackedLinear:
+    def _head(self) -> PackedLinear | QuantizedLinear:
         """Made when logits are first asked for: a reward model has none to give."""
         return packed_head(self.decoder, MANY)
 
@@ -133,9 +140,24 @@ class KVCache:
     def _forward(self, slots: Int[np.ndarray, "N"]) -> None:
         slots = at_least(LEAST_ROWS, slots)
         tokens, positions = self._on_device(self.trie.token[slots]), self._on_device(self.trie.depth[slots])
-        hidden = self.decoder(tokens, positions, self.attend_for(slots))
+        if self._blocks is None:
+            hidden = self.decoder(tokens, positions, self.attend_for(slots))
+        else:
+            hidden = self.decoder.norm(self._called(self._blocks, slots, tokens, positions))
         self._hidden.index_copy_(0, self._on_device(slots.astype(np.int64)), hidden)
         self._known.set(slots)
+
+    def _called(
+        self, blocks: Blocks, slots: Int[np.ndarray, "N"], tokens: Int[Tensor, "N"], positions: Int[Tensor, "N"]
+    ) -> Float[Tensor, "N D"]:
+        """What the last block writes, by one call for all of them."""
+        config, x = self.decoder.config, self.decoder.embedded(tokens, positions)
+        turned = [part for rotation in self.decoder.rotations(positions, x.dtype) for part in rotation or ()]
+        C, where = config.dim_per_head, self._on_device(slots.astype(np.int64))
+        paths = self._on_device(self.trie.paths[slots])
+        return blocks(
+            x, turned, self._keys, self._values, (config.n_kv_heads * C, C), where, positions.long() + 1, paths
+        )
 
     def _count(self, slots: Int[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
         """Which of these positions were never computed before."""

@@ -30,7 +30,7 @@ class Grammar:
     def __init__(self, constraint: Constraint, tokenizer: Tokenizer) -> None:
         llguidance = _library()
         self.tokens = _tokens(cast(Any, tokenizer))
-        self.hints = hints(tokenizer, constraint.text, json=constraint.kind != "regex")
+        self.hints = hints(tokenizer, constraint)
         self._orders = list(range(len(self.hints.orders)))  # the one that led to an end before comes first
         self.growth = max(GROWTH, len(constraint.text))  # tokens by which one token puts off the end, hardly ever more
         named = {"json-schema": "JSON schema", "regex": "regular expression", "lark": "grammar"}[constraint.kind]
@@ -73,6 +73,11 @@ class Grammar:
                 self._prefer(order)
                 return found
         return None
+
+    def ended(self, ending: Sequence[int]) -> Sequence[int]:
+        """An ending with the token that ends a text, where the tokenizer has one."""
+        end = self.hints.end
+        return ending if not end or ending[-1] == end[0] else [*ending, end[0]]
 
     def begin(self) -> "Matcher":
         """At the beginning of a text."""
@@ -126,31 +131,43 @@ class Matcher:
         """
         if self.grammar.shortest is None or self._plan.unwatched:
             return token
-        plan, after = self._plan.ending, self.after(token).state
+        plan = self._plan.ending
         ending: Sequence[int] | None
         if plan and plan[0] == token:
             ending = plan[1:]
-        elif plan and len(plan) <= left and completes(after, plan):  # a letter more in a string, a digit in a number
-            ending = plan
+        elif plan and len(whole := self.grammar.ended(plan)) <= left and self._completes([token, *whole]):
+            ending = whole  # a letter more in a string, a digit in a number
         else:
-            ending = self.grammar.ending(after, left)
+            ending = self.grammar.ending(self.after(token).state, left)
             if ending is None and (plan := plan or self.grammar.ending(self.state, left + 1)):
                 token, ending = plan[0], plan[1:]
         self._after[token] = Plan(ending, 0 if ending is None else (left - len(ending)) // self.grammar.growth)
         return token
 
+    def _completes(self, tokens: Sequence[int]) -> bool:
+        return completes(self.state, tokens, ends=bool(self.grammar.hints.end))
+
+
+class Unfollowable(UserError):
+    """A grammar is too hard to follow: that of a row, or in an engine of a request, which alone must end."""
+
+    def __init__(self, told: str, row: int) -> None:
+        super().__init__(told)
+        self.row, self.request = row, -1
+
 
 def masks(matchers: Sequence[Matcher], vocab: int) -> Bool[np.ndarray, "N V"]:
-    """The tokens of a vocabulary that may follow each text. UserError where a grammar is too hard to follow."""
+    """The tokens of a vocabulary that may follow each text. Unfollowable where a grammar is too hard to follow."""
     of = matchers[0].grammar.tokens.vocab_size
     bits = np.zeros((len(matchers), -(-of // 32)), np.uint32)
-    for matcher, row in zip(matchers, bits, strict=True):
+    for i, (matcher, row) in enumerate(zip(matchers, bits, strict=True)):
         matcher.state.unsafe_compute_mask_ptr(row.ctypes.data, row.nbytes)
         if told := matcher.state.get_error():
-            raise UserError(
+            raise Unfollowable(
                 "the tokenizer has no token for what the constraint asks for next; allow other characters"
                 if told.startswith("NoExtension")
-                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}"
+                else f"the constraint is too hard to follow: {' '.join(told.split()):.200}",
+                i,
             )
     may = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")
     found = np.zeros((len(matchers), vocab), bool)

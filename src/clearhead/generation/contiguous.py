@@ -5,6 +5,7 @@ else. Deliberately not here: many texts with shared beginnings (trie_backend.py)
 """
 
 import copy
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,10 +14,14 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from clearhead.errors import UserError
 from clearhead.generation.backend import Computed, memory_limit, refuse
+from clearhead.generation.speculation import Draft, Speculation
 from clearhead.kernels.attention import FULL, Attend, Pattern, capped, fused_attention, plain_attention
 from clearhead.kernels.linear import ONE, pack_linears
+from clearhead.kernels.step import Blocks
 from clearhead.models.decoder import Decoder, packed_head
+from clearhead.models.step import blocks_of
 
 FIRST_ROOM = 256  # positions of the block; it at least doubles when a text needs more
 READ_AT_ONCE = 256  # tokens of a prompt
@@ -38,19 +43,32 @@ class ContiguousBackend:
     Only `tokens` says how much of the block is in use, and it is set when a step is done: one that is interrupted
     leaves the text as it was. What the next text has in common with it is not computed again. Weights of the right
     type are shared with the decoder and not copied.
+
+    With a `draft` tokens are read ahead of what is written, where a token's bits are the same read alone or with
+    others; what was not written then is forgotten.
     """
 
-    def __init__(self, decoder: Decoder, dtype: torch.dtype | None = None, kv_memory: int | None = None) -> None:
+    def __init__(
+        self, decoder: Decoder, dtype: torch.dtype | None = None, kv_memory: int | None = None,
+        draft: Draft | None = None,
+    ) -> None:  # fmt: skip
         config = self.config = decoder.config
         self.decoder = inference_copy(decoder, dtype)
-        self._head = packed_head(self.decoder, ONE)
+        self._head, self._blocks = packed_head(self.decoder, ONE), blocks_of(self.decoder)
         self.dtype, self.device = self.decoder.embed.weight.dtype, self.decoder.embed.weight.device
         self.vocab, self.max_positions = config.vocab, config.max_positions
-        self.tokens: list[int] = []  # computed
+        if draft is not None and self._blocks is None:
+            raise UserError(
+                "reading ahead by a draft needs quantized weights of a Llama-like model; leave the draft out"
+            )
+        self.speculation = None if draft is None else Speculation(draft)
+        self._ahead: tuple[int, int] | None = None  # the length of the text at the last read, and tokens beyond it
+        self.tokens: list[int] = []  # computed, and among them what was read ahead
         self._text: list[int] = []  # of the sample that is written
         self._refcount = 0
         self._keys, self._values = [[self._empty(0) for _ in range(config.n_layers)] for _ in range(2)]
-        self._last = torch.empty(0)  # the hidden state of the last token
+        self._hidden = torch.empty(0)  # of the last token of the text and of those read ahead
+        self._logits: Tensor | None = None  # after each of them, once they are asked for
         row = config.n_kv_heads * config.dim_per_head * self.dtype.itemsize
         self._position_bytes, self._grown_bytes = 2 * config.n_layers * row, row  # growing, one layer is there twice
         self.limit = memory_limit(self.device, kv_memory)
@@ -69,24 +87,47 @@ class ContiguousBackend:
         assert at is None
         del self.tokens[common(self.tokens, ids[:-1]) :]
         self._make_room(len(ids) + room)
-        self._text, self._refcount = list(ids), n
+        self._text, self._refcount, self._ahead = list(ids), n, None
         return 0
 
     def compute(self, seqs: Int[np.ndarray, "N"]) -> Computed:
-        start = len(self.tokens)
-        for first in range(start, len(self._text), READ_AT_ONCE):
-            self._last = self._read(self._text[first : first + READ_AT_ONCE])[-1:]
+        start, length = len(self.tokens), len(self._text)
+        while length - len(self.tokens) > READ_AT_ONCE:
+            self._read(self._text[len(self.tokens) :][:READ_AT_ONCE])
+        if len(self.tokens) < length:
+            self._read_ahead()
         n = len(self.tokens) - start
         return Computed(np.zeros(n, np.int64), np.ones(n, bool))
 
+    def _read_ahead(self) -> None:
+        """The rest of the text, and what may follow it."""
+        start, length = len(self.tokens), len(self._text)
+        if self.speculation is None:
+            self._logits, self._hidden = None, self._read(self._text[start:])[-1:]
+            return
+        if self._ahead is not None and self._ahead[1]:
+            self.speculation.judge(self._ahead[1], length - self._ahead[0] - 1)
+        began = time.perf_counter()
+        guess = self.speculation.propose(self._text, self._keys[0].shape[1] - length)
+        self._hidden = self._read(self._text[start:] + guess)[length - start - 1 :]
+        self._logits = self._head(self._hidden)
+        self._ahead = length, len(guess)
+        if length - start == 1:
+            self.speculation.took(len(guess), time.perf_counter() - began)
+
     def logits(self, seqs: Int[np.ndarray, "N"]) -> Float[Tensor, "N V"]:
-        logits = capped(self._head(self._last), self.config.logit_softcap)
+        if self._logits is None:
+            self._logits = self._head(self._hidden)
+        row = len(self._text) - 1 - (len(self.tokens) - len(self._hidden))
+        logits = capped(self._logits[row : row + 1], self.config.logit_softcap)
         return logits.to(torch.promote_types(self.dtype, torch.float32))
 
     def advance(
         self, seqs: Int[np.ndarray, "N"], tokens: Int[np.ndarray, "N"]
     ) -> tuple[Int[np.ndarray, "N"], Bool[np.ndarray, "N"]]:
         self._text.append(int(tokens[0]))
+        if self.tokens[len(self._text) - 1 : len(self._text)] != self._text[-1:]:
+            del self.tokens[len(self._text) - 1 :]  # what was read ahead and is not what was written
         self._refcount += 1
         return seqs, np.ones(1, bool)
 
@@ -98,10 +139,19 @@ class ContiguousBackend:
 
     def _read(self, tokens: list[int]) -> Float[Tensor, "T D"]:
         start, end = len(self.tokens), len(self.tokens) + len(tokens)
-        positions = torch.arange(start, end, device=self.device)
-        hidden = self.decoder(torch.tensor(tokens, device=self.device), positions, self._attend_for(start, end))
+        positions, ids = torch.arange(start, end, device=self.device), torch.tensor(tokens, device=self.device)
+        if self._blocks is None:
+            hidden = self.decoder(ids, positions, self._attend_for(start, end))
+        else:
+            hidden = self.decoder.norm(self._called(self._blocks, ids, positions))
         self.tokens += tokens
         return hidden
+
+    def _called(self, blocks: Blocks, ids: Int[Tensor, "T"], positions: Int[Tensor, "T"]) -> Float[Tensor, "T D"]:
+        """What the last block writes, by one call for all of them."""
+        x, C = self.decoder.embedded(ids, positions), self.config.dim_per_head
+        turned = [part for rotation in self.decoder.rotations(positions, x.dtype) for part in rotation or ()]
+        return blocks(x, turned, self._keys, self._values, (C, self._keys[0].shape[1] * C), positions, positions + 1)
 
     def _attend_for(self, start: int, end: int) -> Attend:
         """Write keys and values of positions start to end into the block; each sees itself and what came before."""

@@ -25,13 +25,23 @@ from clearhead.generation.beam import (
     hypothesis,
     is_over,
 )
-from clearhead.generation.constraint import Grammar, masks
+from clearhead.generation.constraint import Grammar, Unfollowable, masks
 from clearhead.generation.contiguous import ContiguousBackend
 from clearhead.generation.encoder_decoder import EncoderDecoderBackend
 from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
-from clearhead.generation.request import Request, RequestGroup, Sample, TokenEvent
-from clearhead.generation.sampling import Token, apply_filters, cumulative, draw, uniforms, with_logprob, with_logprobs
+from clearhead.generation.request import Bias, Request, RequestGroup, Sample, TokenEvent
+from clearhead.generation.sampling import (
+    Token,
+    apply_bias,
+    apply_filters,
+    cumulative,
+    draw,
+    uniforms,
+    with_logprob,
+    with_logprobs,
+)
+from clearhead.generation.speculation import Draft, Lookup
 from clearhead.generation.stopping import FinishReason, StopRule
 from clearhead.generation.streaming import decoder_after
 from clearhead.generation.trie_backend import TrieBackend
@@ -40,12 +50,13 @@ from clearhead.models.decoder import Decoder
 from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.recurrent import Recurrent
 from clearhead.models.seq2seq import Seq2Seq
+from clearhead.models.step import has_kernel
 from clearhead.models.translator import attends
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
 CACHED = 1 << 18  # logits that stay in a core's cache with all that filters make of them
-GRAMMARS = 256  # that are remembered
+GRAMMARS, RULES = 256, 256  # that are remembered
 SEED_BITS = (1 << 64) - 1
 
 
@@ -82,6 +93,11 @@ class Engine:
     def goes_on(self) -> bool:
         """Whether what is written goes on the prompt's text, and is not a text of its own."""
         return not isinstance(self.backend, EncoderDecoderBackend)
+
+    @property
+    def promised(self) -> int:
+        """Tokens that the requests at work may yet write, for which there is room."""
+        return sum(group.promised for group in self._running.values())
 
     def add(self, request: Request, *, at: int | None = None, account: int | None = None) -> int:
         """The number of a request, which begins at a step that has room for it. UserError if there can never be any.
@@ -165,7 +181,7 @@ class Engine:
 
     def _admit(self) -> None:
         """Begin the requests that have waited longest, as far as there is room."""
-        promised = sum(group.promised for group in self._running.values())
+        promised = self.promised
         while self._waiting:
             group = self._waiting[0]
             room = promised + group.promised
@@ -200,20 +216,23 @@ class Engine:
         beams: dict[int, tuple[Candidates, Float[Tensor, "V"]]] = {}
         for start, logits in self._logits(unique):
             log_p, allowed = logits.log_softmax(-1), logits.masked_fill(self.banned, float("-inf"))
-            kinds: dict[tuple[SamplingParams, bool], list[int]] = {}
+            kinds: dict[tuple[SamplingParams, bool, Bias | None], list[int]] = {}
             for row in np.flatnonzero((row_of >= start) & (row_of < start + len(logits))).tolist():
                 group, line = rows[row].group, row_of[row] - start
                 if group.request.beams:
                     ahead = self._candidates(logits[line], rows[row])
                     beams[row] = ahead, log_p[line]
                 else:
-                    kinds.setdefault((group.filters, group.grammar is not None), []).append(row)
-            for (filters, constrained), some in kinds.items():
+                    kinds.setdefault((group.filters, group.grammar is not None, group.request.bias), []).append(row)
+            for (filters, constrained, bias), some in kinds.items():
                 lines, samples = row_of[some] - start, [rows[row] for row in some]
-                if constrained:  # rows of one text may differ in what they are allowed
+                if constrained or bias:  # rows of one text may differ in what they are allowed
                     of_rows = logits[torch.from_numpy(lines).to(logits.device)]
-                    of_rows = of_rows.masked_fill_(self._barred(samples), float("-inf"))
-                    ids = _completed(self._draw(of_rows, np.arange(len(some)), samples, filters), samples)
+                    if bias:
+                        apply_bias(of_rows, bias.added, bias.presence, bias.frequency, [one.ids for one in samples])
+                    barred = self._barred(samples) if constrained else self.banned
+                    ids = self._draw(of_rows.masked_fill_(barred, -math.inf), np.arange(len(some)), samples, filters)
+                    ids = _completed(ids, samples) if constrained else ids
                 else:
                     ids = self._draw(allowed, lines, samples, filters)
                 show = [rows[row].group.request.top_logprobs for row in some]
@@ -241,7 +260,11 @@ class Engine:
 
     def _barred(self, samples: Sequence[Sample]) -> Bool[Tensor, "N V"]:
         """The tokens that cannot follow these texts, each of which has a constraint."""
-        may = masks([sample.matcher for sample in samples if sample.matcher], self.backend.vocab)
+        try:
+            may = masks([sample.matcher for sample in samples if sample.matcher], self.backend.vocab)
+        except Unfollowable as error:
+            error.request = samples[error.row].group.id
+            raise
         return torch.from_numpy(~may).to(self.banned.device) | self.banned
 
     def _logits(self, seqs: Int[np.ndarray, "U"]) -> Iterator[tuple[int, Float[Tensor, "N V"]]]:
@@ -371,20 +394,31 @@ class Engine:
     def rule(self, stop: tuple[str, ...]) -> StopRule:
         """Where these strings end a text; one rule for all that have them, which remembers the tokens it has met."""
         if stop not in self._rules:
+            if len(self._rules) >= RULES:
+                self._rules.clear()
             self._rules[stop] = StopRule(self.tokenizer, stop)
         return self._rules[stop]
 
 
 def backend_for(
-    model: Decoder | Recurrent | EncoderDecoder | Seq2Seq, texts: int = 1, kv_memory: int | None = None
-) -> Backend:
-    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values."""
+    model: Decoder | Recurrent | EncoderDecoder | Seq2Seq, texts: int = 1, kv_memory: int | None = None,
+    draft: Draft | None = None, ahead: bool = True,
+) -> Backend:  # fmt: skip
+    """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values.
+
+    One text is read `ahead` by its draft, or by what it repeats, where that changes no bit of it. UserError where a
+    draft was given and cannot be used.
+    """
+    if draft is not None and (texts > 1 or not isinstance(model, Decoder)):
+        raise UserError("a draft is for one text of a decoder at a time; leave the draft out")
     if isinstance(model, EncoderDecoder | Seq2Seq):
         return EncoderDecoderBackend(model, kv_memory)
     if isinstance(model, Recurrent):
         return RecurrentBackend(model, kv_memory)
     if texts == 1:
-        return ContiguousBackend(model, kv_memory=kv_memory)
+        if draft is None and ahead and has_kernel(model):
+            draft = Lookup()
+        return ContiguousBackend(model, kv_memory=kv_memory, draft=draft)
     return TrieBackend(model, model.dtype, kv_memory)
 
 

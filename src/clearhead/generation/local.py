@@ -15,8 +15,8 @@ from clearhead.generation import calls
 from clearhead.generation.backend import in_halves
 from clearhead.generation.calls import Calls, Row
 from clearhead.generation.engine import Engine, finite
-from clearhead.generation.language_model import Constraint, Continuation, SamplingParams, Usage
-from clearhead.generation.nodes import NodeRef, Nodes
+from clearhead.generation.language_model import Constraint, Continuation, SamplingParams
+from clearhead.generation.nodes import NodeRef, Opened
 from clearhead.generation.request import Request
 from clearhead.generation.sampling import Token
 from clearhead.generation.stopping import FinishReason
@@ -27,7 +27,7 @@ from clearhead.text.begin import prompt_tokens
 from clearhead.text.protocol import Tokenizer
 
 
-class LocalEngine:
+class LocalEngine(Opened):
     """The texts of one decoder, frozen as it is now. Equal samples are one node, and nothing is read twice."""
 
     def __init__(
@@ -45,7 +45,7 @@ class LocalEngine:
         self.backend = TrieBackend(decoder, dtype, kv_memory, max_batch_tokens)
         self.engine = Engine(self.backend, tokenizer)
         self.trie, self.cache = self.backend.trie, self.backend.cache
-        self._nodes, self._usage = Nodes(self.trie), self.engine.usage
+        super().__init__(self.trie, self.engine.usage)
 
     def fits(self, prompt: str) -> bool:
         """Does the context hold the prompt and a token more?"""
@@ -65,21 +65,6 @@ class LocalEngine:
         self.backend.need(sum(map(len, texts)))
         slots = self.trie.insert(np.full(len(texts), ROOT), texts)
         return self._nodes.acquire(slots.tolist(), [self._usage.open() for _ in texts])
-
-    def fork(self, node: int) -> int:
-        (ref,) = self._nodes.find([node])
-        return self._nodes.acquire([ref.slot], [ref.tree])[0]
-
-    def release(self, nodes: Sequence[int]) -> None:
-        for tree in self._nodes.release(nodes):
-            self._usage.close(tree)
-
-    def close(self, nodes: Sequence[int]) -> None:
-        """Release every reference to every node of the opened prompts that these nodes grew from."""
-        self.release(self._nodes.of_trees({ref.tree for ref in self._nodes.find(nodes)}))
-
-    def usage(self, node: int | None = None) -> Usage:
-        return self._usage.total if node is None else self._usage.usage(self._nodes.find([node])[0].tree)
 
     def slots(self, nodes: Sequence[int]) -> Int[np.ndarray, "N"]:
         """Where the nodes lie in `trie`, for another model that reads the same texts."""

@@ -13,6 +13,8 @@ import numpy as np
 from jaxtyping import Int
 
 from clearhead.errors import UserError
+from clearhead.generation.language_model import Usage
+from clearhead.generation.usage import UsageCounter
 
 
 class Held(Protocol):
@@ -88,3 +90,28 @@ class Nodes:
             self._in_tree[tree].add(node)
             self._trie.acquire(np.array([slot]))
         return node
+
+
+class Opened:
+    """The part of a `LanguageModel` that hands nodes out and takes them back, the same wherever its texts lie."""
+
+    def __init__(self, held: Held, usage: UsageCounter) -> None:
+        self._nodes, self._usage = Nodes(held), usage
+
+    def fork(self, node: int) -> int:
+        """One more reference to the same node, released on its own."""
+        (ref,) = self._nodes.find([node])
+        return self._nodes.acquire([ref.slot], [ref.tree])[0]
+
+    def release(self, nodes: Sequence[int]) -> None:
+        """Give references back; what nobody refers to is forgotten."""
+        for tree in self._nodes.release(nodes):
+            self._usage.close(tree)
+
+    def close(self, nodes: Sequence[int]) -> None:
+        """Release every reference to every node of the opened prompts that these nodes grew from."""
+        self.release(self._nodes.of_trees({ref.tree for ref in self._nodes.find(nodes)}))
+
+    def usage(self, node: int | None = None) -> Usage:
+        """Of the opened prompt that `node` grew from, or of everything."""
+        return self._usage.total if node is None else self._usage.usage(self._nodes.find([node])[0].tree)

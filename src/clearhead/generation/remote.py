@@ -6,10 +6,11 @@ prompt is sent as a chat with the answer begun, which is an approximation, and t
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple, TypeVar
@@ -19,14 +20,25 @@ from jaxtyping import Int
 
 from clearhead.errors import UserError, warn
 from clearhead.generation.endpoint import Endpoint, Refused
-from clearhead.generation.language_model import Constraint, Continuation, SamplingParams, Usage
-from clearhead.generation.nodes import NodeRef, Nodes
+from clearhead.generation.language_model import Constraint, Continuation, SamplingParams
+from clearhead.generation.nodes import NodeRef, Opened
 from clearhead.generation.remote_constraint import Form, forms, held
 from clearhead.generation.usage import UsageCounter
 
 SEEDS = (1 << 31) - 1  # servers take 32 bits
+ONE = SamplingParams(temperature=0.0, max_tokens=1)
 NEUTRAL = {"top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "repeat_penalty": 1.0}  # no API of OpenAI's has them
 NO_PATH = {404, 405, 501}
+SURELY = 1024  # bytes that fit in any context; a token has at least one
+CONTEXT_OF = (
+    "max_model_len",
+    "context_length",
+    "max_context_length",
+    "n_ctx_train",
+)  # vLLM's, SGLang's, ..., llama.cpp's
+TOO_LONG = re.compile(
+    r"context.?(length|size|window)|maximum (model|allowed) length|too long|exceeds? the", re.IGNORECASE
+)
 T = TypeVar("T")
 
 
@@ -80,7 +92,7 @@ class Written(NamedTuple):
     complete: bool = False
 
 
-class RemoteModel:
+class RemoteModel(Opened):
     """`model` is its name at the endpoint, None for the first that is served there.
 
     `concurrency`: requests under way at once. `most`: tokens of a continuation where a caller sets no limit. A sample
@@ -94,7 +106,7 @@ class RemoteModel:
         self.endpoint = Endpoint(url, key, timeout, attempts, backoff)
         self.model, self.most, self._concurrency = model or self._served(), most, concurrency
         self._texts = _Texts()
-        self._nodes, self._usage = Nodes(self._texts), UsageCounter()
+        super().__init__(self._texts, UsageCounter())
         self._chat = self._plain = False  # what the server has turned out to be: without /completions, OpenAI's own
         self._tells_stop, self._met = True, False
         self._form: dict[str, Form] = {}  # of constraints, by their kind
@@ -105,29 +117,37 @@ class RemoteModel:
         url, _, model = name.partition("#")
         return cls(url, model or None)
 
+    @cached_property
+    def context(self) -> int | None:
+        """Tokens that the server holds of one text, None where it does not tell."""
+        try:
+            rows = self._models()
+        except UserError:  # what lasts is told when a text is asked for
+            return None
+        row = next((row for row in rows if row.get("id") == self.model), {})
+        meta = row.get("meta")
+        told = {**row, **(meta if isinstance(meta, dict) else {})}
+        sizes = (told.get(name) for name in CONTEXT_OF)
+        return next((size for size in sizes if isinstance(size, int) and size > 0), None)
+
     def fits(self, prompt: str) -> bool:
-        """True: only the server knows, and it refuses what does not fit in one line."""
-        return True
+        """Does the context hold the prompt and a token more? Where its bytes do not tell, the server is asked."""
+        most = self.context
+        if len(prompt.encode()) < (SURELY if most is None else most):
+            return True
+        try:
+            data = self._asked(_Text(prompt, len(prompt)), {**_sampled(ONE, 1), "n": 1}, None)
+        except Refused as error:
+            if too_long(error):
+                return False
+            raise
+        return most is None or _spent(data, []).prompt < most  # some servers cut a long prompt, and say nothing
 
     def open(self, prompts: Sequence[str]) -> list[int]:
         if "" in prompts:
             raise UserError("an empty prompt has nothing to continue; give at least one character")
         slots = [self._texts.slot(_Text(prompt, len(prompt))) for prompt in prompts]
         return self._nodes.acquire(slots, [self._usage.open() for _ in prompts])
-
-    def fork(self, node: int) -> int:
-        (ref,) = self._nodes.find([node])
-        return self._nodes.acquire([ref.slot], [ref.tree])[0]
-
-    def release(self, nodes: Sequence[int]) -> None:
-        for tree in self._nodes.release(nodes):
-            self._usage.close(tree)
-
-    def close(self, nodes: Sequence[int]) -> None:
-        self.release(self._nodes.of_trees({ref.tree for ref in self._nodes.find(nodes)}))
-
-    def usage(self, node: int | None = None) -> Usage:
-        return self._usage.total if node is None else self._usage.usage(self._nodes.find([node])[0].tree)
 
     def text(self, node: int) -> str:
         """The whole text of a node, prompt included."""
@@ -161,9 +181,12 @@ class RemoteModel:
             self._pay(ref, spent._replace(generated=0))
         return [log_p for log_p, _ in found]
 
-    def _served(self) -> str:
+    def _models(self) -> list[dict[str, Any]]:
         found = self.endpoint.get("models").get("data")
-        names = [row.get("id") for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+        return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+    def _served(self) -> str:
+        names = [row.get("id") for row in self._models()]
         if not names or not isinstance(names[0], str):
             raise UserError(f"the endpoint {self.endpoint.url} names no model; say which one, as in URL#MODEL")
         return names[0]
@@ -225,6 +248,7 @@ class RemoteModel:
         return (texts * n if sampling.greedy else texts)[:n], spent
 
     def _asked(self, at: "_Text", body: Mapping[str, Any], stop: str | None) -> dict[str, Any]:
+        """The answer to a request in the words of this server; where its context has no room, for fewer tokens."""
         stops = {"stop": [stop]} if stop is not None and self._tells_stop else {}
         while True:
             extras = {} if self._plain else NEUTRAL
@@ -237,6 +261,10 @@ class RemoteModel:
                 if error.status in NO_PATH and not self._chat:
                     warn(f"{self.endpoint.url} has no /completions: prompts are sent as chats, an approximation")
                     self._chat = True
+                elif too_long(error):
+                    if body["max_tokens"] < 2:
+                        raise
+                    body = {**body, "max_tokens": body["max_tokens"] // 2}
                 elif error.status in (400, 422) and not self._plain:
                     self._plain = True
                 else:
@@ -344,6 +372,11 @@ class Spent(NamedTuple):
 
     def __add__(self, other: Any) -> "Spent":
         return Spent(*map(sum, zip(self, other, strict=True)))
+
+
+def too_long(error: Refused) -> bool:
+    """Is it the context that has no room for a request? Servers say so in words alone."""
+    return error.status in (400, 413, 422) and TOO_LONG.search(str(error)) is not None
 
 
 def _sampled(sampling: SamplingParams, most: int) -> dict[str, Any]:

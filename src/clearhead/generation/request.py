@@ -16,6 +16,18 @@ from clearhead.generation.stopping import FinishReason, StopRule
 
 
 @dataclass(frozen=True)
+class Bias:
+    """What the logits are changed by before anything else: b - frequency · c - presence · [c > 0].
+
+    `added` names tokens and their b; c counts how often the text has drawn each token. OpenAI's API reference.
+    """
+
+    added: tuple[tuple[int, float], ...] = ()
+    presence: float = 0.0
+    frequency: float = 0.0
+
+
+@dataclass(frozen=True)
 class Request:
     """n samples after one prompt, or with `beams` the n likeliest texts that beam search finds.
 
@@ -33,6 +45,7 @@ class Request:
     beams: int = 0
     length_penalty: float = 0.0
     constraint: Constraint | None = None
+    bias: Bias | None = None
     coverage_penalty: float = 0.0
 
     def __post_init__(self) -> None:
@@ -46,6 +59,8 @@ class Request:
             )
         if not 0 <= self.coverage_penalty < float("inf") or (self.coverage_penalty and not self.beams):
             raise UserError(f"coverage penalty = {self.coverage_penalty} must be at least 0, and needs beams")
+        if self.beams and self.bias:
+            raise UserError("a beam search takes no bias: it draws nothing; leave one of them out")
         if self.beams and self.n > self.beams:
             raise UserError(f"n = {self.n} texts cannot come from {self.beams} beams; raise beams to {self.n} or more")
 

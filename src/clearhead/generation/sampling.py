@@ -72,6 +72,24 @@ def apply_repetition_penalty(
     return torch.where(seen & ~logits.isneginf(), less, logits)
 
 
+def apply_bias(
+    logits: Float[Tensor, "N V"],
+    added: Sequence[tuple[int, float]],
+    presence: float,
+    frequency: float,
+    drawn: Sequence[Sequence[int]],
+) -> None:
+    """Change the logits of each text by what is `added` to its tokens' and by penalties for those it has drawn."""
+    if added:
+        ids, values = zip(*added, strict=True)
+        logits[:, list(ids)] += torch.tensor(values, dtype=logits.dtype, device=logits.device)
+    if presence or frequency:
+        for row, text in zip(logits, drawn, strict=True):
+            known, counts = np.unique(np.array(text, np.int64), return_counts=True)
+            penalty = torch.from_numpy(presence + frequency * counts).to(logits.device, logits.dtype)
+            row[torch.from_numpy(known).to(logits.device)] -= penalty
+
+
 def keep_largest(
     logits: Float[Tensor, "N V"], counts: Int[Tensor, "N"], least: Float[Tensor, "N 1"]
 ) -> Float[Tensor, "N V"]:

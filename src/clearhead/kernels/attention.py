@@ -5,6 +5,8 @@ passes its own `Attend`) and projections (nn.layers).
 """
 
 import math
+from collections.abc import Sequence
+from itertools import groupby
 from typing import NamedTuple, Protocol
 
 import torch
@@ -146,3 +148,50 @@ def causal_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
         return fused_attention(q, k, v, biases[kind])
 
     return attend
+
+
+def bidirectional_attend(segments: Int[Tensor, "B T"] | None = None) -> Attend:
+    """Attention in both directions inside each text of a row, for q, k, v "B T H C"; None: one text a row.
+
+    Padding is a segment of its own, so that every query has a key.
+    """
+    seen = None if segments is None else segments[:, :, None] == segments[:, None, :]  # B T T
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
+        _refuse_pattern(pattern)
+        bias = None if seen is None else q.new_zeros(seen.shape).masked_fill_(~seen, -math.inf)
+        return _unmasked(q, k, v) if bias is None else fused_attention(q, k, v, bias)
+
+    return attend
+
+
+def texts_attend(lengths: Sequence[int]) -> Attend:
+    """Attention in both directions inside texts that lie one behind the other, for q, k, v "N H C", N = Σ lengths.
+
+    Neighbors of equal length are one product; nothing is padded, and nothing computed that is not used.
+    """
+    runs = [(length, len(list(run))) for length, run in groupby(lengths)]
+
+    def attend(layer: int, q: Tensor, k: Tensor, v: Tensor, pattern: Pattern = FULL) -> Tensor:
+        _refuse_pattern(pattern)
+        sizes = [length * count for length, count in runs]
+        parts = zip(runs, q.split(sizes), k.split(sizes), v.split(sizes), strict=True)
+        return torch.cat(
+            [
+                _unmasked(*(x.unflatten(0, (count, length)) for x in part)).flatten(0, 1)
+                for (length, count), *part in parts
+            ]
+        )
+
+    return attend
+
+
+def _unmasked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """ "B T H C" -> "B T H C", every query seeing every key."""
+    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+
+def _refuse_pattern(pattern: Pattern) -> None:
+    if pattern != FULL:
+        raise ValueError(f"{pattern} is for decoders; an encoder's tokens see all of their text")

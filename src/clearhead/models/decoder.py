@@ -17,6 +17,7 @@ from clearhead.errors import UserError
 from clearhead.kernels.attention import Attend, Pattern, capped, causal_attend
 from clearhead.kernels.embedding import embedding
 from clearhead.kernels.linear import PackedLinear, packed_table
+from clearhead.kernels.quantized import QuantizedLinear
 from clearhead.nn import functional
 from clearhead.nn.layers import MLP, Attention, Norm, PostNormBlock, PreNormBlock, SandwichBlock
 
@@ -187,7 +188,9 @@ class Decoder(nn.Module):
         self.pos_embed = table(config.max_positions, config.d_model) if config.positions == "learned" else None
         self.blocks = nn.ModuleList(block_of(config) for _ in range(config.n_layers))
         self.norm = nn.Identity() if config.block == "post" else norm_of(config, config.d_model)
-        self.head = None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
+        self.head: nn.Linear | QuantizedLinear | None = (
+            None if config.tied else nn.Linear(config.d_model, config.vocab, bias=False)
+        )
         if not self.embed.weight.is_meta:  # there is nothing to set, and finding that out takes seconds
             initialize(self, seed)
         # No buffers: a decoder in half precision still turns by whole frequencies.
@@ -240,16 +243,20 @@ class Decoder(nn.Module):
         return next(self.blocks.parameters()).dtype
 
     def logits(self, hidden: Float[Tensor, "*B D"]) -> Float[Tensor, "*B V"]:
-        weight = self.embed.weight if self.head is None else self.head.weight
-        return capped(nn.functional.linear(hidden, weight.to(hidden.dtype)), self.config.logit_softcap)
+        if isinstance(self.head, QuantizedLinear):
+            product = self.head(hidden)
+        else:
+            weight = self.embed.weight if self.head is None else self.head.weight
+            product = nn.functional.linear(hidden, weight.to(hidden.dtype))
+        return capped(product, self.config.logit_softcap)
 
 
-def packed_head(decoder: Decoder, rows: int) -> PackedLinear:
+def packed_head(decoder: Decoder, rows: int) -> PackedLinear | QuantizedLinear:
     """The head of a decoder whose linear layers are packed; where it is the embedding, a packed copy of that."""
     head: nn.Module | None = decoder.head
     if head is None:
         return packed_table(decoder.embed, rows)
-    assert isinstance(head, PackedLinear)
+    assert isinstance(head, PackedLinear | QuantizedLinear)
     return head
 
 

@@ -123,6 +123,24 @@ DEFAULTS: dict[str, dict[str, Any]] = {  # of every key that is used or FIXED, a
         "attn_logit_softcapping": None, "use_bidirectional_attention": False,
     },
 }  # fmt: skip
+_ENCODER = {**_ALL, "is_causal": False}
+_BERT = {
+    **_ENCODER, "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
+    "intermediate_size": 3072, "hidden_act": "gelu", "max_position_embeddings": 512, "type_vocab_size": 2,
+    "layer_norm_eps": 1e-12, "tie_word_embeddings": True, "is_decoder": False, "add_cross_attention": False,
+    "position_embedding_type": "absolute",
+}  # fmt: skip
+_ROBERTA = {**_BERT, "pad_token_id": 1}
+ENCODERS: dict[str, dict[str, Any]] = {  # the same of the encoders
+    "bert": _BERT,
+    "roberta": {**_ROBERTA, "vocab_size": 50265},
+    "xlm-roberta": _ROBERTA,
+    "distilbert": {
+        **_ENCODER, "vocab_size": 30522, "max_position_embeddings": 512, "n_layers": 6, "n_heads": 12, "dim": 768,
+        "hidden_dim": 3072, "activation": "gelu", "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+DEFAULTS |= ENCODERS
 ALIASES = {  # other names of a key, which the family's class takes as well
     "gpt2": {
         "hidden_size": "n_embd", "max_position_embeddings": "n_positions", "num_attention_heads": "n_head",
@@ -141,11 +159,12 @@ FIXED: dict[str, tuple[Any, ...]] = {  # the values that can be honored; the fir
     "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False, None),
     "add_cross_attention": (False, None), "is_causal": (True,), "partial_rotary_factor": (1.0, None),
     "per_layer_config": (None, {}), "quantization_config": (None, {}), "compression_config": (None, {}),
-    "is_encoder_decoder": (False, None), "is_decoder": (False, None), "forced_bos_token_id": (None,),
-    "encoder_no_repeat_ngram_size": (None, 0), "normalize_before": (False, None), "add_final_layer_norm": (False, None),
-    "add_bias_logits": (False, None), "share_encoder_decoder_embeddings": (True, None),
-    "static_position_embeddings": (True, None),
+    "is_encoder_decoder": (False, None), "is_decoder": (False, None), "position_embedding_type": ("absolute", None),
+    "forced_bos_token_id": (None,), "encoder_no_repeat_ngram_size": (None, 0), "normalize_before": (False, None),
+    "add_final_layer_norm": (False, None), "add_bias_logits": (False, None),
+    "share_encoder_decoder_embeddings": (True, None), "static_position_embeddings": (True, None),
 }  # fmt: skip
+ENCODER_FIXED: dict[str, tuple[Any, ...]] = {"is_causal": (False, None)}
 HARMLESS = {  # they describe the file, training, other heads, or tokens, which the text's own readers take up
     "model_type", "architectures", "transformers_version", "_name_or_path", "name_or_path", "_commit_hash", "dtype",
     "torch_dtype", "use_cache", "initializer_range", "attn_implementation", "_attn_implementation",
@@ -156,40 +175,40 @@ HARMLESS = {  # they describe the file, training, other heads, or tokens, which 
     "chunk_size_feed_forward", "tokenizer_class", "prefix", "finetuning_task", "task_specific_params", "is_decoder",
     "cache_implementation", "n_ctx", "predict_special_tokens", "n_special", "summary_type", "summary_use_proj",
     "summary_activation", "summary_proj_to_labels", "summary_first_dropout", "reorder_and_upcast_attn",
-    "_sliding_window_pattern", "is_llama_config", "unsloth_fixed", "unsloth_version", "transformers.js_config",
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "qa_dropout", "seq_classif_dropout",
+    "sinusoidal_pos_embds", "_sliding_window_pattern", "is_llama_config", "unsloth_fixed", "unsloth_version",
+    "transformers.js_config",
 }  # fmt: skip
 # Read by classes before and after a family's own, and by none for it: what they say is said by another key.
+OLD = {"gemma": {"hidden_activation"}, "gemma2": {"hidden_act"}, "gemma3_text": {"hidden_act"}}
 # How transformers would write with it, which here the request says, and what concerns training or earlier classes.
-_GENERATION = {
+_BESIDE = {
     "is_encoder_decoder", "forced_eos_token_id", "max_length", "min_length", "num_beams", "length_penalty",
-    "early_stopping", "no_repeat_ngram_size", "bad_words_ids", "dropout", "activation_dropout", "classif_dropout",
-    "classifier_dropout", "encoder_layerdrop", "decoder_layerdrop", "init_std", "normalize_embedding",
-    "extra_pos_embeddings", "save_step", "dropout_rate", "initializer_factor", "n_positions", "dense_act_fn",
-    "is_gated_act", "output_past",
+    "early_stopping", "no_repeat_ngram_size", "bad_words_ids", "activation_dropout", "classif_dropout",
+    "encoder_layerdrop", "decoder_layerdrop", "init_std", "normalize_embedding", "extra_pos_embeddings", "save_step",
+    "dropout_rate", "initializer_factor", "n_positions", "dense_act_fn", "is_gated_act", "output_past",
 }  # fmt: skip
-OLD = {
-    "t5": _GENERATION,
-    "bart": _GENERATION,
-    "marian": _GENERATION,
-    "gemma": {"hidden_activation"},
-    "gemma2": {"hidden_act"},
-    "gemma3_text": {"hidden_act"},
-}
+OLD |= {family: _BESIDE for family in ENCODER_DECODERS}
+TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
 SHOWN = 5  # unknown keys in a warning
 
 
-def filled(plain: Mapping[str, Any]) -> dict[str, Any]:
-    """A config.json with the family's default for each key that it leaves out.
+def filled(plain: Mapping[str, Any], families: Mapping[str, Any] = FAMILIES) -> dict[str, Any]:
+    """A config.json of one of the families with its default for each key that it leaves out.
 
     UserError for a family that is not read here and for a key that cannot be honored. Keys that the family's class does
     not know change nothing there either; they are told in a warning.
     """
     family = str(plain.get("model_type"))
-    if family not in DEFAULTS:
-        raise UserError(f"model_type = {family!r} is not a family read here{nearest(family, DEFAULTS)}")
+    if family in ENCODERS and family not in families:
+        raise UserError(f"model_type = {family!r} is an encoder, which reads and does not write; use clearhead embed")
+    if family in FAMILIES and family not in families:
+        raise UserError(f"model_type = {family!r} is no encoder; those of {', '.join(families)} embed texts")
+    if family not in families:
+        raise UserError(f"model_type = {family!r} is not a family read here{nearest(family, families)}")
     aliases = ALIASES.get(family, {})
     given = {aliases.get(key, key): value for key, value in plain.items()}
-    for key, values in FIXED.items():
+    for key, values in (FIXED | ENCODER_FIXED if family in ENCODERS else FIXED).items():
         if key in DEFAULTS[family] and key in given and given[key] not in values:
             cannot(key, given[key], str(values[0]).lower() if isinstance(values[0], bool) else str(values[0]))
     known = DEFAULTS[family].keys() | HARMLESS | OLD.get(family, set())

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from clearhead.errors import UserError, warn
 from clearhead.models.decoder import MOST_LAYERS, Decoder, DecoderConfig
-from clearhead.models.families import ARCHITECTURES, DEFAULTS, FAMILIES, cannot, filled
+from clearhead.models.families import ARCHITECTURES, DEFAULTS, FAMILIES, TANH, cannot, filled
 from clearhead.models.weight_map import MappedTensor, ReadTensor, Shape, check_shapes, copy_in, cut_out
 
 GATES = {"silu": "swiglu", "relu": "reglu", "gelu_pytorch_tanh": "geglu"}  # hidden_act -> the gated MLP it makes
-TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
 ROPE_KEYS = {
     "rope_type", "type", "rope_theta", "factor", "low_freq_factor", "high_freq_factor",
     "original_max_position_embeddings",

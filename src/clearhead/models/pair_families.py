@@ -43,7 +43,7 @@ def is_pair_family(plain: Mapping[str, Any]) -> bool:
 
 def config_from(plain: Mapping[str, Any]) -> EncoderDecoderConfig:
     """The configuration that a config.json stands for. UserError for what cannot be honored."""
-    told = filled(plain)
+    told = filled(plain, ENCODER_DECODERS)
     family = str(plain["model_type"])
     try:
         return _t5(told) if family == "t5" else _bart(told, family)

@@ -1,4 +1,4 @@
-"""Tensors of other people's files into our models and out of them, by a table that says where each of ours lies there.
+"""Tensors of other people's files into a model of ours and out of it, by a table that says where each lies there.
 
 Deliberately not here: the tables (huggingface, gguf), and the files (formats).
 """
@@ -103,10 +103,17 @@ def cut_out(decoder: Decoder, mapping: Mapping[str, MappedTensor], norm_weight: 
                 whole = whole - 1 if norm_weight == "one_plus" else 1 + whole
         else:
             whole = torch.full((sum(source.rows),), float(is_norm and norm_weight == "plain"), dtype=decoder.dtype)
-        for i, (name, part) in enumerate(zip(source.names, whole.split(source.rows, 0), strict=True)):
-            if heads := source.heads(i):
-                part = pairs_from_halves(part, heads)
-            found[name] = (part.T if source.transposed else part).contiguous()
+        found |= cut_rows(whole, source)
+    return found
+
+
+def cut_rows(whole: Tensor, source: MappedTensor) -> dict[str, Tensor]:
+    """One of our tensors as theirs."""
+    found = {}
+    for i, (name, part) in enumerate(zip(source.names, whole.split(source.rows, 0), strict=True)):
+        if heads := source.heads(i):
+            part = pairs_from_halves(part, heads)
+        found[name] = (part.T if source.transposed else part).contiguous()
     return found
 
 

@@ -1,7 +1,7 @@
 """Problems put to the models of a finished run: one with its search tree, or many at once as predictions."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from typing import Any
@@ -10,38 +10,48 @@ import torch
 
 from clearhead.config import build, override, to_dict
 from clearhead.errors import UserError
+from clearhead.generation.language_model import LanguageModel
 from clearhead.generation.local import LocalEngine
+from clearhead.generation.remote import RemoteModel
 from clearhead.pipeline.data import run_tasks
 from clearhead.pipeline.measure import answered, tree_data
 from clearhead.pipeline.rundir import RunDir
-from clearhead.pipeline.stages import Models, load_models, run_strategy_context
+from clearhead.pipeline.stages import load_models, run_strategy_context
 from clearhead.reasoning.auto import AUTO
 from clearhead.reasoning.evaluate import final_answer, grade
+from clearhead.reasoning.lockstep import Result
+from clearhead.reasoning.searches import SearchTrace
 from clearhead.reasoning.strategies import known, run_strategies
 from clearhead.reasoning.strategy import SearchConfig, StrategyContext
+from clearhead.tasks import load
 from clearhead.tasks.labeled import Labeled
 from clearhead.tasks.rows import Typed
-from clearhead.tasks.task import Task, expected, knows
+from clearhead.tasks.task import Task, UsesTools, expected, knows
 from clearhead.text.begin import prompt_tokens
 from clearhead.text.prompt_format import direct_prompt, steps_prompt
 
 AT_ONCE = 64  # problems that advance together: more are hardly faster, and the memory they take grows with them
 
 
+Watch = Callable[[Callable[[], dict[str, Any]]], None]
+"""Told of a way to the tree as it is now, which need not be gone; what it raises ends the search."""
+
+
 @dataclass(frozen=True)
 class Solver:
-    """The models of a run, and the one strategy that they answer with."""
+    """Who answers, a run or an endpoint, and the one strategy that it answers with.
 
-    run: RunDir
-    tasks: dict[str, Task]
-    models: Models
+    `context`: what strategies work with at a task, by its name. `origin`: what tells its models from others.
+    """
+
+    tasks: Mapping[str, Task]
+    model: LanguageModel
+    context: Callable[[str], StrategyContext]
+    origin: str
     search: SearchConfig
     strategy: str
     budget: int
     seed: int
-
-    def context(self, task_name: str) -> StrategyContext:
-        return run_strategy_context(self.run, task_name, self.tasks[task_name], self.models, self.search)
 
 
 @dataclass(frozen=True)
@@ -83,7 +93,41 @@ def solver(
     models = load_models(run, tasks, device, recipe.kv_bytes if kv_memory is None else kv_memory)
     chosen = strategy or usual_strategy(run, models.scorer is not None)
     known([chosen], models.scorer is not None, run.auto.is_file(), models.searcher is not None)
-    return Solver(run, tasks, models, search, chosen, budget, seed)
+
+    def context(name: str) -> StrategyContext:
+        return run_strategy_context(run, name, tasks[name], models, search)
+
+    return Solver(tasks, models.engine, context, fingerprint(run), search, chosen, budget, seed)
+
+
+def endpoint_solver(
+    address: str, task_name: str | None, strategy: str | None, budget: int, seed: int, settings: Sequence[str]
+) -> Solver:
+    """The same for a model behind an OpenAI-compatible endpoint, which has no reward model; the task is named."""
+    search, chosen = with_search(SearchConfig(), settings), strategy or "greedy"
+    known([chosen], False, False, False)
+    name, task = endpoint_task(task_name)
+    model = RemoteModel.at(address)
+    context = StrategyContext(model, None, search, task.answer)
+    return Solver({name: task}, model, lambda _: context, f"{address} {model.model}", search, chosen, budget, seed)
+
+
+def endpoint_task(name: str | None) -> tuple[str, Task]:
+    """UserError for none, and for one whose tools would have to be called within a text."""
+    if name is None:
+        raise UserError("an endpoint does not say what it was trained on; name a task, as in --task game24")
+    task = load(name)
+    if isinstance(task, UsesTools):
+        raise UserError(
+            f"task {name} calls tools within a text, which no endpoint does; try clearhead eval agent URL --task {name}"
+        )
+    return name, task
+
+
+def fingerprint(run: RunDir) -> str:
+    """Of all the models of a run, and of what was measured of them."""
+    made = (run.policy, run.aligned, run.reward, run.searcher, run.auto)
+    return sha256(b"".join(path.read_bytes() for path in made if path.is_file())).hexdigest()
 
 
 def usual_strategy(run: RunDir, has_reward_model: bool) -> str:
@@ -103,13 +147,15 @@ def with_search(search: SearchConfig, settings: Sequence[str]) -> SearchConfig:
     return build(SearchConfig, override({"search": mine}, settings)["search"], "search")
 
 
-def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
-    """Read the problem, answer it, check the answer."""
+def solve(solver: Solver, typed: str, task_name: str | None, watch: Watch | None = None) -> SolveResult:
+    """Read the problem, answer it, check the answer. `watch` is told while a tree grows."""
     name, problem = recognize(solver.tasks, typed, task_name)
-    if why := unreadable(solver.models.engine, problem, solver.strategy):
+    if why := unreadable(solver.model, problem, solver.strategy):
         raise UserError(why)
-    task, tree = solver.tasks[name], None
-    found, trees = run_strategies([solver.strategy], solver.context(name), [problem], solver.budget, solver.seed)
+    task, tree, context = solver.tasks[name], None, solver.context(name)
+    if watch is not None:
+        context = context._replace(watch=lambda result: watch(lambda: grown(task, solver.strategy, problem, result)))
+    found, trees = run_strategies([solver.strategy], context, [problem], solver.budget, solver.seed)
     (tried,) = found[solver.strategy]
     for search_trace in filter(None, trees):
         tree = tree_data(task, solver.strategy, problem, search_trace, tried.points[-1].steps)["root"]
@@ -120,6 +166,12 @@ def solve(solver: Solver, typed: str, task_name: str | None) -> SolveResult:
         task.name, problem, solver.strategy, last.steps, answer, expected(task, problem), correct, last.generated,
         last.reward, last.seconds, tree,
     )  # fmt: skip
+
+
+def grown(task: Task, strategy: str, problem: str, result: Result) -> dict[str, Any]:
+    """The only tree of a search as it is now."""
+    root: dict[str, Any] = tree_data(task, strategy, problem, SearchTrace(result, 0), None)["root"]
+    return root
 
 
 def predictions(solver: Solver, typed: Sequence[Typed], task_name: str | None) -> Iterator[list[dict[str, Any]]]:
@@ -160,12 +212,10 @@ def _compared(solver: Solver, made: dict[str, Any], typed: Typed) -> dict[str, A
     return made | {"expected": typed.answer, "correct": right}
 
 
-def about(run: RunDir, solver: Solver, typed: Sequence[Typed], task_name: str | None) -> dict[str, Any]:
+def about(solver: Solver, typed: Sequence[Typed], task_name: str | None) -> dict[str, Any]:
     """All that predictions depend on: two calls with equal facts would make the same."""
-    made = (run.policy, run.aligned, run.reward, run.searcher, run.auto)
-    models = b"".join(path.read_bytes() for path in made if path.is_file())
     return {
-        "models": sha256(models).hexdigest(), "problems": sha256(json.dumps(typed).encode()).hexdigest(),
+        "models": solver.origin, "problems": sha256(json.dumps(typed).encode()).hexdigest(),
         "task": task_name, "strategy": solver.strategy, "budget": solver.budget, "seed": solver.seed,
         "search": to_dict(solver.search),
     }  # fmt: skip
@@ -203,20 +253,21 @@ def _read(solver: Solver, typed: str, task_name: str | None) -> tuple[str, str] 
         name, problem = recognize(solver.tasks, typed, task_name)
     except UserError as error:
         return str(error)
-    return unreadable(solver.models.engine, problem, solver.strategy) or (name, problem)
+    return unreadable(solver.model, problem, solver.strategy) or (name, problem)
 
 
-def unreadable(engine: LocalEngine, problem: str, strategy: str) -> str | None:
+def unreadable(model: LanguageModel, problem: str, strategy: str) -> str | None:
     """Why the model cannot be asked this problem, None where it can."""
+    prompt = direct_prompt(problem) if strategy == "direct" else steps_prompt(problem)
+    if not isinstance(model, LocalEngine):
+        return None if model.fits(prompt) else "the problem is longer than the endpoint's context; shorten it"
     try:
-        length = len(
-            prompt_tokens(engine.tokenizer, direct_prompt(problem) if strategy == "direct" else steps_prompt(problem))
-        )
+        length = len(prompt_tokens(model.tokenizer, prompt))
     except UserError as error:
         return str(error)
-    if length < engine.max_positions:
+    if length < model.max_positions:
         return None
-    return f"the problem is {length} tokens long, and the model's context is {engine.max_positions}; shorten it"
+    return f"the problem is {length} tokens long, and the model's context is {model.max_positions}; shorten it"
 
 
 def recognize(tasks: Mapping[str, Task], typed: str, name: str | None) -> tuple[str, str]:

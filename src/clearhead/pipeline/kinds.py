@@ -13,7 +13,6 @@ from clearhead.pipeline import (
     preflight,
     stages,
     summary,
-    text_measure,
     text_stages,
     text_summary,
     translate_measure,
@@ -70,10 +69,10 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("shards", text_stages.shards_stage, (), ("tokens",)),
     Stage(
         "pretrain", text_stages.pretrain_stage, ("seed", "model", "pretrain"),
-        ("pretrain*", *FILES.values()),
+        ("pretrain*", *FILES.values(), "encoder"),
     ),
     Stage("comparison", text_stages.comparison_stage, ("recall", "cost"), ("comparison", "recall-*")),
-    Stage("evaluation", text_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+    Stage("evaluation", text_stages.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 
 TRANSLATE_STAGES: tuple[Stage, ...] = (

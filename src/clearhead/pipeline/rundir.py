@@ -152,6 +152,11 @@ class RunDir:
         """The weights of one kind of language model; the decoder's are the policy."""
         return self.path / FILES[kind]
 
+    @property
+    def encoder(self) -> Path:
+        """The folder of an encoder that was trained on the run's text."""
+        return self.path / "encoder"
+
     def checkpoint(self, stage: str) -> Path:
         """Where a training stage keeps its last resumable state."""
         return self.path / f"{stage}.checkpoint.safetensors"

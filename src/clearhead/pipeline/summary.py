@@ -9,6 +9,7 @@ from clearhead.alignment.labels import share_positive
 from clearhead.alignment.methods import METHODS, AlignConfig
 from clearhead.doctor.checkup import round_lines, run_health
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder import EncoderConfig
 from clearhead.models.recurrent import RecurrentConfig
 from clearhead.pipeline import layout
 from clearhead.pipeline.data import run_tasks
@@ -141,7 +142,10 @@ def task_info(name: str, task: Task, recipe: Recipe) -> dict[str, Any]:
 
 
 def model_info(
-    run: RunDir, config: DecoderConfig | RecurrentConfig, training: TrainConfig, recorded: Sequence[Mapping[str, Any]]
+    run: RunDir,
+    config: DecoderConfig | RecurrentConfig | EncoderConfig,
+    training: TrainConfig,
+    recorded: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
     """A language model and what its training took."""
     steps = [event for event in recorded if event["kind"] == "step"]

@@ -35,11 +35,11 @@ ROWS = 32
 REACH_WINDOWS = 64  # of held-out text, from whose last loss a gradient is followed back
 
 
-def evaluation_stage(context: Context) -> None:
-    """Every model that has no file yet."""
+def measure_writers(context: Context) -> None:
+    """Every model that predicts the next token and has no file yet."""
     recipe, run, tokenizer = context.run.text_recipe(), context.run, load_tokenizer(context.run)
     prompts, length = recipe.evaluation.prompts, recipe.pretrain.seq_len
-    for kind in recipe.kinds:
+    for kind in recipe.writers:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
             continue

@@ -9,8 +9,9 @@ from clearhead.generation.engine import Engine, backend_for
 from clearhead.generation.language_model import SamplingParams
 from clearhead.generation.request import Request
 from clearhead.generation.text_stream import TextStream
-from clearhead.models.decoder import Decoder
-from clearhead.models.recurrent import Recurrent
+from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.encoder import EncoderConfig
+from clearhead.models.recurrent import Recurrent, RecurrentConfig
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline.text_recipe import TextEvaluationConfig, TextRecipe
 from clearhead.text.begin import prompt_tokens
@@ -36,6 +37,11 @@ def new_recall_model(recipe: TextRecipe, kind: str) -> TextModel:
 def cell_of(kind: str) -> Cell:
     cells: tuple[Cell, ...] = get_args(Cell)
     return next(cell for cell in cells if cell == kind)
+
+
+def config_of(recipe: TextRecipe, kind: str, vocab: int) -> DecoderConfig | RecurrentConfig | EncoderConfig:
+    """Its shape; an encoder reads one token more, the mask."""
+    return recipe.encoder(vocab + 1) if kind == "encoder" else new_model(recipe, kind, vocab).config
 
 
 def log_name(kind: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from clearhead.config import build, check_file_name, nearest, to_dict
 from clearhead.errors import UserError
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder import EncoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
 from clearhead.pipeline.recipe import decoder_config, memory_of, model_section, table
@@ -18,7 +19,7 @@ from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
 KIND = "text"
-MODELS = ("decoder", "lstm", "rnn", "conv")
+MODELS = ("decoder", "lstm", "rnn", "conv", "encoder")
 RECALL_HEAD = 32  # channels of a head
 
 
@@ -148,6 +149,18 @@ class TextRecipe:
         kind = self.model.get("kind", "decoder")
         return tuple(map(str, kind if isinstance(kind, list | tuple) else [kind]))
 
+    @property
+    def writers(self) -> tuple[str, ...]:
+        """Those that predict the next token; an encoder fills in masked ones."""
+        return tuple(kind for kind in self.kinds if kind != "encoder")
+
+    def encoder(self, vocab: int) -> EncoderConfig:
+        """As wide, deep and many-headed as the decoder, with BERT's parts."""
+        like = self.decoder(vocab)
+        return EncoderConfig(
+            vocab, like.d_model, like.n_layers, like.n_heads, 4 * like.d_model, like.max_positions, dropout=like.dropout
+        )
+
     def decoder(self, vocab: int) -> DecoderConfig:
         return decoder_config({key: value for key, value in self.model.items() if key != "kind"}, vocab)
 
@@ -213,9 +226,11 @@ def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
             f"pretrain.seq_len = {found.pretrain.seq_len} is more than the model's context; "
             f"lower it, or raise model.max_positions = {context}"
         )
-    if found.recall == replace(RecallConfig(), steps=found.recall.steps) or found.recall.steps:
-        return found
-    raise UserError("[recall] would change nothing without steps; set recall.steps, such as 400")
+    if found.recall != RecallConfig() and not found.recall.steps:
+        raise UserError("[recall] would change nothing without steps; set recall.steps, such as 400")
+    if (found.recall.steps or found.cost.lengths) and not found.writers:
+        raise UserError("[recall] and [cost] are of models that predict the next token; name one in model.kind")
+    return found
 
 
 def to_plain(recipe: TextRecipe) -> dict[str, Any]:

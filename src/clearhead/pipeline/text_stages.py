@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from clearhead.checkpoints import own
+from clearhead.checkpoints.embedder import load_encoder
 from clearhead.errors import UserError
 from clearhead.files import write_json
-from clearhead.pipeline import cost_by_length, recall
+from clearhead.formats.safetensors import WEIGHTS
+from clearhead.pipeline import cost_by_length, recall, text_measure
 from clearhead.pipeline.context import Context
 from clearhead.pipeline.recipe import memory_of
 from clearhead.pipeline.rundir import read_json
 from clearhead.pipeline.stages import load_tokenizer
+from clearhead.pipeline.text_encoder import measure_encoder, pretrain_encoder
 from clearhead.pipeline.text_models import continuations, log_name, new_model, new_recall_model
 from clearhead.pipeline.text_recipe import TextDataConfig, TextRecipe
 from clearhead.text import load as text_files
@@ -150,9 +153,13 @@ def shards_stage(context: Context) -> None:
 
 def pretrain_stage(context: Context) -> None:
     """Train each kind of model on the same windows."""
-    for kind in context.run.text_recipe().kinds:
-        if not context.run.model(kind).is_file():
+    recipe, run = context.run.text_recipe(), context.run
+    for kind in recipe.writers:
+        if not run.model(kind).is_file():
             pretrain(context, kind)
+    if "encoder" in recipe.kinds and not (run.encoder / WEIGHTS).is_file():
+        config = recipe.pretrain
+        pretrain_encoder(context, held_batches(Shards(run.tokens), config.batch_size, config.seq_len, WATCHED))
 
 
 def pretrain(context: Context, kind: str) -> None:
@@ -187,7 +194,7 @@ def pretrain(context: Context, kind: str) -> None:
 def comparison_stage(context: Context) -> None:
     """What tells kinds of models apart beside text: what each can hold in mind, and what a token costs by length."""
     recipe, run = context.run.text_recipe(), context.run
-    for kind in recipe.kinds:
+    for kind in recipe.writers:
         path = run.comparison / f"{kind}.json"
         if path.is_file() or not (recipe.recall.steps or recipe.cost.lengths):
             continue
@@ -241,3 +248,12 @@ def held_batches(shards: Shards, rows: int, length: int, most: int) -> list[Batc
     there = sum(-(-(tokens - 1) // length) for tokens in shards.index.held.shards)
     every = max(1, -(-there // rows) // most)
     return list(islice(shards.windows("held", rows, length), 0, every * most, every))
+
+
+def evaluation_stage(context: Context) -> None:
+    """Every model that has no figures yet."""
+    text_measure.measure_writers(context)
+    path = context.run.evaluation / "encoder.json"
+    if "encoder" in context.run.text_recipe().kinds and not path.is_file():
+        model = load_encoder(context.run.encoder, context.device)
+        write_json(path, measure_encoder(context, model, load_tokenizer(context.run)))

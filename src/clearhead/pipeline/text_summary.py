@@ -7,7 +7,7 @@ from clearhead.doctor.checkup import run_health
 from clearhead.pipeline.rundir import RunDir, read_json
 from clearhead.pipeline.stages import load_tokenizer
 from clearhead.pipeline.summary import about, curve, events, model_info, samples
-from clearhead.pipeline.text_models import log_name, new_model
+from clearhead.pipeline.text_models import config_of, log_name
 from clearhead.pipeline.text_recipe import TextRecipe, to_plain
 from clearhead.text.shards import Shards
 
@@ -18,11 +18,11 @@ def report_data(run: RunDir) -> dict[str, Any]:
     recorded = events(run, log_name(recipe.kinds[0]))
     data: dict[str, Any] = {
         "run": about(run, to_plain(recipe)),
-        "text": {"corpus": corpus(run, recipe), "models": models(run, recipe)},
+        "text": {"corpus": corpus(run, recipe), "models": models(run, recipe), "encoder": encoder(run)},
         "health": run_health(run.path),
     }
     if recorded:
-        config = new_model(recipe, recipe.kinds[0], load_tokenizer(run).vocab_size).config
+        config = config_of(recipe, recipe.kinds[0], load_tokenizer(run).vocab_size)
         data["model"] = model_info(run, config, recipe.pretrain, recorded)
         data["training"] = training(recorded)
     return data
@@ -47,7 +47,7 @@ def corpus(run: RunDir, recipe: TextRecipe) -> dict[str, Any]:
 def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
     keys = ("parameters", "tokens", "bytes", "bits_per_byte", "loss", "perplexity", "by_position", "reach", "samples")
     found = []
-    for kind in recipe.kinds:
+    for kind in recipe.writers:
         path = run.evaluation / f"{kind}.json"
         if path.is_file():
             measured = read_json(path, dict.fromkeys(keys, object))
@@ -55,6 +55,12 @@ def models(run: RunDir, recipe: TextRecipe) -> list[dict[str, Any]]:
             apart = read_json(file, {}) if (file := run.comparison / f"{kind}.json").is_file() else {}
             found.append({"name": kind, **{key: measured[key] for key in keys}, "curve": progress, **apart})
     return found
+
+
+def encoder(run: RunDir) -> dict[str, Any] | None:
+    """What the encoder makes of hidden tokens; None where there is none, or it is not measured yet."""
+    path, keys = run.evaluation / "encoder.json", ("parameters", "loss", "accuracy", "tokens", "filled")
+    return read_json(path, dict.fromkeys(keys, object)) if path.is_file() else None
 
 
 def held_out_curve(recorded: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -90,6 +96,13 @@ def headline(run: RunDir, data: Mapping[str, Any]) -> dict[str, Any]:
         f"held-out text, perplexity {model['perplexity']:,.2f} and {model['loss']:.4f} nats per token"
         for model in measured
     ]
+    if masked := data["text"]["encoder"]:
+        lines.append(
+            f" encoder  {masked['parameters']:,} parameters, {masked['accuracy']:.1%} of {masked['tokens']:,} hidden "
+            f"tokens of held-out text told right, {masked['loss']:.4f} nats each; {run.encoder}"
+        )
     keys = ("parameters", "bits_per_byte", "perplexity", "loss", "tokens", "bytes")
     figures = {model["name"]: {key: model[key] for key in keys} for model in measured}
+    if masked:
+        figures["encoder"] = {key: masked[key] for key in ("parameters", "accuracy", "loss", "tokens")}
     return {"run": str(run.path), "report": str(run.report), "lines": lines, "models": figures}

@@ -43,6 +43,7 @@ class SearchProblem:
     limit: int | None = None  # a root that has spent this much stops
     expansion_cost: int | None = None  # where no expansion costs more, it is said here and `limit` is never exceeded
     seed: int = 0
+    watch: "Callable[[Result], None] | None" = None  # told after each round of expansions; what it raises ends it
 
 
 Choose = Callable[[Tree, int], int | None]
@@ -128,6 +129,8 @@ class Run:
             self._max_cost[row] = max(self._max_cost[row], cost)
             self.spent[row] = spent
         self._record(touched.tolist())
+        if self.problem.watch is not None:
+            self.problem.watch(self.result())
 
     def result(self) -> Result:
         return Result(self.tree, self.curves, [self.choose(self.tree, row) for row in range(len(self.spent))])

@@ -104,6 +104,7 @@ def searched(
             cost=lambda i: cost(rows[i]),
             limit=budget,
             seed=seed,
+            watch=context.watch,
         )
         assert strategy.search is not None
         return strategy.search(problem, wider, partial(heaviest, weigh=weigh))

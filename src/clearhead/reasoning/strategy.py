@@ -162,6 +162,7 @@ class StrategyContext(NamedTuple):
     choice: AutoChoice | None = None  # what "auto" does; None where nothing was measured
     sharpness: float | None = None  # of a vote by odds; None where the scorer is not calibrated
     searcher: LanguageModel | None = None
+    watch: Callable[[Result], None] | None = None  # told of a search's trees while they grow
 
 
 Pick = Callable[

@@ -1,4 +1,4 @@
-"""Graph convolution and message passing, and how deep layers make all nodes alike.
+"""Graph convolution, GraphSAGE, graph attention, message passing, and how deep layers make all nodes alike.
 
 A graph is a symmetric matrix A of 0 and 1, N nodes to a side.
 """
@@ -163,6 +163,102 @@ def message_passing_vjp(
     if dedges is not None:
         dedges[receivers, senders] = dedge[0]
     return da, dx + summed(dreceived, receivers, len(x)) + summed(dsender, senders, len(x)), dedges
+
+
+def sage(
+    a: Float[Array, "N N"], x: Float[Array, "N D"], w: Float[Array, "D F"], u: Float[Array, "D F"]
+) -> Float[Array, "N F"]:
+    """h_i = x_i W + mean_{j: A_ij ≠ 0} x_j U: a node and its neighborhood, each by a matrix of its own.
+
+    >>> path = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0], [0.0, 1.0, 0.0]])
+    >>> sage(path, np.array([[1.0], [2.0], [5.0]]), np.array([[10.0]]), np.array([[1.0]]))[:, 0].tolist()
+    [12.0, 23.0, 52.0]
+
+    O(E D + N D F). Hamilton, Ying and Leskovec 2017, algorithm 1 with the mean, W of its concatenation in two.
+    """
+    return x @ w + _mean_of_neighbors(a) @ x @ u
+
+
+def sage_vjp(
+    a: Float[Array, "N N"], x: Float[Array, "N D"], w: Float[Array, "D F"], u: Float[Array, "D F"],
+    dh: Float[Array, "N F"],
+) -> tuple[Float[Array, "N D"], Float[Array, "D F"], Float[Array, "D F"]]:  # fmt: skip
+    """(dX, dW, dU) = (dH Wᵀ + Mᵀ dH Uᵀ, Xᵀ dH, (M X)ᵀ dH), M the mean of the neighbors. A has no gradient."""
+    mean = _mean_of_neighbors(a)
+    return dh @ w.T + mean.T @ dh @ u.T, x.T @ dh, (mean @ x).T @ dh
+
+
+def _mean_of_neighbors(a: Array) -> Array:
+    seen = (a != 0).astype(float)
+    return seen / np.maximum(seen.sum(1, keepdims=True), 1)
+
+
+def graph_attention(
+    a: Float[Array, "N N"],
+    x: Float[Array, "N D"],
+    w: Float[Array, "D F"],
+    left: Float[Array, "F"],
+    right: Float[Array, "F"],
+    slope: float = 0.2,
+) -> Float[Array, "N F"]:
+    """h_i = Σ_j α_ij z_j with z = X W, α_i = softmax_j(leaky(left · z_i + right · z_j)) over neighbors and i itself.
+
+    >>> path = np.array([[0.0, 1.0], [1.0, 0.0]])
+    >>> graph_attention(path, np.array([[1.0], [3.0]]), np.eye(1), np.zeros(1), np.zeros(1))[:, 0].tolist()
+    [2.0, 2.0]
+
+    O(E F + N D F). Veličković et al. 2018, equations 1 to 4, one head; the nonlinearity is the caller's.
+    """
+    z = x @ w
+    return _attention_weights(a, z, left, right, slope)[0] @ z
+
+
+def graph_attention_vjp(
+    a: Float[Array, "N N"],
+    x: Float[Array, "N D"],
+    w: Float[Array, "D F"],
+    left: Float[Array, "F"],
+    right: Float[Array, "F"],
+    slope: float,
+    dh: Float[Array, "N F"],
+) -> tuple[Float[Array, "N D"], Float[Array, "D F"], Float[Array, "F"], Float[Array, "F"]]:
+    """(dX, dW, dleft, dright); with dα = dH zᵀ and ds = α (dα - Σ_j α dα) leaky',
+    dz = αᵀ dH + ds 1 leftᵀ + dsᵀ 1 rightᵀ, dleft = zᵀ ds 1, dright = zᵀ dsᵀ 1.
+    """
+    z = x @ w
+    alpha, scores = _attention_weights(a, z, left, right, slope)
+    dalpha = dh @ z.T
+    ds = alpha * (dalpha - (alpha * dalpha).sum(1, keepdims=True)) * np.where(scores > 0, 1.0, slope)
+    dz = alpha.T @ dh + np.outer(ds.sum(1), left) + np.outer(ds.sum(0), right)
+    return dz @ w.T, x.T @ dz, z.T @ ds.sum(1), z.T @ ds.sum(0)
+
+
+def _attention_weights(a: Array, z: Array, left: Array, right: Array, slope: float) -> tuple[Array, Array]:
+    scores = (z @ left)[:, None] + z @ right
+    seen = (a != 0) | np.eye(len(a), dtype=bool)
+    bent = np.where(seen, np.where(scores > 0, scores, slope * scores), -np.inf)
+    e = np.exp(bent - bent.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True), scores
+
+
+def pair_norm(x: Float[Array, "N D"], scale: float = 1.0, eps: float = 1e-6) -> Float[Array, "N D"]:
+    """s (x_i - x̄) / √(mean_i ‖x_i - x̄‖² + ε): the mean square distance of two nodes is 2 s² however deep it stands.
+
+    >>> pair_norm(np.array([[1.0], [3.0]])).round(4).tolist()
+    [[-1.0], [1.0]]
+
+    O(N D). Zhao and Akoglu 2020, equations 10 and 11.
+    """
+    centered = x - x.mean(0)
+    return scale * centered / np.sqrt((centered**2).sum(1).mean() + eps)
+
+
+def pair_norm_vjp(x: Float[Array, "N D"], scale: float, eps: float, dy: Float[Array, "N D"]) -> Float[Array, "N D"]:
+    """With c = x - x̄ and r the root: dc = s (dy / r - c Σ(c dy) / (N r³)), dx = dc less its mean over the nodes."""
+    c = x - x.mean(0)
+    r = np.sqrt((c**2).sum(1).mean() + eps)
+    dc = scale * (dy / r - c * (c * dy).sum() / (len(x) * r**3))
+    return dc - dc.mean(0)
 
 
 def spread(a: Float[Array, "N N"], x: Float[Array, "N D"]) -> float:

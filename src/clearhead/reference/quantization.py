@@ -74,6 +74,46 @@ def dequantize(q: Int[Array, "*B C"], scale: Float[Array, "*B G"]) -> Float[Arra
     return (parts * scale[..., None]).reshape(q.shape)
 
 
+def quantize_affine(
+    x: Float[Array, "*B C"], bits: int, group: int
+) -> tuple[Int[Array, "*B C"], Float[Array, "*B G"], Float[Array, "*B G"]]:
+    """Integers q = round((x - m) / s) from 0 to 2^bits - 1, m the least of each group and s its range / (2^bits - 1).
+
+    >>> q, s, m = quantize_affine(np.array([[1.0, 2.5, 7.0, 4.0]]), 2, 4)
+    >>> q.tolist(), s.tolist(), m.tolist()
+    ([[0, 1, 3, 2]], [[2.0]], [[1.0]])
+
+    O(C). Jacob et al. 2018, arXiv 1712.05877, section 2.1, with a real number in place of the zero-point. ValueError:
+    as quantize.
+    """
+    if not 2 <= bits <= 16 or group < 1 or x.shape[-1] % group:
+        raise ValueError(f"bits = {bits} must be 2 to 16, group = {group} a divisor of {x.shape[-1]}")
+    parts = x.reshape(*x.shape[:-1], -1, group)
+    least = parts.min(-1)
+    scale = (parts.max(-1) - least) / (2**bits - 1)
+    safe = np.where(scale > 0, scale, 1.0)
+    return np.round((parts - least[..., None]) / safe[..., None]).astype(int).reshape(x.shape), scale, least
+
+
+def quantized_product(
+    q_x: Int[Array, "T D"], a: Float[Array, "T G"], q: Int[Array, "E D"], s: Float[Array, "E G"],
+    m: Float[Array, "E G"],
+) -> Float[Array, "T E"]:  # fmt: skip
+    """y = Σ_g a_g (s_g Σ q q_x + m_g Σ q_x): x Wᵀ of x = a q_x and W = s q + m, the inner sums in integers.
+
+    >>> one = np.ones((1, 1))
+    >>> quantized_product(np.array([[3, -2]]), 0.5 * one, np.array([[4, 7]]), 2 * one, -one).tolist()
+    [[-2.5]]
+
+    O(T D E). Jacob et al. 2018, arXiv 1712.05877, equation 7, for groups.
+    """
+    (T, D), G = q_x.shape, s.shape[1]
+    parts_x, parts = q_x.reshape(T, G, D // G), q.reshape(len(q), G, D // G)
+    dots = np.einsum("tgi,egi->teg", parts_x, parts)  # integers
+    sums = parts_x.sum(-1)[:, None]
+    return (a[:, None] * (s * dots + m * sums)).sum(-1)
+
+
 def bits_per_weight(bits: int, group: int, scale_bits: int = 16) -> float:
     """The integers and their share of a scale.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import wrap
 
-from clearhead.agents.steps import Action, Answer, Observation, Plan, Step, Summary, Task, Thought
+from clearhead.agents.steps import Action, Answer, Expectation, Observation, Plan, Step, Summary, Task, Thought
 from clearhead.agents.trace import PartDone, answer, calls, forgotten, plans, totals, turns
 from clearhead.agents.transcript import Entry, Transcript
 from clearhead.charts.lines import Series, line_chart
@@ -158,7 +158,7 @@ def blocks(steps: Sequence[Step]) -> list[list[Step]]:
     found: list[list[Step]] = []
     for step in steps:
         before = found[-1][-1] if found else None
-        called = isinstance(step, Action) and isinstance(before, Thought | Action)
+        called = isinstance(step, Action | Expectation) and isinstance(before, Thought | Action | Expectation)
         if before is not None and (called or isinstance(step, Observation)):
             found[-1].append(step)
         else:
@@ -192,6 +192,8 @@ def said(step: Step) -> tuple[str, str]:
         case Action():
             arguments = ", ".join(f"{name}={value!r}" for name, value in step.arguments.items())
             return f"Call {step.id}", f"{step.tool}({arguments})"
+        case Expectation():
+            return f"Expected of call {step.id}", step.text
         case Observation():
             return f"Result of call {step.id}", step.text
         case Summary():

@@ -475,11 +475,32 @@ class LanguageModelInfo:
 
 
 @dataclass(frozen=True)
+class FilledInfo:
+    """A text with what an encoder put into its gap, in brackets, and what had stood there."""
+
+    text: str = ""
+    truth: str = ""
+    guess: str = ""
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """What an encoder makes of hidden tokens: the share told right, and the loss in nats a token."""
+
+    parameters: float = NAN
+    accuracy: float = NAN
+    loss: float = NAN
+    tokens: float = NAN
+    filled: list[FilledInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class TextInfo:
     """A run on running text; the first model is the headline's."""
 
     corpus: Corpus = field(default_factory=Corpus)
     models: list[LanguageModelInfo] = field(default_factory=list)
+    encoder: EncoderInfo | None = None
 
 
 @dataclass(frozen=True)

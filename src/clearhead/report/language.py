@@ -12,7 +12,7 @@ from clearhead.charts.lines import Series, line_chart
 from clearhead.charts.markup import Child, Html, tag
 from clearhead.charts.svg import Axis
 from clearhead.charts.wording import big, count, duration, known, listing, number, percent, visible
-from clearhead.report.data import Corpus, LanguageModelInfo, TextInfo
+from clearhead.report.data import Corpus, EncoderInfo, LanguageModelInfo, TextInfo
 from clearhead.report.parts import Column, facts, figure, notes, section, table
 
 FAR = 32  # tokens: past this, earlier text helps only those who can remember it
@@ -36,6 +36,7 @@ def text_section(text: TextInfo | None) -> Html | None:
         notes(findings(models)),
         tag("div", *drawn, cls="pair") if drawn else None,
         *(_written(model) for model in models),
+        _filled_in(text.encoder),
     )
 
 
@@ -189,3 +190,24 @@ def _written(model: LanguageModelInfo) -> Html | None:
     ]
     caption = f"What the {title(model)} writes when it has nothing (∅) or a few letters to begin with."
     return tag("figure", tag("dl", *rows, cls="samples prose"), tag("figcaption", caption))
+
+
+def _filled_in(encoder: EncoderInfo | None) -> Html | None:
+    if encoder is None:
+        return None
+    pairs: list[tuple[str, Child]] = [
+        ("parameters of the encoder", count(encoder.parameters)),
+        ("hidden tokens told right", percent(encoder.accuracy)),
+        ("nats a hidden token", number(encoder.loss, 4)),
+        ("hidden tokens", count(encoder.tokens)),
+    ]
+    rows = [
+        tag("div", tag("dt", f"in truth {visible(f.truth)}"), tag("dd", tag("pre", tag("code", f.text))))
+        for f in encoder.filled
+    ]
+    told = (
+        "The encoder sees a whole text but for the tokens that are hidden, and says what stood there; 15 % are asked"
+        " for, most of them masked. In brackets what it put into a gap."
+    )
+    drawn = tag("figure", tag("dl", *rows, cls="samples prose"), tag("figcaption", told))
+    return tag("div", tag("h3", "Masked tokens"), facts(pairs), drawn)

@@ -71,6 +71,9 @@ def headline(report: Report) -> str:
     if report.text and report.text.models:
         bits = number(report.text.models[0].bits_per_byte)
         return f"{subject} needs {bits} bits for a byte of text that it has never seen."
+    if report.text and report.text.encoder:
+        share = percent(report.text.encoder.accuracy)
+        return f"{subject} fills in {share} of the tokens that are hidden in text that it has never seen."
     name = next((name for name, e in report.evaluation.items() if first_try(e) or with_search(e)), None)
     if name is None:
         return f"{subject.rstrip(',')}: not tested yet."

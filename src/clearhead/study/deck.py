@@ -6,6 +6,7 @@ Deliberately not here: when a card comes next (`schedule.py`), and how notes bec
 """
 
 import json
+import os
 import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from clearhead.errors import UserError
+from clearhead.files import data_folder
 
 APPLICATION = 0x436C7264  # stands in the head of the file: it is a deck of ours
 VERSION = 2
@@ -69,6 +71,7 @@ alter table cards add column line integer not null default 0;
 create table settings (key text primary key, value text not null) strict;
 create index cards_by_due on cards (due);
 """  # from version 1
+GUIDE = "guide"  # the deck that comes with Clearhead
 PLACE = "id, deck, section, number, question, answer, position"
 CARD = f"{PLACE}, suspended, buried_until, gone, state, due, guid, source, line"
 AHEAD = 60.0  # seconds by which an answer may lie in the future, of another machine's clock, and count as given
@@ -107,6 +110,11 @@ class Count:
     suspended: int
     gone: int
     reviews: int
+
+
+def own_decks() -> Path:
+    """Where the user's decks lie."""
+    return data_folder(os.environ) / "decks.db"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Notes into a deck, and changed notes into the same deck again, with no review lost."""
+"""Notes into a deck, and changed notes into the same deck again, with no review lost; the guide as one."""
 
+import hashlib
 import json
 import sqlite3
 from bisect import bisect_left
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from clearhead.study import deck as decks
 from clearhead.study.apkg import Learned
 from clearhead.study.deck import change, new_guid
+from clearhead.study.examples import GUIDE as CHAPTERS
 from clearhead.study.identity import Text, pair
-from clearhead.study.notes import Notes
+from clearhead.study.notes import Notes, parse
 from clearhead.study.schedule import reviewed
 
 
@@ -134,3 +136,12 @@ def _longest_rise(places: Sequence[int]) -> set[int]:
         rise.add(places[at_])
         at_ = before[at_]
     return rise
+
+
+def import_guide(db: sqlite3.Connection) -> None:
+    """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
+    texts = [path.read_text(encoding="utf-8") for path in sorted(CHAPTERS.glob("*.md"))]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    if decks.digest_of(db, decks.GUIDE) != digest:
+        items = tuple(item for text in texts for item in parse(text).items)
+        import_notes(db, decks.GUIDE, Notes("The guide", items, (), ()), digest)

@@ -45,6 +45,11 @@ def table_of(number: str) -> Table:
     return {name: {"price": rng.randint(2, 60), "stock": rng.randint(2, 99)} for name in names}
 
 
+def table_in(problem: str) -> Table:
+    """The table that a question is about."""
+    return table_of(_parsed(problem)[0])
+
+
 def _name(rng: random.Random) -> str:
     """Half of them can be spoken, the others are letters: names are to be copied, not recognized."""
     if rng.random() < 0.5:
@@ -115,9 +120,9 @@ def _sum(formula: str, facts: Sequence[str]) -> str:
 
 
 def _worth(problem: str) -> str:
-    number, _ = _parsed(problem)
+    table = table_in(problem)
     facts, formula = _needed(problem)
-    return _sum(formula, [str(table_of(number)[name][column]) for name, column in facts])
+    return _sum(formula, [str(table[name][column]) for name, column in facts])
 
 
 def called(table: Table, call: str) -> str:
@@ -178,9 +183,8 @@ class Market:
 
     def solve(self, problem: str, rng: random.Random) -> list[str]:
         """Every fact in the order of the question, then the sum; nothing is random here."""
-        number, _ = _parsed(problem)
         facts, formula = _needed(problem)
-        table = table_of(number)
+        table = table_in(problem)
         calls = [f"lookup {json.dumps({'item': name, 'column': column})}" for name, column in facts]
         found = [called(table, call) for call in calls]
         calls.append(f"calculator {json.dumps({'expression': formula.format(*found)})}")

@@ -16,7 +16,11 @@ Rows = Mapping[str, Mapping[str, str]]
 
 def table(path: Path) -> Tool:
     """The tool for a file of CSV, TSV, JSON, JSONL or Parquet, which is read now. UserError: it is no table."""
-    rows = read_rows(path)
+    return lookup_in(read_rows(path))
+
+
+def lookup_in(rows: Rows) -> Tool:
+    """The tool for rows by their names, both in lower case."""
 
     def lookup(
         item: Annotated[str, "a row, by what its first column says"],

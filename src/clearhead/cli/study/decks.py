@@ -1,7 +1,5 @@
 """The user's decks, as the verbs of `clearhead study` open them."""
 
-import hashlib
-import os
 import re
 import sqlite3
 from collections.abc import Iterator
@@ -11,37 +9,28 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from clearhead.errors import UserError
+from clearhead.study.deck import GUIDE
 
 if TYPE_CHECKING:
     from clearhead.study.notes import Item
 
-GUIDE = "guide"  # the deck that comes with Clearhead
 NAME = re.compile(r"[\w][\w .+-]{0,59}")
 
 
 @contextmanager
 def opened() -> Iterator[sqlite3.Connection]:
     """The user's decks."""
-    from clearhead.files import data_folder
     from clearhead.study import deck as decks
 
-    with decks.opened(data_folder(os.environ) / "decks.db") as db:
+    with decks.opened(decks.own_decks()) as db:
         yield db
 
 
 def guide(db: sqlite3.Connection) -> None:
-    """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
-    from clearhead.study import deck as decks
-    from clearhead.study.notes import Notes, parse
+    """Bring the deck of the guide in line with the guide."""
+    from clearhead.study.importing import import_guide
 
-    texts = [path.read_text(encoding="utf-8") for path in sorted(_chapters())]
-    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
-    if decks.digest_of(db, GUIDE) == digest:
-        return
-    from clearhead.study.importing import import_notes
-
-    items = tuple(item for text in texts for item in parse(text).items)
-    import_notes(db, GUIDE, Notes("The guide", items, (), ()), digest)
+    import_guide(db)
 
 
 def guide_items() -> "list[Item]":

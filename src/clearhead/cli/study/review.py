@@ -4,7 +4,6 @@ Every answer is on disk before the next question is shown. Keys act without Ente
 is one key.
 """
 
-import json
 import os
 import select
 import shutil
@@ -13,7 +12,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -24,32 +23,19 @@ from clearhead.errors import UserError
 from clearhead.study import deck as decks
 from clearhead.study import schedule
 from clearhead.study.notes import Item
-from clearhead.study.settings import Settings
+from clearhead.study.session import Wanted, first, rate, state_of
 from clearhead.terminal import Shown, echo, joined, styled
 
 if sys.platform != "win32":
     import termios
     import tty
 
-AHEAD = 20 * 60.0  # seconds by which a card may come early when nothing else is left
 WIDTH = 80
 LISTED = 10  # cards that a search shows
-DEFAULTS = Settings()
 HELP = (
     "t type your answer, g take the guide's as yours, u undo, b bury until tomorrow, s suspend, e edit,"
     " / search, q quit"
 )
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to review."""
-
-    names: Sequence[str]  # of decks
-    section: str = ""
-    new: int = 20  # cards a day that were never seen
-    limit: int | None = None  # answers in this session
-    settings: Settings = DEFAULTS
 
 
 @dataclass
@@ -63,34 +49,6 @@ class Session:
     undo: list[tuple[Callable[[], object], int, bool]] = field(default_factory=list)  # (take back, card, was rated)
     back: int | None = None  # the card that comes next because its action was taken back
     guide: list[Item] | None = None  # read when the first card without an answer comes
-
-
-def queue(db: sqlite3.Connection, wanted: Wanted, now: float) -> list[decks.Card]:
-    """What waits now: what is due, then today's new cards; else what would be due in some minutes."""
-    left, most, shuffled = _today(db, wanted, now)
-    ready = decks.due(db, wanted.names, now, wanted.section, left, most=most, shuffled=shuffled)
-    return ready or decks.due(db, wanted.names, now, wanted.section, ahead=AHEAD, most=most)
-
-
-def _today(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[int, int, bool]:
-    """How many new and other cards are left of today's, and whether these come in an order of chance.
-
-    A card that was asked today already, and comes again, is no other one.
-    """
-    left = max(0, wanted.new - decks.introduced(db, wanted.names, now))
-    done = decks.repeated(db, wanted.names, now)
-    most = decks.MANY if done < wanted.settings.reviews else 0
-    return left, min(most, max(0, wanted.settings.reviews - done)) if most else 0, wanted.settings.order == "random"
-
-
-def first(db: sqlite3.Connection, wanted: Wanted, now: float) -> tuple[decks.Card | None, int]:
-    """The first card of the queue, and how many wait, without reading the others where no section is asked for."""
-    if wanted.section:
-        waiting = queue(db, wanted, now)
-        return (waiting[0] if waiting else None), len(waiting)
-    left, most, shuffled = _today(db, wanted, now)
-    card, n = decks.first_due(db, wanted.names, now, left, most=most, shuffled=shuffled)
-    return (card, n) if card is not None else decks.first_due(db, wanted.names, now, ahead=AHEAD, most=most)
 
 
 def review(db: sqlite3.Connection, wanted: Wanted) -> bool:
@@ -145,7 +103,7 @@ def _one(session: Session, card: decks.Card, waiting: int) -> bool:
             key = _key("[any key: answer, ?: help] ")
         else:
             plan = session.wanted.settings.plan
-            waits = zip(schedule.RATINGS, schedule.intervals(_state(card), time.time(), plan), strict=True)
+            waits = zip(schedule.RATINGS, schedule.intervals(state_of(card), time.time(), plan), strict=True)
             told = [f"{n} {name} {schedule.spoken(seconds)}" for n, (name, seconds) in enumerate(waits, 1)]
             key = _key(f"[{', '.join(told)}] ")
         if key in ("q", "\x04", None):
@@ -270,24 +228,16 @@ def _wrapped(text: str, mark: str = "") -> list[str]:
 
 def _rate(session: Session, card: decks.Card, rating: int) -> None:
     now = time.time()
-    state, due = schedule.reviewed(_state(card), rating, now, session.wanted.settings.plan)
-    done = decks.record_review(session.db, card.id, now, rating, json.dumps(state), due)
+    done, forgotten = rate(session.db, card, rating, session.wanted.settings, now)
     session.ratings.append(rating)
-    leech = session.wanted.settings.leech
-    forgotten = decks.lapses(session.db, card.id) if rating == 1 and leech else 0
 
     def take_back() -> None:
         decks.undo(session.db, done)
         decks.suspend(session.db, card.id, card.suspended)
 
     session.undo.append((take_back, card.id, True))
-    if leech and forgotten >= leech:
-        decks.suspend(session.db, card.id)
+    if forgotten:
         echo(f"forgotten {forgotten} times: suspended. Write it anew, or `clearhead study unsuspend` asks it again")
-
-
-def _state(card: decks.Card) -> schedule.State | None:
-    return None if card.state is None else json.loads(card.state)
 
 
 def _hide(session: Session, card: decks.Card, key: str) -> None:

@@ -3,10 +3,9 @@
 from dataclasses import asdict
 
 import click
-from click.core import ParameterSource
 
 from clearhead.cli.examples import examples
-from clearhead.cli.options import json_option
+from clearhead.cli.options import json_option, refuse_before
 from clearhead.cli.study.check_notes import check
 from clearhead.cli.study.deck_files import export, restore
 from clearhead.cli.study.deck_stats import stats
@@ -49,15 +48,13 @@ def command(
     cards that wait are told, and nothing is asked.
     """
     if ctx.invoked_subcommand:
-        given = [name for name in ctx.params if ctx.get_parameter_source(name) is not ParameterSource.DEFAULT]
-        if given:
-            option = {"as_json": "json"}.get(given[0], given[0])
-            raise UserError(f"--{option} belongs behind {ctx.invoked_subcommand!r}, or there is no such option for it")
+        refuse_before(ctx)
         return None
     import time
 
-    from clearhead.cli.study.review import Wanted, queue, review
+    from clearhead.cli.study.review import review
     from clearhead.study import deck as decks
+    from clearhead.study.session import Wanted, queue
     from clearhead.study.settings import load
 
     with opened() as db:

@@ -1,13 +1,14 @@
 """What a learner has done so far: one small JSON file in the user's data folder, written whole or not at all."""
 
 import json
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from clearhead.errors import UserError
-from clearhead.files import write_whole
+from clearhead.files import data_folder, write_whole
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,16 @@ class Progress:
     passed: bool = False
     hints: int = 0  # how many were read
     solution_seen: bool = False  # before the first pass
+
+
+def record() -> Path:
+    """The file of the user's own record."""
+    return data_folder(os.environ) / "practice.json"
+
+
+def tried(name: str, passed: bool) -> None:
+    """Count an attempt there; a pass stays one, whatever is tried after it."""
+    changed(record(), name, attempts=1, **({"passed": True} if passed else {}))
 
 
 def read(path: Path) -> dict[str, Progress]:
