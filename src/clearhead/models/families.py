@@ -188,7 +188,7 @@ _BESIDE = {
     "encoder_layerdrop", "decoder_layerdrop", "init_std", "normalize_embedding", "extra_pos_embeddings", "save_step",
     "dropout_rate", "initializer_factor", "n_positions", "dense_act_fn", "is_gated_act", "output_past",
 }  # fmt: skip
-OLD |= {family: _BESIDE for family in ENCODER_DECODERS}
+OLD |= dict.fromkeys(ENCODER_DECODERS, _BESIDE)
 TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
 SHOWN = 5  # unknown keys in a warning
 
