@@ -123,3 +123,15 @@ def text_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         clearhead("run", write_text_recipe(folder), "--out", "run", cwd=folder)
 
     return made_once(tmp_path_factory, "text", make) / "run"
+
+
+@pytest.fixture(scope="session")
+def translate_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a whole finished run that translates; copy it before changing anything."""
+    from tiny import clearhead
+    from tiny_translate import write_translate_recipe
+
+    def make(folder: Path) -> None:
+        clearhead("run", write_translate_recipe(folder), "--out", "run", cwd=folder)
+
+    return made_once(tmp_path_factory, "translate", make) / "run"

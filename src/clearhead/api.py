@@ -32,9 +32,10 @@ from clearhead.generation.text_stream import generate as texts_of
 from clearhead.kernels.machine import choose_device
 from clearhead.models.attention_weights import attention_weights
 from clearhead.models.decoder import Decoder
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.quantize import is_quantized
 from clearhead.text import load as text_files
-from clearhead.text.begin import prompt_tokens
+from clearhead.text.begin import prompt_tokens, source_tokens
 from clearhead.text.packing import Batch
 from clearhead.text.protocol import Tokenizer as AnyTokenizer
 from clearhead.text.subword import SubwordTokenizer
@@ -92,8 +93,13 @@ class Model:
         return Engine(backend_for(self.loaded.model, texts, kv_memory), self.tokenizer)
 
     def ids(self, text: TextOrIds) -> list[int]:
-        """The tokens of a text as a prompt has them, with what the tokenizer puts before every text."""
-        return prompt_tokens(self.tokenizer, text) if isinstance(text, str) else list(text)
+        """The tokens of a text as a prompt has them, with what the tokenizer puts before every text; as an
+        encoder-decoder's source has them, with what ends it too.
+        """
+        if not isinstance(text, str):
+            return list(text)
+        read = source_tokens if isinstance(self.loaded.model, EncoderDecoder) else prompt_tokens
+        return read(self.tokenizer, text)
 
     def generate(
         self, prompt: TextOrIds, *, seed: int = 0, stop: str | Sequence[str] = (), beams: int = 0, **sampling: Any
@@ -140,6 +146,8 @@ class Model:
         """Of the token after each token of a text."""
         ids = self.ids(text)
         model = self.loaded.model.eval()
+        if isinstance(model, EncoderDecoder):
+            raise UserError(f"{self.loaded.name} is an encoder-decoder, whose logits follow a source and a target")
         return model.logits(model(torch.tensor([ids], device=self._device)))[0]
 
     def logprobs(self, text: TextOrIds) -> Float[Tensor, "T"]:

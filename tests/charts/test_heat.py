@@ -61,3 +61,14 @@ def test_a_heat_map_holds_its_numbers_as_colors():
     assert blue[2] > blue[0] and red[0] > red[2] and min(white) > 200
     assert rows[1][6:] == red  # more than 1 is 1
     assert white != rows[1][:3] != red
+
+
+def test_rows_and_columns_may_be_different_tokens():
+    svg = large_map([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]], ["aa", "b"], "alignment", ["x", "yyyy", "z"])
+    root = ElementTree.fromstring(svg)
+    rows, columns = (root.find(f"g[@class='{name}']").findall("text") for name in ("rows", "columns"))
+    assert [text.text for text in rows] == ["x", "yyyy", "z"]
+    assert [text.text for text in columns] == ["aa", "b"]
+    image = root.find("image")
+    assert float(image.get("x")) > float(image.get("y")), "the rows' tokens are longer than the columns'"
+    assert (float(image.get("width")), float(image.get("height"))) == (30.0, 45.0)

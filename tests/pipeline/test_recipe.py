@@ -7,7 +7,7 @@ import pytest
 from clearhead.config import load_toml
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import parse, to_plain
-from clearhead.pipeline.text_recipe import parse_any, plain
+from clearhead.pipeline.recipes import parse_any, plain
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 GOOD = {"name": "x", "tasks": {"game24": {"share": 2.0}}}

@@ -16,11 +16,11 @@ from clearhead.errors import UserError
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.kinds import TASK_STAGES, kind_of
 from clearhead.pipeline.recipe import parse
+from clearhead.pipeline.recipes import parse_any, plain
 from clearhead.pipeline.run import begin_from, stage_of
 from clearhead.pipeline.rundir import RunDir, differences
 from clearhead.pipeline.stages import load_policy, load_reward
 from clearhead.pipeline.summary import report_data
-from clearhead.pipeline.text_recipe import parse_any, plain
 from clearhead.training.jsonl_log import read
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from clearhead.errors import UserError
 from clearhead.pipeline.recipe import Recipe
-from clearhead.pipeline.text_recipe import TextRecipe, parse, parse_any, to_plain
+from clearhead.pipeline.recipes import parse_any
+from clearhead.pipeline.text_recipe import TextRecipe, parse, to_plain
 
 GOOD = {"kind": "text", "model": {"max_positions": 256}}
 
@@ -14,7 +15,7 @@ GOOD = {"kind": "text", "model": {"max_positions": 256}}
 def test_the_kind_decides() -> None:
     assert isinstance(parse_any(GOOD), TextRecipe)
     assert isinstance(parse_any({"tasks": {"game24": {}}}), Recipe)
-    with pytest.raises(UserError, match="kind is 'txt'; expected 'text'"):
+    with pytest.raises(UserError, match="kind = 'txt' is none of text, translate; did you mean 'text'"):
         parse_any({"kind": "txt"})
 
 

@@ -19,7 +19,8 @@ from clearhead.report.results import strategy_colors
 
 EVIL = "</code></script><script>alert('x')</script>\"'><img src=x onerror=alert(1)>&amp;"
 
-OF_TASKS = [anchor for anchor in CONTENTS if anchor != "text"]  # which another kind of run has
+OTHERS = ("text", "comparison", "translation", "health")  # which other runs have
+OF_TASKS = [anchor for anchor in CONTENTS if anchor not in OTHERS]
 
 
 class Page(HTMLParser):

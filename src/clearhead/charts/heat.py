@@ -61,31 +61,37 @@ def small_map(weights: Weights, name: str) -> Html:
     return tag("svg", image, viewBox=f"0 0 {width} {height}", role="img", aria_label=name, cls="heat")
 
 
-def large_map(weights: Weights, tokens: Sequence[str], name: str) -> Html:
-    """One head with its tokens: a row is the token that looks, a column the token that it looks at."""
+def large_map(weights: Weights, tokens: Sequence[str], name: str, looking: Sequence[str] = ()) -> Html:
+    """One head with its tokens: a row is the token that looks, a column the token that it looks at. `looking` are the
+    rows' tokens, where they are others than the columns'.
+    """
     height, width = len(weights), len(weights[0])
-    edge = 8.0 + 7.2 * max(len(visible(token)) for token in tokens)
-    box = edge + CELL * width, edge + CELL * height
+    looking = looking or tokens
+    edge, top = (8.0 + 7.2 * max(len(visible(token)) for token in side) for side in (looking, tokens))
+    box = edge + CELL * width, top + CELL * height
     image = tag(
         "image",
         href=data_uri(png(weights)),
         x=edge,
-        y=edge,
+        y=top,
         width=CELL * width,
         height=CELL * height,
         preserveAspectRatio="none",
     )
-    middle = [edge + CELL * (i + 0.5) for i in range(max(height, width))]
-    rows = [tag("text", visible(tokens[i]), x=edge - 5, y=middle[i] + 4, text_anchor="end") for i in range(height)]
+    middle = [edge + CELL * (j + 0.5) for j in range(width)]
+    rows = [
+        tag("text", visible(looking[i]), x=edge - 5, y=top + CELL * (i + 0.5) + 4, text_anchor="end")
+        for i in range(height)
+    ]
     columns = [
         (
-            tag("text", visible(tokens[j]), x=middle[j], y=edge - 5, text_anchor="middle")
+            tag("text", visible(tokens[j]), x=middle[j], y=top - 5, text_anchor="middle")
             if len(visible(tokens[j])) == 1
-            else tag("text", visible(tokens[j]), transform=f"translate({middle[j] + 4:.1f} {edge - 5:.1f}) rotate(-90)")
+            else tag("text", visible(tokens[j]), transform=f"translate({middle[j] + 4:.1f} {top - 5:.1f}) rotate(-90)")
         )
         for j in range(width)
     ]
-    frame = tag("rect", x=edge, y=edge, width=CELL * width, height=CELL * height, cls="axis")
+    frame = tag("rect", x=edge, y=top, width=CELL * width, height=CELL * height, cls="axis")
     cursor = tag("rect", width=CELL, height=CELL, cls="cursor", visibility="hidden")
     parts = [tag("g", rows, cls="rows"), tag("g", columns, cls="columns"), image, frame, cursor]
     box_text = f"0 0 {box[0]:g} {box[1]:g}"

@@ -55,6 +55,8 @@ def convert(source: str, target: Path, dtype: str | None, force: bool, progress:
     found = inspect(source)
     if found.refused:
         raise UserError(f"{source}: {found.refused}")
+    if to_file and found.encoder_decoder:
+        raise UserError(f"{source} is an encoder-decoder, which GGUF files of ours do not hold; name a folder")
     check_target(target, found.path, to_file, force)
     kind, place = dtype or kept_type(found), target.resolve()  # `.` means another folder once it is replaced
     if found.config is not None:
@@ -71,7 +73,7 @@ def convert(source: str, target: Path, dtype: str | None, force: bool, progress:
             replace_folder(loaded, target)
         advance(1)
     written = [target] if to_file else [file for file in place.iterdir() if file.suffix == ".safetensors"]
-    parameters = loaded.decoder.config.parameters
+    parameters = loaded.model.config.parameters
     return Converted(
         target, "GGUF file" if to_file else "Hugging Face folder", kind, parameters,
         sum(file.stat().st_size for file in written),
@@ -117,7 +119,7 @@ def check_words(config: DecoderConfig, to_file: bool, kind: str) -> None:
 
 def check_range(loaded: LoadedModel) -> None:
     largest = torch.finfo(torch.float16).max
-    for name, weight in loaded.decoder.named_parameters():
+    for name, weight in loaded.model.named_parameters():
         if not bool(weight.isfinite().all()) or float(weight.abs().max()) > largest:
             raise UserError(f"{name} has numbers above {largest:,.0f}, which f16 cannot hold; use --dtype bf16 or f32")
 

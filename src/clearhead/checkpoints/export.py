@@ -15,7 +15,9 @@ from clearhead.files import whole, write_json, write_text
 from clearhead.formats import gguf, safetensors
 from clearhead.formats.gguf import is_gguf, read_metadata
 from clearhead.models import gguf as llama_cpp
+from clearhead.models import pair_families
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.gguf import architecture_of
 from clearhead.models.huggingface import config_to, family_of, tensors_to
 from clearhead.text.char_export import as_subword
@@ -67,7 +69,11 @@ def write_folder(loaded: LoadedModel, folder: Path) -> None:
     write_json(folder / "config.json", config_of(loaded))
     write_text_files(loaded, folder)
     write_ends(loaded, folder)
-    safetensors.write_folder(folder, tensors_to(loaded.decoder, family))
+    if isinstance(loaded.model, EncoderDecoder):
+        tensors = pair_families.tensors_to(loaded.model, family)
+    else:
+        tensors = tensors_to(loaded.decoder, family)
+    safetensors.write_folder(folder, tensors)
 
 
 def subword_of(loaded: LoadedModel) -> SubwordTokenizer:
@@ -81,17 +87,22 @@ def subword_of(loaded: LoadedModel) -> SubwordTokenizer:
 
 def family_of_source(loaded: LoadedModel) -> str:
     source = loaded.path / "config.json"
+    if isinstance(loaded.model, EncoderDecoder):
+        return pair_families.family_of(loaded.model.config)
     return str(json_object(source)["model_type"]) if source.is_file() else family_of(loaded.decoder.config)
 
 
 def config_of(loaded: LoadedModel) -> dict[str, Any]:
     """The folder's own config.json, with the type that the weights have now; made anew if there is none."""
     source = loaded.path / "config.json"
-    plain = json_object(source) if source.is_file() else config_to(loaded.decoder.config)
-    kind = str(loaded.decoder.dtype).removeprefix("torch.")
+    kind = str(next(loaded.model.parameters()).dtype).removeprefix("torch.")
+    if isinstance(loaded.model, EncoderDecoder):
+        plain = json_object(source) if source.is_file() else pair_families.config_to(loaded.model.config)
+    else:
+        plain = json_object(source) if source.is_file() else config_to(loaded.decoder.config)
+        plain["tie_word_embeddings"] = loaded.decoder.config.tied  # a file may have a head of its own all the same
     plain.pop("torch_dtype", None)
     plain.pop("quantization_config", None)
-    plain["tie_word_embeddings"] = loaded.decoder.config.tied  # a file may have a head of its own all the same
     if loaded.tokenizer.end_id is not None:
         plain.setdefault("eos_token_id", loaded.tokenizer.end_id)
     return {**plain, "dtype": kind}

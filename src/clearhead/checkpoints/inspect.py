@@ -19,11 +19,12 @@ from clearhead.errors import UserError
 from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, header, pickled
 from clearhead.models import gguf as llama_cpp
-from clearhead.models import huggingface
+from clearhead.models import huggingface, pair_families
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import TENSORS as ADAPTER_WEIGHTS
 from clearhead.models.adapter import read_config
 from clearhead.models.decoder import DecoderConfig
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.text import load as text
 from clearhead.text.chat import ChatTemplate
 from clearhead.text.gguf_vocab import from_metadata
@@ -61,6 +62,7 @@ class Inspection:
     vocabulary: int | None = None
     chat_template: bool = False
     weights: Path | None = None  # the file with the tensors, where it is not `path`
+    encoder_decoder: bool = False
 
     @property
     def parameters(self) -> int:
@@ -149,7 +151,7 @@ def _text(tokenizer: Callable[[], Tokenizer], template: Callable[[], ChatTemplat
 
 
 def _run(path: Path) -> Inspection:
-    files = own.models_in(path)
+    files = own.found_in(path)
     if not files:
         raise UserError(f"{path} has no model yet; go on with `clearhead run --resume`")
     kind, file = next(iter(files.items()))
@@ -168,6 +170,8 @@ def _folder(path: Path) -> Inspection:
     stored, config, refused = _stored(file), None, None
     try:
         shapes = {tensor.name: tensor.shape for tensor in stored}
+        if pair_families.is_pair_family(plain):
+            return _pair_folder(path, plain, stored, file)
         config = huggingface.with_own_head(huggingface.config_from(plain), family, shapes, file.read)
         huggingface.check(hollow_decoder(config, torch.float32), family, shapes, "it")
     except UserError as error:
@@ -176,6 +180,17 @@ def _folder(path: Path) -> Inspection:
     return Inspection(
         path, "Hugging Face folder", str(plain.get("model_type", "unknown")), stored, config, refused, **words
     )
+
+
+def _pair_folder(path: Path, plain: dict[str, Any], stored: tuple[Stored, ...], file: Safetensors) -> Inspection:
+    """An encoder-decoder; UserError where it cannot be read."""
+    shapes, family = {tensor.name: tensor.shape for tensor in stored}, str(plain["model_type"])
+    config = pair_families.fitted(pair_families.config_from(plain), shapes, file.read)
+    with torch.device("meta"):
+        pair_families.check(EncoderDecoder(config), family, shapes, "it")
+    words = _text(partial(text.load_tokenizer, path), partial(text.load_chat_template, path))
+    told = f"{family}, an encoder of {config.encoder_layers} layers and a decoder of {config.decoder_layers}"
+    return Inspection(path, "Hugging Face folder", told, stored, encoder_decoder=True, **words)
 
 
 def _gguf(path: Path) -> Inspection:

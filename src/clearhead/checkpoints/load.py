@@ -1,6 +1,6 @@
 """A model by its name: a run's directory, a folder as Hugging Face writes it, a GGUF file, or an id of the hub.
 
-What comes back is the same for all: our decoder with the weights in it, a tokenizer, and the chat template if there is
+What comes back is the same for all: our model with the weights in it, a tokenizer, and the chat template if there is
 one. Deliberately not here: how families name their parts (models.huggingface), and what is done with a model.
 """
 
@@ -23,9 +23,11 @@ from clearhead.formats.gguf import GGUF, is_gguf
 from clearhead.formats.safetensors import PICKLE_SUFFIXES, Safetensors, pickled
 from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models import gguf as llama_cpp
+from clearhead.models import pair_families
 from clearhead.models.adapter import CONFIG as ADAPTER
 from clearhead.models.adapter import apply_adapter, read_config
 from clearhead.models.decoder import Decoder, DecoderConfig
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.huggingface import check, config_from, fill, with_own_head
 from clearhead.models.quantize import BITS, from_blocks, from_floats, quantize_linears
 from clearhead.models.recurrent import Recurrent
@@ -54,7 +56,7 @@ class LoadedModel:
 
     name: str
     path: Path
-    model: Decoder | Recurrent
+    model: Decoder | Recurrent | EncoderDecoder
     tokenizer: Tokenizer
     template: ChatTemplate | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
@@ -64,7 +66,8 @@ class LoadedModel:
     def decoder(self) -> Decoder:
         """The model of what only a transformer can be asked; UserError where it is another."""
         if not isinstance(self.model, Decoder):
-            raise UserError(f"{self.name} is a recurrent model, and this needs a transformer; name one of these")
+            kind = "recurrent model" if isinstance(self.model, Recurrent) else "encoder-decoder"
+            raise UserError(f"{self.name} is of the kind {kind}, and this needs a decoder alone; name one of these")
         return self.model
 
 
@@ -200,6 +203,8 @@ def from_hub(name: str) -> Path:
 def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype | None) -> LoadedModel:
     """A folder with config.json, one or more .safetensors, and a tokenizer."""
     plain = json_object(path / "config.json")
+    if pair_families.is_pair_family(plain):
+        return from_pair_folder(name, path, plain, device, dtype)
     config = config_from(plain)
     tokenizer, template, drawn = text_of(path, plain, config.vocab)
     shapes, types, read = open_weights(path)
@@ -209,6 +214,22 @@ def from_folder(name: str, path: Path, device: torch.device, dtype: torch.dtype 
     give_memory(decoder)
     fill(decoder, str(plain["model_type"]), shapes, read, str(path))
     return LoadedModel(name, path, decoder.to(device), tokenizer, template, drawn)
+
+
+def from_pair_folder(
+    name: str, path: Path, plain: Mapping[str, Any], device: torch.device, dtype: torch.dtype | None
+) -> LoadedModel:
+    """The same of an encoder-decoder."""
+    family = str(plain["model_type"])
+    shapes, types, read = open_weights(path)
+    config = pair_families.fitted(pair_families.config_from(plain), shapes, read)
+    tokenizer, template, drawn = text_of(path, plain, config.vocab)
+    with torch.device("meta"):
+        model = EncoderDecoder(config).to(dtype or kind_type(types, device))
+    pair_families.check(model, family, shapes, str(path))
+    give_memory(model)
+    pair_families.fill(model, family, shapes, read, str(path))
+    return LoadedModel(name, path, model.to(device), tokenizer, template, drawn)
 
 
 def text_of(

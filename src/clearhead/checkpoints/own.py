@@ -26,6 +26,7 @@ from clearhead.training import checkpoint
 
 TOKENIZER = "tokenizer.json"
 ALIGNED = "aligned.safetensors"
+TRANSLATORS = "models"  # the folder with those of a run that translates
 FILES = {
     "decoder": "policy.safetensors",
     "lstm": "lstm.safetensors",
@@ -68,19 +69,28 @@ def save(folder: Path, decoder: Decoder, tokenizer: Tokenizer) -> None:
 
 def decoder_config(file: Path, described: dict[str, Any]) -> DecoderConfig:
     """The configuration that a file of weights states."""
-    return build(DecoderConfig, _stated(file, described), f"{file}: model")
+    return build(DecoderConfig, stated(file, described), f"{file}: model")
 
 
-def _stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
-    stated = described.get("model")
-    if not isinstance(stated, dict):
+def stated(file: Path, described: dict[str, Any]) -> dict[str, Any]:
+    """The settings of its model that a file of weights states; UserError where it states none."""
+    found = described.get("model")
+    if not isinstance(found, dict):
         raise UserError(f"{file} does not say what model it holds; restore the file that the run wrote")
-    return renamed(stated)
+    return renamed(found)
+
+
+def found_in(path: Path) -> dict[str, Path]:
+    """`models_in` for whoever needs a language model; UserError for a run that has other ones."""
+    found = models_in(path)
+    if not found and (path / TRANSLATORS).is_dir():
+        raise UserError(f"{path} is a run that translates; ask it with: clearhead translate {path} TEXT")
+    return found
 
 
 def load_decoder(folder: Path, device: torch.device) -> Decoder:
     """The folder's decoder; UserError where it has none."""
-    found = models_in(folder)
+    found = found_in(folder)
     if "decoder" not in found and found:
         raise UserError(f"{folder} has trained recurrent models alone; this needs a run whose model.kind has decoder")
     return load_file(found.get("decoder", folder / FILES["decoder"])).to(device)
@@ -88,7 +98,7 @@ def load_decoder(folder: Path, device: torch.device) -> Decoder:
 
 def load_model(path: Path, device: torch.device) -> Decoder | Recurrent:
     """The model of a folder: its decoder, or the recurrent one that is alone there; or that of one of its files."""
-    found = models_in(path)
+    found = found_in(path)
     if path.is_dir() and "decoder" not in found and len(found) > 1:
         files = ", ".join(str(file) for file in found.values())
         raise UserError(f"{path} has several recurrent models and no decoder; name one of the files: {files}")
@@ -100,7 +110,7 @@ def load_recurrent(file: Path) -> Recurrent:
     """The recurrent model in a file of weights."""
     tensors, described = checkpoint.load(file)
     with torch.device("meta"):
-        model = Recurrent(build(RecurrentConfig, _stated(file, described), f"{file}: model"))
+        model = Recurrent(build(RecurrentConfig, stated(file, described), f"{file}: model"))
     fill(model, tensors, file)
     return model.eval()
 

@@ -72,7 +72,8 @@ def command(
     length_penalty: float | None, probabilities: bool, kv_memory: int | None, weights: str, draft: str | None,
     dtype: str, device: str, as_json: bool, **given: Any,
 ) -> None:  # fmt: skip
-    """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`.
+    """Complete PROMPT with MODEL; the prompt is read from standard input if it is `-`. An encoder-decoder (T5, BART,
+    Marian) reads it as its source and writes the target.
 
     MODEL is a run's directory, a folder with a checkpoint, a GGUF file, a hub id, or smollm2. The text appears while
     it is written. The same seed writes the same text. MODEL may be the address of an OpenAI-compatible endpoint, such
@@ -85,7 +86,8 @@ def command(
     from clearhead.generation.request import Request
     from clearhead.generation.text_stream import TextStream, generate
     from clearhead.kernels.machine import choose_device
-    from clearhead.text.begin import prompt_tokens
+    from clearhead.models.encoder_decoder import EncoderDecoder
+    from clearhead.text.begin import prompt_tokens, source_tokens
     from clearhead.text.subword import readable
 
     constraint = constraint_of(given, prompt)
@@ -105,7 +107,8 @@ def command(
         return
     loaded = load_model(model, choose_device(device), dtype_named(dtype), weights)
     sampling = of_model(sampling, given, loaded)
-    ids = prompt_tokens(loaded.tokenizer, typed)
+    read = source_tokens if isinstance(loaded.model, EncoderDecoder) else prompt_tokens
+    ids = read(loaded.tokenizer, typed)
     show = SHOWN if probabilities else 0
     started = time.perf_counter()
     alpha = LENGTH_PENALTY if length_penalty is None else length_penalty

@@ -19,12 +19,13 @@ from clearhead.errors import Ignored, UserError
 from clearhead.terminal import echo, one_line
 
 VERBS = {  # name: (module whose `command` it is, one line of help)
-    "run": ("clearhead.cli.run", "Train on a task, reason by search, write a report: a whole recipe."),
+    "run": ("clearhead.cli.run", "Train, reason by search, write a report: a whole recipe."),
     "solve": ("clearhead.cli.solve", "Solve problems of your own with a trained run."),
     "eval": ("clearhead.cli.eval", "Compare strategies at equal compute."),
     "report": ("clearhead.cli.report", "Write a run's report again as one HTML page."),
     "tasks": ("clearhead.cli.tasks", "List the tasks a model can be trained on."),
     "generate": ("clearhead.cli.generate", "Complete a prompt with a language model."),
+    "translate": ("clearhead.cli.translate", "Translate sentences with all models of a run."),
     "chat": ("clearhead.cli.chat", "Talk to a language model."),
     "serve": ("clearhead.cli.serve", "Serve models by OpenAI's API, and a page to work in."),
     "agent": ("clearhead.cli.agent", "Let a model do a task with tools."),

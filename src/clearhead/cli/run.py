@@ -22,9 +22,8 @@ from clearhead.errors import UserError
 from clearhead.terminal import echo, echo_json
 
 if TYPE_CHECKING:
-    from clearhead.pipeline.recipe import Recipe
+    from clearhead.pipeline.recipes import AnyRecipe
     from clearhead.pipeline.rundir import RunDir
-    from clearhead.pipeline.text_recipe import TextRecipe
 
 
 @click.command(
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
         ("clearhead run recipes/game24.toml --out runs/mine", "another recipe, a directory of your choice"),
         ("clearhead run demo --set pretrain.steps=2000 --seed 1", "change any setting"),
         ("clearhead run text --set data.files=PATH", "a language model of any text"),
+        ("clearhead run translate", "from recurrent networks to transformers: the same pairs, side by side"),
         ("clearhead run demo --holdout game24=mine.txt", "keep problems of yours out of training, and test on them"),
         ("clearhead run my.csv --columns problem=question,answer=label", "your own problems; columns by their names"),
         ("clearhead run my.csv --minutes 15", "as much as this machine can do in that time"),
@@ -75,18 +75,19 @@ def command(
 ) -> None:  # fmt: skip
     """Train on the tasks of RECIPE, learn a reward model, compare strategies, and write a report.
 
-    A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder.
+    A recipe of the kind "text" trains a language model on any text instead: plain text, JSONL, Parquet, a folder; one
+    of the kind "translate" trains models that translate, on pairs of texts.
 
     RECIPE is a TOML file, or the name of one that comes with Clearhead: agent, blocksworld, countdown, demo, game24,
-    history, overoptimization, own-task, text. A file of problems (JSONL, JSON, CSV, Parquet), or a Python file that
-    draws them, is run by the recipe own-task.
+    history, overoptimization, own-task, text, translate. A file of problems (JSONL, JSON, CSV, Parquet), or a Python
+    file that draws them, is run by the recipe own-task.
 
     With --resume RECIPE may be the directory of a run, which holds its recipe and the files that this names. With
     --from there is none: the new run has the recipe of the old one, and --set may change what is done anew.
     """
     from clearhead.config import override
+    from clearhead.pipeline.recipes import parse_any
     from clearhead.pipeline.rundir import create, free_path, reopen
-    from clearhead.pipeline.text_recipe import parse_any
 
     _check_together(recipe, resume, source, redo)
     old, data, where = _given(recipe, out, resume, source)
@@ -115,13 +116,14 @@ def command(
     from clearhead.pipeline.context import Context
     from clearhead.pipeline.kinds import kind_of
     from clearhead.pipeline.recipe import Recipe
+    from clearhead.pipeline.text_recipe import TextRecipe
 
     chosen = choose_device(device)
     parent = Path("runs")
     if resume:
         run = reopen(old.path if old else out or _latest(parent, wanted.name), wanted)
         allow(run, trust)
-        if not run.finished("shards"):  # after which a run on text needs its text no more
+        if not run.finished(kind_of(wanted).reads_until):
             _check_inputs(run.any_recipe())
     else:
         facts = pipeline.facts(shlex.join(["clearhead", *sys.argv[1:]]), chosen)
@@ -130,8 +132,9 @@ def command(
     display = Display()
     display.say(f"run directory: {run.path}")
     resolved, context = run.any_recipe(), Context(run, chosen, display.watch, display.say, display.progress)
-    based = isinstance(resolved, Recipe) and resolved.base
-    if not based and (missing := missing_form(resolved.decoder(vocab=8))):  # not after the training
+    made_here = isinstance(resolved, TextRecipe) or (isinstance(resolved, Recipe) and not resolved.base)
+    missing = missing_form(run.decoder(vocab=8)) if made_here else None
+    if missing:  # not after the training
         display.say(f"export: {missing}")
     try:
         pipeline.go(context, kind_of(resolved).stages)
@@ -146,17 +149,17 @@ def command(
     display.headline(summary, as_json)
 
 
-def _tell(recipe: "Recipe | TextRecipe", device: str, as_json: bool) -> None:
+def _tell(recipe: "AnyRecipe", device: str, as_json: bool) -> None:
     """The preflight alone: nothing is written."""
     from clearhead.kernels.machine import choose_device
-    from clearhead.pipeline import preflight
     from clearhead.pipeline.kinds import kind_of
 
-    facts = kind_of(recipe).dry_run(recipe, choose_device(device))
+    kind = kind_of(recipe)
+    facts = kind.dry_run(recipe, choose_device(device))
     if as_json:
         echo_json(facts)
         return
-    for line in preflight.lines(facts):
+    for line in kind.told(facts):
         echo(line)
 
 
@@ -193,7 +196,7 @@ def _given(
     return run, run.settings(), str(run.config)
 
 
-def _check_inputs(recipe: "Recipe | TextRecipe") -> None:
+def _check_inputs(recipe: "AnyRecipe") -> None:
     """A missing file or an unknown task must be told before anything is written."""
     from clearhead.pipeline.kinds import kind_of
 

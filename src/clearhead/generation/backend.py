@@ -1,6 +1,7 @@
-"""What the engine needs of a model: the small protocol behind which keys and values, or recurrent states, are kept.
+"""What the engine needs of a model: the small protocol behind which keys and values, or states, are kept.
 
-Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.py) and drawing tokens (engine.py).
+Deliberately not here: the backends (trie_backend.py, contiguous.py, recurrent.py, encoder_decoder.py) and drawing
+tokens (engine.py).
 """
 
 import os
@@ -44,6 +45,10 @@ class Backend(Protocol):
     vocab: int
     max_positions: int
     device: torch.device
+
+    def room(self, prompt: int) -> int:
+        """Tokens that may follow a prompt of so many; below 1 by as many as it is too long."""
+        ...
 
     def check(self, length: int, n: int, new: int) -> None:
         """UserError if n texts, a prompt of so many tokens and `new` more each, could never be kept together."""

@@ -3,6 +3,7 @@
 Deliberately not here: beam search over steps of reasoning, which a reward model guides (reasoning/beam.py).
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,9 +14,11 @@ from torch import Tensor
 from clearhead.generation.sampling import Token
 from clearhead.generation.stopping import FinishReason
 
+TINY = math.exp(-30)  # what was never looked at counts as this much
+
 
 class Hypothesis(NamedTuple):
-    """A text that ended or reached the limit: its tokens, log p, and log p / length_penalty."""
+    """A text that ended or reached the limit: its tokens, log p, and log p / length_penalty, less what is uncovered."""
 
     tokens: tuple[Token, ...]
     log_p: float
@@ -39,8 +42,20 @@ def length_penalty(length: int, alpha: float) -> float:
     return ((5 + length) / 6) ** alpha
 
 
-def hypothesis(tokens: Sequence[Token], log_p: float, finish: FinishReason, alpha: float) -> Hypothesis:
-    return Hypothesis(tuple(tokens), log_p, log_p / length_penalty(len(tokens), alpha), finish)
+def coverage_penalty(looked: Float[Tensor, "S"]) -> float:
+    """Σ_s log min(Σ_t α_ts, 1), at most 0: source tokens that hardly anything looked at. Wu et al. 2016, equation 14.
+
+    >>> coverage_penalty(torch.tensor([1.7, 1.0, 0.5])) == math.log(0.5)
+    True
+    """
+    return float(looked.double().clamp(TINY, 1).log().sum())
+
+
+def hypothesis(
+    tokens: Sequence[Token], log_p: float, finish: FinishReason, alpha: float, covered: float = 0.0
+) -> Hypothesis:
+    """`covered`: what the coverage adds to the score."""
+    return Hypothesis(tuple(tokens), log_p, log_p / length_penalty(len(tokens), alpha) + covered, finish)
 
 
 def candidates(logits: Float[Tensor, "V"], banned: Bool[Tensor, "V"], log_p: float, count: int) -> Candidates:
@@ -66,7 +81,8 @@ def best(beams: Sequence[Candidates], count: int) -> list[tuple[int, int, float]
 def is_over(found: Sequence[Hypothesis], log_p: Sequence[float], beams: int, limit: int, alpha: float) -> bool:
     """Whether no text that has not ended can beat those found, which are sorted, best score first.
 
-    log p only falls, and no penalty divides it by more than the one at the limit. Sutskever et al. 2014, section 3.2.
+    log p only falls, the coverage adds 0 at best, and no penalty divides by more than the one at the limit. Sutskever
+    et al. 2014, section 3.2.
     """
     hope = max(log_p, default=float("-inf")) / length_penalty(limit, alpha)
     return not log_p or (len(found) == beams and found[-1].score >= hope)

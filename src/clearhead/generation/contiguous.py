@@ -74,6 +74,9 @@ class ContiguousBackend:
         self._position_bytes, self._grown_bytes = 2 * config.n_layers * row, row  # growing, one layer is there twice
         self.limit = memory_limit(self.device, kv_memory)
 
+    def room(self, prompt: int) -> int:
+        return self.max_positions - prompt
+
     def check(self, length: int, n: int, new: int) -> None:
         assert n == 1, "one text at a time; several are for the trie"
         if length + new > self._most:

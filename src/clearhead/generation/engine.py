@@ -16,9 +16,18 @@ from torch import Tensor
 
 from clearhead.errors import UserError
 from clearhead.generation.backend import SETTING, Backend, Computed, NoRoom
-from clearhead.generation.beam import Candidates, best, candidates, hypothesis, is_over
+from clearhead.generation.beam import (
+    Candidates,
+    Hypothesis,
+    best,
+    candidates,
+    coverage_penalty,
+    hypothesis,
+    is_over,
+)
 from clearhead.generation.constraint import Grammar, Unfollowable, masks
 from clearhead.generation.contiguous import ContiguousBackend
+from clearhead.generation.encoder_decoder import EncoderDecoderBackend
 from clearhead.generation.language_model import Constraint, SamplingParams
 from clearhead.generation.recurrent import RecurrentBackend
 from clearhead.generation.request import Bias, Request, RequestGroup, Sample, TokenEvent
@@ -38,8 +47,11 @@ from clearhead.generation.streaming import decoder_after
 from clearhead.generation.trie_backend import TrieBackend
 from clearhead.generation.usage import UsageCounter
 from clearhead.models.decoder import Decoder
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.models.recurrent import Recurrent
+from clearhead.models.seq2seq import Seq2Seq
 from clearhead.models.step import has_kernel
+from clearhead.models.translator import attends
 from clearhead.text.protocol import Tokenizer
 
 AT_ONCE = 1 << 24  # logits in memory while rows draw
@@ -78,6 +90,11 @@ class Engine:
         return len(self._waiting) + len(self._running)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether what is written goes on the prompt's text, and is not a text of its own."""
+        return not isinstance(self.backend, EncoderDecoderBackend)
+
+    @property
     def promised(self) -> int:
         """Tokens that the requests at work may yet write, for which there is room."""
         return sum(group.promised for group in self._running.values())
@@ -99,11 +116,19 @@ class Engine:
 
     def check(self, request: Request) -> None:
         """UserError if the request could never run."""
-        length, context = len(request.prompt_ids), self.backend.max_positions
-        if length >= context:
+        length = len(request.prompt_ids)
+        room = self.backend.room(length)
+        if room < 1:
             raise UserError(
-                f"the prompt is {length} tokens long, but the model's context is {context}, and what it writes must "
-                f"fit too; shorten the prompt by {length - context + 1} tokens or more"
+                f"the prompt is {length} tokens long, but the model's context is {self.backend.max_positions}, and "
+                f"what it writes must fit too; shorten the prompt by {1 - room} tokens or more"
+            )
+        if request.coverage_penalty and not (
+            isinstance(self.backend, EncoderDecoderBackend) and attends(self.backend.model)
+        ):
+            raise UserError(
+                f"coverage penalty = {request.coverage_penalty} is for a decoder that looks at a source, and this "
+                "model's does not; leave it out"
             )
         new = self._new(request)
         self.backend.check(length, request.beams or request.n, new)
@@ -115,7 +140,7 @@ class Engine:
 
     def _new(self, request: Request) -> int:
         """Tokens that it may write."""
-        return min(request.sampling.max_tokens, self.backend.max_positions - len(request.prompt_ids))
+        return min(request.sampling.max_tokens, self.backend.room(len(request.prompt_ids)))
 
     def cancel(self, request: int) -> None:
         """Nothing more comes of this request; one that ended, or was never there, is none to cancel."""
@@ -297,7 +322,7 @@ class Engine:
             if finish is None:
                 going[group.id].append(sample)
             elif group.request.beams:
-                group.found.append(hypothesis(sample.tokens, sample.log_p, finish, group.request.length_penalty))
+                group.found.append(self._hypothesis(sample, finish))
                 self.backend.release([sample.seq])
             else:
                 self._ended.append(sample.seq)
@@ -308,6 +333,14 @@ class Engine:
             if not group.samples:
                 del self._running[group.id]
         return events
+
+    def _hypothesis(self, sample: Sample, finish: FinishReason) -> Hypothesis:
+        """A text that a beam ended with."""
+        request, covered = sample.group.request, 0.0
+        if request.coverage_penalty:
+            assert isinstance(self.backend, EncoderDecoderBackend)
+            covered = request.coverage_penalty * coverage_penalty(self.backend.coverage(sample.seq))
+        return hypothesis(sample.tokens, sample.log_p, finish, request.length_penalty, covered)
 
     def _searched(self, group: RequestGroup) -> list[TokenEvent]:
         """The texts of a beam search, if it is over."""
@@ -346,7 +379,8 @@ class Engine:
 
     def text(self, ids: Sequence[int], finish: FinishReason | None, stop: tuple[str, ...]) -> str:
         """What a sample says: without the end, and up to a stop string."""
-        text = decoder_after(self.tokenizer)(ids[: len(ids) - (finish == "end")])
+        decode = decoder_after(self.tokenizer) if self.goes_on else self.tokenizer.decode
+        text = decode(ids[: len(ids) - (finish == "end")])
         return text[: self.rule(stop).find(text)] if finish == "stop" else text
 
     def grammar(self, constraint: Constraint) -> Grammar:
@@ -367,16 +401,18 @@ class Engine:
 
 
 def backend_for(
-    model: Decoder | Recurrent, texts: int = 1, kv_memory: int | None = None, draft: Draft | None = None,
-    ahead: bool = True,
+    model: Decoder | Recurrent | EncoderDecoder | Seq2Seq, texts: int = 1, kv_memory: int | None = None,
+    draft: Draft | None = None, ahead: bool = True,
 ) -> Backend:  # fmt: skip
     """For so many texts at once, in the model's own type; at most `kv_memory` bytes of keys and values.
 
     One text is read `ahead` by its draft, or by what it repeats, where that changes no bit of it. UserError where a
     draft was given and cannot be used.
     """
-    if draft is not None and (texts > 1 or isinstance(model, Recurrent)):
-        raise UserError("a draft is for one text of a transformer at a time; leave the draft out")
+    if draft is not None and (texts > 1 or not isinstance(model, Decoder)):
+        raise UserError("a draft is for one text of a decoder at a time; leave the draft out")
+    if isinstance(model, EncoderDecoder | Seq2Seq):
+        return EncoderDecoderBackend(model, kv_memory)
     if isinstance(model, Recurrent):
         return RecurrentBackend(model, kv_memory)
     if texts == 1:

@@ -36,6 +36,9 @@ class RecurrentBackend:
         self._texts: dict[int, _Text] = {}
         self._opened = 0
 
+    def room(self, prompt: int) -> int:
+        return self.max_positions - prompt
+
     def check(self, length: int, n: int, new: int) -> None:
         if 2 * n > self._most:
             raise refuse(n, length + new, 2 * n * self._text_bytes, self.limit)

@@ -32,7 +32,8 @@ class Request:
     """n samples after one prompt, or with `beams` the n likeliest texts that beam search finds.
 
     `top_logprobs`: how many of the likeliest tokens are told at each position. With beams, nothing is drawn: only
-    `max_tokens` counts of the sampling. Every text is one that the `constraint` allows.
+    `max_tokens` counts of the sampling. Every text is one that the `constraint` allows. `coverage_penalty` is for beams
+    of an encoder-decoder, whose prompt is the source.
     """
 
     prompt_ids: Sequence[int]
@@ -45,6 +46,7 @@ class Request:
     length_penalty: float = 0.0
     constraint: Constraint | None = None
     bias: Bias | None = None
+    coverage_penalty: float = 0.0
 
     def __post_init__(self) -> None:
         if not len(self.prompt_ids):
@@ -55,6 +57,8 @@ class Request:
             raise UserError(
                 f"beams = {self.beams} must be at least 1, and length penalty = {self.length_penalty} at least 0"
             )
+        if not 0 <= self.coverage_penalty < float("inf") or (self.coverage_penalty and not self.beams):
+            raise UserError(f"coverage penalty = {self.coverage_penalty} must be at least 0, and needs beams")
         if self.beams and self.bias:
             raise UserError("a beam search takes no bias: it draws nothing; leave one of them out")
         if self.beams and self.n > self.beams:

@@ -39,7 +39,7 @@ class TextStream:
         engine.check(request)
         self._engine, self._request = engine, request
         self._stops = StopStrings(request.stop)
-        self._words = Detokenizer(engine.tokenizer, after)
+        self._words = Detokenizer(engine.tokenizer, after and engine.goes_on)
         self._pieces: list[str] = []
         self._finish: FinishReason | None = None
         self.tokens: list[Token] = []

@@ -41,6 +41,9 @@ class TrieBackend:
         self._reached = SlotFlags(self.trie)  # by sampling, and not only read
         self._kept: dict[int, None] = {}  # slots that are held for nobody, least recently used first
 
+    def room(self, prompt: int) -> int:
+        return self.max_positions - prompt
+
     def check(self, length: int, n: int, new: int) -> None:
         needed = 1 + length + n * new
         if needed > self.trie.most:

@@ -44,7 +44,7 @@ def plain_attention(
     q: Float[Tensor, "B T H C"],
     k: Float[Tensor, "B S G C"],
     v: Float[Tensor, "B S G D"],
-    bias: Float[Tensor, "#B T S"],
+    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H #T S"],
     softcap: float = 0.0,
 ) -> Float[Tensor, "B T H D"]:
     """softmax(cap(q kᵀ / √C) + bias) v; query head h reads key/value head h // (H/G). O(T S C) for each head.
@@ -52,12 +52,27 @@ def plain_attention(
     A bias of -∞ hides a key; every query needs one that it sees. Vaswani et al. 2017, section 3.2.1; grouped heads
     Ainslie et al. 2023.
     """
+    return weighted_sum(attention_weights(q, k, bias, softcap), v)
+
+
+def attention_weights(
+    q: Float[Tensor, "B T H C"],
+    k: Float[Tensor, "B S G C"],
+    bias: Float[Tensor, "#B T S"] | Float[Tensor, "#B #H #T S"],
+    softcap: float = 0.0,
+) -> Float[Tensor, "B H T S"]:
+    """The softmax of `plain_attention`: how much each query takes of each key, 1 in all."""
     (B, T, H, C), (S, G) = q.shape, k.shape[1:3]
     q = (q * C**-0.5).transpose(1, 2).reshape(B * G, H // G * T, C)  # the heads of a group: more rows, the same keys
-    k, v = (x.transpose(1, 2).reshape(B * G, S, -1) for x in (k, v))
-    scores = capped(q @ k.mT, softcap).view(B, H, T, S)
-    weights = (scores + bias[:, None]).softmax(-1)
-    return (weights.view(B * G, H // G * T, S) @ v).view(B, H, T, -1).transpose(1, 2)
+    scores = capped(q @ k.transpose(1, 2).reshape(B * G, S, C).mT, softcap).view(B, H, T, S)
+    return (scores + (bias if bias.ndim == 4 else bias[:, None])).softmax(-1)
+
+
+def weighted_sum(weights: Float[Tensor, "B H T S"], v: Float[Tensor, "B S G D"]) -> Float[Tensor, "B T H D"]:
+    """Σ_s weights_ts v_s, of each head; query head h reads value head h // (H/G)."""
+    (B, H, T, S), (G, D) = weights.shape, v.shape[2:]
+    values = v.transpose(1, 2).reshape(B * G, S, D)
+    return (weights.view(B * G, H // G * T, S) @ values).view(B, H, T, D).transpose(1, 2)
 
 
 def capped(scores: Float[Tensor, "*B"], softcap: float) -> Float[Tensor, "*B"]:

@@ -31,7 +31,21 @@ FAMILIES: dict[str, dict[str, Any]] = {  # what of a DecoderConfig is the same i
     "gemma2": {**GEMMA, "block": "sandwich"},
     "gemma3_text": {**GEMMA, "block": "sandwich", "qk_norm": True},
 }
+# The same of an EncoderDecoderConfig.
+BART = {
+    "norm": "layer", "block": "post", "bias": "all", "positions": "learned", "embed_norm": True, "norm_eps": 1e-5,
+    "attention_scale": 0.0, "head_scale": False, "tied": True,
+}  # fmt: skip
+ENCODER_DECODERS: dict[str, dict[str, Any]] = {
+    "t5": {
+        "norm": "rms", "block": "pre", "bias": "none", "positions": "relative", "embed_norm": False,
+        "attention_scale": 1.0, "embed_scale": False, "head_bias": False, "max_positions": 0,
+    },
+    "bart": BART,
+    "marian": {**BART, "positions": "halves", "embed_norm": False},
+}  # fmt: skip
 ARCHITECTURES = {
+    "t5": "T5ForConditionalGeneration", "bart": "BartForConditionalGeneration", "marian": "MarianMTModel",
     "gpt2": "GPT2LMHeadModel", "openai-gpt": "OpenAIGPTLMHeadModel", "llama": "LlamaForCausalLM",
     "mistral": "MistralForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM",
     "gemma": "GemmaForCausalLM", "gemma2": "Gemma2ForCausalLM", "gemma3_text": "Gemma3ForCausalLM",
@@ -68,7 +82,27 @@ _GEMMA2 = {
     "hidden_activation": "gelu_pytorch_tanh", "query_pre_attn_scalar": 256, "sliding_window": 4096,
     "layer_types": None, "final_logit_softcapping": 30.0, "attn_logit_softcapping": 50.0,
 }  # fmt: skip
+_BART = {
+    **{key: value for key, value in _ALL.items() if not key.startswith("is_")}, "vocab_size": 50265, "d_model": 1024,
+    "encoder_layers": 12, "decoder_layers": 12, "encoder_attention_heads": 16, "decoder_attention_heads": 16,
+    "encoder_ffn_dim": 4096, "decoder_ffn_dim": 4096, "activation_function": "gelu", "scale_embedding": False,
+    "max_position_embeddings": 1024, "pad_token_id": 1, "decoder_start_token_id": 2, "tie_word_embeddings": True,
+    "normalize_before": None, "add_final_layer_norm": None, "add_bias_logits": None, "forced_bos_token_id": None,
+    "encoder_no_repeat_ngram_size": None, "is_decoder": False,
+}  # fmt: skip
 DEFAULTS: dict[str, dict[str, Any]] = {  # of every key that is used or FIXED, as transformers has it
+    "t5": {
+        **{key: value for key, value in _ALL.items() if not key.startswith("is_")}, "vocab_size": 32128,
+        "d_model": 512, "d_kv": 64, "d_ff": 2048, "num_layers": 6, "num_decoder_layers": None, "num_heads": 8,
+        "relative_attention_num_buckets": 32, "relative_attention_max_distance": 128, "layer_norm_epsilon": 1e-6,
+        "feed_forward_proj": "relu", "pad_token_id": 0, "decoder_start_token_id": None, "tie_word_embeddings": True,
+        "forced_bos_token_id": None, "is_decoder": False, "scale_decoder_outputs": None,
+    },
+    "bart": _BART,
+    "marian": {
+        **_BART, "vocab_size": 58101, "pad_token_id": 58100, "decoder_start_token_id": 58100,
+        "share_encoder_decoder_embeddings": True, "decoder_vocab_size": None, "static_position_embeddings": None,
+    },
     "gpt2": {
         **_GPT, "vocab_size": 50257, "n_positions": 1024, "n_inner": None, "activation_function": "gelu_new",
         "scale_attn_weights": True, "scale_attn_by_inverse_layer_idx": False, "add_cross_attention": False,
@@ -114,12 +148,21 @@ ALIASES = {  # other names of a key, which the family's class takes as well
     },
 }  # fmt: skip
 ALIASES["openai-gpt"] = ALIASES["gpt2"]
+ALIASES["t5"] = {
+    "hidden_size": "d_model", "num_attention_heads": "num_heads", "num_hidden_layers": "num_layers", "head_dim": "d_kv",
+}  # fmt: skip
+ALIASES["bart"] = ALIASES["marian"] = {
+    "num_attention_heads": "encoder_attention_heads", "hidden_size": "d_model", "num_hidden_layers": "encoder_layers",
+}  # fmt: skip
 FIXED: dict[str, tuple[Any, ...]] = {  # the values that can be honored; the first is what a message asks for
     "attention_bias": (False, None), "mlp_bias": (False, None), "use_bidirectional_attention": (False, None),
     "scale_attn_weights": (True,), "scale_attn_by_inverse_layer_idx": (False, None),
     "add_cross_attention": (False, None), "is_causal": (True,), "partial_rotary_factor": (1.0, None),
     "per_layer_config": (None, {}), "quantization_config": (None, {}), "compression_config": (None, {}),
     "is_encoder_decoder": (False, None), "is_decoder": (False, None), "position_embedding_type": ("absolute", None),
+    "forced_bos_token_id": (None,), "encoder_no_repeat_ngram_size": (None, 0), "normalize_before": (False, None),
+    "add_final_layer_norm": (False, None), "add_bias_logits": (False, None),
+    "share_encoder_decoder_embeddings": (True, None), "static_position_embeddings": (True, None),
 }  # fmt: skip
 ENCODER_FIXED: dict[str, tuple[Any, ...]] = {"is_causal": (False, None)}
 HARMLESS = {  # they describe the file, training, other heads, or tokens, which the text's own readers take up
@@ -138,6 +181,14 @@ HARMLESS = {  # they describe the file, training, other heads, or tokens, which 
 }  # fmt: skip
 # Read by classes before and after a family's own, and by none for it: what they say is said by another key.
 OLD = {"gemma": {"hidden_activation"}, "gemma2": {"hidden_act"}, "gemma3_text": {"hidden_act"}}
+# How transformers would write with it, which here the request says, and what concerns training or earlier classes.
+_BESIDE = {
+    "is_encoder_decoder", "forced_eos_token_id", "max_length", "min_length", "num_beams", "length_penalty",
+    "early_stopping", "no_repeat_ngram_size", "bad_words_ids", "activation_dropout", "classif_dropout",
+    "encoder_layerdrop", "decoder_layerdrop", "init_std", "normalize_embedding", "extra_pos_embeddings", "save_step",
+    "dropout_rate", "initializer_factor", "n_positions", "dense_act_fn", "is_gated_act", "output_past",
+}  # fmt: skip
+OLD |= dict.fromkeys(ENCODER_DECODERS, _BESIDE)
 TANH = ("gelu_new", "gelu_pytorch_tanh", "gelu_python_tanh")  # names of one approximation
 SHOWN = 5  # unknown keys in a warning
 

@@ -74,9 +74,12 @@ def matched(cell: Cell, vocab: int, parameters: int, n_layers: int = 2) -> Recur
     2498048
     """
     a = 2 * GATES[cell] * n_layers
-    b = 2 * vocab + _biases(cell, n_layers)
-    width = (math.sqrt(b * b + 4 * a * parameters) - b) / (2 * a)
-    return RecurrentConfig(vocab, cell, max(1, round(width)), n_layers)
+    return RecurrentConfig(vocab, cell, width_for(a, 2 * vocab + _biases(cell, n_layers), parameters), n_layers)
+
+
+def width_for(square: int, linear: int, parameters: int) -> int:
+    """The whole D ≥ 1 at which a D² + b D is closest to so many parameters, a = `square` and b = `linear`."""
+    return max(1, round((math.sqrt(linear**2 + 4 * square * parameters) - linear) / (2 * square)))
 
 
 class Recurrent(nn.Module):

@@ -106,6 +106,33 @@ def exact_gelu(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
     return F.gelu(h)
 
 
+def halves_sinusoidal(positions: Int[Tensor, "*B"], d_model: int) -> Float[Tensor, "*B D"]:
+    """The same sines and cosines, all sines first, as Marian has them."""
+    theta = angles(positions, frequencies(d_model, 10_000.0))
+    return torch.cat((theta.sin(), theta.cos()), -1)
+
+
+def relative_bucket(distance: Int[Tensor, "*B"], buckets: int, longest: int, both_ways: bool) -> Int[Tensor, "*B"]:
+    """Which of T5's buckets a key at `distance` (key minus query) is in. Raffel et al. 2020, section 2.1.
+
+    Half of the buckets are of one distance each, the others grow with its logarithm up to `longest`; `both_ways`
+    halves them between keys before and after, and else all keys after share the bucket of 0.
+
+    >>> relative_bucket(torch.tensor([0, -1, -8, -200, 1]), 32, 128, both_ways=True).tolist()
+    [0, 1, 8, 15, 17]
+    """
+    offset = torch.zeros_like(distance)
+    if both_ways:
+        buckets //= 2
+        offset = buckets * (distance > 0)
+        distance = distance.abs()
+    else:
+        distance = -distance.clamp(max=0)
+    exact = buckets // 2
+    far = exact + ((distance.clamp(min=1).float() / exact).log() / math.log(longest / exact) * (buckets - exact)).long()
+    return offset + torch.where(distance < exact, distance, far.clamp(max=buckets - 1))
+
+
 def relu2(h: Float[Tensor, "*B F"]) -> Float[Tensor, "*B F"]:
     """max(h, 0)². So et al. 2021 (Primer), section 3."""
     return F.relu(h).square()
@@ -127,3 +154,9 @@ def geglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
     """gelu(gate) · up, where h holds the gate and then the up projection. Shazeer 2020, equation 6."""
     gate, up = h.chunk(2, -1)
     return gelu(gate) * up
+
+
+def exact_geglu(h: Float[Tensor, "*B twice_F"]) -> Float[Tensor, "*B twice_F//2"]:
+    """`geglu` with Φ itself in the place of its tanh approximation."""
+    gate, up = h.chunk(2, -1)
+    return exact_gelu(gate) * up

@@ -82,6 +82,34 @@ class Attention(nn.Module):
         return torch.cat((self.q_norm(q), self.k_norm(k)), -2)
 
 
+class CrossAttention(nn.Module):
+    """The queries are the stream's, the keys and values those of a memory, which are computed once.
+
+    `bias`: of q, k, v and the output. `dropout`: of what is written to the stream, while training.
+    """
+
+    def __init__(
+        self, width: int, n_heads: int, head_dim: int, bias: bool = False, q_scale: float = 1.0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.head_dim, self.q_scale, self.dropout = head_dim, q_scale, dropout
+        self.q, self.k, self.v = (nn.Linear(width, n_heads * head_dim, bias=bias) for _ in range(3))
+        self.out = nn.Linear(n_heads * head_dim, width, bias=bias)
+
+    def keys_values(self, memory: Float[Tensor, "B S D"]) -> tuple[Float[Tensor, "B S H C"], Float[Tensor, "B S H C"]]:
+        return self.k(memory).unflatten(-1, (-1, self.head_dim)), self.v(memory).unflatten(-1, (-1, self.head_dim))
+
+    def forward(
+        self,
+        x: Float[Tensor, "B T D"],
+        k: Float[Tensor, "B S H C"],
+        v: Float[Tensor, "B S H C"],
+        attend: AttendHere,
+    ) -> Float[Tensor, "B T D"]:
+        q = self.q(x).unflatten(-1, (-1, self.head_dim)) * self.q_scale
+        return F.dropout(self.out(attend(q, k, v).flatten(-2)), self.dropout, self.training)
+
+
 class MLP(nn.Module):
     """down(activation(up(x))), with dropout while training; a gated activation takes an `up` of twice the width."""
 

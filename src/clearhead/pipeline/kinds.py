@@ -9,16 +9,28 @@ from typing import Any
 
 from clearhead.checkpoints.own import FILES
 from clearhead.errors import UserError
-from clearhead.pipeline import preflight, stages, summary, text_stages, text_summary
+from clearhead.pipeline import (
+    preflight,
+    stages,
+    summary,
+    text_stages,
+    text_summary,
+    translate_measure,
+    translate_preflight,
+    translate_stages,
+    translate_summary,
+)
 from clearhead.pipeline.align import align_stage
 from clearhead.pipeline.calibration import calibration_stage
 from clearhead.pipeline.data import load_tasks
 from clearhead.pipeline.in_context import in_context_stage
 from clearhead.pipeline.measure import evaluation_stage
 from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.recipes import AnyRecipe
 from clearhead.pipeline.rows_curve import rows_curve_stage
 from clearhead.pipeline.rundir import RunDir
 from clearhead.pipeline.text_recipe import TextRecipe
+from clearhead.pipeline.translate_recipe import TranslateRecipe
 
 
 @dataclass(frozen=True)
@@ -63,20 +75,36 @@ TEXT_STAGES: tuple[Stage, ...] = (
     Stage("evaluation", text_stages.evaluation_stage, ("evaluation",), ("evaluation",)),
 )  # fmt: skip
 
+TRANSLATE_STAGES: tuple[Stage, ...] = (
+    Stage(
+        "pairs", translate_stages.pairs_stage, ("seed", "data", "tokenizer"),
+        ("pairs.json", "pairs.safetensors", "tokenizer*.json"),
+    ),
+    Stage(
+        "train", translate_stages.train_stage, ("models", "scheduled", "sampled", "model", "train"),
+        ("train-*", "models"),
+    ),
+    Stage("evaluation", translate_measure.evaluation_stage, ("evaluation",), ("evaluation",)),
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class RunKind:
-    """`check` fails where something that a recipe names is not there; `dry_run` tells what is known beforehand.
+    """`check` fails where something that a recipe names is not there; `dry_run` tells what is known beforehand, and
+    `told` says it in lines.
 
-    `report_data` and `headline` sum a directory up.
+    `report_data` and `headline` sum a directory up. After the stage `reads_until`, the files that a recipe names are
+    not needed any more; the empty name: they are kept in the run.
     """
 
     recipe: type
     stages: tuple[Stage, ...]
     check: Callable[[Any], object]
     dry_run: Callable[[Any, Any], Mapping[str, Any]]
+    told: Callable[[Mapping[str, Any]], list[str]]
     report_data: Callable[[RunDir], dict[str, Any]]
     headline: Callable[[RunDir, Mapping[str, Any]], dict[str, Any]]
+    reads_until: str = ""
 
 
 def _task_dry_run(recipe: Recipe, device: Any) -> Mapping[str, Any]:
@@ -89,12 +117,19 @@ def _text_dry_run(recipe: TextRecipe, device: Any) -> Mapping[str, Any]:
 
 
 KINDS = {
-    "task": RunKind(Recipe, TASK_STAGES, load_tasks, _task_dry_run, summary.report_data, summary.headline),
-    "text": RunKind(
-        TextRecipe, TEXT_STAGES, text_stages.check, _text_dry_run, text_summary.report_data, text_summary.headline
+    "task": RunKind(
+        Recipe, TASK_STAGES, load_tasks, _task_dry_run, preflight.lines, summary.report_data, summary.headline
     ),
-}
+    "text": RunKind(
+        TextRecipe, TEXT_STAGES, text_stages.check, _text_dry_run, preflight.lines, text_summary.report_data,
+        text_summary.headline, "shards",
+    ),
+    "translate": RunKind(
+        TranslateRecipe, TRANSLATE_STAGES, translate_stages.check, translate_preflight.facts,
+        translate_preflight.lines, translate_summary.report_data, translate_summary.headline, "pairs",
+    ),
+}  # fmt: skip
 
 
-def kind_of(recipe: Recipe | TextRecipe) -> RunKind:
+def kind_of(recipe: AnyRecipe) -> RunKind:
     return next(kind for kind in KINDS.values() if isinstance(recipe, kind.recipe))

@@ -181,6 +181,8 @@ def with_old_default(data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The recipe that an old run kept: of a time when answers stayed whole, relu2 was the MLP that no one named, and
     settings of training had other names.
     """
+    if data.get("kind") not in (None, "text"):  # kinds that are younger
+        return data
     tasks = {name: {"pieces": "off", **section} for name, section in table(data, "tasks").items()}
     data = {**data, "tasks": tasks} if tasks else data
     for key in ("pretrain", "reward", "model"):

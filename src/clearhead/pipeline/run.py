@@ -20,9 +20,8 @@ from clearhead.errors import UserError
 from clearhead.files import held, write_json
 from clearhead.pipeline import trust
 from clearhead.pipeline.kinds import Stage, kind_of
-from clearhead.pipeline.recipe import Recipe
+from clearhead.pipeline.recipes import AnyRecipe, plain
 from clearhead.pipeline.rundir import RunDir, create, differences
-from clearhead.pipeline.text_recipe import TextRecipe, plain
 
 BEAT = 2.0  # seconds of a stage's time that a kill can lose
 
@@ -62,7 +61,7 @@ def _timed(run: RunDir, stage: str) -> Iterator[Callable[[], float]]:
         run.note(stage, seconds())
 
 
-def begin_from(source: RunDir, redo: str, out: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
+def begin_from(source: RunDir, redo: str, out: Path, recipe: AnyRecipe, facts: Mapping[str, Any]) -> RunDir:
     """A new run that takes over what `source` has finished before the stage `redo`; what follows is done anew."""
     trust.require(source.path, source.python_files())
     stages = kind_of(recipe).stages

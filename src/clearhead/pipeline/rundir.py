@@ -16,7 +16,7 @@ A kill at any moment loses at most a stage's last unsaved piece.
     report.json            the data of the report       report.html
 
 A run on text has no rollouts and no reward model, but corpus.json, a folder `tokens`, and in comparison/ what tells
-its kinds of models apart.
+its kinds of models apart. One that translates has pairs.json and pairs.safetensors, and its models in models/.
 """
 
 import json
@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER
+from clearhead.checkpoints.own import ALIGNED, FILES, TOKENIZER, TRANSLATORS
 from clearhead.config import build, load_toml, renamed, save_toml
 from clearhead.errors import UserError
 from clearhead.files import write_json
@@ -36,9 +36,11 @@ from clearhead.pipeline import inputs, layout, trust
 from clearhead.pipeline.few_rows import followed
 from clearhead.pipeline.inputs import Input
 from clearhead.pipeline.recipe import Recipe, with_old_default
+from clearhead.pipeline.recipes import AnyRecipe, parse_any, plain
 from clearhead.pipeline.sizes import Sizes, filled, read_sizes
-from clearhead.pipeline.text_recipe import TextRecipe, parse_any, plain
+from clearhead.pipeline.text_recipe import TextRecipe
 from clearhead.pipeline.time_limit import limited
+from clearhead.pipeline.translate_recipe import TranslateRecipe
 from clearhead.plain import mismatch
 
 
@@ -164,6 +166,19 @@ class RunDir:
         return self.path / "corpus.json"
 
     @property
+    def pairs(self) -> Path:
+        """The pairs of a run that translates, as tokens; what of them is counted, and the held-out texts."""
+        return self.path / "pairs.safetensors"
+
+    @property
+    def pairs_told(self) -> Path:
+        return self.path / "pairs.json"
+
+    def translator(self, name: str) -> Path:
+        """The weights of one of the models of a run that translates."""
+        return self.path / TRANSLATORS / f"{name}.safetensors"
+
+    @property
     def comparison(self) -> Path:
         """What tells kinds of models apart, a file each."""
         return self.path / "comparison"
@@ -187,15 +202,16 @@ class RunDir:
         """The Python that this run would run."""
         return trust.python_files(self.path, self.settings())
 
-    def any_recipe(self) -> Recipe | TextRecipe:
+    def any_recipe(self) -> AnyRecipe:
         """The recipe as it was given; sizes that follow from the data are 0."""
         return parse_any(self.settings(), str(self.config))
 
     def recipe(self) -> Recipe:
         """The recipe of a run on tasks, whose files are all there, with the sizes that followed from its data."""
         recipe = self._sized()
-        if isinstance(recipe, TextRecipe):
-            raise UserError(f"{self.path} is a run on text and knows no tasks; name a run of a recipe with tasks")
+        if not isinstance(recipe, Recipe):
+            kind = "on text" if isinstance(recipe, TextRecipe) else "that translates"
+            raise UserError(f"{self.path} is a run {kind} and knows no tasks; name a run of a recipe with tasks")
         inputs.verify(self.path, self.inputs())
         return recipe
 
@@ -203,7 +219,14 @@ class RunDir:
         """The recipe of a run on text."""
         recipe = self.any_recipe()
         if not isinstance(recipe, TextRecipe):
-            raise UserError(f"{self.path} is a run on tasks and holds no running text; name a run of a recipe of text")
+            raise UserError(f"{self.path} is not a run on running text; name a run of a recipe of text")
+        return recipe
+
+    def translate_recipe(self) -> TranslateRecipe:
+        """The recipe of a run that translates."""
+        recipe = self.any_recipe()
+        if not isinstance(recipe, TranslateRecipe):
+            raise UserError(f"{self.path} is not a run that translates; make one with `clearhead run translate`")
         return recipe
 
     def read_sizes(self) -> Sizes | None:
@@ -212,12 +235,15 @@ class RunDir:
 
     def decoder(self, vocab: int) -> DecoderConfig:
         """The shape of the language model of a run of either kind, which needs none of its files."""
-        return self._sized().decoder(vocab)
+        recipe = self._sized()
+        if isinstance(recipe, TranslateRecipe):
+            raise UserError(f"{self.path} is a run that translates; ask it with `clearhead translate {self.path} TEXT`")
+        return recipe.decoder(vocab)
 
-    def _sized(self) -> Recipe | TextRecipe:
+    def _sized(self) -> AnyRecipe:
         recipe = self.any_recipe()
         found = self.read_sizes()
-        if isinstance(recipe, TextRecipe) or found is None:
+        if not isinstance(recipe, Recipe) or found is None:
             return recipe
         base = None
         if recipe.base:
@@ -251,7 +277,7 @@ class RunDir:
         return f"clearhead run --resume {shlex.quote(str(self.path))}"
 
 
-def create(path: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) -> RunDir:
+def create(path: Path, recipe: AnyRecipe, facts: Mapping[str, Any]) -> RunDir:
     """A new run directory with copies of what the recipe names; refuses one that already holds something."""
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise UserError(f"{path} already exists and is not empty; add --resume to go on, or choose another --out")
@@ -268,7 +294,7 @@ def create(path: Path, recipe: Recipe | TextRecipe, facts: Mapping[str, Any]) ->
     return run
 
 
-def reopen(path: Path, recipe: Recipe | TextRecipe | None) -> RunDir:
+def reopen(path: Path, recipe: AnyRecipe | None) -> RunDir:
     """The directory of a run that stopped half-way; its recipe must be the one it was started with."""
     run = RunDir(path)
     before = plain(run.any_recipe())

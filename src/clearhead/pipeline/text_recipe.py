@@ -14,8 +14,7 @@ from clearhead.models.decoder import DecoderConfig
 from clearhead.models.encoder import EncoderConfig
 from clearhead.models.recurrent import RecurrentConfig, matched
 from clearhead.nn.recurrent import Cell
-from clearhead.pipeline import recipe as tasks
-from clearhead.pipeline.recipe import Recipe, decoder_config, memory_of, model_section, table
+from clearhead.pipeline.recipe import decoder_config, memory_of, model_section, table
 from clearhead.text.training import MAX_VOCAB, SMALLEST
 from clearhead.training.loop import TrainConfig
 
@@ -200,11 +199,6 @@ class _TopLevel:
     kv_memory: str = ""
 
 
-def parse_any(data: Mapping[str, Any], where: str = "recipe") -> Recipe | TextRecipe:
-    """A recipe of either kind: text if it says so, else tasks."""
-    return parse(data, where) if "kind" in data else tasks.parse(data, where)
-
-
 def parse(data: Mapping[str, Any], where: str = "recipe") -> TextRecipe:
     """Check the whole file before anything runs. Raises UserError on the first thing that is wrong."""
     known = {field.name for field in fields(_TopLevel)} | {*SECTIONS, "model"}
@@ -248,8 +242,3 @@ def to_plain(recipe: TextRecipe) -> dict[str, Any]:
     plain |= {key: to_dict(getattr(recipe, key)) for key in SECTIONS}
     del plain["pretrain"]["seed"]  # which is the run's, and stands at the top
     return plain
-
-
-def plain(recipe: Recipe | TextRecipe) -> dict[str, Any]:
-    """`to_plain` of either kind."""
-    return to_plain(recipe) if isinstance(recipe, TextRecipe) else tasks.to_plain(recipe)

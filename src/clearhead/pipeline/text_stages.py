@@ -55,7 +55,7 @@ def check(recipe: TextRecipe) -> None:
         if not file.is_file():
             raise UserError(f"{file} is no file that can be read again and again, as training does; save it as one")
     if recipe.tokenizer.path:
-        _given(recipe.tokenizer.path)
+        given_tokenizer(recipe.tokenizer.path)
 
 
 def corpus_stage(context: Context) -> None:
@@ -96,7 +96,7 @@ def tokenizer_stage(context: Context) -> None:
     """Learn the tokenizer from the training text, or take the one that is named."""
     config, run = context.run.text_recipe().tokenizer, context.run
     if config.path:
-        tokenizer: Tokenizer = _given(config.path)
+        tokenizer: Tokenizer = given_tokenizer(config.path)
     else:
         with counted_documents(context, "tokenizer") as texts:
             if config.kind == "char":  # of both sides of the split: held-out text must be spelled to be measured
@@ -108,10 +108,11 @@ def tokenizer_stage(context: Context) -> None:
     context.say(f"tokenizer: {tokenizer.vocab_size:,} tokens")
 
 
-def _given(path: str) -> Tokenizer:
+def given_tokenizer(path: str) -> Tokenizer:
+    """A tokenizer that exists already; UserError where it cannot spell every text."""
     from_file = text_files.load_tokenizer(Path(path).expanduser())
     if isinstance(from_file, SubwordTokenizer) and not from_file.is_byte_level:
-        raise UserError(f"the tokenizer {path} cannot spell every text; bits per byte need one of bytes or characters")
+        raise UserError(f"the tokenizer {path} cannot spell every text; take one of bytes or characters")
     return from_file
 
 

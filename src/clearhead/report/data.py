@@ -504,6 +504,102 @@ class TextInfo:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A share and its interval."""
+
+    estimate: float = NAN
+    low: float = NAN
+    high: float = NAN
+
+
+@dataclass(frozen=True)
+class TranslationScore:
+    """Translations beside their references: `exact` the share that is the same, BLEU and chrF from 0 to 100.
+
+    A signature says how a score was computed; `unfinished` counts those that were cut off.
+    """
+
+    exact: Share = field(default_factory=Share)
+    bleu: float = NAN
+    chrf: float = NAN
+    bleu_signature: str = ""
+    chrf_signature: str = ""
+    seconds: float = NAN
+    tokens_per_second: float = NAN
+    unfinished: float = NAN
+
+
+@dataclass(frozen=True)
+class LengthScore:
+    """The pairs whose source has `low` to `high` tokens, `length` in the mean; `loss` in nats a token."""
+
+    low: float = NAN
+    high: float = NAN
+    length: float = NAN
+    pairs: float = NAN
+    loss: float = NAN
+    exact: Share = field(default_factory=Share)
+    bleu: float = NAN
+    chrf: float = NAN
+
+
+@dataclass(frozen=True)
+class PositionErrors:
+    """The share of wrong tokens about one position of the target: after the true ones, and after the model's own."""
+
+    position: float = NAN
+    forced: float = NAN
+    free: float = NAN
+    count: float = NAN
+
+
+@dataclass(frozen=True)
+class AlignmentInfo:
+    """How each token of a target looked at each of the source."""
+
+    source: list[str] = field(default_factory=list)
+    target: list[str] = field(default_factory=list)
+    weights: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TranslationExample:
+    source: str = ""
+    reference: str = ""
+    translation: str = ""
+    alignment: AlignmentInfo | None = None
+
+
+@dataclass(frozen=True)
+class TranslatorInfo:
+    """One model of a run that translates; `loss` is in nats a token of held-out pairs, after the true tokens."""
+
+    name: str
+    parameters: float = NAN
+    pairs: float = NAN
+    tokens: float = NAN
+    loss: float = NAN
+    greedy: TranslationScore = field(default_factory=TranslationScore)
+    beam: TranslationScore = field(default_factory=TranslationScore)
+    by_length: list[LengthScore] = field(default_factory=list)
+    by_position: list[PositionErrors] = field(default_factory=list)
+    examples: list[TranslationExample] = field(default_factory=list)
+    curve: list[HeldOutPoint] = field(default_factory=list)
+    training_seconds: float = NAN
+    training_tokens_per_second: float = NAN
+
+
+@dataclass(frozen=True)
+class TranslationInfo:
+    """A run that translates: where the pairs are from, their counts by name, and every model."""
+
+    source: str = ""
+    pairs: dict[str, float] = field(default_factory=dict)
+    beams: float = NAN
+    models: list[TranslatorInfo] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
 class Preflight:
     """What was found before anything was trained: facts by name, of each task and of the run, and lines in words.
 
@@ -653,6 +749,7 @@ class Report:
     examples: dict[str, list[ExampleInfo]] = field(default_factory=dict)
     attention: AttentionInfo | None = None
     text: TextInfo | None = None
+    translation: TranslationInfo | None = None
     health: list[Checked] = field(default_factory=list)
 
 

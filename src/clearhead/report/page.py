@@ -30,6 +30,7 @@ from clearhead.report.results import evaluation_section, examples_section, tree_
 from clearhead.report.rows import data_section
 from clearhead.report.scoring import reward_section
 from clearhead.report.summary import headline
+from clearhead.report.translation import translation_section
 
 HERE = Path(__file__).parent
 CONTENTS = {
@@ -41,6 +42,7 @@ CONTENTS = {
     "alignment": "Its own answers",
     "in-context": "Search in one text",
     "text": "Held-out text",
+    "translation": "Translation",
     "comparison": "Why attention won",
     "search": "Search",
     "answers": "Answers",
@@ -74,6 +76,7 @@ def build_page(report: Report) -> str:
         "alignment": alignment_section(report),
         "in-context": in_context_section(report),
         "text": text_section(report.text),
+        "translation": translation_section(report.translation),
         "comparison": comparison_section(report.text),
         "search": evaluation_section(report),
         "answers": answers_section(report),

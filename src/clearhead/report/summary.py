@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 
 from clearhead.charts.wording import big, count, inside, known, number, percent, plural, spoken_duration
-from clearhead.report.data import Evaluation, ModelInfo, PointInfo, Report, RunInfo, StrategyInfo, TaskInfo
+from clearhead.report.data import (
+    Evaluation,
+    ModelInfo,
+    PointInfo,
+    Report,
+    RunInfo,
+    StrategyInfo,
+    TaskInfo,
+    TranslationInfo,
+    TranslatorInfo,
+)
 
 # By their cells; all others are transformers.
 MODELS = {"lstm": "An LSTM", "rnn": "A plain recurrent network", "conv": "A convolutional network"}
@@ -51,6 +61,8 @@ def with_search(evaluation: Evaluation) -> tuple[StrategyInfo, PointInfo] | None
 
 def headline(report: Report) -> str:
     """The run in one sentence."""
+    if report.translation:
+        return translation_headline(report.translation)
     model = report.model or ModelInfo()
     size = f" of {big(model.parameters)} parameters" if known(model.parameters) else ""
     time = training_seconds(model)
@@ -76,6 +88,47 @@ def headline(report: Report) -> str:
         return f"{opening}."
     joint = "and" if search[1].accuracy > first[1].accuracy else "and no more than"
     return f"{opening} {joint} {percent(search[1].accuracy)} with {inside(search[0].title)}."
+
+
+FEW_EXACT = 0.1  # below it a share of exact translations says little
+TRANSLATORS = {  # how a sentence calls the models that translate
+    "lstm": "LSTM, no attention", "bahdanau": "Bahdanau", "luong-dot": "Luong dot", "luong-general": "Luong general",
+    "luong-concat": "Luong concat", "transformer": "transformer", "decoder-only": "decoder only",
+}  # fmt: skip
+
+
+def translator_title(name: str) -> str:
+    """What people call a model that translates.
+
+    >>> translator_title("bahdanau-scheduled")
+    'Bahdanau, scheduled'
+    """
+    base = name.removesuffix("-scheduled")
+    return TRANSLATORS.get(base, base) + ", scheduled" * (name != base)
+
+
+def translation_headline(found: TranslationInfo) -> str:
+    """The best and the worst of the models, by exact translations, or by BLEU where hardly any is."""
+    models = found.models
+    if not models:
+        return "Models that translate: not tested yet."
+    by_exact = any(m.beam.exact.estimate >= FEW_EXACT for m in models) or not all(known(m.beam.bleu) for m in models)
+
+    def score(m: TranslatorInfo) -> float:
+        return m.beam.exact.estimate if by_exact else m.beam.bleu
+
+    def told(m: TranslatorInfo) -> str:
+        return percent(score(m)) if by_exact else f"BLEU {score(m):.1f}"
+
+    ordered = sorted(models, key=lambda m: (score(m), -m.loss))
+    worst, best = ordered[0], ordered[-1]
+    amount = f"{count(best.pairs)} unseen texts"
+    verb = f"translates {told(best)} of {amount} exactly" if by_exact else f"reaches {told(best)} on {amount}"
+    if best is worst:
+        return f"{translator_title(best.name)} {verb}."
+    return (
+        f"At equal size and steps, {translator_title(best.name)} {verb}, {translator_title(worst.name)} {told(worst)}."
+    )
 
 
 def training_seconds(model: ModelInfo) -> float:

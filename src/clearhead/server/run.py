@@ -14,6 +14,7 @@ from clearhead.checkpoints.load import load_model
 from clearhead.errors import UserError
 from clearhead.generation.backend import memory_limit
 from clearhead.generation.engine import Engine, backend_for
+from clearhead.models.encoder_decoder import EncoderDecoder
 from clearhead.pipeline.recipe import Recipe
 from clearhead.pipeline.rundir import RunDir
 from clearhead.server.app import make_app
@@ -76,6 +77,8 @@ def load(service: Service, names: Mapping[str, str], device: torch.device, dtype
     service.reasoner.device, service.reasoner.kv_memory = device, kv_memory
     for name, model in names.items():
         loaded = load_model(model, device, dtype, weights)
+        if isinstance(loaded.model, EncoderDecoder):
+            raise UserError(f"{model} is an encoder-decoder, and these are not served; ask it by clearhead generate")
         engine = Engine(backend_for(loaded.model, MANY, share), loaded.tokenizer)
         service.models.by_name[name] = Served(name, loaded, engine)
         if (run := run_of(model)) is not None:

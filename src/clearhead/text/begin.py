@@ -25,6 +25,18 @@ def prompt_tokens(tokenizer: Tokenizer, prompt: str) -> list[int]:
     return ids
 
 
+def source_tokens(tokenizer: Tokenizer, text: str) -> list[int]:
+    """A text as an encoder reads it: with all that the tokenizer puts around one, and its end."""
+    if not text.strip():
+        raise UserError("an empty text has nothing to translate; type one of at least one character")
+    if not isinstance(tokenizer, SubwordTokenizer):
+        return tokenizer.encode(text)
+    ids = tokenizer.encode(readable(text), add_special_tokens=True)
+    if tokenizer.end_id is not None and ids[-1:] != [tokenizer.end_id]:
+        ids = [*ids, tokenizer.end_id]
+    return ids
+
+
 def continuation_tokens(tokenizer: Tokenizer, prompt: str, text: str) -> list[int]:
     """The tokens of what goes on a prompt: those of the whole behind the prompt's where the two do not merge."""
     begun, whole = tokenizer.encode(prompt), tokenizer.encode(prompt + text)

@@ -21,6 +21,7 @@ from clearhead.kernels.attention import causal_attend
 from clearhead.kernels.machine import bfloat16_is_fast
 from clearhead.models.recurrent import Recurrent
 from clearhead.text.packing import IGNORE_INDEX
+from clearhead.text.pairs import PairBatch
 
 LossFn = Callable[[Any, Any], Tensor]
 """(model, batch of tensors) -> mean loss, a scalar."""
@@ -31,6 +32,11 @@ EAGER_FLOPS_PER_SECOND = 100e9  # what two such cores reach in an eager step
 
 def hidden_states(model: Any, batch: Any) -> Tensor:
     """What a language model makes of each token and those before it: the one place that tells its kinds apart."""
+    if isinstance(batch, PairBatch):
+        places = torch.arange(batch.source.shape[1], device=batch.source.device)
+        mask = places < batch.lengths[:, None]
+        memory, state = model.encode(batch.source, mask)
+        return model.read(batch.tokens, state, memory, mask).hidden
     if isinstance(model, Recurrent):
         return model(batch.tokens)
     return model(batch.tokens, batch.positions, causal_attend(batch.segments))
