@@ -25,6 +25,7 @@ from clearhead.agents.transcript import Entry
 from clearhead.agents.world_model import WorldModelPolicy
 from clearhead.checkpoints.load import LoadedModel, load_model
 from clearhead.cli.generate import dtype_named
+from clearhead.cli.options import local_only
 from clearhead.cli.sampling import USUAL, checked, of_model
 from clearhead.console import SafeConsole
 from clearhead.errors import UserError
@@ -149,6 +150,7 @@ def usual_style(loaded: LoadedModel) -> str:
 
 def remote_model(header: Mapping[str, Any], settings: Mapping[str, Any]) -> Ready:
     """An endpoint, whose tokens are only estimated."""
+    local_only("weights", "dtype", "device", "kv_memory")
     given = {**dict.fromkeys(USUAL), **header["sampling"]}
     model = RemoteModel.at(header["model"])
     asked, most = int(header["context"]), model.context

@@ -17,6 +17,7 @@ from clearhead.cli.options import (
     draft_option,
     dtype_option,
     json_option,
+    local_only,
     sampling_seed_option,
     stop_option,
     weights_option,
@@ -99,8 +100,7 @@ def command(
     if is_address(model):
         if beams or probabilities:
             raise UserError("--beams and --probabilities need a model that runs here; leave them out")
-        if weights != "float" or draft is not None:
-            raise UserError("--weights and --draft need a model that runs here; leave them out")
+        local_only("weights", "draft", "dtype", "device", "kv_memory")
         if len(stop) > 1:
             raise UserError("a model behind an address ends at one string; leave --stop out but once")
         show_remote(model, typed, sampling, n, seed, stop[0] if stop else None, constraint, as_json)

@@ -70,4 +70,4 @@ def local_only(*names: str) -> None:
     """UserError where one of these options was given, though the model is behind an address."""
     for name, option in given(click.get_current_context()).items():
         if name in names:
-            raise UserError(f"{option} is for models here, and this one is behind an address")
+            raise UserError(f"{option} is for models here, and this one is behind an address; leave it out")
