@@ -87,6 +87,19 @@ def test_a_files_blocks_are_multiplied_as_they_are(files: dict[str, Path], kind:
         assert torch.equal(again.decoder.logits(again.decoder(ids)), got)
 
 
+@pytest.mark.parametrize("kind", ["q8_0", "q4_0", "q4_1"])
+def test_transformers_reads_the_file(files: dict[str, Path], kind: str) -> None:
+    import transformers
+
+    path = files[kind]
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32)
+    ours = load_model(str(path), CPU)
+    ids = torch.tensor([ours.tokenizer.encode(TEXT)])
+    with torch.inference_mode():
+        want, got = theirs(ids).logits, ours.decoder.logits(ours.decoder(ids))
+    assert rms(got - want) < 1e-5 * rms(want)
+
+
 @pytest.mark.parametrize("weights", ["int8", "int4"])
 def test_any_model_can_be_quantized_at_load(folder: Path, files: dict[str, Path], weights: str) -> None:
     floats, found = load_model(str(folder), CPU), load_model(str(folder), CPU, weights=weights)

@@ -155,7 +155,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def write_gguf(loaded: LoadedModel, path: Path, kind: str) -> None:
-    """One file with weights, tokenizer and chat template. `kind`: F32, F16, BF16 or Q8_0, for the matrices."""
+    """One file with weights, tokenizer and chat template. `kind`: one of `gguf.WRITTEN`, for the matrices."""
     metadata = llama_cpp.metadata_of(loaded.decoder.config)
     name = Path(loaded.name).name.removesuffix(".gguf") or "model"
     told = {**metadata, "general.name": name, **gguf_words(loaded.sampling), **text_metadata(loaded)}
