@@ -137,7 +137,8 @@ def _overfit(model: nn.Module, loss_fn: LossFn, few: Sequence[Any], measured: di
         return None
     trainable = [p for p in copy.parameters() if p.requires_grad]
     if not trainable:
-        return Watch(copy, None, None, every=1, overhead=0.0)
+        with Watch(copy, None, None, every=1, overhead=0.0) as idle:
+            return idle
     optimizer = torch.optim.Adam(trainable, lr=FAST)
     started, losses = time.process_time(), []
     with Watch(copy, optimizer, None, every=4, overhead=0.0) as watched:
@@ -251,7 +252,9 @@ def _adapter_effect(model: nn.Module, loss_fn: LossFn, batch: Any) -> float:
     copy = twin(model)
     if copy is None:
         return math.nan
-    adapters = [p for name, p in copy.named_parameters() if "lora" in name.lower()]
+    named = [p for name, p in copy.named_parameters() if "lora" in name.lower()]
+    layers = [module for module in copy.modules() if "lora" in type(module).__name__.lower()]
+    adapters = named or [p for layer in layers for p in layer.parameters() if p.requires_grad]
     if not adapters:
         return math.nan
     with torch.no_grad():
