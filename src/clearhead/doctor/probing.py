@@ -27,7 +27,7 @@ from clearhead.doctor.watching import Watch
 
 LossFn = Callable[[Any, Any], Tensor]
 ROWS = 8  # of a batch that are learned by heart
-STEPS = 60  # on two batches
+STEPS = 150  # on two batches
 SECONDS = 10.0  # of processor for them, and half as long for the range test
 COMPARED = 64  # batches whose rows are compared with the validation's
 RANGE = (1e-6, 1.0, 30)  # rates from, to, and how many
