@@ -138,7 +138,11 @@ def padding_of(x: Tensor) -> tuple[int, bool] | None:
         runs = (rows == edge[:, None]).long().cumprod(1).sum(1)
         long = runs >= 2
         pads = edge[long].unique()
-        if long.float().mean() >= 0.25 and len(pads) == 1 and len(runs[edge == pads[0]].unique()) > 1:
+        if long.sum() < max(2, 0.25 * len(x)) or len(pads) > 1:
+            continue
+        padded = torch.where(edge == pads[0], runs, 0)
+        only_there = bool(((x == pads[0]).sum(1) == padded).all())  # a token of the text also stands elsewhere
+        if only_there and len(padded.unique()) > 1:
             return int(pads[0]), left
     return None
 

@@ -27,7 +27,7 @@ from clearhead.doctor.watching import Watch
 
 LossFn = Callable[[Any, Any], Tensor]
 ROWS = 8  # of a batch that are learned by heart
-STEPS = 60  # on two batches
+STEPS = 150  # on two batches
 SECONDS = 10.0  # of processor for them, and half as long for the range test
 COMPARED = 64  # batches whose rows are compared with the validation's
 RANGE = (1e-6, 1.0, 30)  # rates from, to, and how many
@@ -137,7 +137,8 @@ def _overfit(model: nn.Module, loss_fn: LossFn, few: Sequence[Any], measured: di
         return None
     trainable = [p for p in copy.parameters() if p.requires_grad]
     if not trainable:
-        return Watch(copy, None, None, every=1, overhead=0.0)
+        with Watch(copy, None, None, every=1, overhead=0.0) as idle:
+            return idle
     optimizer = torch.optim.Adam(trainable, lr=FAST)
     started, losses = time.process_time(), []
     with Watch(copy, optimizer, None, every=4, overhead=0.0) as watched:
@@ -251,7 +252,9 @@ def _adapter_effect(model: nn.Module, loss_fn: LossFn, batch: Any) -> float:
     copy = twin(model)
     if copy is None:
         return math.nan
-    adapters = [p for name, p in copy.named_parameters() if "lora" in name.lower()]
+    named = [p for name, p in copy.named_parameters() if "lora" in name.lower()]
+    layers = [module for module in copy.modules() if "lora" in type(module).__name__.lower()]
+    adapters = named or [p for layer in layers for p in layer.parameters() if p.requires_grad]
     if not adapters:
         return math.nan
     with torch.no_grad():

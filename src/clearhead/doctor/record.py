@@ -128,4 +128,6 @@ def smoothed(values: np.ndarray, parts: int = 20) -> np.ndarray:
 def ends(values: np.ndarray) -> tuple[float, float, float]:
     """The level at the beginning, the best one on the way and that at the end; NaN where nothing is known."""
     levels = smoothed(values)
-    return (levels[0], levels.min(), levels[-1]) if len(levels) else (math.nan,) * 3
+    if not len(levels):
+        return math.nan, math.nan, math.nan
+    return float(levels[0]), float(levels.min()), float(levels[-1])

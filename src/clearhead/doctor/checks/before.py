@@ -61,7 +61,7 @@ BREAKS = Kind(
     "take a tenth of the rate that breaks", "a run of a hundred steps falls smoothly", "Smith 2017, section 3.3, rate range test",
 )  # fmt: skip
 
-ENOUGH = 40  # steps on two batches before their loss must have fallen
+ENOUGH = 100  # steps on two batches before their loss must have fallen
 LEARNED = 0.3  # share by which two batches' loss must fall
 FAR = 1.5  # times ln K, or above it by so much
 EXACT = 0.02  # relative error of a gradient: a loss may round to float32, and a wrong gradient is far off
