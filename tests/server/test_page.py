@@ -116,7 +116,7 @@ def test_solutions_are_graded(client: TestClient, walled: None) -> None:
 def live(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if browser.CHROMIUM is None:
         pytest.skip("there is no Chromium here: apt-get install chromium")
-    service = Service(Settings(hosts=("127.0.0.1",)))
+    service = Service(Settings(max_tokens=16, hosts=("127.0.0.1",)))
     service.runs.folder = tmp_path_factory.mktemp("none")
     with serving(service, model) as (host, port):
         yield f"http://{host}:{port}/"
