@@ -28,6 +28,7 @@ WRONG_GRADIENT = Kind(
     "wrong_gradient", "error", "the gradient is not that of the loss",
     "look at functions with a backward pass of your own, and at detach() inside the forward pass",
     "central differences agree in float64", "Griewank and Walther 2008; torch.autograd.gradcheck",
+    follows=("no_gradient",),
 )  # fmt: skip
 DUPLICATES = Kind(
     "validation_in_training", "error", "rows of the validation are in the training data too",

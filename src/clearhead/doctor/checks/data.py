@@ -77,6 +77,7 @@ ROWS_MIX = Kind(
     "rows_mixed", "error", "the output for a row depends on the other rows of its batch",
     "look for view() where transpose() is meant, batch_first, and softmax or norms over dimension 0",
     "a row alone gives what it gives in a batch", "Karpathy 2019, use backprop to chart dependencies; by perturbation",
+    follows=("dropout_in_evaluation",),
 )  # fmt: skip
 PAD_LEARNED = Kind(
     "loss_on_padding", "error", "padding is learned: a part of the targets is the padding token",
@@ -86,7 +87,7 @@ PAD_LEARNED = Kind(
 PAD_SEEN = Kind(
     "padding_seen", "error", "outputs at real tokens depend on how much padding there is",
     "mask padding in attention, take the last real position, and count positions from the first real token",
-    "one column of padding less changes no output", "by cutting off a column of padding", follows=("future_leak", "rows_mixed"),
+    "one column of padding less changes no output", "by cutting off a column of padding", follows=("future_leak", "rows_mixed", "dropout_in_evaluation"),
 )  # fmt: skip
 PADDING = Kind(
     "much_padding", "note", "most of a batch is padding", "pack documents, or batch rows of like length",
