@@ -62,10 +62,10 @@ def test_another_architecture_is_described_as_far_as_it_goes(tmp_path: Path) -> 
     assert found.architecture == "mamba" and found.parameters == 6
     assert "'mamba' is not read here" in str(found.refused)
     (tmp_path / "x.gguf").unlink()
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "xlnet"}))
     save_file({"w": torch.ones(5)}, tmp_path / "model.safetensors")
     found = inspect(str(tmp_path))
-    assert found.architecture == "bert" and found.parameters == 5 and "'bert' is not a family" in str(found.refused)
+    assert found.architecture == "xlnet" and found.parameters == 5 and "'xlnet' is not a family" in str(found.refused)
     assert as_json(found, tensors=True)["list"] == [{"name": "w", "shape": [5], "dtype": "F32", "bytes": 20}]
     assert inspect(str(tmp_path / "model.safetensors")).parameters == 5
 

@@ -142,7 +142,7 @@ def test_quantize_says_what_it_cost(
         (["quantize", "FOLDER", "x"], "let its name end in .gguf"),
         (["quantize", "FOLDER", "x.gguf", "--text", "bytes"], "cannot be read as text"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--dtype", "bfloat16"], "leave device and dtype out"),
-        (["generate", "http://localhost:1/v1", "the", "--weights", "int8"], "need a model that runs here"),
+        (["generate", "http://localhost:1/v1", "the", "--weights", "int8"], "--weights is for models here"),
         (["generate", "FOLDER", "the", "--draft", "lookup"], "needs quantized weights"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--draft", "lookup", "--n", "2"], "one text"),
         (["generate", "FOLDER", "the", "--weights", "int8", "--draft", "nowhere"], "nowhere does not exist"),

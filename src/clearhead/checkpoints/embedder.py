@@ -215,7 +215,7 @@ def is_encoder(path: Path) -> bool:
     first = path / "config.json"
     if (path / MODULES).is_file() and not first.is_file():
         return True
-    return first.is_file() and json_object(first).get("model_type") in ENCODERS
+    return first.is_file() and str(json_object(first).get("model_type")) in ENCODERS
 
 
 def read_config(path: Path) -> tuple[EmbedConfig, Path]:

@@ -66,8 +66,10 @@ class LoadedModel:
     def decoder(self) -> Decoder:
         """The model of what only a transformer can be asked; UserError where it is another."""
         if not isinstance(self.model, Decoder):
-            kind = "recurrent model" if isinstance(self.model, Recurrent) else "encoder-decoder"
-            raise UserError(f"{self.name} is of the kind {kind}, and this needs a decoder alone; name one of these")
+            kind = "a recurrent model" if isinstance(self.model, Recurrent) else "an encoder-decoder"
+            raise UserError(
+                f"{self.name} is {kind}, and this needs a transformer that decodes alone; name one of these"
+            )
         return self.model
 
 

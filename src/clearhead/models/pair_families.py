@@ -38,7 +38,7 @@ DUPLICATES = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")  # o
 
 def is_pair_family(plain: Mapping[str, Any]) -> bool:
     """Whether a config.json is of an encoder-decoder that is read here."""
-    return plain.get("model_type") in ENCODER_DECODERS
+    return str(plain.get("model_type")) in ENCODER_DECODERS
 
 
 def config_from(plain: Mapping[str, Any]) -> EncoderDecoderConfig:
