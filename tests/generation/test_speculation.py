@@ -169,7 +169,7 @@ def test_what_cannot_be_read_ahead_is_refused() -> None:
     with pytest.raises(UserError, match="quantized"):
         ContiguousBackend(Decoder(DecoderConfig(**SHAPE)), draft=Lookup())
     for model, texts in ((decoder_of(), 2), (Recurrent(RecurrentConfig(vocab=9)), 1)):
-        with pytest.raises(UserError, match="one text of a transformer"):
+        with pytest.raises(UserError, match="one text of a decoder"):
             backend_for(model, texts, draft=Lookup())
     with pytest.raises(UserError, match="the same family"):
         check_tokens(TOKENIZER, CharTokenizer("abc"))
