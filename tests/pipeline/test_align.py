@@ -246,7 +246,7 @@ def test_settings_that_cannot_be_are_told(tiny_run: Path, tmp_path: Path, align:
 def healthy(n: int = 12) -> list[dict[str, Any]]:
     return [
         {
-            "round": i, "reward": 0.3 + 0.04 * i, "truth": 0.3 + 0.04 * i, "without_variance": 0.3,
+            "kind": "round", "round": i, "reward": 0.3 + 0.04 * i, "truth": 0.3 + 0.04 * i, "without_variance": 0.3,
             "kl_token": 0.01 * i, "entropy": 1.0 - 0.03 * i, "cut": 0.0,
         }
         for i in range(n)
@@ -260,8 +260,8 @@ def test_a_healthy_run_is_told_nothing() -> None:
 @pytest.mark.parametrize(
     ("sick", "told"),
     [
-        ({"without_variance": lambda i: 1.0, "reward": lambda i: 0.0, "truth": lambda i: 0.0}, "all wrong"),
-        ({"without_variance": lambda i: 0.95, "reward": lambda i: 0.99, "truth": lambda i: 0.99}, "all right"),
+        ({"without_variance": lambda i: 1.0, "reward": lambda i: 0.0, "truth": lambda i: 0.0}, "reward 0"),
+        ({"without_variance": lambda i: 0.95, "reward": lambda i: 0.99, "truth": lambda i: 0.99}, "reward 0.99"),
         ({"kl_token": lambda i: 0.1 * i}, "moves further away"),
         ({"entropy": lambda i: 1.0 if i < 5 else 0.01}, "tries nothing new"),
         ({"truth": lambda i: 0.6 - 0.04 * i}, "what is really right falls"), ({"cut": lambda i: 0.7}, "cut off"),
