@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clearhead.study import deck as decks
+from clearhead.study import examples
 from clearhead.study.apkg import Learned
 from clearhead.study.deck import change, new_guid
-from clearhead.study.examples import GUIDE as CHAPTERS
 from clearhead.study.identity import Text, pair
 from clearhead.study.notes import Notes, parse
 from clearhead.study.schedule import reviewed
@@ -140,7 +140,7 @@ def _longest_rise(places: Sequence[int]) -> set[int]:
 
 def import_guide(db: sqlite3.Connection) -> None:
     """Bring the deck of the guide in line with the guide, where its text has changed or it is not there yet."""
-    texts = [path.read_text(encoding="utf-8") for path in sorted(CHAPTERS.glob("*.md"))]
+    texts = [path.read_text(encoding="utf-8") for path in sorted(examples.GUIDE.glob("*.md"))]
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()
     if decks.digest_of(db, decks.GUIDE) != digest:
         items = tuple(item for text in texts for item in parse(text).items)
