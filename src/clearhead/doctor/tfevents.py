@@ -34,7 +34,7 @@ def masked_crc(data: bytes) -> int:
     """CRC-32C, rotated and shifted as TensorFlow stores it.
 
     >>> hex(masked_crc(b"123456789"))
-    '0xc7888dfe'
+    '0xc78ab0e5'
     """
     crc = 0xFFFFFFFF
     for byte in data:

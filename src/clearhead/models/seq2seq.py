@@ -70,7 +70,7 @@ def matched(attention: Score, vocab: int, parameters: int, dropout: float = 0.0,
     """The width at which the model has as many parameters as asked for, rounded.
 
     >>> [matched(kind, 512, 1_000_000).parameters for kind in ("none", "bahdanau")]
-    [999488, 1002840]
+    [1001092, 1004088]
     """
     width = width_for(*_coefficients(vocab, attention), parameters)
     return Seq2SeqConfig(vocab, attention, width, dropout, start)
